@@ -1,0 +1,111 @@
+"""Class tables: which label values mean which class, and how a class is named and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seepseg.errors import ConfigError, DataError
+
+IGNORE = 255
+"""Class index of a pixel that counts nowhere: unlabelled, no data, or outside the area of interest."""
+
+BACKGROUND_NAME = "background"
+
+
+@dataclass(frozen=True)
+class SegClass:
+    """One class: the label values that mean it, its name and its colour ("#rrggbb")."""
+
+    name: str
+    values: tuple[int, ...]
+    color: str
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Background (class index 0) and the foreground classes (indices 1, 2, …), in order.
+
+    Several label values may merge into one class. Masks inside seepseg and the rasters it writes hold class
+    *indices*; label values exist only in the files a user brings.
+    """
+
+    foreground: tuple[SegClass, ...]
+    background_values: tuple[int, ...] = (0,)
+    ignore_values: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        values = [v for c in self.foreground for v in c.values] + list(self.background_values + self.ignore_values)
+        twice = sorted({v for v in values if values.count(v) > 1})
+        if twice:
+            raise ConfigError(f"label value {twice[0]} stands for two classes", "data.classes", "give each value once")
+        names = [c.name for c in self.foreground]
+        if len(set(names)) < len(names):
+            raise ConfigError("two classes have one name", "data.classes", "give each class its own name")
+        if not 1 <= len(self.foreground) <= 254:
+            raise ConfigError(f"{len(self.foreground)} foreground classes", "data.classes", "give 1 to 254")
+
+    def __len__(self) -> int:
+        """Number of classes K, background included."""
+        return 1 + len(self.foreground)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """K names, background first."""
+        return (BACKGROUND_NAME, *(c.name for c in self.foreground))
+
+    @property
+    def colors(self) -> NDArray[np.uint8]:
+        """(K, 3) RGB colours, background black."""
+        rgb = [tuple(bytes.fromhex(c.color.removeprefix("#"))) for c in self.foreground]
+        return np.array([(0, 0, 0), *rgb], dtype=np.uint8)
+
+    def index_of(self) -> dict[int, int]:
+        """Label value → class index, ignored values → `IGNORE`."""
+        table = dict.fromkeys(self.background_values, 0)
+        table |= {value: i for i, c in enumerate(self.foreground, 1) for value in c.values}
+        return table | dict.fromkeys(self.ignore_values, IGNORE)
+
+    def to_indices(self, labels: NDArray[np.generic], where: Path | str) -> NDArray[np.uint8]:
+        """Class indices (H, W) uint8 of a mask of label values (H, W).
+
+        Raises:
+            DataError: the mask holds a value outside the table; the message names the values and their pixel counts.
+        """
+        table = self.index_of()
+        values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        unknown = {str(v): int(n) for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v not in table}
+        if unknown:
+            raise DataError(f"unknown label {_counted(unknown)}", where, f"known values are {_listed(table)}; "
+                            "mend the mask, or list the value in data.classes or data.ignore_values")
+        lookup = np.array([table[v] for v in values.tolist()], dtype=np.uint8)
+        return lookup[inverse].reshape(labels.shape)
+
+
+def _counted(values: Mapping[str, int]) -> str:
+    shown = [f"{v} ({n} pixels)" for v, n in list(values.items())[:8]]
+    more = f" and {len(values) - 8} other values" if len(values) > 8 else ""
+    return ("value " if len(values) == 1 else "values ") + ", ".join(shown) + more
+
+
+def _listed(values: Iterable[int]) -> str:
+    return ", ".join(str(v) for v in sorted(values))
+
+
+# Okabe & Ito's palette: seven colours that stay apart for colour-blind eyes.
+_SEEP_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+
+SEEP = ClassTable(tuple(SegClass(f"seep {i}", (i,), c) for i, c in enumerate(_SEEP_COLORS, 1)))
+"""The seven seep classes of the public SAR set; its publisher names them by number only."""
+
+SEEP_BINARY = ClassTable((SegClass("seep", tuple(range(1, 8)), "#E69F00"),))
+"""All seven seep classes merged: seep or not."""
+
+SALT = ClassTable((SegClass("salt", (1,), "#56B4E9"),))
+"""Salt or not; the indexer turns any mask value above 0 into 1."""
+
+TABLES: dict[str, ClassTable] = {"seep": SEEP, "seep_binary": SEEP_BINARY, "salt": SALT}

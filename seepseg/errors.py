@@ -1,0 +1,68 @@
+"""The errors seepseg raises for a user's input; each knows its exit code and the way out."""
+
+from __future__ import annotations
+
+
+class SeepsegError(Exception):
+    """One line for the user: what is wrong, where, and how to mend it.
+
+    Args:
+        what: what is wrong, in lower case, without a full stop.
+        where: the file, config key or tile it is about; left out of the line when empty.
+        mend: what the user can do about it.
+    """
+
+    exit_code = 3
+
+    def __init__(self, what: str, where: object = "", mend: str = "") -> None:
+        self.what, self.where, self.mend = what, str(where), mend
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        place = f" in {self.where}" if self.where else ""
+        advice = f": {self.mend}" if self.mend else ""
+        return f"{self.what}{place}{advice}"
+
+
+class ConfigError(SeepsegError):
+    """The command line, the config or the machine asked for is not usable (exit 2)."""
+
+    exit_code = 2
+
+
+class DataError(SeepsegError):
+    """A file, a label or a table is not what it should be (exit 3)."""
+
+
+class CheckpointError(SeepsegError):
+    """A checkpoint is damaged, foreign or does not fit (exit 3)."""
+
+
+class NonFiniteLossError(SeepsegError):
+    """Training met a loss that is NaN or infinite (exit 3)."""
+
+
+class SomeFailedError(SeepsegError):
+    """The work finished, but some items failed and are listed (exit 4)."""
+
+    exit_code = 4
+
+
+class ResourceError(SeepsegError):
+    """Memory, disk or a worker process gave out (exit 5)."""
+
+    exit_code = 5
+
+
+class LockedError(SeepsegError):
+    """Another process works on this run folder (exit 6)."""
+
+    exit_code = 6
+
+
+class InterruptedRun(SeepsegError):  # noqa: N818 - an interruption is no error
+    """A signal stopped the run after its state was saved (exit 128 + signal)."""
+
+    def __init__(self, signal_number: int, what: str, where: object = "", mend: str = "") -> None:
+        super().__init__(what, where, mend)
+        self.exit_code = 128 + signal_number  # type: ignore[misc]
