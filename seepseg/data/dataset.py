@@ -1,0 +1,96 @@
+"""The one dataset: tiles of any source as standardised tensors with class indices."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from seepseg.classes import IGNORE
+from seepseg.config import DataNode
+from seepseg.data.augment import Augmentation
+from seepseg.data.catalog import Catalog
+from seepseg.data.scaling import FittedScaling, Limits
+from seepseg.data.sources import read_image, read_mask, refuse_non_finite
+
+
+class Sample(TypedDict):
+    """image float32 (C, H, W) standardised; mask int64 (H, W) class indices, 255 = ignore; valid bool (H, W); id."""
+
+    image: Tensor
+    mask: Tensor
+    valid: Tensor
+    id: str
+
+
+class Draw(NamedTuple):
+    """Which tile to take, and the seed of its augmentation (None = as it is)."""
+
+    tile: int
+    seed: int | None = None
+
+
+class _Decoded(NamedTuple):
+    unit: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
+
+
+class TileDataset(Dataset[Sample]):
+    """Samples of a catalog by `Draw`; what a draw gives depends on nothing but the draw.
+
+    Decoded tiles are kept in memory while they fit into `data.cache_gb` (loader workers share them by fork).
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        data: DataNode,
+        scaling: FittedScaling,
+        limits: dict[str, Limits],
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self.catalog, self.data, self.scaling, self.limits = catalog, data, scaling, limits
+        self.augmentation = augmentation
+        self._cache: dict[int, _Decoded] = {}
+        self._room = data.cache_gb * 2**30
+
+    def __len__(self) -> int:
+        """Number of tiles."""
+        return len(self.catalog)
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        """The sample of a draw."""
+        unit, mask, valid = self._decoded(draw.tile)
+        if draw.seed is not None and self.augmentation is not None:
+            unit, mask, valid = self.augmentation(unit, mask, valid, draw.seed)
+        return Sample(
+            image=torch.from_numpy(self.scaling.standardise(unit, valid)),
+            mask=torch.from_numpy(mask.astype(np.int64)),
+            valid=torch.from_numpy(valid),
+            id=self.catalog.tiles[draw.tile].id,
+        )
+
+    def _decoded(self, index: int) -> _Decoded:
+        found = self._cache.get(index)
+        if found is not None:
+            return found
+        tile = self.catalog.tiles[index]
+        raw, valid = read_image(tile.image, self.data)
+        refuse_non_finite(raw, valid, tile.image)
+        mask = np.where(valid, read_mask(tile, self.catalog, valid.shape), np.uint8(IGNORE))
+        decoded = _Decoded(self.scaling.to_unit(raw, valid, self.limits.get(tile.group)), mask, valid)
+        size = sum(a.nbytes for a in decoded)
+        if size <= self._room:
+            self._room -= size
+            self._cache[index] = decoded
+        return decoded
+
+    def preload(self) -> None:
+        """Decode every tile now, so that forked loader workers share what is kept and damage shows before training."""
+        for index in range(len(self)):
+            self._decoded(index)

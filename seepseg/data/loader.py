@@ -1,0 +1,83 @@
+"""Batches: the order of an epoch as a function of (seed, epoch), and samples put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.utils.data import DataLoader
+
+from seepseg.classes import IGNORE
+from seepseg.config import Sampling
+from seepseg.data.catalog import Catalog
+from seepseg.data.dataset import Draw, Sample, TileDataset
+
+
+@dataclass
+class Batch:
+    """image float32 (N, C, H, W), mask int64 (N, H, W), valid bool (N, H, W), ids, and each tile's own size."""
+
+    image: Tensor
+    mask: Tensor
+    valid: Tensor
+    ids: list[str]
+    sizes: list[tuple[int, int]]
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory, for a faster copy to the GPU."""
+        return Batch(self.image.pin_memory(), self.mask.pin_memory(), self.valid.pin_memory(), self.ids, self.sizes)
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Samples as one batch; smaller tiles are filled up at the right and bottom with no-data."""
+    sizes = [(s["image"].shape[1], s["image"].shape[2]) for s in samples]
+    height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
+
+    def stack(key: str, fill: float) -> Tensor:
+        planes = [s[key] for s in samples]  # type: ignore[literal-required]
+        return torch.stack([
+            t if (h, w) == (height, width) else pad(t, (0, width - w, 0, height - h), value=fill)
+            for t, (h, w) in zip(planes, sizes, strict=True)
+        ])
+
+    return Batch(stack("image", 0.0), stack("mask", IGNORE), stack("valid", False), [s["id"] for s in samples], sizes)
+
+
+def epoch_draws(catalog: Catalog, sampling: Sampling, seed: int, epoch: int) -> list[Draw]:
+    """One epoch of draws, as many as there are tiles: a function of its arguments alone.
+
+    By repeat factor (arXiv 1908.03195), a tile is drawn in proportion to max over its classes of
+    max(1, sqrt(threshold / f)), f being the share of tiles that hold the class. Sampling is systematic: every tile
+    comes up floor or ceil of its expected number of times.
+    """
+    n = len(catalog)
+    rng = np.random.default_rng([seed, epoch])
+    if sampling.name == "uniform":
+        order = rng.permutation(n)
+    else:
+        held = catalog.pixels()[:, 1:] > 0
+        frequency = np.maximum(held.mean(0), 1 / n)
+        factor = np.maximum(1, np.sqrt(sampling.threshold / frequency))
+        weight = np.where(held, factor, 1).max(1)
+        edges = np.cumsum(weight) / weight.sum() * n
+        order = rng.permutation(np.minimum(np.searchsorted(edges, np.arange(n) + rng.random(), side="right"), n - 1))
+    seeds = rng.integers(0, 2**31, size=n)
+    return [Draw(int(tile), int(s)) for tile, s in zip(order, seeds, strict=True)]
+
+
+def in_batches(draws: Sequence[Draw], size: int, *, drop_last: bool) -> list[list[Draw]]:
+    """Draws cut into batches in order; an incomplete last one is dropped on request, unless it is the only one."""
+    cut = [list(draws[i : i + size]) for i in range(0, len(draws), size)]
+    return cut[:-1] if drop_last and len(cut) > 1 and len(cut[-1]) < size else cut
+
+
+def load_batches(
+    dataset: TileDataset, batches: Iterable[list[Draw]], workers: int, pin: bool = False
+) -> DataLoader[Batch]:
+    """The batches, decoded by `workers` processes (0 = in this one), in the given order."""
+    return DataLoader(dataset, batch_sampler=list(batches), num_workers=workers, collate_fn=collate,  # type: ignore[arg-type]
+                      pin_memory=pin, prefetch_factor=4 if workers else None)

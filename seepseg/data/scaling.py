@@ -1,0 +1,133 @@
+"""Scaling of raw pixels: raw → [0, 1] between two limits → standardised with the training set's mean and spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seepseg.config import Scaling
+from seepseg.errors import DataError
+
+Limits = tuple[tuple[float, ...], tuple[float, ...]]
+"""Lower and upper limit of each band, in the units of the input kind."""
+
+SAMPLE = 4_000_000
+"""Pixels a percentile is measured on at most: its error is then far below one grey level of 8 bits."""
+
+
+@dataclass(frozen=True)
+class FittedScaling:
+    """What training measured; stored in the checkpoint and obeyed by inference.
+
+    Attributes:
+        config: kind, basis and range that were asked for.
+        limits: the limits of the training set; None where each scene or tile has its own.
+        mean, std: of the scaled valid training pixels, per band; 0 and 1 without standardisation.
+    """
+
+    config: Scaling
+    limits: Limits | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def to_unit(
+        self, raw: NDArray[np.generic], valid: NDArray[np.bool_], scene: Limits | None = None
+    ) -> NDArray[np.float32]:
+        """Raw pixels (C, H, W) as float32 in [0, 1]; invalid pixels are 0.
+
+        `scene` gives the limits for basis scene; other bases do not read it.
+        """
+        values = transform(raw, self.config.kind)
+        limits = self.limits or (scene if self.config.basis == "scene" else None)
+        unit = _unit(values, limits or measure([values[:, valid]], self.config))
+        return np.where(valid & np.isfinite(unit).all(0), unit, np.float32(0)).astype(np.float32, copy=False)
+
+    def standardise(self, unit: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Scaled pixels (C, H, W) less the mean, over the spread; invalid pixels are 0."""
+        mean, std = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.std))
+        return np.where(valid, (unit - mean) / std, np.float32(0)).astype(np.float32, copy=False)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain types, for the checkpoint."""
+        return {"config": self.config.model_dump(mode="json"), "limits": self.limits,
+                "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> FittedScaling:
+        """The scaling that `to_plain` wrote."""
+        limits = plain["limits"]
+        return cls(Scaling(**plain["config"]), None if limits is None else (tuple(limits[0]), tuple(limits[1])),
+                   tuple(plain["mean"]), tuple(plain["std"]))
+
+
+def transform(raw: NDArray[np.generic], kind: str) -> NDArray[np.float32]:
+    """Raw pixels as float32: DN and dB as they are, linear backscatter as 10·log10, clipped at −80 dB."""
+    values = raw.astype(np.float32)
+    if kind == "linear":
+        with np.errstate(invalid="ignore"):
+            return np.asarray(10 * np.log10(np.maximum(values, 1e-8)), dtype=np.float32)
+    return values
+
+
+def thin(pixels: NDArray[Any], share: int) -> NDArray[Any]:
+    """Every k-th pixel of (C, n), so that at most `share` remain."""
+    return pixels[:, :: max(1, -(-pixels.shape[1] // max(1, share)))]
+
+
+def measure(parts: Iterable[NDArray[np.float32]], config: Scaling) -> Limits:
+    """Percentile limits per band over parts (C, n) of valid, transformed pixels.
+
+    Equal limits (a constant tile) are set one unit apart, so that it becomes 0 and not NaN.
+    """
+    pixels = np.concatenate([p[:, np.isfinite(p).all(0)] for p in parts], axis=1)
+    if config.basis == "fixed":
+        low, high = (np.full(len(pixels), v) for v in config.range)
+    elif pixels.shape[1]:
+        low, high = np.percentile(pixels, config.range, axis=1)
+    else:
+        low, high = np.zeros(len(pixels)), np.ones(len(pixels))
+    high = np.where(high > low, high, low + 1)
+    return tuple(low.tolist()), tuple(high.tolist())
+
+
+def fit_scaling(
+    config: Scaling, images: Iterable[tuple[str, NDArray[np.generic], NDArray[np.bool_]]], n_images: int
+) -> tuple[FittedScaling, dict[str, Limits]]:
+    """The scaling of a training set, and the limits of each of its groups for basis scene.
+
+    Args:
+        images: group, raw pixels (C, H, W) and validity (H, W) of every training tile; read once.
+        n_images: how many there are; each gives an equal share of the pixels measured.
+
+    Raises:
+        DataError: no image holds a valid pixel.
+    """
+    parts: dict[str, list[NDArray[np.float32]]] = {}
+    for group, raw, valid in images:
+        parts.setdefault(group, []).append(transform(thin(raw[:, valid], SAMPLE // max(1, n_images)), config.kind))
+    tagged = [(group, p) for group, group_parts in parts.items() for p in group_parts]
+    everything = [p for _, p in tagged]
+    if not sum(p.shape[1] for p in everything):
+        raise DataError("no valid pixel in the training tiles", "data", "check data.nodata")
+    by_group = {g: measure(p, config) for g, p in parts.items()} if config.basis == "scene" else {}
+    overall = measure(everything, config)
+    limits = overall if config.basis in ("fixed", "dataset") else None
+    fitted = FittedScaling(config, limits, (0.0,) * len(overall[0]), (1.0,) * len(overall[0]))
+    if not config.standardise:
+        return fitted, by_group
+    scaled = [_unit(p, limits or by_group.get(group) or measure([p], config)) for group, p in tagged if p.shape[1]]
+    pixels = np.concatenate(scaled, axis=1).astype(np.float64)
+    mean, std = pixels.mean(1), np.maximum(pixels.std(1), 1e-6)
+    return FittedScaling(config, limits, tuple(mean.tolist()), tuple(std.tolist())), by_group
+
+
+def _unit(values: NDArray[np.float32], limits: Limits) -> NDArray[np.float32]:
+    """Transformed pixels (C, …) between the limits as [0, 1]."""
+    shape = (-1,) + (1,) * (values.ndim - 1)
+    low, high = (np.array(v, np.float32).reshape(shape) for v in limits)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.clip((values - low) / (high - low), 0, 1), dtype=np.float32)

@@ -1,0 +1,106 @@
+"""The data sources seepseg knows: one `case` each for indexing, images and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seepseg.classes import IGNORE
+from seepseg.config import DataNode, SeepData, TgsData
+from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.seep import group_of, index_seep, read_seep_image, read_seep_mask
+from seepseg.data.tgs import index_tgs, read_tgs_image, read_tgs_mask
+from seepseg.errors import DataError
+from seepseg.io.rle import decode
+
+
+def open_catalog(data: DataNode) -> Catalog:
+    """The catalog of `data`, by its source; masks are not read yet."""
+    if not data.root.is_dir():
+        raise DataError("no such data folder", data.root, "give -s data.root=FOLDER")
+    match data:
+        case SeepData():
+            return index_seep(data)
+        case TgsData():
+            return index_tgs(data)
+    raise AssertionError(f"no indexer for {type(data).__name__}")
+
+
+def read_image(path: Path, data: DataNode) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+    """Raw pixels (C, H, W) of a tile, and where they are valid (H, W)."""
+    match data:
+        case SeepData():
+            raw, tag = read_seep_image(path, data)
+        case TgsData():
+            raw, tag = read_tgs_image(path), None
+        case _:
+            raise AssertionError(f"no reader for {type(data).__name__}")
+    return raw, validity(raw, data.nodata, tag)
+
+
+def read_mask(tile: Tile, catalog: Catalog, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Class indices (H, W) of a tile, all `IGNORE` when it is unlabelled.
+
+    Raises:
+        DataError: the mask differs in size from the image or holds an unknown value.
+    """
+    if tile.rle is not None:
+        return decode(tile.rle, shape, f"{tile.id} of train.csv").astype(np.uint8)
+    if tile.mask is None:
+        return np.full(shape, IGNORE, np.uint8)
+    labels = read_tgs_mask(tile.mask) if tile.mask.suffix.lower() == ".png" else read_seep_mask(tile.mask)
+    if labels.shape != shape:
+        raise DataError(f"mask is {labels.shape[0]}×{labels.shape[1]}, image {shape[0]}×{shape[1]}", tile.mask,
+                        "give a mask of the image's size")
+    return catalog.classes.to_indices(labels, tile.mask)
+
+
+def group_name(path: Path, data: DataNode) -> str:
+    """The group a loose file belongs to, by its name."""
+    return group_of(path.stem, data)[0] if isinstance(data, SeepData) else path.stem
+
+
+def validity(raw: NDArray[np.generic], nodata: str | float | None, tag: float | None) -> NDArray[np.bool_]:
+    """Where every band of raw (C, H, W) holds data, (H, W).
+
+    `nodata` is a value, "nan", "auto" (the file's own `tag`, where it has one) or None (everything is data).
+    """
+    value = tag if nodata == "auto" else nodata
+    if value is None:
+        return np.ones(raw.shape[1:], bool)
+    if isinstance(value, str) or np.isnan(value):
+        return np.isfinite(raw).all(0)
+    return (raw != value).all(0)
+
+
+def with_counts(catalog: Catalog, data: DataNode, tick: Callable[[], None] = lambda: None) -> Catalog:
+    """The catalog with the pixels of each class counted in every tile; reads and so checks every image and mask.
+
+    No-data pixels are not counted. `tick` is called after each tile.
+
+    Raises:
+        DataError: an image or mask is damaged, does not fit its partner, holds unknown labels, or holds NaN or
+            infinite values that are not declared as no-data.
+    """
+    tiles = []
+    for tile in catalog.tiles:
+        raw, valid = read_image(tile.image, data)
+        refuse_non_finite(raw, valid, tile.image)
+        if tile.labelled:
+            mask = read_mask(tile, catalog, valid.shape)
+            counts = np.bincount(mask[valid], minlength=256)[: len(catalog.classes)]
+            tile = replace(tile, pixels=tuple(counts.tolist()))
+        tiles.append(tile)
+        tick()
+    return replace(catalog, tiles=tuple(tiles))
+
+
+def refuse_non_finite(raw: NDArray[np.generic], valid: NDArray[np.bool_], where: Path) -> None:
+    """Raise DataError where valid pixels are NaN or infinite: training on them would be training on noise."""
+    if raw.dtype.kind == "f" and not np.isfinite(raw[:, valid]).all():
+        count = int((~np.isfinite(raw[:, valid])).any(0).sum())
+        raise DataError(f"{count} pixels are NaN or infinite", where, "mend the file, or set data.nodata=nan")

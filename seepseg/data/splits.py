@@ -1,0 +1,174 @@
+"""Splits: which tiles train, validate and test, so that no scene is on two sides and every class can be learned."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from seepseg.config import Split
+from seepseg.data.catalog import Catalog, listed
+from seepseg.errors import ConfigError, DataError
+
+PARTS = ("train", "val", "test")
+
+
+def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = None) -> pd.DataFrame:
+    """One row a labelled tile: id, group, split (train, val or test) and, with folds, the fold it is held out in.
+
+    Args:
+        catalog: labelled tiles with their class counts.
+        split: how to divide.
+        seed: of the random choices; the same seed gives the same rows.
+        fold: the fold that validates, needed with `split.folds`.
+
+    Raises:
+        ConfigError: a part would be empty, a named group is not there, the fold does not exist, or a class is missing
+            from training.
+        DataError: the split file does not fit the catalog, or puts one scene on two sides.
+    """
+    tiles = pd.DataFrame({"id": [t.id for t in catalog.tiles], "group": [t.group for t in catalog.tiles]})
+    if split.folds:
+        if fold is None or not 0 <= fold < split.folds:
+            raise ConfigError(f"fold {fold} of {split.folds}", "--fold", f"give 0 to {split.folds - 1}")
+        tiles["fold"] = _folds(catalog, split, seed)
+        tiles["split"] = np.where(tiles["fold"] == fold, "val", "train")
+    elif fold is not None:
+        raise ConfigError("a fold is asked for, but the config has none", "--fold", "set data.split.folds=5")
+    elif split.file:
+        tiles["split"] = _from_file(tiles, split.file, split.allow_leak)
+    elif split.by == "group":
+        tiles["split"] = _by_group(catalog, split)
+    else:
+        tiles["split"] = _at_random(len(tiles), split, seed)
+    _check(catalog, tiles["split"].to_numpy(), split)
+    return tiles
+
+
+def part(splits: pd.DataFrame, name: str) -> list[str]:
+    """Ids of one part, in catalog order."""
+    return [str(i) for i in splits.loc[splits["split"] == name, "id"]]
+
+
+def shares(catalog: Catalog, splits: pd.DataFrame) -> pd.DataFrame:
+    """Tiles, groups and pixels of each class in each part: what a user checks before training."""
+    pixels = pd.DataFrame(catalog.pixels(), columns=list(catalog.classes.names))
+    pixels["split"] = splits["split"].to_numpy()
+    pixels["group"] = splits["group"].to_numpy()
+    by = pixels.groupby("split")
+    table = by[list(catalog.classes.names)].sum()
+    table.insert(0, "tiles", by.size())
+    table.insert(1, "groups", by["group"].nunique())
+    return table.reindex([p for p in PARTS if p in table.index])
+
+
+def strata(catalog: Catalog) -> NDArray[np.int64]:
+    """What a tile is balanced by, (N,): its rarest class, or its coverage in tenths where there is one class."""
+    pixels = catalog.pixels()
+    if len(catalog.classes) == 2:
+        return np.ceil(10 * pixels[:, 1] / np.maximum(pixels.sum(1), 1)).astype(np.int64)
+    total = pixels.sum(0)
+    rarest_first = sorted(range(1, len(catalog.classes)), key=lambda c: int(total[c]))
+    held = pixels[:, rarest_first] > 0
+    return np.where(held.any(1), np.array(rarest_first)[held.argmax(1)], 0)
+
+
+def _folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
+    assert split.folds
+    groups = [t.group for t in catalog.tiles]
+    if split.by == "group" and len(set(groups)) < split.folds:
+        raise ConfigError(f"{split.folds} folds of {len(set(groups))} groups", "data.split.folds", "ask for fewer")
+    if len(catalog) < split.folds:
+        raise ConfigError(f"{split.folds} folds of {len(catalog)} tiles", "data.split.folds", "ask for fewer")
+    chooser = StratifiedGroupKFold if split.by == "group" else StratifiedKFold
+    fold = np.zeros(len(catalog), np.int64)
+    with warnings.catch_warnings():
+        # A stratum smaller than the number of folds is a rare class; what matters is checked below.
+        warnings.simplefilter("ignore", UserWarning)
+        parts = chooser(split.folds, shuffle=True, random_state=seed).split(groups, strata(catalog), groups)
+        for k, (_, held_out) in enumerate(parts):
+            fold[held_out] = k
+    return fold
+
+
+def _from_file(tiles: pd.DataFrame, path: Path, allow_leak: bool) -> NDArray[np.str_]:
+    try:
+        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError("no such split file", path, "set data.split.file to a CSV of id and split") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read as CSV ({str(error).splitlines()[0]})", path, "mend the table") from None
+    if not {"id", "split"} <= set(table.columns):
+        raise DataError(f"columns are {', '.join(table.columns)}", path, "it needs id and split")
+    twice = table.loc[table["id"].duplicated(), "id"].tolist()
+    if twice:
+        raise DataError(f"{len(twice)} ids stand twice ({listed(twice)})", path, "keep one row for each tile")
+    for odd, what in ((set(tiles["id"]) - set(table["id"]), "tiles have no row"),
+                      (set(table["id"]) - set(tiles["id"]), "rows have no tile")):
+        if odd:
+            raise DataError(f"{len(odd)} {what} ({listed(sorted(odd))})", path, "make them agree")
+    names = table.set_index("id")["split"].reindex(tiles["id"]).fillna("")
+    wrong = sorted(set(names) - set(PARTS))
+    if wrong:
+        raise DataError(f"unknown split {wrong[0]!r}", path, f"use {', '.join(PARTS)}")
+    sides = names.groupby(tiles["group"].to_numpy()).nunique()
+    if not allow_leak and (sides > 1).any():
+        raise DataError(f"scenes on two sides of the split ({listed(sorted(map(str, sides.index[sides > 1])))})", path,
+                        "keep a scene in one part, or set data.split.allow_leak=true and claim no accuracy from it")
+    return names.to_numpy(dtype=str)
+
+
+def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
+    """Named groups where they are named; the rest greedily, largest group first, to where class shares lack most."""
+    groups = list(catalog.groups())
+    chosen: dict[str, str] = {}
+    for name, wanted in (("val", split.val), ("test", split.test)):
+        for group in wanted or ():
+            if group not in groups:
+                raise ConfigError(f"group {group!r} is not in the data", f"data.split.{name}",
+                                  f"the groups are {listed(groups)}; set data.split.{name}=null to draw by fraction")
+            if group in chosen:
+                raise ConfigError(f"group {group!r} is in two parts", "data.split", "name it once")
+            chosen[group] = name
+    target = {"val": 0.0 if split.val else split.val_fraction, "test": 0.0 if split.test else split.test_fraction}
+    target["train"] = 1 - sum(target.values())
+    pixels = catalog.pixels()
+    member = np.array([t.group for t in catalog.tiles])
+    # A class counts by its share of itself, so that rare ones weigh as much as common ones.
+    share = {g: pixels[member == g].sum(0) / np.maximum(pixels.sum(0), 1) for g in groups}
+    filled = {p: np.zeros(pixels.shape[1]) for p in target}
+    for group in sorted((g for g in groups if g not in chosen), key=lambda g: (-share[g].sum(), g)):
+        lack = {p: float((target[p] - filled[p]).sum()) for p in target if target[p] > 0}
+        best = max(lack, key=lambda p: (lack[p] / target[p], p == "train"))
+        chosen[group] = best
+        filled[best] += share[group]
+    return np.array([chosen[g] for g in member])
+
+
+def _at_random(count: int, split: Split, seed: int) -> NDArray[np.str_]:
+    order = np.random.default_rng(seed).permutation(count)
+    n_test, n_val = round(count * split.test_fraction), round(count * split.val_fraction)
+    parts = np.full(count, "train", dtype="<U5")
+    parts[order[:n_test]] = "test"
+    parts[order[n_test : n_test + n_val]] = "val"
+    return parts
+
+
+def _check(catalog: Catalog, parts: NDArray[np.str_], split: Split) -> None:
+    for name in ("train", "val"):
+        if not (parts == name).any():
+            raise ConfigError(f"the {name} part is empty", "data.split", "change the fractions or the named groups")
+    pixels = catalog.pixels()
+    missing = _names(catalog, pixels[parts == "train"].sum(0) == 0)
+    if missing and not split.allow_missing_classes:
+        raise ConfigError(f"no training tile holds {listed(missing)}", "data.split",
+                          "choose other groups or another seed, or set data.split.allow_missing_classes=true")
+
+
+def _names(catalog: Catalog, absent: Sequence[bool] | NDArray[np.bool_]) -> list[str]:
+    return [n for n, gone in zip(catalog.classes.names[1:], list(absent)[1:], strict=True) if gone]

@@ -1,0 +1,117 @@
+"""The run folder: what a training leaves on disk, and how a RUN given by a user is read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+import seepseg
+from seepseg.config import Config, dump
+from seepseg.errors import ConfigError
+from seepseg.io.atomic import write_text
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside one run (or one fold of it)."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.root / "config.yaml"
+
+    @property
+    def splits(self) -> Path:
+        """id, group, split of every tile."""
+        return self.root / "splits.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """A row an epoch."""
+        return self.root / "metrics.csv"
+
+    @property
+    def board(self) -> Path:
+        """TensorBoard's folder."""
+        return self.root / "tb"
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint: training goes on from here."""
+        return self.root / "checkpoints" / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best validation."""
+        return self.root / "checkpoints" / "best.pt"
+
+    def eval(self, split: str) -> Path:
+        """Folder of the scores on a split."""
+        return self.root / "eval" / split
+
+    def create(self, config: Config) -> None:
+        """Lay the folder with its config and environment.
+
+        Raises:
+            ConfigError: it holds something already.
+        """
+        if self.root.exists() and (not self.root.is_dir() or any(p.name != ".lock" for p in self.root.iterdir())):
+            raise ConfigError("run folder exists", self.root, "give --resume to go on, or another --run DIR")
+        write_text(self.config, dump(config))
+        write_text(self.root / "env.json", json.dumps(environment(), indent=1) + "\n")
+
+    def write_splits(self, splits: pd.DataFrame) -> None:
+        """Write splits.csv."""
+        write_text(self.splits, splits.to_csv(index=False))
+
+    def read_splits(self) -> pd.DataFrame:
+        """Read splits.csv; ids and groups are text even where they look like numbers."""
+        return pd.read_csv(self.splits, dtype={"id": str, "group": str}, keep_default_na=False)
+
+    def write_metrics(self, rows: Sequence[Mapping[str, float | None]]) -> None:
+        """Write metrics.csv whole: a run has at most some thousand rows, and a half-written one is never seen."""
+        write_text(self.metrics, pd.DataFrame(list(rows)).to_csv(index=False))
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """The rows of metrics.csv; none when there is no file yet."""
+        if not self.metrics.exists():
+            return []
+        return [{str(k): v for k, v in row.items()} for row in pd.read_csv(self.metrics).to_dict("records")]
+
+
+def find_checkpoint(run: Path) -> Path:
+    """The checkpoint a RUN means: a .pt file itself, else the folder's best, else its last.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if run.is_file():
+        return run
+    folder = RunFolder(run)
+    for candidate in (folder.best, folder.last):
+        if candidate.exists():
+            return candidate
+    if any(run.glob("fold_*")):
+        raise ConfigError("holds folds, not one run", run, f"give one of them, for example {run / 'fold_0'}")
+    raise ConfigError("no checkpoint", run, "give a run folder that `seepseg train` made, or a .pt file")
+
+
+def environment() -> dict[str, object]:
+    """What a run depends on besides its config: versions, machine, threads."""
+    packages = ("torch", "monai", "numpy", "albumentations", "tifffile", "rasterio")
+    return {
+        "seepseg": seepseg.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+        "packages": {name: version(name) for name in packages},
+    }
