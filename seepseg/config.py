@@ -58,6 +58,7 @@ class Split(Node):
     folds: Annotated[int, Field(ge=2)] | None = None
     file: Path | None = None
     allow_missing_classes: bool = False
+    allow_leak: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Split:
@@ -171,7 +172,6 @@ class TgsData(DataNode):
 
     source: Literal["tgs"] = "tgs"
     masks: Literal["png", "rle"] = "png"
-    depth_channel: bool = False
     classes: Literal["seep", "seep_binary", "salt"] | list[ClassNode] = "salt"
     nodata: Literal["auto", "nan"] | float | None = None
 

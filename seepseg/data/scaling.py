@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,14 @@ from seepseg.errors import DataError
 Limits = tuple[tuple[float, ...], tuple[float, ...]]
 """Lower and upper limit of each band, in the units of the input kind."""
 
+Image = tuple[str, NDArray[np.generic], NDArray[np.bool_]]
+"""Group, raw pixels (C, H, W) and validity (H, W)."""
+
 SAMPLE = 4_000_000
 """Pixels a percentile is measured on at most: its error is then far below one grey level of 8 bits."""
+
+PER_SCENE = 64
+"""Tiles a scene is thought to have when its share of `SAMPLE` is set."""
 
 
 @dataclass(frozen=True)
@@ -94,35 +100,48 @@ def measure(parts: Iterable[NDArray[np.float32]], config: Scaling) -> Limits:
     return tuple(low.tolist()), tuple(high.tolist())
 
 
-def fit_scaling(
-    config: Scaling, images: Iterable[tuple[str, NDArray[np.generic], NDArray[np.bool_]]], n_images: int
-) -> tuple[FittedScaling, dict[str, Limits]]:
-    """The scaling of a training set, and the limits of each of its groups for basis scene.
+def fit_scaling(config: Scaling, images: Iterable[Image], n_images: int) -> FittedScaling:
+    """The scaling of a training set.
 
     Args:
+        config: what to measure.
         images: group, raw pixels (C, H, W) and validity (H, W) of every training tile; read once.
         n_images: how many there are; each gives an equal share of the pixels measured.
 
     Raises:
         DataError: no image holds a valid pixel.
     """
-    parts: dict[str, list[NDArray[np.float32]]] = {}
-    for group, raw, valid in images:
-        parts.setdefault(group, []).append(transform(thin(raw[:, valid], SAMPLE // max(1, n_images)), config.kind))
-    tagged = [(group, p) for group, group_parts in parts.items() for p in group_parts]
-    everything = [p for _, p in tagged]
-    if not sum(p.shape[1] for p in everything):
+    parts = [(group, p) for group, p in _valid_pixels(config, images, n_images) if p.shape[1]]
+    if not parts:
         raise DataError("no valid pixel in the training tiles", "data", "check data.nodata")
-    by_group = {g: measure(p, config) for g, p in parts.items()} if config.basis == "scene" else {}
-    overall = measure(everything, config)
+    overall = measure([p for _, p in parts], config)
     limits = overall if config.basis in ("fixed", "dataset") else None
-    fitted = FittedScaling(config, limits, (0.0,) * len(overall[0]), (1.0,) * len(overall[0]))
     if not config.standardise:
-        return fitted, by_group
-    scaled = [_unit(p, limits or by_group.get(group) or measure([p], config)) for group, p in tagged if p.shape[1]]
+        return FittedScaling(config, limits, (0.0,) * len(overall[0]), (1.0,) * len(overall[0]))
+    by_group = _by_group(config, parts) if config.basis == "scene" else {}
+    scaled = [_unit(p, limits or by_group.get(group) or measure([p], config)) for group, p in parts]
     pixels = np.concatenate(scaled, axis=1).astype(np.float64)
     mean, std = pixels.mean(1), np.maximum(pixels.std(1), 1e-6)
-    return FittedScaling(config, limits, tuple(mean.tolist()), tuple(std.tolist())), by_group
+    return FittedScaling(config, limits, tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def group_limits(config: Scaling, images: Iterable[Image]) -> dict[str, Limits]:
+    """The limits of every scene among images (group, raw (C, H, W), valid (H, W)), for basis scene."""
+    return _by_group(config, _valid_pixels(config, images, PER_SCENE))
+
+
+def _by_group(config: Scaling, parts: Iterable[tuple[str, NDArray[np.float32]]]) -> dict[str, Limits]:
+    groups: dict[str, list[NDArray[np.float32]]] = {}
+    for group, pixels in parts:
+        groups.setdefault(group, []).append(pixels)
+    return {group: measure(pixels, config) for group, pixels in groups.items()}
+
+
+def _valid_pixels(
+    config: Scaling, images: Iterable[Image], n_images: int
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    for group, raw, valid in images:
+        yield group, transform(thin(raw[:, valid], SAMPLE // n_images), config.kind)
 
 
 def _unit(values: NDArray[np.float32], limits: Limits) -> NDArray[np.float32]:

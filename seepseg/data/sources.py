@@ -77,17 +77,17 @@ def validity(raw: NDArray[np.generic], nodata: str | float | None, tag: float | 
     return (raw != value).all(0)
 
 
-def with_counts(catalog: Catalog, data: DataNode, tick: Callable[[], None] = lambda: None) -> Catalog:
+def with_counts(catalog: Catalog, data: DataNode, tick: Callable[[int, int], None] = lambda done, of: None) -> Catalog:
     """The catalog with the pixels of each class counted in every tile; reads and so checks every image and mask.
 
-    No-data pixels are not counted. `tick` is called after each tile.
+    No-data pixels are not counted. `tick` is called after each tile with how many of how many are done.
 
     Raises:
         DataError: an image or mask is damaged, does not fit its partner, holds unknown labels, or holds NaN or
             infinite values that are not declared as no-data.
     """
     tiles = []
-    for tile in catalog.tiles:
+    for number, tile in enumerate(catalog.tiles, 1):
         raw, valid = read_image(tile.image, data)
         refuse_non_finite(raw, valid, tile.image)
         if tile.labelled:
@@ -95,7 +95,7 @@ def with_counts(catalog: Catalog, data: DataNode, tick: Callable[[], None] = lam
             counts = np.bincount(mask[valid], minlength=256)[: len(catalog.classes)]
             tile = replace(tile, pixels=tuple(counts.tolist()))
         tiles.append(tile)
-        tick()
+        tick(number, len(catalog))
     return replace(catalog, tiles=tuple(tiles))
 
 

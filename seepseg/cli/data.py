@@ -1,0 +1,101 @@
+"""seepseg data: reads a config and its data, tells what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seepseg.cli.options import FILE, config_argument, override_option, quiet_option
+
+if TYPE_CHECKING:
+    from seepseg.config import Config
+    from seepseg.data.catalog import Catalog
+
+
+@click.group()
+def command() -> None:
+    """Check a data set, count its classes, divide it."""
+
+
+@command.command()
+@config_argument
+@override_option
+@quiet_option
+def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
+    """Read every image and mask of CONFIG's data and say whether they can be trained on."""
+    from seepseg.config import load
+
+    recipe = load(config, overrides)
+    catalog = _counted(recipe, quiet)
+    labelled = sum(t.labelled for t in catalog.tiles)
+    click.echo(f"ok: {len(catalog)} tiles of {len(catalog.groups())} groups, {labelled} labelled, "
+               f"{len(catalog.classes) - 1} foreground classes")
+
+
+@command.command()
+@config_argument
+@override_option
+@click.option("-o", "--out", type=FILE, help="Folder for the figures and tables.  [default: runs/<config's name>-data]")
+@quiet_option
+def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: bool) -> None:
+    """Pixels and tiles of each class, and the distribution of intensities in each scene; printed and drawn."""
+    from seepseg.cli.options import print_table, relative
+    from seepseg.config import load
+    from seepseg.data.stats import balance, intensities
+    from seepseg.figures import save_class_balance, save_intensity
+    from seepseg.io.atomic import write_text
+
+    recipe = load(config, overrides)
+    catalog = _counted(recipe, quiet)
+    folder = out or Path("runs") / f"{config.stem}-data"
+    classes = balance(catalog)
+    histograms, edges, scenes = intensities(catalog, recipe.data)
+    print_table(classes, f"{len(catalog)} tiles of {len(catalog.groups())} groups")
+    if len(scenes) <= 40:
+        print_table(scenes, "intensity of valid pixels, raw values")
+    write_text(folder / "classes.csv", classes.to_csv(index=False))
+    write_text(folder / "intensity.csv", scenes.to_csv(index=False))
+    save_class_balance(folder / "classes.png", catalog.classes.names, classes["pixels"].tolist(),
+                       classes["tiles"].tolist())
+    save_intensity(folder / "intensity.png", histograms, edges)
+    click.echo(f"written: {relative(folder)}/ (classes.csv, classes.png, intensity.csv, intensity.png)")
+
+
+@command.command()
+@config_argument
+@override_option
+@click.option("--fold", type=int, help="Fold to hold out (data.split.folds).  [default: 0 where there are folds]")
+@click.option("-o", "--out", type=FILE, help="Write splits.csv here.")
+@quiet_option
+def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path | None, quiet: bool) -> None:
+    """Divide the tiles as training would, and print each part's share of every class."""
+    from seepseg.cli.options import print_table, relative
+    from seepseg.config import load
+    from seepseg.data.splits import make_splits, shares
+    from seepseg.io.atomic import write_text
+
+    recipe = load(config, overrides)
+    catalog = _counted(recipe, quiet)
+    chosen = 0 if fold is None and recipe.data.split.folds else fold
+    splits = make_splits(catalog, recipe.data.split, recipe.seed, chosen)
+    print_table(shares(catalog, splits).reset_index(), "pixels of each class in each part")
+    for name in ("val", "test"):
+        held = sorted(splits.loc[splits["split"] == name, "group"].unique())
+        if held and len(held) <= 20 and recipe.data.split.by == "group":
+            click.echo(f"{name}: {', '.join(held)}")
+    if recipe.data.split.by == "random" and recipe.data.source == "seep":
+        click.echo("note: tiles of one scene are on both sides of a random split; scores from it flatter", err=True)
+    if out:
+        write_text(out / "splits.csv", splits.to_csv(index=False))
+        click.echo(f"written: {relative(out / 'splits.csv')}")
+
+
+def _counted(recipe: Config, quiet: bool) -> Catalog:
+    from seepseg.cli.options import progress
+    from seepseg.data.sources import open_catalog, with_counts
+
+    catalog = open_catalog(recipe.data)
+    with progress("reading", len(catalog), quiet) as tick:
+        return with_counts(catalog, recipe.data, tick)

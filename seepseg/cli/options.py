@@ -1,0 +1,88 @@
+"""Options and printing that several subcommands share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seepseg.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seepseg.config import Runtime
+
+Tick = Callable[[int, int], None]
+"""(done, of how many)"""
+
+FILE = click.Path(path_type=Path)
+
+config_argument = click.argument("config", type=FILE)
+override_option = click.option("-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+                               help="Change a key of the config, for example -s train.epochs=5. Repeatable.")
+device_option = click.option("--device", help="auto, cpu, cuda or cuda:N.  [default: the config's]")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
+
+
+def with_device(overrides: tuple[str, ...], device: str | None) -> list[str]:
+    """Overrides, the device among them where one was asked for."""
+    return [*overrides, *([f"runtime.device={device}"] if device else [])]
+
+
+def runtime_for(config: Runtime, device: str | None) -> Runtime:
+    """The runtime a checkpoint is used with: its own, but on the device of this machine."""
+    return config.model_copy(update={"device": device or "auto"})
+
+
+def fold_folder(run: Path, fold: int | None) -> Path:
+    """The folder of one fold of a run."""
+    if fold is None:
+        return run
+    folder = run / f"fold_{fold}"
+    if not folder.is_dir():
+        raise ConfigError(f"no fold {fold}", run, "train it with --fold")
+    return folder
+
+
+@contextmanager
+def progress(what: str, total: int | None, quiet: bool) -> Iterator[Tick]:
+    """A progress bar for a `with` block; gives the function to call with how much of how much is done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=quiet or not sys.stderr.isatty(), transient=True, console=_stderr()) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def print_table(frame: pd.DataFrame, title: str) -> None:
+    """A table on standard output: floats with three digits, absent values as n/a."""
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in frame.columns:
+        text = frame[column].dtype == object or str(frame[column].dtype) == "str"
+        table.add_column(str(column).replace("_", " "), justify="left" if text else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*("n/a" if pd.isna(v) else f"{v:.3f}" if isinstance(v, float) else f"{v}" for v in row))
+    # Without a terminal a table keeps its full width, so that it can be piped.
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _stderr() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def relative(path: Path) -> str:
+    """A path as a user would type it from here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,56 @@
+"""The device and number format a network runs with."""
+
+from __future__ import annotations
+
+import torch
+
+from seepseg.config import Runtime
+from seepseg.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto" is the GPU where there is one, else the CPU.
+
+    Raises:
+        ConfigError: there is no such device on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        have = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        raise ConfigError(f"device {name!r} is not there", "runtime.device",
+                          f"this machine has {', '.join(have)}; use auto") from None
+    return device
+
+
+def autocast_dtype(amp: str, device: torch.device) -> torch.dtype | None:
+    """The format of automatic mixed precision on a device, None for plain float32.
+
+    "auto" takes bfloat16 where the hardware multiplies it natively and float16 on older GPUs.
+
+    Raises:
+        ConfigError: fp16 is asked for on the CPU, which has no loss scaling.
+    """
+    if amp == "fp16" and device.type == "cpu":
+        raise ConfigError("fp16 does not train on the CPU", "runtime.amp", "use bf16, off or auto")
+    if amp != "auto":
+        return {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}[amp]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and _cpu_has_bf16() else None
+
+
+def set_threads(runtime: Runtime) -> None:
+    """Set the number of CPU threads, which results depend on in the last bit."""
+    if runtime.threads:
+        torch.set_num_threads(runtime.threads)
+
+
+def _cpu_has_bf16() -> bool:
+    capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    if capability:
+        return bool(capability.get("avx512_bf16") or capability.get("amx_bf16") or capability.get("bf16"))
+    return bool(torch.cpu._is_avx512_bf16_supported())  # type: ignore[no-untyped-call]

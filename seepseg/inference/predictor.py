@@ -1,0 +1,105 @@
+"""The predictor: standardised images in, class probabilities out; validation, eval and predict all go through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from seepseg.config import Config, Runtime
+from seepseg.errors import ResourceError
+from seepseg.inference.device import autocast_dtype, choose_device
+from seepseg.models.build import build_model
+from seepseg.models.head import probabilities
+from seepseg.runs.checkpoint import Checkpoint, load_weights
+
+Turn = tuple[int, bool]
+"""Quarter turns, then a mirror left to right."""
+
+TURNS: dict[str, tuple[Turn, ...]] = {
+    "none": ((0, False),),
+    "hflip": ((0, False), (0, True)),
+    "flips": ((0, False), (0, True), (2, False), (2, True)),
+    "d4": tuple((k, mirror) for k in range(4) for mirror in (False, True)),
+}
+
+
+class Predictor:
+    """A network with its head, device and number format.
+
+    Args:
+        model: the network, on `device` and in eval mode while predicting.
+        config: its config; reads `model.head` and `runtime`.
+        tta: test-time augmentation, a key of `TURNS`; probabilities are averaged over it.
+    """
+
+    def __init__(self, model: nn.Module, config: Config, device: torch.device, tta: str = "none") -> None:
+        self.model, self.head, self.device = model, config.model.head, device
+        self.turns = TURNS[tta]
+        self.dtype = autocast_dtype(config.runtime.amp, device)
+        self.channels_last = config.runtime.channels_last
+
+    @torch.inference_mode()
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (N, C, H, W) float32 of images (N, C, H, W), on the predictor's device.
+
+        On a GPU without room the batch is halved until it fits; with batch norm the answer does not change.
+
+        Raises:
+            ResourceError: one image alone does not fit.
+        """
+        return self._halving(self._forward, images)
+
+    @torch.inference_mode()
+    def probabilities(self, images: Tensor, logits: Tensor | None = None) -> Tensor:
+        """Probabilities (N, K, H, W) float32, averaged over test-time turns.
+
+        `logits` of the same images, where the caller has them already, save the first pass.
+        """
+        total = probabilities(self.logits(images) if logits is None else logits, self.head)
+        for turn in self.turns[1:]:
+            total = total + _undo(probabilities(self.logits(_turned(images, turn)), self.head), turn)
+        return total / len(self.turns) if len(self.turns) > 1 else total
+
+    def _forward(self, images: Tensor) -> Tensor:
+        images = images.to(self.device, non_blocking=True)
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            logits: Tensor = self.model(images)
+        return logits.float()
+
+    def _halving(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        try:
+            return function(images)
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                raise ResourceError("out of memory on one window", f"device {self.device}",
+                                    "set predict.window smaller or --device cpu") from None
+        half = len(images) // 2
+        return torch.cat([self._halving(function, images[:half]), self._halving(function, images[half:])])
+
+
+def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: object) -> Predictor:
+    """The predictor of a checkpoint: its averaged weights where it has them."""
+    config = checkpoint.config.model_copy(update={"runtime": runtime})
+    device = choose_device(runtime.device)
+    model = build_model(config.model, config.data.n_bands, len(checkpoint.classes))
+    load_weights(model, checkpoint.ema or checkpoint.weights, where)
+    return Predictor(place(model, runtime, device).eval(), config, device, tta)
+
+
+def place(model: nn.Module, runtime: Runtime, device: torch.device) -> nn.Module:
+    """The network on its device and in its memory layout."""
+    layout = torch.channels_last if runtime.channels_last else torch.preserve_format
+    return model.to(device, memory_format=layout)
+
+
+def _turned(images: Tensor, turn: Turn) -> Tensor:
+    turned = torch.rot90(images, turn[0], (2, 3))
+    return turned.flip(3) if turn[1] else turned
+
+
+def _undo(images: Tensor, turn: Turn) -> Tensor:
+    return torch.rot90(images.flip(3) if turn[1] else images, -turn[0], (2, 3))

@@ -1,0 +1,85 @@
+"""Files that are complete or absent: written beside, synced, renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from seepseg.errors import ConfigError, ResourceError, SeepsegError
+
+TEMPORARY_PREFIX = ".seepseg-"
+"""How the names of unfinished files start; what a killed process leaves behind may be deleted."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A hidden path beside `path`, with its suffix, that becomes `path` when the block ends well and vanishes otherwise.
+
+    Parent folders are made. Nothing is at the yielded path yet, so the file gets the umask's permissions.
+
+    Raises:
+        ConfigError: the folder is not writable, or `path` is a folder.
+        ResourceError: the disk is full, or fails.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        with suppress(OSError):  # some file systems cannot sync a folder
+            _sync(path.parent)
+    except OSError as error:
+        if error.errno is None:  # a library's own error, not the system's
+            raise
+        raise write_error(error, path) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write the chunks one after another as one file, complete or absent.
+
+    Raises:
+        ConfigError: not writable.
+        ResourceError: the disk is full, or fails.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        for chunk in chunks:
+            stream.write(chunk)
+
+
+def write_text(path: Path, text: str) -> None:
+    r"""Write text as UTF-8 with \n as line end, complete or absent; errors as `write_bytes`."""
+    write_bytes(path, [text.encode("utf-8")])
+
+
+def write_error(error: OSError, path: Path) -> SeepsegError:
+    """The user's line for a failed write."""
+    if error.errno in _FULL:
+        return ResourceError("disk is full, or a quota is reached", path, "free some space and run again")
+    if error.errno in _FORBIDDEN:
+        return ConfigError("not writable", path, "change its permissions, or choose another folder")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return ConfigError("a file is where a folder should be", path, "choose another folder")
+    if error.errno in (errno.EISDIR, errno.ENOTEMPTY):
+        return ConfigError("is a folder, not a file", path, "choose another name")
+    if error.errno == errno.ENAMETOOLONG:
+        return ConfigError("name is too long", path, "choose a shorter one")
+    return ResourceError(f"cannot be written ({error.strerror})", path, "check the disk and run again")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,60 @@
+"""Opening a file that may be anything: the checks every reader makes before it trusts a byte."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from seepseg.errors import DataError
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+# What a file that is neither TIFF nor PNG may be, so that the error can say so.
+_OTHERS = {
+    b"\xff\xd8\xff": "a JPEG", b"GIF8": "a GIF", b"BM": "a BMP", b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "gzipped",
+    b"\x89HDF": "an HDF5 file", b"CDF": "a NetCDF file", b"%PDF": "a PDF", b"SIMPLE  =": "a FITS file",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000",
+}
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """The file opened for reading, once it is known to be a regular file (a FIFO or device would hang or misbehave).
+
+    Raises:
+        DataError: it is missing, a folder, a pipe or device, a loop of links, or may not be read.
+    """
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise DataError("is a folder, not a file", path, "give a file inside it")
+        if not stat.S_ISREG(mode):
+            raise DataError("is a pipe or device, not a file", path, "copy its content to a file first")
+        # Should it have become a pipe meanwhile, a non-blocking open still does not hang.
+        return os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
+    except FileNotFoundError:
+        raise DataError("no such file", path, "check the path, or whether the file was moved") from None
+    except PermissionError:
+        raise DataError("permission denied", path, "make the file readable") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise DataError("the link leads back to itself", path, "mend the symbolic link") from None
+        raise DataError(f"cannot be opened ({error.strerror})", path, "check the path") from None
+    except ValueError:
+        raise DataError("the name holds a null character", repr(str(path)), "check the path") from None
+
+
+def kind_of(head: bytes) -> str:
+    """What the first bytes of a file say it is: "TIFF", "PNG", or a phrase for an error ("a JPEG", "0 bytes long").
+
+    Names lie (a PNG called .tif is common), magic bytes do not.
+    """
+    if head.startswith(_TIFF_MAGIC):
+        return "TIFF"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if len(head) < 8:
+        return f"only {len(head)} bytes long" if head else "empty (0 bytes)"
+    return next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "of an unknown kind")

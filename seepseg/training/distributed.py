@@ -1,0 +1,81 @@
+"""Training on several processes under torchrun: who am I, and sums over all of us."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from seepseg.inference.score import Sums
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Join torchrun's processes for a `with` block; without torchrun, do nothing."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield
+        return
+    # Half a minute without the others means that one has died; the rest must not wait for ever.
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(seconds=30))
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """Number of this process, 0 when it is alone."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def device_name(name: str) -> str:
+    """The device this process takes: on GPUs, the one of its local rank."""
+    if world() > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    return name
+
+
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """Whether the flag is up in any process, so that all of them stop at the same step."""
+    if world() == 1:
+        return flag
+    value = torch.tensor(int(flag), device=device)
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return bool(value.item())
+
+
+def sum_over_ranks(sums: Sums) -> Sums:
+    """The sums of all processes; equal to one process's, because counts are integers and floats keep their batch."""
+    if world() == 1:
+        return sums
+    parts: list[Sums | None] = [None] * world()
+    dist.all_gather_object(parts, sums)
+    total = Sums.empty(len(sums.matrix))
+    for part in parts:
+        assert part is not None
+        total = total.merge(part)
+    return total
+
+
+def same_buffers(*modules: nn.Module) -> None:
+    """Give every process the buffers of the first: batch norm keeps its statistics per process between two epochs."""
+    if world() > 1:
+        for module in modules:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, src=0)
+
+
+def barrier() -> None:
+    """Wait for the others."""
+    if world() > 1:
+        dist.barrier()

@@ -1,0 +1,65 @@
+"""What protects a run: one process a folder, signals that save first, and determinism on request."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import torch
+from filelock import FileLock, Timeout
+
+from seepseg.errors import LockedError
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold a run folder for a `with` block; the operating system frees the lock of a dead process.
+
+    Raises:
+        LockedError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LockedError("another seepseg process works here", folder, "wait for it, or use another --run DIR") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class StopSignal:
+    """Whether SIGTERM or Ctrl-C came; the loop asks after each step. A second Ctrl-C ends at once."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Remember the signal and let the next one through."""
+        self.number = number
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopSignal]:
+    """Catch SIGTERM and SIGINT for a `with` block."""
+    stop = StopSignal()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def be_deterministic() -> None:
+    """Make torch refuse operations whose result may vary from run to run on a GPU."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
