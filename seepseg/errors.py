@@ -65,4 +65,4 @@ class InterruptedRun(SeepsegError):  # noqa: N818 - an interruption is no error
 
     def __init__(self, signal_number: int, what: str, where: object = "", mend: str = "") -> None:
         super().__init__(what, where, mend)
-        self.exit_code = 128 + signal_number  # type: ignore[misc]
+        self.exit_code = 128 + signal_number

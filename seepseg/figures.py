@@ -118,9 +118,9 @@ def save_gallery(path: Path, rows: Sequence[tuple[str, Rgb]], table: ClassTable)
     """Save titled panels below one another, with the legends of classes and errors."""
     shapes = [picture.shape for _, picture in rows]
     heights = [10 * shape[0] / shape[1] for shape in shapes]
-    legends = (_class_entries(table), [(name, _hex(color)) for name, color in ERROR_COLORS.items()])
-    foot = 0.3 * sum(-(-len(entries) // 8) for entries in legends) + 0.2
-    figure = _figure(10.4, sum(heights) + 0.3 * len(rows) + 0.35 + foot, layout=None)
+    legends = {"classes": _class_entries(table), "errors": [(name, _hex(c)) for name, c in ERROR_COLORS.items()]}
+    blocks = [0.3 + 0.22 * -(-len(entries) // 8) for entries in legends.values()]
+    figure = _figure(10.4, sum(heights) + 0.3 * len(rows) + 0.35 + sum(blocks) + 0.1, layout=None)
     wide, high = figure.get_size_inches()
     y = high - 0.35
     for i, ((title, picture), height) in enumerate(zip(rows, heights, strict=True)):
@@ -133,8 +133,9 @@ def save_gallery(path: Path, rows: Sequence[tuple[str, Rgb]], table: ClassTable)
             for part, name in enumerate(PANEL_PARTS):
                 centre = (0.2 + 10 * (part + 0.5) / len(PANEL_PARTS)) / wide
                 figure.text(centre, 1 - 0.22 / high, name, ha="center", fontsize=10, weight="bold")
-    for entries, place in zip(legends, (foot - 0.05, 0.3 * -(-len(legends[1]) // 8) + 0.05), strict=True):
-        _legend(figure, entries, (0.5, place / high), "upper center")
+    for (title, entries), block in zip(legends.items(), blocks, strict=True):
+        _legend(figure, entries, (0.5, y / high), "upper center", title)
+        y -= block
     _save(figure, path)
 
 
@@ -147,7 +148,7 @@ def save_confusion(path: Path, matrix: NDArray[Any], names: Sequence[str]) -> No
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, col), share in np.ndenumerate(shares):
         ink = "white" if share > 0.55 else "black"
-        text = f"{_short(int(matrix[row, col]))}\n{share:.0%}"
+        text = f"{_short(int(matrix[row, col]))}\n{_percent(share)}" if matrix[row].any() else "–"
         axes.text(col, row, text, ha="center", va="center", fontsize=7.5, color=ink)
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
@@ -161,7 +162,7 @@ def save_class_balance(path: Path, names: Sequence[str], pixels: Sequence[int], 
     """Save bars of the pixels and of the tiles of every class, on log scales."""
     figure = _figure(9, 1.4 + 0.36 * len(names))
     for axes, counts, what in zip(figure.subplots(1, 2, sharey=True), (pixels, tiles), ("pixels", "tiles"), strict=True):
-        bars = axes.barh(range(len(names)), [max(n, 0.1) for n in counts], color="#0072B2")
+        bars = axes.barh(range(len(names)), [max(n, 0.5) for n in counts], color="#0072B2")
         axes.bar_label(bars, [_short(n) for n in counts], padding=3, fontsize=8)
         axes.set_xscale("log")
         # A decade of room on the right, for the numbers.
@@ -239,6 +240,10 @@ def _short(count: int) -> str:
     return str(count)
 
 
+def _percent(share: float) -> str:
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
 def _hex(color: Iterable[int]) -> str:
     return "#" + "".join(f"{int(c):02x}" for c in color)
 
@@ -261,13 +266,15 @@ def _show(axes: Axes, picture: Rgb) -> None:
     axes.set_axis_off()
 
 
-def _legend(figure: Figure, entries: Sequence[tuple[str, str]], anchor: tuple[float, float], loc: Loc) -> None:
+def _legend(
+    figure: Figure, entries: Sequence[tuple[str, str]], anchor: tuple[float, float], loc: Loc, title: str = ""
+) -> None:
     from matplotlib.patches import Patch
 
     patches = [Patch(facecolor=color, edgecolor="#444444", linewidth=0.5, label=name) for name, color in entries]
     legend = figure.legend(
         handles=patches, loc=loc, bbox_to_anchor=anchor, ncols=min(8, len(patches)), frameon=False, fontsize=9,
-        handlelength=1.2, columnspacing=1.4,
+        handlelength=1.2, columnspacing=1.4, title=title or None, title_fontsize=9,
     )  # fmt: skip
     legend.set_in_layout(False)
 

@@ -60,7 +60,7 @@ def read_seep_mask(path: Path) -> NDArray[np.generic]:
         DataError: the mask has several bands or is not of an integer type.
     """
     try:
-        mask = read_tiff(path)[0]
+        mask: NDArray[np.generic] = read_tiff(path)[0]
     except DataError as error:
         raise DataError(f"mask: {error.what}", error.where, "give a one-band mask of class values") from None
     if mask.dtype.kind not in "ui":

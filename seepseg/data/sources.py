@@ -73,8 +73,8 @@ def validity(raw: NDArray[np.generic], nodata: str | float | None, tag: float | 
     if value is None:
         return np.ones(raw.shape[1:], bool)
     if isinstance(value, str) or np.isnan(value):
-        return np.isfinite(raw).all(0)
-    return (raw != value).all(0)
+        return np.asarray(np.isfinite(raw).all(0), dtype=bool)
+    return np.asarray((raw != value).all(0), dtype=bool)
 
 
 def with_counts(catalog: Catalog, data: DataNode, tick: Callable[[int, int], None] = lambda done, of: None) -> Catalog:

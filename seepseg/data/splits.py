@@ -75,7 +75,7 @@ def strata(catalog: Catalog) -> NDArray[np.int64]:
     total = pixels.sum(0)
     rarest_first = sorted(range(1, len(catalog.classes)), key=lambda c: int(total[c]))
     held = pixels[:, rarest_first] > 0
-    return np.where(held.any(1), np.array(rarest_first)[held.argmax(1)], 0)
+    return np.where(held.any(1), np.array(rarest_first)[held.argmax(1)], 0).astype(np.int64)
 
 
 def _folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:

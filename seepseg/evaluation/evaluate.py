@@ -227,9 +227,9 @@ def _rasters(folder: Path) -> list[Path]:
     return files
 
 
-def _labels(path: Path, classes: ClassTable) -> NDArray[np.uint8]:
+def _labels(path: Path, classes: ClassTable) -> NDArray[np.int64]:
     if path.suffix.lower() != ".png":
-        return read_tiff(path)[0].astype(np.int64)  # type: ignore[return-value]
+        return read_tiff(path)[0].astype(np.int64)
     labels = read_gray_png(path)
     # Salt masks come as 0 and 255 or 65535; with one class, anything above 0 is it.
-    return (labels > 0).astype(np.uint8) if len(classes) == 2 else labels.astype(np.uint8)
+    return (labels > 0).astype(np.int64) if len(classes) == 2 else labels.astype(np.int64)

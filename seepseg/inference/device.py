@@ -53,4 +53,4 @@ def _cpu_has_bf16() -> bool:
     capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     if capability:
         return bool(capability.get("avx512_bf16") or capability.get("amx_bf16") or capability.get("bf16"))
-    return bool(torch.cpu._is_avx512_bf16_supported())  # type: ignore[no-untyped-call]
+    return bool(torch.cpu._is_avx512_bf16_supported())

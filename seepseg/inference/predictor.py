@@ -92,8 +92,9 @@ def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: ob
 
 def place(model: nn.Module, runtime: Runtime, device: torch.device) -> nn.Module:
     """The network on its device and in its memory layout."""
-    layout = torch.channels_last if runtime.channels_last else torch.preserve_format
-    return model.to(device, memory_format=layout)
+    model = model.to(device)
+    # torch's stubs do not know the argument.
+    return model.to(memory_format=torch.channels_last) if runtime.channels_last else model  # type: ignore[call-overload,no-any-return]
 
 
 def _turned(images: Tensor, turn: Turn) -> Tensor:

@@ -48,23 +48,23 @@ class Board:
     """The TensorBoard writer of a run; epochs from `epoch` on that an earlier process wrote are hidden."""
 
     def __init__(self, folder: Path, epoch: int) -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=epoch)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder), purge_step=epoch)
 
     def row(self, row: Row, epoch: int) -> None:
         """Write an epoch's numbers."""
         for key, value in row.items():
             if key != "epoch" and math.isfinite(value):
-                self._writer.add_scalar(key, value, epoch)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(key, value, epoch)
+        self._writer.flush()
 
     def panels(self, panels: dict[str, NDArray[np.uint8]], epoch: int) -> None:
         """Write pictures (H, W, 3) by tile name."""
         for name, picture in panels.items():
-            self._writer.add_image(f"tiles/{name}", picture, epoch, dataformats="HWC")  # type: ignore[no-untyped-call]
+            self._writer.add_image(f"tiles/{name}", picture, epoch, dataformats="HWC")
 
     def close(self) -> None:
         """Flush and close."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 def tile_panel(

@@ -18,9 +18,12 @@ def average_weights(model: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=_average(decay), use_buffers=True)
 
 
-def _average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def _average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     @torch.no_grad()
-    def average(averaged: list[Tensor], current: list[Tensor], n: Tensor | int) -> None:
+    def average(averaged: Tensors, current: Tensors, n: Tensor | int) -> None:
         count = int(n)
         keep = min(decay, (1 + count) / (10 + count))
         if averaged[0].is_floating_point():

@@ -1,0 +1,84 @@
+"""seepseg demo: makes synthetic data and goes the whole way on it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from seepseg.cli.options import FILE, override_option, quiet_option
+
+MARK = ".seepseg-demo"
+"""Says that a folder was made by the demo, so that the next demo may replace it."""
+
+
+@click.command()
+@click.option("--salt", is_flag=True, help="Salt tiles instead of seeps.")
+@click.option("-o", "--out", type=FILE, default=Path("demo"), show_default=True, help="Folder to make.")
+@override_option
+@quiet_option
+def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> None:
+    """Generate data, train, evaluate per class, predict, and say where to look. Minutes, no download, no GPU."""
+    from seepseg.cli.options import print_table, progress, relative
+    from seepseg.config import load
+    from seepseg.data import synthetic
+    from seepseg.evaluation.evaluate import evaluate_run, table
+    from seepseg.inference.predict import plan, predict_files
+    from seepseg.inference.predictor import load_predictor
+    from seepseg.io.atomic import write_text
+    from seepseg.runs.folder import RunFolder
+    from seepseg.training.run import train
+
+    kind = "salt" if salt else "seep"
+    begin, root = time.monotonic(), out / kind
+    _clear(root)
+    write_text(root / MARK, "made by seepseg demo\n")
+    recipe = load(_shipped(f"demo_{kind}.yaml"), [f"data.root={root / 'data'}", *overrides])
+    click.echo(f"1/4 synthetic {kind} data in {relative(root / 'data')}/")
+    if salt:
+        synthetic.write_salt(root / "data", seed=recipe.seed)
+        inputs = [str(root / "data" / "test" / "images")]
+    else:
+        synthetic.write_seep(root / "data", seed=recipe.seed)
+        synthetic.write_scene(root / "scene.tif", rows=768, cols=768, seed=recipe.seed + 1000)
+        inputs = [str(root / "scene.tif")]
+    click.echo("2/4 training")
+    folder = RunFolder(root / "run")
+    with progress("epoch", None, quiet) as tick:
+        best = train(recipe, folder, fold=0 if recipe.data.split.folds else None,
+                     tell=(lambda line: None) if quiet else click.echo, tick=tick)
+    click.echo("3/4 scoring groups that training never saw")
+    summary = evaluate_run(best, folder, recipe.runtime, split="val")
+    print_table(table(summary), f"{summary['split']}: {summary['n_tiles']} tiles")
+    if summary.get("tgs_score") is not None:
+        click.echo(f"TGS score {summary['tgs_score']:.4f}")
+    click.echo("4/4 predicting")
+    predictor = load_predictor(best, recipe.runtime, "none", folder.best)
+    maps = root / "maps"
+    predict_files(plan(inputs, maps, overwrite=False), best, predictor, recipe.predict, maps, strict=True)
+    scores, tiles = folder.eval("val"), relative(folder.eval("val") / "tiles.png")
+    click.echo(f"\ndone in {time.monotonic() - begin:.0f} s; look at\n"
+               f"  table    {relative(scores / 'per_class.csv')}\n"
+               f"  figures  {relative(scores / 'confusion.png')}, {tiles}\n"
+               f"  maps     {relative(maps)}/\n"
+               f"  curves   seepseg monitor {relative(folder.root)}")
+
+
+def _clear(root: Path) -> None:
+    from seepseg.errors import ConfigError
+
+    if root.exists():
+        if not (root / MARK).exists():
+            raise ConfigError("folder exists and is not a demo's", root, "give another -o")
+        shutil.rmtree(root)
+
+
+def _shipped(name: str) -> Path:
+    """A shipped config: in the checkout, or where an installed package keeps its data."""
+    import seepseg
+
+    checkout = Path(seepseg.__file__).parents[1] / "configs" / name
+    return checkout if checkout.exists() else Path(sys.prefix) / "share" / "seepseg" / "configs" / name
