@@ -161,7 +161,8 @@ def save_confusion(path: Path, matrix: NDArray[Any], names: Sequence[str]) -> No
 def save_class_balance(path: Path, names: Sequence[str], pixels: Sequence[int], tiles: Sequence[int]) -> None:
     """Save bars of the pixels and of the tiles of every class, on log scales."""
     figure = _figure(9, 1.4 + 0.36 * len(names))
-    for axes, counts, what in zip(figure.subplots(1, 2, sharey=True), (pixels, tiles), ("pixels", "tiles"), strict=True):
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, counts, what in ((left, pixels, "pixels"), (right, tiles, "tiles")):
         bars = axes.barh(range(len(names)), [max(n, 0.5) for n in counts], color="#0072B2")
         axes.bar_label(bars, [_short(n) for n in counts], padding=3, fontsize=8)
         axes.set_xscale("log")
@@ -169,8 +170,8 @@ def save_class_balance(path: Path, names: Sequence[str], pixels: Sequence[int], 
         axes.set_xlim(0.5, 12 * max(1, *counts))
         axes.set_xlabel(f"{what} (log scale)")
         axes.spines[["top", "right"]].set_visible(False)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
+    left.set_yticks(range(len(names)), names)
+    left.invert_yaxis()
     _save(figure, path)
 
 

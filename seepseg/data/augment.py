@@ -29,13 +29,13 @@ def build_augmentation(config: Augment) -> Augmentation:
     import albumentations as A  # noqa: N812 - the library's own convention
     import cv2
 
-    steps: list[A.BasicTransform | A.BaseCompose] = []
+    steps: list[A.BasicTransform] = []
     match config.preset:
         case "hflip":
             steps.append(A.HorizontalFlip(p=0.5))
         case "seep_original":
-            half_turn = A.Sequential([A.HorizontalFlip(p=1), A.VerticalFlip(p=1)], p=0.5)
-            steps += [A.HorizontalFlip(p=0.5), half_turn]
+            # A mirror and a half turn, one time in two each, are a mirror either way, one time in two each.
+            steps += [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
         case "seep":
             steps.append(A.D4(p=1))
     if config.zoom or config.shift or config.rotate:
@@ -59,6 +59,9 @@ def build_augmentation(config: Augment) -> Augmentation:
     ) -> Arrays:
         # The library's own generator repeats itself when loader workers restart.
         pipeline.set_random_seed(seed)
+        # It also gives every step the same stream, which would let one flip decide the other.
+        for number, step in enumerate(steps):
+            step.set_random_seed(seed + 7919 * (number + 1))
         # Validity travels as a mask of *invalid* pixels, so that the fill value of masks marks uncovered ones.
         done = pipeline(image=np.ascontiguousarray(image.transpose(1, 2, 0)), masks=[mask, (~valid).astype(np.uint8)])
         valid = done["masks"][1] == 0

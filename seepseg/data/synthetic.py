@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from seepseg.io.atomic import atomic_path
 from seepseg.io.rle import encode
 
 Rng = np.random.Generator
@@ -131,6 +133,7 @@ def seep_scene(rng: Rng, rows: int, cols: int, looks: float = 4) -> tuple[NDArra
     """A SAR-like scene of the sea, intensity as uint16 DN (H, W) with 0 = no data, and its labels 0–7 uint8 (H, W).
 
     Slicks of one class fill about 1 % of the scene; all seven classes find room from 384 × 384 pixels up.
+    Slicks keep clear of one another and of the no-data wedge, whose labels are 0.
 
     Args:
         rng: the only source of chance.
@@ -142,10 +145,12 @@ def seep_scene(rng: Rng, rows: int, cols: int, looks: float = 4) -> tuple[NDArra
     mask = np.zeros((rows, cols), np.uint8)
     taken = _widen(~valid, CLEARANCE)
     beacons: list[tuple[int, int]] = []
-    # The longest go first, while there is room for them.
-    for value, slick in sorted(SLICKS.items(), key=lambda item: -item[1].side):
-        placed = 0
-        while placed < CLASS_SHARE * rows * cols:
+    placed = dict.fromkeys(SLICKS, 0)
+    # One of every class, then all up to the share; the longest go first, while there is room for them.
+    longest = sorted(SLICKS, key=lambda value: -SLICKS[value].side)
+    for value, share in [(value, share) for share in (0, CLASS_SHARE) for value in longest]:
+        slick = SLICKS[value]
+        while placed[value] <= share * mask.size:
             found = _place(rng, slick, taken)
             if found is None:
                 break
@@ -153,7 +158,7 @@ def seep_scene(rng: Rng, rows: int, cols: int, looks: float = 4) -> tuple[NDArra
             window = np.s_[top : top + slick.side, left : left + slick.side]
             inside = cover >= 0.5
             mask[window][inside] = value
-            placed += int(inside.sum())
+            placed[value] += int(inside.sum())
             sea[window] *= 1 - (1 - slick.left) * cover
             taken[window] |= _widen(inside, CLEARANCE)
             if slick.beacon:
@@ -205,15 +210,15 @@ def _widen(area: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
 
 
 def _place(rng: Rng, slick: _Slick, taken: NDArray[np.bool_]) -> tuple[tuple[int, int], Field] | None:
-    """Corner and cover (0–1) of a slick on free water; None when forty draws found no room."""
+    """Corner and cover (0–1) of a slick on free water; None when 4 shapes at 40 places each found no room."""
     free = np.array(taken.shape) - slick.side
     if free.min() < 0:
         return None
-    for _ in range(40):
-        top, left = (int(v) for v in rng.integers(0, free + 1))
+    for _ in range(4):
         cover = _cover(rng, slick)
-        if not (taken[top : top + slick.side, left : left + slick.side] & (cover >= 0.5)).any():
-            return (top, left), cover
+        for top, left in rng.integers(0, free + 1, (40, 2)).tolist():
+            if not (taken[top : top + slick.side, left : left + slick.side] & (cover >= 0.5)).any():
+                return (top, left), cover
     return None
 
 
@@ -278,19 +283,19 @@ def write_seep(
 def write_scene(path: Path, *, rows: int, cols: int, seed: int, pixel_size: float = 10.0) -> None:
     """Write one scene of rows × cols pixels as a GeoTIFF in UTM 16 N, and its truth as `<stem>_mask.tif` beside it."""
     import rasterio
-    from rasterio.transform import from_origin
+    from rasterio.transform import Affine
 
     image, mask = seep_scene(np.random.default_rng([seed, rows, cols]), rows, cols)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    profile = {
+    profile: dict[str, Any] = {
         "driver": "GTiff", "height": rows, "width": cols, "count": 1, "crs": "EPSG:32616",
-        "transform": from_origin(400_000.0, 3_100_000.0, pixel_size, pixel_size),
+        "transform": Affine(pixel_size, 0, 400_000, 0, -pixel_size, 3_100_000),
         "tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate",
     }  # fmt: skip
-    with rasterio.open(path, "w", dtype="uint16", nodata=0, **profile) as scene:
-        scene.write(image, 1)
-    with rasterio.open(path.with_name(f"{path.stem}_mask.tif"), "w", dtype="uint8", **profile) as truth:
-        truth.write(mask, 1)
+    # Not through io.raster, which writes what seepseg finds: class and probability maps, never a scene.
+    for target, pixels, nodata in ((path, image, 0), (path.with_name(f"{path.stem}_mask.tif"), mask, None)):
+        profile |= {"dtype": pixels.dtype, "nodata": nodata}
+        with atomic_path(target) as partial, rasterio.open(partial, "w", **profile) as raster:
+            raster.write(pixels, 1)
 
 
 # --- salt ------------------------------------------------------------------------------------------------------------

@@ -22,8 +22,7 @@ from seepseg.data.scaling import Limits, group_limits
 from seepseg.data.sources import open_catalog, read_image, with_counts
 from seepseg.data.splits import part
 from seepseg.errors import ConfigError, DataError
-from seepseg.figures import save_confusion, save_gallery
-from seepseg.figures import panel, stretch
+from seepseg.figures import panel, save_confusion, save_gallery
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.score import Sums, TileResult, score
 from seepseg.io.atomic import write_text
@@ -53,7 +52,7 @@ class Gallery:
         dice = foreground_dice(tile.matrix)
         if dice is None:
             return
-        picture = panel(stretch(tile.image[0], tile.truth != IGNORE), tile.truth, tile.prediction, self.classes)
+        picture = panel(tile.image[0], tile.truth, tile.prediction, self.classes)
         for heap, key in ((self.best, dice), (self.worst, -dice)):
             heapq.heappush(heap, (key, tile.id, picture))
             if len(heap) > SHOWN:

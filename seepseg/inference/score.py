@@ -122,6 +122,6 @@ def _floats(
     loss: Loss, logits: torch.Tensor, probabilities: torch.Tensor, masks: torch.Tensor
 ) -> dict[str, list[float]]:
     n = len(masks)
-    terms = {"loss" if k == "loss" else f"loss_{k}": [float(v) * n] for k, v in loss(logits, masks).items()}
+    terms = {"loss" if k == "loss" else f"loss_{k}": [v.item() * n] for k, v in loss(logits, masks).items()}
     soft = {k: v.double().flatten().tolist() for k, v in pixel_sums(probabilities[:, 1:], masks).items()}
     return {"tiles": [float(n)]} | terms | soft

@@ -20,7 +20,7 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A hidden path beside `path`, with its suffix, that becomes `path` when the block ends well and vanishes otherwise.
+    """A hidden path beside `path`, with its suffix, that becomes `path` if the block ends well, and vanishes if not.
 
     Parent folders are made. Nothing is at the yielded path yet, so the file gets the umask's permissions.
 

@@ -143,13 +143,19 @@ def _georeference(source: Any) -> Georeference:
     points, points_crs = source.gcps
     transform = tuple(float(v) for v in source.transform[:6])
     return Georeference(
-        crs_wkt=source.crs.to_wkt() if source.crs else None,
+        crs_wkt=_wkt(source.crs),
         transform=None if transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0) else transform,  # type: ignore[arg-type]
         gcps=tuple((float(p.row), float(p.col), float(p.x), float(p.y), float(p.z or 0)) for p in points),
-        gcps_crs_wkt=points_crs.to_wkt() if points and points_crs else None,
+        gcps_crs_wkt=_wkt(points_crs),
         rpcs=dict(sorted(source.tags(ns="RPC").items())),
         tags=dict(sorted(source.tags().items())),
     )
+
+
+def _wkt(crs: Any) -> str | None:
+    """The system's WKT; None too for the nameless one that GDAL makes up where a file has none."""
+    wkt = str(crs.to_wkt()) if crs else ""
+    return None if not wkt or wkt.startswith('LOCAL_CS["unnamed"') else wkt
 
 
 @contextmanager
@@ -168,7 +174,8 @@ def _created(path: Path, georeference: Georeference, profile: Mapping[str, Any])
                 # what it read to pixel corners, and "Point" would move control points again at every copy (measured).
                 if georeference.gcps and not georeference.transform:
                     points = [GroundControlPoint(*point) for point in georeference.gcps]
-                    target.gcps = (points, CRS.from_wkt(georeference.gcps_crs_wkt or ""))
+                    wkt = georeference.gcps_crs_wkt
+                    target.gcps = (points, CRS.from_wkt(wkt) if wkt else CRS())
                 if georeference.rpcs:
                     target.update_tags(ns="RPC", **georeference.rpcs)
                 yield target

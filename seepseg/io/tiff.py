@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 import math
 import os
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -23,21 +22,17 @@ from numpy.typing import NDArray
 from tifffile.tifffile import jpeg_shape
 
 from seepseg.errors import DataError, SeepsegError
-from seepseg.io.files import kind_of, open_regular
+from seepseg.io.files import open_regular
+from seepseg.io.ifd import MASK, REDUCED, Directory, walk
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 MAX_BANDS = 1024
-MAX_PAGES = 65536
 
 _NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
 _LZMA, _OLD_ZSTD, _ZSTD = 34925, 34926, 50000
 # Codecs whose decoders accept a bound on what they put out (JPEG: its own header is checked); others could be bombs.
 _CODECS = (_NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE, _LZMA, _OLD_ZSTD, _ZSTD)
 
-# TIFF 6.0 section 2, and the 8-byte types of BigTIFF: bytes of one value.
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_NEW_SUBFILE, _OLD_SUBFILE = 254, 255
-_REDUCED, _MASK = 1, 4
 _OFFSETS, _BYTE_COUNTS = (324, 273), (325, 279)
 
 
@@ -55,15 +50,6 @@ class TiffInfo:
     dtype: np.dtype[Any]
     nodata: float | None
     page: int = 0
-
-
-@dataclass(frozen=True)
-class _Directory:
-    """One image file directory: where it starts, where its furthest value ends, and what the image is for."""
-
-    offset: int
-    end: int
-    subfile: int
 
 
 def inspect_tiff(
@@ -114,15 +100,18 @@ def _opened(
     with open_regular(path) as stream:
         try:
             size = os.fstat(stream.fileno()).st_size
-            directories = _walk(path, stream, size)
+            directories = walk(path, stream, size)
             chosen = _choose(path, directories, page)
             if directories[chosen].end > size:
                 raise DataError("a tag lies past the end of the file", path, "it was cut short: copy it again")
             stream.seek(0)
             # Vendors' dialects reinterpret offsets and bits; plain TIFF is read as it is written.
             with tifffile.TiffFile(stream, name=path.name, is_ndpi=False, is_lsm=False, is_scanimage=False) as tiff:
-                tiff.filehandle.seek(directories[chosen].offset)
-                image = tifffile.TiffPage(tiff, chosen)
+                if chosen == 0:
+                    image = tiff.pages.first
+                else:  # straight to the directory: tifffile's own walk may go round in circles
+                    tiff.filehandle.seek(directories[chosen].offset)
+                    image = tifffile.TiffPage(tiff, chosen)
                 yield _check(path, image, size, chosen, bands, max_pixels), image
         except SeepsegError:
             raise
@@ -133,67 +122,13 @@ def _opened(
             raise DataError(f"is damaged ({reason})", path, "copy or save it again") from None
 
 
-def _walk(path: Path, stream: BinaryIO, size: int) -> list[_Directory]:
-    """All directories of the main chain; a chain that bites its tail ends there.
-
-    Raises:
-        DataError: not a TIFF, or a directory lies outside the file.
-    """
-    head = stream.read(16)
-    kind = kind_of(head)
-    if kind == "PNG":
-        raise DataError("is a PNG, not a TIFF", path, "rename it to .png, or save it as TIFF")
-    if kind != "TIFF":
-        raise DataError(f"not a TIFF, the file is {kind}", path, "copy it again, or convert it to TIFF")
-    order = "<" if head[:1] == b"I" else ">"
-    big = head[2:4].strip(b"\0") == b"+"
-    count_format, offset_format, entry_format = ("Q", "Q", "HHQ8s") if big else ("H", "I", "HHI4s")
-    if len(head) < (16 if big else 8):
-        raise DataError("holds a header only", path, "it was cut short: copy it again")
-    if big and struct.unpack(order + "HH", head[4:8]) != (8, 0):
-        raise DataError("has a damaged BigTIFF header", path, "copy or save it again")
-
-    def read(form: str) -> tuple[Any, ...]:
-        content = stream.read(struct.calcsize(order + form))
-        if len(content) < struct.calcsize(order + form):
-            raise DataError("a directory lies past the end of the file", path, "it was cut short: copy it again")
-        return struct.unpack(order + form, content)
-
-    stream.seek(8 if big else 4)
-    (offset,) = read(offset_format)
-    found: dict[int, _Directory] = {}
-    while offset and offset not in found:
-        if len(found) == MAX_PAGES:
-            raise DataError(f"more than {MAX_PAGES} pages", path, "split it into files")
-        if offset >= size:
-            raise DataError("a directory lies past the end of the file", path, "it was cut short: copy it again")
-        stream.seek(offset)
-        (entries,) = read(count_format)
-        if entries > 4096:
-            raise DataError(f"a directory of {entries} tags", path, "it is damaged: copy or save it again")
-        end, subfile = offset, 0
-        for _ in range(entries):
-            tag, kind_code, count, value = read(entry_format)
-            length = count * _TYPE_BYTES.get(kind_code, 0)
-            if length > len(value):
-                end = max(end, struct.unpack(order + offset_format, value)[0] + length)
-            elif tag in (_NEW_SUBFILE, _OLD_SUBFILE) and kind_code in (3, 4):
-                number = struct.unpack_from(order + ("H" if kind_code == 3 else "I"), value)[0]
-                subfile |= number if tag == _NEW_SUBFILE else {2: _REDUCED}.get(number, 0)
-        found[offset] = _Directory(offset, end, subfile)
-        (offset,) = read(offset_format)
-    if not found:
-        raise DataError("holds no page", path, "it is damaged: copy or save it again")
-    return list(found.values())
-
-
-def _choose(path: Path, directories: Sequence[_Directory], page: int | None) -> int:
+def _choose(path: Path, directories: Sequence[Directory], page: int | None) -> int:
     """Index of the directory asked for, or of the only image."""
     if page is not None:
         if not 0 <= page < len(directories):
             raise DataError(f"no page {page}, the file has {len(directories)}", path, "set data.page (the first is 0)")
         return page
-    images = [i for i, d in enumerate(directories) if not d.subfile & (_REDUCED | _MASK)] or [0]
+    images = [i for i, d in enumerate(directories) if not d.subfile & (REDUCED | MASK)] or [0]
     if len(images) > 1:
         raise DataError(f"holds {len(images)} pages", path, "choose one with data.page (the first is 0)")
     return images[0]
@@ -270,7 +205,8 @@ def _check_segments(
     for codes in (_OFFSETS, _BYTE_COUNTS):
         held = sum(image.tags[code].count for code in codes if code in image.tags)
         if held != needed:
-            raise DataError(f"holds {held} {what}, its size needs {needed}", path, "it is damaged: copy or save it again")
+            raise DataError(f"holds {held} {what}, its size needs {needed}", path,
+                            "it is damaged: copy or save it again")
     offsets, lengths = np.array(image.dataoffsets, np.uint64), np.array(image.databytecounts, np.uint64)
     missing = int(((offsets == 0) | (lengths == 0)).sum())
     if missing and nodata is None:

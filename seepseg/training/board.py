@@ -6,12 +6,10 @@ import math
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from seepseg.classes import ClassTable
-from seepseg.figures import panel, stretch
 from seepseg.inference.score import Sums
 
 Row = dict[str, float]
@@ -67,10 +65,3 @@ class Board:
         self._writer.close()
 
 
-def tile_panel(
-    image: torch.Tensor | NDArray[np.float32], truth: NDArray[np.uint8], prediction: NDArray[np.uint8],
-    classes: ClassTable, valid: NDArray[np.bool_] | None = None
-) -> NDArray[np.uint8]:
-    """Image, truth, prediction and error side by side, the first band stretched for the eye."""
-    gray = stretch(np.asarray(image)[0], truth != 255 if valid is None else valid)
-    return panel(gray, truth, prediction, classes)

@@ -20,6 +20,7 @@ from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import Batch, collate, epoch_draws, in_batches, load_batches
 from seepseg.data.scaling import FittedScaling
 from seepseg.errors import ConfigError, InterruptedRun, NonFiniteLossError, ResourceError
+from seepseg.figures import panel
 from seepseg.inference.decode import decode
 from seepseg.inference.device import autocast_dtype
 from seepseg.inference.predictor import Predictor
@@ -30,7 +31,7 @@ from seepseg.metrics.confusion import confusion_matrix
 from seepseg.models.head import probabilities
 from seepseg.runs.checkpoint import Checkpoint, load_weights, save_checkpoint
 from seepseg.runs.folder import RunFolder
-from seepseg.training.board import Board, Row, part_row, tile_panel
+from seepseg.training.board import Board, Row, part_row
 from seepseg.training.distributed import any_rank, rank, same_buffers, sum_over_ranks, world
 from seepseg.training.ema import average_weights
 from seepseg.training.guard import StopSignal
@@ -153,7 +154,7 @@ class Trainer:
             logits = self._parallel(image)
         logits = logits.float()
         terms = self.loss(logits, mask)
-        value = float(terms["loss"])
+        value = terms["loss"].item()
         if any_rank(not math.isfinite(value), self.device):
             raise NonFiniteLossError(f"the loss is {value} at epoch {progress.epoch + 1}, batch {progress.batch + 1}",
                                      f"tiles {', '.join(batch.ids)}",
@@ -217,8 +218,8 @@ class Trainer:
         predictor = Predictor(network, self.config, self.device)
         predicted = decode(predictor.probabilities(batch.image), batch.valid, self.config.predict)
         return {
-            name: tile_panel(batch.image[i, :, :h, :w], batch.mask[i, :h, :w].numpy().astype(np.uint8),
-                             predicted[i, :h, :w], self.classes, batch.valid[i, :h, :w].numpy())
+            name: panel(batch.image[i, 0, :h, :w].numpy(), batch.mask[i, :h, :w].numpy().astype(np.uint8),
+                        predicted[i, :h, :w], self.classes)
             for i, (name, (h, w)) in enumerate(zip(batch.ids, batch.sizes, strict=True))
         }
 
@@ -302,7 +303,7 @@ class Trainer:
         self.sums.tiles += matrix.sum(1) > 0
         self.sums.n_tiles += len(mask)
         soft = {name: v.double().flatten().tolist() for name, v in pixel_sums(likely[:, 1:], mask).items()}
-        losses = {("loss" if n == "loss" else f"loss_{n}"): [float(v) * len(mask)] for n, v in terms.items()}
+        losses = {("loss" if n == "loss" else f"loss_{n}"): [v.item() * len(mask)] for n, v in terms.items()}
         self.sums.floats[self.progress.batch * world() + rank()] = {"tiles": [float(len(mask))]} | losses | soft
 
     def _no_sums(self) -> Sums:

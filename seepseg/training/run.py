@@ -175,8 +175,8 @@ def resumed_config(folder: RunFolder, overrides: list[str]) -> Config:
     if not folder.config.exists():
         raise ConfigError("no run to resume", folder.root, "start it without --resume")
     before, after = load(folder.config), load(folder.config, overrides)
-    changed = sorted(k for k in (old := flat(plain(before))).keys() | (new := flat(plain(after))).keys()
-                     if old.get(k) != new.get(k) and k not in RESUMABLE)
+    old, new = flat(plain(before)), flat(plain(after))
+    changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and k not in RESUMABLE)
     if changed:
         key = changed[0]
         raise ConfigError(f"{key} is {old.get(key)!r} in the run and {new.get(key)!r} now", folder.root,

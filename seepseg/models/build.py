@@ -1,0 +1,102 @@
+"""Networks: MONAI's, for any number of bands and any image size."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from monai.networks.nets.attentionunet import AttentionUnet
+from monai.networks.nets.basic_unet import BasicUNet
+from monai.networks.nets.segresnet import SegResNet
+from monai.networks.nets.unet import UNet
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from seepseg.config import AttentionUNetModel, BasicUNetModel, ModelNode, SegResNetModel, UNetModel
+from seepseg.models.head import out_channels
+
+
+class Padded(nn.Module):
+    """A network that takes images of any size: filled up to its stride, and logits cut back.
+
+    Args:
+        network: takes (N, C, H, W) with H and W multiples of `stride`.
+        stride: product of all its down-samplings.
+    """
+
+    def __init__(self, network: nn.Module, stride: int) -> None:
+        super().__init__()
+        self.network, self.stride = network, stride
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, K', H, W) of images (N, C, H, W)."""
+        height, width = images.shape[2:]
+        down, right = (self._fill(size) for size in (height, width))
+        if not down and not right:
+            return cast(Tensor, self.network(images))
+        # Reflection needs as many pixels as it adds; tiny images repeat their border instead.
+        mode = "reflect" if down < height and right < width else "replicate"
+        return cast(Tensor, self.network(pad(images, (0, right, 0, down), mode)))[:, :, :height, :width]
+
+    def _fill(self, size: int) -> int:
+        # Two cells at the bottom: batch norm cannot train on a single value a channel.
+        return max(2, math.ceil(size / self.stride)) * self.stride - size
+
+
+def build_model(config: ModelNode, in_channels: int, n_classes: int) -> nn.Module:
+    """The network of a config for `in_channels` bands and K classes, background included."""
+    channels = out_channels(config.head, n_classes)
+    model = Padded(*_network(config, in_channels, channels))
+    # MONAI's AttentionUnet holds instance norms that no argument reaches; they let one NaN spread over a window.
+    _replace_norms(model, config.norm)
+    if config.init == "he":
+        model.apply(_he)
+    return model
+
+
+def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, int]:
+    """The network and its stride."""
+    match config:
+        case UNetModel():
+            levels = len(config.channels) - 1
+            return UNet(2, bands, channels, config.channels, (2,) * levels, num_res_units=config.num_res_units,
+                        norm="batch", dropout=config.dropout), 2**levels
+        case BasicUNetModel():
+            return BasicUNet(2, bands, channels, config.features, norm="batch", dropout=config.dropout), 16
+        case AttentionUNetModel():
+            levels = len(config.channels) - 1
+            return AttentionUnet(2, bands, channels, config.channels, (2,) * levels, dropout=config.dropout), 2**levels
+        case SegResNetModel():
+            return SegResNet(2, config.init_filters, bands, channels, config.dropout or None, norm="batch",
+                             blocks_down=tuple(config.blocks_down), blocks_up=tuple(config.blocks_up),
+                             ), 2 ** (len(config.blocks_down) - 1)
+    raise AssertionError(f"no network for {type(config).__name__}")
+
+
+def _replace_norms(module: nn.Module, norm: str) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.InstanceNorm2d | nn.BatchNorm2d | nn.GroupNorm):
+            width = child.num_channels if isinstance(child, nn.GroupNorm) else child.num_features
+            setattr(module, name, _norm(norm, width))
+        else:
+            _replace_norms(child, norm)
+
+
+def _norm(norm: str, width: int) -> nn.Module:
+    match norm:
+        case "batch":
+            return nn.BatchNorm2d(width)
+        case "instance":
+            return nn.InstanceNorm2d(width, affine=True)
+        case _:
+            return nn.GroupNorm(max(g for g in range(1, 9) if width % g == 0), width)
+
+
+def _he(module: nn.Module) -> None:
+    """He's normal initialisation, as the public multiclass project used it (arXiv 1502.01852)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            with torch.no_grad():
+                module.bias.zero_()

@@ -1,0 +1,61 @@
+"""Small trees of synthetic data that tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from seepseg.config import Config, parse
+from seepseg.data.synthetic import write_salt, write_seep
+
+
+@pytest.fixture(scope="session")
+def seep_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four scenes of 64-pixel seep tiles."""
+    root = tmp_path_factory.mktemp("seep")
+    write_seep(root, scenes=4, grid=(8, 8), tile=64, seed=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def salt_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty salt tiles of 101 pixels and four without masks."""
+    root = tmp_path_factory.mktemp("salt")
+    write_salt(root, tiles=40, test_tiles=4, seed=1)
+    return root
+
+
+@pytest.fixture
+def tiny(seep_root: Path) -> Config:
+    """A recipe that trains in a second: two groups to learn from, one level less, no flips."""
+    return tiny_config(seep_root)
+
+
+def tiny_config(root: Path, **more: object) -> Config:
+    """The recipe of `tiny` with other top-level nodes laid over it."""
+    tree: dict[str, object] = {
+        "data": {"source": "seep", "root": str(root), "split": {"val_fraction": 0.25}, "augment": {"preset": "seep"}},
+        "model": {"name": "unet", "channels": [8, 16, 32], "num_res_units": 1, "head": "sigmoid"},
+        "loss": "dice_bce",
+        "train": {"epochs": 2, "batch_size": 8, "panels_every": 0},
+        "runtime": {"device": "cpu", "amp": "off", "threads": 1},
+    }
+    return parse(tree | more, "test")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Tests run beside each other; two threads each would only wait for one another."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The real data, where SEEPSEG_DATA names its folder; tests that need it are skipped elsewhere."""
+    root = os.environ.get("SEEPSEG_DATA")
+    if not root or not Path(root).is_dir():
+        pytest.skip("SEEPSEG_DATA names no folder")
+    return Path(root)

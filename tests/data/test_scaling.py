@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seepseg.config import Scaling
+from seepseg.data.scaling import FittedScaling, fit_scaling, group_limits, measure, transform
+from seepseg.errors import DataError
+
+VALID = np.ones((1, 4), bool)
+
+
+def image(*values: float) -> np.ndarray:
+    return np.array([[values]], np.float32)
+
+
+def test_fixed_limits_map_linearly_and_clip() -> None:
+    fitted = FittedScaling(Scaling(basis="fixed", range=(10, 30), standardise=False), ((10.0,), (30.0,)), (0.0,), (1.0,))
+    # (v − 10) / 20, clipped: 0 → 0, 10 → 0, 20 → .5, 40 → 1
+    assert fitted.to_unit(image(0, 10, 20, 40), VALID).ravel().tolist() == [0, 0, 0.5, 1]
+
+
+def test_standardising_uses_the_stored_mean_and_spread_and_leaves_invalid_pixels_zero() -> None:
+    fitted = FittedScaling(Scaling(basis="fixed", range=(0, 1)), ((0.0,), (1.0,)), (0.25,), (0.5,))
+    valid = np.array([[True, True, True, False]])
+    # (v − .25) / .5: 0 → −.5, .25 → 0, 1 → 1.5; the invalid pixel is 0 whatever it holds
+    assert fitted.standardise(image(0, 0.25, 1, 0.9), valid).ravel().tolist() == [-0.5, 0, 1.5, 0]
+
+
+def test_dataset_limits_come_from_valid_pixels_only() -> None:
+    raw = np.arange(101, dtype=np.uint16)[None, None]
+    valid = np.ones((1, 101), bool)
+    valid[0, 0] = False  # leaves 1 … 100: percentiles 0 and 100 are 1 and 100
+    fitted = fit_scaling(Scaling(range=(0, 100)), [("a", raw, valid)], 1)
+    assert fitted.limits == ((1.0,), (100.0,))
+    # scaled values run evenly from 0 to 1, so their mean is one half
+    assert fitted.mean == pytest.approx((0.5,))
+
+
+def test_scene_limits_differ_by_group_and_a_tile_has_its_own() -> None:
+    images = [("a", image(0, 1, 2, 4), VALID), ("b", image(0, 10, 20, 40), VALID)]
+    config = Scaling(basis="scene", range=(0, 100))
+    assert group_limits(config, images) == {"a": ((0.0,), (4.0,)), "b": ((0.0,), (40.0,))}
+    fitted = fit_scaling(config, images, 2)
+    assert fitted.limits is None
+    # both scenes scale to 0, .25, .5, 1: mean .4375
+    assert fitted.mean == pytest.approx((0.4375,))
+    tile = fit_scaling(Scaling(basis="tile", range=(0, 100)), images, 2)
+    assert tile.to_unit(image(100, 200, 300, 500), VALID).ravel().tolist() == [0, 0.25, 0.5, 1]
+
+
+def test_constant_and_empty_tiles_become_zero_and_not_nan() -> None:
+    fitted = fit_scaling(Scaling(basis="tile"), [("a", image(1, 2, 3, 4), VALID)], 1)
+    assert fitted.to_unit(image(7, 7, 7, 7), VALID).ravel().tolist() == [0, 0, 0, 0]
+    assert fitted.to_unit(image(7, 7, 7, 7), ~VALID).ravel().tolist() == [0, 0, 0, 0]
+
+
+def test_linear_backscatter_becomes_decibels() -> None:
+    # 10·log10: 1 → 0, .1 → −10, 0 → clipped at 1e-8 → −80
+    assert transform(np.array([1, 0.1, 0], np.float32), "linear").tolist() == pytest.approx([0, -10, -80], abs=1e-4)
+
+
+def test_nan_is_never_passed_on() -> None:
+    fitted = FittedScaling(Scaling(basis="fixed", range=(0, 1)), ((0.0,), (1.0,)), (0.0,), (1.0,))
+    assert fitted.to_unit(image(np.nan, np.inf, 0.5, 1), VALID)[0, 0, 0] == 0
+
+
+def test_no_valid_pixel_is_an_error() -> None:
+    with pytest.raises(DataError, match="no valid pixel in the training tiles"):
+        fit_scaling(Scaling(), [("a", image(0, 0, 0, 0), ~VALID)], 1)
+
+
+def test_plain_form_restores_the_same_scaling() -> None:
+    fitted = fit_scaling(Scaling(), [("a", image(1, 2, 3, 4), VALID)], 1)
+    assert FittedScaling.from_plain(fitted.to_plain()) == fitted
+
+
+def test_bands_are_measured_apart() -> None:
+    pixels = np.array([[0, 1, 2], [10, 20, 30]], np.float32)
+    assert measure([pixels], Scaling(range=(0, 100))) == ((0.0, 10.0), (2.0, 30.0))

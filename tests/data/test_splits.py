@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seepseg.classes import SALT, SEEP
+from seepseg.config import Split
+from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.splits import make_splits, part, shares, strata
+from seepseg.errors import ConfigError, DataError
+
+
+def catalog_of(scenes: dict[str, list[set[int]]]) -> Catalog:
+    """Scenes of tiles, each tile given by the classes it holds (10 pixels each)."""
+    tiles = [
+        Tile(f"{s}.{i}", Path("x"), Path("m"), s, i, pixels=tuple(100 if k == 0 else 10 * (k in held) for k in range(8)))
+        for s, many in scenes.items()
+        for i, held in enumerate(many)
+    ]
+    return Catalog(tuple(tiles), SEEP)
+
+
+FULL = [{1, 2, 3, 4, 5, 6, 7}, {1}, {2, 6}]
+
+
+def test_named_groups_go_where_they_are_named() -> None:
+    catalog = catalog_of({name: FULL for name in "abcd"})
+    splits = make_splits(catalog, Split(val=["b"], test=["d"]), seed=0)
+    assert set(splits.loc[splits.split == "val", "group"]) == {"b"}
+    assert set(splits.loc[splits.split == "test", "group"]) == {"d"}
+    assert part(splits, "train") == ["a.0", "a.1", "a.2", "c.0", "c.1", "c.2"]
+
+
+@given(n=st.integers(3, 12), val=st.floats(0.1, 0.4), test=st.floats(0, 0.3))
+def test_no_group_is_on_two_sides_and_every_tile_has_one(n: int, val: float, test: float) -> None:
+    catalog = catalog_of({f"s{i}": FULL for i in range(n)})
+    splits = make_splits(catalog, Split(val_fraction=val, test_fraction=test), seed=0)
+    assert (splits.groupby("group")["split"].nunique() == 1).all()
+    assert len(splits) == len(catalog)
+
+
+def test_fractions_by_group_come_near_what_was_asked() -> None:
+    catalog = catalog_of({f"s{i}": FULL for i in range(10)})
+    count = Counter(make_splits(catalog, Split(val_fraction=0.2, test_fraction=0.1), seed=0)["split"])
+    assert count == {"train": 21, "val": 6, "test": 3}  # of 10 scenes with 3 tiles: 7, 2 and 1
+
+
+def test_random_fractions_are_exact_and_repeatable() -> None:
+    catalog = catalog_of({f"s{i}": FULL for i in range(10)})
+    split = Split(by="random", val_fraction=0.2, test_fraction=0.1)
+    first, second, other = (make_splits(catalog, split, seed=s)["split"].tolist() for s in (0, 0, 1))
+    assert Counter(first) == {"train": 21, "val": 6, "test": 3}
+    assert first == second
+    assert first != other
+
+
+def test_every_fold_holds_out_other_scenes() -> None:
+    catalog = catalog_of({f"s{i}": FULL for i in range(6)})
+    held = []
+    for k in range(3):
+        splits = make_splits(catalog, Split(folds=3), seed=0, fold=k)
+        held += sorted(set(splits.loc[splits.split == "val", "group"]))
+        assert (splits.loc[splits.split == "val", "fold"] == k).all()
+    assert sorted(held) == [f"s{i}" for i in range(6)]
+
+
+def test_a_class_only_in_validation_is_refused_with_the_way_out() -> None:
+    catalog = catalog_of({"a": [{1, 2, 3, 4, 5, 6}], "b": [{7}]})
+    with pytest.raises(ConfigError, match="no training tile holds seep 7 in data.split: choose other groups"):
+        make_splits(catalog, Split(val=["b"]), seed=0)
+    splits = make_splits(catalog, Split(val=["b"], allow_missing_classes=True), seed=0)
+    assert part(splits, "train") == ["a.0"]
+
+
+def test_unknown_group_and_missing_fold_are_named() -> None:
+    catalog = catalog_of({name: FULL for name in "ab"})
+    with pytest.raises(ConfigError, match="group 'z' is not in the data in data.split.val: the groups are a, b"):
+        make_splits(catalog, Split(val=["z"]), seed=0)
+    with pytest.raises(ConfigError, match="fold 5 of 2"):
+        make_splits(catalog, Split(folds=2), seed=0, fold=5)
+    with pytest.raises(ConfigError, match="3 folds of 2 groups"):
+        make_splits(catalog, Split(folds=3), seed=0, fold=0)
+
+
+def test_empty_parts_are_refused() -> None:
+    with pytest.raises(ConfigError, match="the val part is empty"):
+        make_splits(catalog_of({"a": FULL}), Split(val_fraction=0.0), seed=0)
+
+
+def write(path: Path, rows: str) -> Path:
+    path.write_text("id,split\n" + rows)
+    return path
+
+
+def test_split_file_is_obeyed_and_checked(tmp_path: Path) -> None:
+    catalog = catalog_of({"a": FULL[:1], "b": FULL[:1], "c": FULL[:2]})
+    good = write(tmp_path / "good.csv", "a.0,train\nb.0,val\nc.0,test\nc.1,test\n")
+    assert make_splits(catalog, Split(by="file", file=good), 0)["split"].tolist() == ["train", "val", "test", "test"]
+    for rows, message in (
+        ("a.0,train\nb.0,val\nc.0,train\nc.1,val\n", r"scenes on two sides of the split \(c\)"),
+        ("a.0,train\nb.0,val\nc.0,test\n", r"1 tiles have no row \(c.1\)"),
+        ("a.0,train\na.0,val\nb.0,val\nc.0,test\nc.1,test\n", r"1 ids stand twice \(a.0\)"),
+        ("a.0,trian\nb.0,val\nc.0,test\nc.1,test\n", "unknown split 'trian'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            make_splits(catalog, Split(by="file", file=write(tmp_path / "bad.csv", rows)), 0)
+
+
+def test_strata_are_the_rarest_class_or_the_coverage() -> None:
+    # Class 7 is in one tile, class 1 in three: the rarest class of {1, 7} is 7.
+    seeps = catalog_of({"a": [{1, 7}, {1}, {1}, set()]})
+    assert strata(seeps).tolist() == [7, 1, 1, 0]
+    salt = Catalog(tuple(Tile(str(i), Path("x"), Path("m"), str(i), pixels=(100 - c, c))
+                         for i, c in enumerate((0, 1, 10, 11, 100))), SALT)
+    # Coverage 0, 1, 10, 11, 100 % in tenths, rounded up.
+    assert strata(salt).tolist() == [0, 1, 1, 2, 10]
+
+
+def test_shares_count_tiles_groups_and_pixels() -> None:
+    catalog = catalog_of({"a": [{1}, {1}], "b": [{1, 2}], "c": [{1, 2, 3, 4, 5, 6, 7}]})
+    splits = make_splits(catalog, Split(val=["b"], allow_missing_classes=True), 0)
+    table = shares(catalog, splits)
+    assert table.loc["val", ["tiles", "groups", "seep 1", "seep 2", "seep 3"]].tolist() == [1, 1, 10, 10, 0]
+    assert np.asarray(table.loc["train", ["tiles", "groups", "seep 1"]]).tolist() == [3, 2, 30]
+
+
+@pytest.mark.data
+def test_real_scenes_fall_into_five_folds_with_every_class(real_data: Path) -> None:
+    from seepseg.config import SeepData
+    from seepseg.data.sources import open_catalog, with_counts
+
+    data = SeepData(root=real_data / "seep")
+    catalog = with_counts(open_catalog(data), data)
+    assert len(catalog) == 683
+    assert len(catalog.groups()) == 15
+    for k in range(5):
+        splits = make_splits(catalog, Split(folds=5), seed=0, fold=k)
+        assert (shares(catalog, splits).loc["train"] > 0).all()

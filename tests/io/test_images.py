@@ -1,0 +1,116 @@
+"""PNG: grey and colour, 8 and 16 bits, and files that are not what they say."""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from seepseg.errors import DataError
+from seepseg.io.images import read_gray_png, read_png, write_png
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (5, 7), np.uint8)
+GREY16 = RNG.integers(0, 65536, (5, 7), np.uint16)
+
+
+@pytest.fixture
+def png(tmp_path: Path) -> Path:
+    return tmp_path / "a.png"
+
+
+@pytest.mark.parametrize("array", [GREY, np.dstack([GREY, GREY + 1, GREY])])
+def test_round_trip(png: Path, array: NDArray[Any]) -> None:
+    write_png(png, array)
+    read = read_png(png)
+    assert read.dtype == np.uint8
+    assert np.array_equal(read, array)
+    assert [p.name for p in png.parent.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("array", [
+    GREY, GREY16, np.dstack([GREY] * 3), np.dstack([GREY] * 3 + [GREY + 1]), np.dstack([GREY, GREY + 1]),
+    np.dstack([GREY16] * 3),
+], ids=["L", "I;16", "RGB", "RGBA", "LA", "RGB16"])
+def test_gray_of_equal_channels(png: Path, array: NDArray[Any]) -> None:
+    png.write_bytes(imagecodecs.png_encode(array))
+    want = array if array.ndim == 2 else array[..., 0]
+    read = read_gray_png(png)
+    assert read.dtype == array.dtype
+    assert np.array_equal(read, want)
+
+
+def test_gray_of_colour_is_an_error(png: Path) -> None:
+    write_png(png, np.dstack([GREY, GREY, GREY + 1]))
+    with pytest.raises(DataError) as caught:
+        read_gray_png(png)
+    assert str(caught.value) == f"is in colour (its channels differ) in {png}: save one grey channel"
+
+
+def test_palette_and_one_bit(png: Path) -> None:
+    image = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "P")
+    image.putpalette([9, 9, 9, 200, 200, 200])
+    image.save(png)
+    assert read_gray_png(png).tolist() == [[9, 200], [200, 9]]
+    Image.fromarray(np.array([[0, 1], [1, 0]], bool)).save(png)
+    assert read_gray_png(png).tolist() == [[0, 255], [255, 0]]
+
+
+def test_tiff_named_png(png: Path) -> None:
+    tifffile.imwrite(png, GREY)
+    with pytest.raises(DataError) as caught:
+        read_png(png)
+    assert str(caught.value) == f"is a TIFF, not a PNG in {png}: rename it to .tif, or save it as PNG"
+
+
+@pytest.mark.parametrize(("content", "what"), [
+    (b"", "not a PNG, the file is empty (0 bytes)"),
+    (b"\x89PNG", "not a PNG, the file is only 4 bytes long"),
+    (b"\xff\xd8\xff\xe0 some JPEG", "not a PNG, the file is a JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "is cut short or damaged (no header)"),
+])
+def test_not_a_png(png: Path, content: bytes, what: str) -> None:
+    png.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_png(png)
+    assert caught.value.what == what
+
+
+@pytest.mark.parametrize("array", [GREY, GREY16, np.dstack([GREY16] * 3)], ids=["L", "I;16", "RGB16"])
+def test_cut_anywhere(png: Path, array: NDArray[Any]) -> None:
+    content = imagecodecs.png_encode(array)
+    for length in range(len(content)):
+        png.write_bytes(content[:length])
+        try:
+            read = read_png(png)
+        except DataError:
+            continue
+        assert np.array_equal(read, array), length
+
+
+def test_one_byte_wrong(png: Path) -> None:
+    content = imagecodecs.png_encode(GREY)
+    for i in range(len(content)):
+        png.write_bytes(content[:i] + bytes([content[i] ^ 0x10]) + content[i + 1 :])
+        try:
+            read = read_png(png)
+        except DataError:
+            continue
+        assert np.array_equal(read, GREY), i  # only where the byte is of no account
+
+
+def test_budget(png: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 0, 0, 0, 0)
+    png.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")))
+    with pytest.raises(DataError) as caught:
+        read_png(png)
+    assert caught.value.what == "2147483647×2147483647 pixels are over the budget of 268435456"

@@ -1,0 +1,236 @@
+"""Rasters: what a scene says about its place comes back unchanged, and a file is whole or absent."""
+
+import hashlib
+import os
+import resource
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import tifffile
+from numpy.typing import NDArray
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+
+from seepseg.classes import SEEP
+from seepseg.errors import ConfigError, DataError, ResourceError
+from seepseg.io.raster import (
+    Georeference,
+    read_scene,
+    write_class_raster,
+    write_probability_raster,
+)
+
+RNG = np.random.default_rng(0)
+INDICES = RNG.integers(0, 8, (300, 270), np.uint8)
+INDICES[:5] = 255
+NORTH_UP = (30.0, 0.0, 500000.5, 0.0, -30.0, 3000000.25)
+POINTS = ((0.0, 0.0, -90.125, 28.5, 0.0), (0.0, 270.0, -90.0, 28.5, 1.5), (300.0, 270.0, -90.0, 28.25, 0.0),
+          (300.0, 0.0, -90.125, 28.25, 0.0), (150.5, 135.25, -90.0625, 28.375, 0.0))
+RPCS = {
+    "ERR_BIAS": "-1", "ERR_RAND": "-1", "HEIGHT_OFF": "12.5", "HEIGHT_SCALE": "501", "LAT_OFF": "28.123456789",
+    "LAT_SCALE": "0.1", "LINE_OFF": "3000", "LINE_SCALE": "3000", "LONG_OFF": "-88", "LONG_SCALE": "0.2",
+    "SAMP_OFF": "4000", "SAMP_SCALE": "4000",
+} | {f"{axis}_{part}_COEFF": " ".join(str(i / 8) for i in range(20))
+     for axis in ("LINE", "SAMP") for part in ("NUM", "DEN")}
+
+
+def _scene(
+    path: Path, pixels: NDArray[Any], gcps: Any = None, tags: dict[str, str] | None = None, **profile: Any
+) -> None:
+    pixels = pixels if pixels.ndim == 3 else pixels[None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(path, "w", driver="GTiff", count=len(pixels), height=pixels.shape[1], width=pixels.shape[2],
+                           dtype=pixels.dtype.name, **profile) as target:
+            if gcps:
+                target.gcps = gcps
+            target.update_tags(**tags or {})
+            target.write(pixels)
+
+
+def _write(path: Path, place: Georeference, indices: NDArray[Any] = INDICES) -> None:
+    write_class_raster(path, indices, place, SEEP.names, SEEP.colors, {"MODEL": "abc"})
+
+
+@pytest.mark.parametrize("transform", [
+    NORTH_UP, (30.0, 0.0, 500000.5, 0.0, 30.0, 3000000.25), (0.1, 0.02, 1.0, 0.03, -0.1, 2.0),
+], ids=["north-up", "south-up", "rotated"])
+@pytest.mark.parametrize("area", ["Area", "Point"])
+def test_transform_survives(tmp_path: Path, transform: tuple[float, ...], area: str) -> None:
+    _scene(tmp_path / "s.tif", INDICES, crs="EPSG:32616", transform=Affine(*transform), tags={"AREA_OR_POINT": area})
+    pixels, place, nodata = read_scene(tmp_path / "s.tif")
+    assert np.array_equal(pixels, INDICES[None])
+    assert place.transform == transform
+    assert CRS.from_wkt(place.crs_wkt).to_epsg() == 32616
+    assert nodata is None
+    _write(tmp_path / "c.tif", place)
+    _, again, _ = read_scene(tmp_path / "c.tif")
+    assert (again.transform, again.crs_wkt, again.gcps) == (place.transform, place.crs_wkt, ())
+    assert CRS.from_wkt(again.crs_wkt) == CRS.from_epsg(32616)
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+@pytest.mark.parametrize("area", ["Area", "Point"])
+@pytest.mark.parametrize("crs", ["EPSG:4326", None])
+def test_control_points_survive(tmp_path: Path, count: int, area: str, crs: str | None) -> None:
+    points = [GroundControlPoint(*p) for p in POINTS[:count]]
+    _scene(tmp_path / "s.tif", INDICES, (points, CRS.from_string(crs) if crs else CRS()), {"AREA_OR_POINT": area})
+    _, place, _ = read_scene(tmp_path / "s.tif")
+    assert len(place.gcps) == count
+    assert place.transform is None
+    assert place.crs_wkt is None
+    if area == "Area":
+        assert place.gcps == POINTS[:count]
+    assert (place.gcps_crs_wkt is None) == (crs is None)
+    _write(tmp_path / "c.tif", place)
+    _, again, _ = read_scene(tmp_path / "c.tif")
+    assert (again.gcps, again.gcps_crs_wkt, again.transform) == (place.gcps, place.gcps_crs_wkt, None)
+
+
+def test_rpcs_survive(tmp_path: Path) -> None:
+    _write(tmp_path / "a.tif", Georeference(rpcs=RPCS))
+    _, place, _ = read_scene(tmp_path / "a.tif")
+    assert {k: [float(v) for v in text.split()] for k, text in place.rpcs.items()} == {
+        k: [float(v) for v in text.split()] for k, text in RPCS.items()}
+    assert place.transform is None
+    _write(tmp_path / "b.tif", place)
+    assert read_scene(tmp_path / "b.tif")[1].rpcs == place.rpcs
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "b.tif"]  # no side files
+
+
+def test_nowhere_stays_nowhere(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", INDICES)
+    _, place, _ = read_scene(tmp_path / "s.tif")
+    _write(tmp_path / "c.tif", place)
+    _, again, _ = read_scene(tmp_path / "c.tif")
+    for georeference in (place, again):
+        assert (georeference.crs_wkt, georeference.transform, georeference.gcps, georeference.rpcs) == (
+            None, None, (), {})
+    assert not recwarn.list
+
+
+def test_class_raster(tmp_path: Path) -> None:
+    _write(tmp_path / "deep/c.tif", Georeference(transform=NORTH_UP))
+    with rasterio.open(tmp_path / "deep/c.tif") as source:
+        assert np.array_equal(source.read(1), INDICES)
+        assert source.nodata == 255
+        assert source.block_shapes == [(256, 256)]
+        assert source.compression.name == "deflate"
+        assert source.tags()["CLASS_0"] == "background"
+        assert source.tags()["CLASS_7"] == "seep 7"
+        assert source.tags()["MODEL"] == "abc"
+        assert source.colormap(1)[1] == (0xE6, 0x9F, 0x00, 255)
+        assert not any("DATE" in key for key in source.tags())
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["c.tif"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 300), (256, 256)])
+def test_any_size_same_bytes_twice(tmp_path: Path, shape: tuple[int, int]) -> None:
+    indices = RNG.integers(0, 8, shape, np.uint8)
+    for name in ("a.tif", "b.tif"):
+        _write(tmp_path / name, Georeference(transform=NORTH_UP), indices)
+    a, b = ((tmp_path / n).read_bytes() for n in ("a.tif", "b.tif"))
+    assert hashlib.sha256(a).digest() == hashlib.sha256(b).digest()
+    assert np.array_equal(read_scene(tmp_path / "a.tif")[0][0], indices)
+
+
+def test_probability_raster(tmp_path: Path) -> None:
+    probabilities = RNG.random((3, 40, 50), np.float32)
+    probabilities[:, 0, 0] = np.nan
+    write_probability_raster(tmp_path / "p.tif", probabilities, Georeference(transform=NORTH_UP), ("a", "b", "c"),
+                             {"MODEL": "abc"})
+    pixels, place, nodata = read_scene(tmp_path / "p.tif", bands=[1, 2, 3])
+    assert np.array_equal(pixels, probabilities, equal_nan=True)
+    assert nodata is not None
+    assert np.isnan(nodata)
+    assert place.transform == NORTH_UP
+    with rasterio.open(tmp_path / "p.tif") as source:
+        assert source.descriptions == ("a", "b", "c")
+        assert source.tags()["MODEL"] == "abc"
+        assert source.tags(ns="IMAGE_STRUCTURE")["PREDICTOR"] == "3"
+
+
+def test_bands_and_pages(tmp_path: Path) -> None:
+    pixels = RNG.integers(0, 65536, (3, 40, 50), np.uint16)
+    _scene(tmp_path / "s.tif", pixels, nodata=0, tags={"MISSION": "S1"})
+    read, place, nodata = read_scene(tmp_path / "s.tif", bands=[3, 1])
+    assert np.array_equal(read, pixels[[2, 0]])
+    assert nodata == 0
+    assert place.tags["MISSION"] == "S1"
+    with pytest.raises(DataError, match="holds 3 bands"):
+        read_scene(tmp_path / "s.tif")
+    with tifffile.TiffWriter(tmp_path / "a?#&.tif") as writer:
+        for page in pixels:
+            writer.write(page, contiguous=False)
+    assert np.array_equal(read_scene(tmp_path / "a?#&.tif", page=1)[0][0], pixels[1])
+    assert np.array_equal(read_scene(tmp_path / "a?#&.tif", page=0)[0][0], pixels[0])
+
+
+def test_overviews_are_no_pages(tmp_path: Path) -> None:
+    _scene(tmp_path / "s.tif", INDICES, tiled=True, blockxsize=64, blockysize=64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(tmp_path / "s.tif", "r+") as target:
+            target.build_overviews([2, 4])
+    assert np.array_equal(read_scene(tmp_path / "s.tif")[0][0], INDICES)
+
+
+def test_cut_short(tmp_path: Path) -> None:
+    _scene(tmp_path / "s.tif", RNG.integers(0, 65536, (64, 64), np.uint16), blockysize=1)
+    content = (tmp_path / "s.tif").read_bytes()
+    for length in range(0, len(content), 97):
+        (tmp_path / "s.tif").write_bytes(content[:length])
+        with pytest.raises(DataError):
+            read_scene(tmp_path / "s.tif")
+
+
+def test_damaged_stream_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    _scene(tmp_path / "s.tif", INDICES, compress="deflate")
+    content = bytearray((tmp_path / "s.tif").read_bytes())
+    content[-500:-400] = bytes(100)
+    (tmp_path / "s.tif").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_scene(tmp_path / "s.tif")
+    assert caught.value.what.startswith("is damaged (")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_names(tmp_path: Path) -> None:
+    for name in ("a b.tif", "a\nb.tif", "\U0001f30a.tif"):
+        _write(tmp_path / name, Georeference())
+        assert np.array_equal(read_scene(tmp_path / name)[0][0], INDICES)
+    bad = tmp_path / os.fsdecode(b"\xff.tif")
+    tifffile.imwrite(bad, INDICES)
+    with pytest.raises(DataError, match="the name is not valid UTF-8"):
+        read_scene(bad)
+    _write(tmp_path / os.fsdecode(b"\xfe.tif"), Georeference())  # GDAL sees the temporary name only
+    with pytest.raises(ConfigError, match="the name is not valid UTF-8"):
+        _write(tmp_path / os.fsdecode(b"\xff/a.tif"), Georeference())
+
+
+@contextmanager
+def _files_up_to(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))  # Python ignores SIGXFSZ, so writes fail with EFBIG
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("limit", [100, 20000])
+def test_full_disk_leaves_nothing(tmp_path: Path, limit: int) -> None:
+    noise = RNG.integers(0, 8, (512, 512), np.uint8)
+    with pytest.raises(ResourceError) as caught, _files_up_to(limit):
+        _write(tmp_path / "c.tif", Georeference(transform=NORTH_UP), noise)
+    assert caught.value.exit_code == 5
+    assert caught.value.where == str(tmp_path / "c.tif")
+    assert list(tmp_path.iterdir()) == []
