@@ -72,7 +72,7 @@ class Sums:
         rows = [self.floats[number] for number in sorted(self.floats)]
         if not rows:
             return {}
-        total = {k: np.sum([r[k] for r in rows], axis=0) for k in rows[0]}
+        total = {k: np.sum([r[k] for r in rows if k in r], axis=0) for k in rows[0]}
         out: dict[str, float | list[float]] = {
             k: float(v[0]) / float(total["tiles"][0]) for k, v in total.items() if k.startswith("loss")
         }

@@ -44,7 +44,7 @@ class Loss(nn.Module):
 
     def bce(self, logits: Tensor, target: Tensor) -> Tensor:
         """Binary cross-entropy."""
-        return self.mean(f.bce(logits, target))
+        return self.mean(f.bce(logits, f.Labels(target)))
 
     def ce(self, logits: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy; background has weight 1."""
@@ -52,11 +52,11 @@ class Loss(nn.Module):
 
     def dice(self, logits: Tensor, target: Tensor) -> Tensor:
         """1 − soft Dice."""
-        return self.mean(1 - f.dice(*f.region_sums(foreground_probabilities(logits, self.head), target)))
+        return self.mean(1 - f.dice(*f.region_sums(foreground_probabilities(logits, self.head), f.Labels(target))))
 
     def focal_tversky(self, logits: Tensor, target: Tensor, config: FocalTverskyLoss) -> Tensor:
         """Focal Tversky."""
-        sums = f.region_sums(foreground_probabilities(logits, self.head), target)
+        sums = f.region_sums(foreground_probabilities(logits, self.head), f.Labels(target))
         return self.mean(f.focal_tversky(f.tversky_index(*sums, config.fp_weight, config.fn_weight), config.gamma))
 
 

@@ -17,10 +17,44 @@ SMOOTH = 1e-5
 """Added to numerator and denominator of ratios, as in MONAI: a class absent on both sides has Dice 1."""
 
 
-def one_hot(target: Tensor, channels: int) -> Tensor:
-    """Foreground of a target (N, H, W) as float32 (N, C, H, W) for classes 1 … C; ignored pixels are 0."""
-    classes = torch.arange(1, channels + 1, device=target.device).view(1, -1, 1, 1)
-    return (target.unsqueeze(1) == classes).float()
+class Labels:
+    """Where a target (N, H, W) of class indices holds what; worked out once for all terms of a loss.
+
+    Foreground is sparse (some two percent of a tile), so what concerns it is gathered instead of multiplied out.
+
+    Attributes:
+        valid: 1 where a pixel counts and 0 where it is ignored, float32 (M, 1) for M = N·H·W; None where all count.
+        count: number of valid pixels.
+        rows, channels: the foreground pixels, and the foreground channel (class − 1) of each.
+    """
+
+    def __init__(self, target: Tensor) -> None:
+        flat = target.reshape(-1)
+        known = flat != IGNORE
+        # Most batches ignore nothing; then a plain sum does, whose gradient costs no multiplication.
+        self.valid = None if bool(known.all()) else known.float().unsqueeze(1)
+        self.count = known.sum().float()
+        self.rows = ((flat > 0) & known).nonzero().squeeze(1)
+        self.channels = flat[self.rows] - 1
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum over valid pixels of values (N, C, H, W), per channel (C)."""
+        pixels = _pixels(values)
+        return (pixels if self.valid is None else pixels * self.valid).sum(0)
+
+    def at_truth(self, values: Tensor) -> Tensor:
+        """Sum of values (N, C, H, W) in channel c over the pixels whose truth is class c + 1, (C)."""
+        picked = _pixels(values)[self.rows, self.channels]
+        return values.new_zeros(values.shape[1]).index_add(0, self.channels, picked)
+
+    def present(self, values: Tensor) -> Tensor:
+        """Pixels of each class (C), for as many channels as `values` has."""
+        return torch.bincount(self.channels, minlength=values.shape[1]).to(values.dtype)
+
+
+def _pixels(values: Tensor) -> Tensor:
+    """Values (N, C, H, W) as (M, C); no copy when they are channels-last."""
+    return values.permute(0, 2, 3, 1).reshape(-1, values.shape[1])
 
 
 def pixel_sums(likely: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -29,22 +63,16 @@ def pixel_sums(likely: Tensor, target: Tensor) -> dict[str, Tensor]:
     `bce` sums −log of the probability given to the truth over valid pixels, `count` is their number. Nothing is
     reduced over processes.
     """
-    valid = (target != IGNORE).unsqueeze(1)
-    truth = one_hot(target, likely.shape[1])
-    seen = likely.float() * valid
-    tp = (seen * truth).sum((0, 2, 3))
-    # The probability given to the truth; 1 on ignored pixels, whose log is 0.
-    given = torch.where(truth.bool(), seen, 1 - seen).clamp_min(1e-7)
-    return {"tp": tp, "fp": seen.sum((0, 2, 3)) - tp, "fn": truth.sum((0, 2, 3)) - tp,
-            "bce": -given.log().sum((0, 2, 3)), "count": valid.sum().float()}
+    labels = Labels(target)
+    tp, predicted, present = labels.at_truth(likely), labels.total(likely), labels.present(likely)
+    against = torch.log1p(-likely.clamp(max=1 - 1e-7))
+    bce = labels.at_truth(against - likely.clamp_min(1e-7).log()) - labels.total(against)
+    return {"tp": tp, "fp": predicted - tp, "fn": present - tp, "bce": bce, "count": labels.count}
 
 
-def region_sums(likely: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def region_sums(likely: Tensor, labels: Labels) -> tuple[Tensor, Tensor, Tensor]:
     """Soft true positives, false positives and false negatives (C) each, over the global batch."""
-    valid = (target != IGNORE).unsqueeze(1)
-    truth = one_hot(target, likely.shape[1])
-    seen = likely * valid
-    sums = torch.stack([(seen * truth).sum((0, 2, 3)), seen.sum((0, 2, 3)), truth.sum((0, 2, 3))])
+    sums = torch.stack([labels.at_truth(likely), labels.total(likely), labels.present(likely)])
     tp, predicted, present = global_sum(sums)
     return tp, predicted - tp, present - tp
 
@@ -64,19 +92,23 @@ def focal_tversky(index: Tensor, gamma: float) -> Tensor:
     return (1 - index).clamp_min(1e-6).pow(1 / gamma)
 
 
-def bce(logits: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy per channel (C), mean over the valid pixels of the global batch."""
-    valid = (target != IGNORE).unsqueeze(1)
-    truth = one_hot(target, logits.shape[1])
-    per_pixel = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * valid
-    sums = global_sum(torch.cat([per_pixel.sum((0, 2, 3)), valid.sum().float().view(1)]))
+def bce(logits: Tensor, labels: Labels) -> Tensor:
+    """Binary cross-entropy per channel (C), mean over the valid pixels of the global batch.
+
+    −log σ(x) = softplus(x) − x where the truth is 1, −log(1 − σ(x)) = softplus(x) elsewhere.
+    """
+    per_class = labels.total(F.softplus(logits)) - labels.at_truth(logits)
+    sums = global_sum(torch.cat([per_class, labels.count.view(1)]))
     return sums[:-1] / sums[-1].clamp_min(1)
 
 
-def ce(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Softmax cross-entropy, weighted mean over the valid pixels of the global batch; 0 where all are ignored."""
-    per_pixel = F.cross_entropy(logits, target, weights, ignore_index=IGNORE, reduction="none")
-    valid = target != IGNORE
-    counted = valid.float() if weights is None else weights[target.where(valid, target.new_zeros(()))] * valid
-    total, count = global_sum(torch.stack([per_pixel.sum(), counted.sum()]))
+def ce(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Softmax cross-entropy, weighted mean over the valid pixels of the global batch; 0 where all are ignored.
+
+    Args:
+        weights: (K) weight of each class, background first.
+    """
+    per_pixel = F.cross_entropy(logits, target, weights, ignore_index=IGNORE, reduction="sum")
+    seen = torch.bincount(target.reshape(-1), minlength=IGNORE + 1)[: len(weights)]
+    total, count = global_sum(torch.stack([per_pixel, (seen * weights).sum()]))
     return total / count.clamp_min(1e-6)
