@@ -80,8 +80,12 @@ class ClassTable:
         values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
         unknown = {str(v): int(n) for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v not in table}
         if unknown:
-            raise DataError(f"unknown label {_counted(unknown)}", where, f"known values are {_listed(table)}; "
-                            "mend the mask, or list the value in data.classes or data.ignore_values")
+            raise DataError(
+                f"unknown label {_counted(unknown)}",
+                where,
+                f"known values are {_listed(table)}; "
+                "mend the mask, or list the value in data.classes or data.ignore_values",
+            )
         lookup = np.array([table[v] for v in values.tolist()], dtype=np.uint8)
         return lookup[inverse].reshape(labels.shape)
 

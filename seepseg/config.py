@@ -316,6 +316,8 @@ class ScheduleNode(Node):
 
 
 class ConstantSchedule(ScheduleNode):
+    """The rate as it is."""
+
     name: Literal["constant"] = "constant"
 
 
@@ -366,7 +368,7 @@ Schedule = Annotated[
 
 
 class Train(Node):
-    """Length, batch and what is watched. `monitor: auto` is macro Dice, foreground Dice (one class) or the TGS score."""
+    """Length, batch and what is watched; `monitor: auto` is macro Dice, for one class foreground Dice or TGS score."""
 
     epochs: Count = 40
     batch_size: Count = 8
@@ -378,7 +380,7 @@ class Train(Node):
 
 
 class Predict(Node):
-    """Windows, batches, test-time flips and decoding; `threshold: null` means the likeliest class (one half, binary)."""
+    """Windows, batches, test-time flips and decoding; `threshold: null` means the likeliest class."""
 
     window: Annotated[int, Field(ge=16)] = 256
     overlap: Annotated[float, Field(ge=0, lt=0.9)] = 0.25
@@ -417,11 +419,14 @@ class Config(Node):
         classes = len(self.data.class_table()) - 1
         allowed = LOSS_HEADS[self.loss.name]
         if self.model.head not in allowed:
-            raise ValueError(f"loss {self.loss.name} does not go with model.head {self.model.head}: "
-                             f"use head {' or '.join(allowed)}")
+            raise ValueError(
+                f"loss {self.loss.name} does not go with model.head {self.model.head}: use head {' or '.join(allowed)}"
+            )
         if self.model.head == "binary" and classes != 1:
-            raise ValueError(f"model.head binary takes one foreground class, data.classes has {classes}: "
-                             "use softmax or sigmoid, or merge the classes")
+            raise ValueError(
+                f"model.head binary takes one foreground class, data.classes has {classes}: "
+                "use softmax or sigmoid, or merge the classes"
+            )
         if self.loss.class_weights and len(self.loss.class_weights) != classes:
             raise ValueError(f"loss.class_weights has {len(self.loss.class_weights)} numbers for {classes} classes")
         return self
@@ -452,7 +457,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 def _parse_yaml(text: str, where: object) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{error.problem or 'not YAML'}", f"{where}{line}", "mend the YAML") from None
@@ -467,7 +472,9 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: the file is not there or not YAML, or keys or values are wrong (all are listed at once).
     """
     if path.is_dir():
-        raise ConfigError("is a folder, not a config", path, "give a YAML file, for example configs/seep_multiclass.yaml")
+        raise ConfigError(
+            "is a folder, not a config", path, "give a YAML file, for example configs/seep_multiclass.yaml"
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -504,7 +511,9 @@ def plain(config: Config) -> dict[str, Any]:
 def _override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"cannot read override {override!r}", "-s", "write it as key=value, for example train.epochs=5")
+        raise ConfigError(
+            f"cannot read override {override!r}", "-s", "write it as key=value, for example train.epochs=5"
+        )
     *parents, last = key.split(".")
     node = tree
     for name in parents:

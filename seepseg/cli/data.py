@@ -30,8 +30,10 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     recipe = load(config, overrides)
     catalog = _counted(recipe, quiet)
     labelled = sum(t.labelled for t in catalog.tiles)
-    click.echo(f"ok: {len(catalog)} tiles of {len(catalog.groups())} groups, {labelled} labelled, "
-               f"{len(catalog.classes) - 1} foreground classes")
+    click.echo(
+        f"ok: {len(catalog)} tiles of {len(catalog.groups())} groups, {labelled} labelled, "
+        f"{len(catalog.classes) - 1} foreground classes"
+    )
 
 
 @command.command()
@@ -57,8 +59,9 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
         print_table(scenes, "intensity of valid pixels, raw values")
     write_text(folder / "classes.csv", classes.to_csv(index=False))
     write_text(folder / "intensity.csv", scenes.to_csv(index=False))
-    save_class_balance(folder / "classes.png", catalog.classes.names, classes["pixels"].tolist(),
-                       classes["tiles"].tolist())
+    save_class_balance(
+        folder / "classes.png", catalog.classes.names, classes["pixels"].tolist(), classes["tiles"].tolist()
+    )
     save_intensity(folder / "intensity.png", histograms, edges)
     click.echo(f"written: {relative(folder)}/ (classes.csv, classes.png, intensity.csv, intensity.png)")
 

@@ -48,8 +48,13 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     click.echo("2/4 training")
     folder = RunFolder(root / "run")
     with progress("epoch", None, quiet) as tick:
-        best = train(recipe, folder, fold=0 if recipe.data.split.folds else None,
-                     tell=(lambda line: None) if quiet else click.echo, tick=tick)
+        best = train(
+            recipe,
+            folder,
+            fold=0 if recipe.data.split.folds else None,
+            tell=(lambda line: None) if quiet else click.echo,
+            tick=tick,
+        )
     click.echo("3/4 scoring groups that training never saw")
     summary = evaluate_run(best, folder, recipe.runtime, split="val")
     print_table(table(summary), f"{summary['split']}: {summary['n_tiles']} tiles")
@@ -60,11 +65,13 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     maps = root / "maps"
     predict_files(plan(inputs, maps, overwrite=False), best, predictor, recipe.predict, maps, strict=True)
     scores, tiles = folder.eval("val"), relative(folder.eval("val") / "tiles.png")
-    click.echo(f"\ndone in {time.monotonic() - begin:.0f} s; look at\n"
-               f"  table    {relative(scores / 'per_class.csv')}\n"
-               f"  figures  {relative(scores / 'confusion.png')}, {tiles}\n"
-               f"  maps     {relative(maps)}/\n"
-               f"  curves   seepseg monitor {relative(folder.root)}")
+    click.echo(
+        f"\ndone in {time.monotonic() - begin:.0f} s; look at\n"
+        f"  table    {relative(scores / 'per_class.csv')}\n"
+        f"  figures  {relative(scores / 'confusion.png')}, {tiles}\n"
+        f"  maps     {relative(maps)}/\n"
+        f"  curves   seepseg monitor {relative(folder.root)}"
+    )
 
 
 def _clear(root: Path) -> None:

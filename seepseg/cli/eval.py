@@ -18,26 +18,41 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 @click.option("--fold", type=int, help="One fold of a run with folds.")
 @click.option("--predictions", type=FILE, help="Folder of class rasters to score, made by anything.")
 @click.option("--truth", type=FILE, help="Folder of truth rasters for --predictions.")
-@click.option("--classes", type=click.Choice(["seep", "seep_binary", "salt"]), default="seep", show_default=True,
-              help="Class table for --predictions.")
+@click.option(
+    "--classes",
+    type=click.Choice(["seep", "seep_binary", "salt"]),
+    default="seep",
+    show_default=True,
+    help="Class table for --predictions.",
+)
 @click.option("-o", "--out", type=FILE, help="Where to write.  [default: RUN/eval/SPLIT]")
 @click.option("--no-figures", is_flag=True, help="Tables only.")
 @device_option
 @quiet_option
 def command(
-    run: Path | None, split: str, data_root: Path | None, per_class: bool, tta: bool, fold: int | None,
-    predictions: Path | None, truth: Path | None, classes: str, out: Path | None, no_figures: bool,
-    device: str | None, quiet: bool,
+    run: Path | None,
+    split: str,
+    data_root: Path | None,
+    per_class: bool,
+    tta: bool,
+    fold: int | None,
+    predictions: Path | None,
+    truth: Path | None,
+    classes: str,
+    out: Path | None,
+    no_figures: bool,
+    device: str | None,
+    quiet: bool,
 ) -> None:
-    """Dice, IoU, precision and recall of RUN on a split, from one confusion matrix over all its pixels.
+    r"""Dice, IoU, precision and recall of RUN on a split, from one confusion matrix over all its pixels.
 
     \b
     seepseg eval runs/seep_multiclass --per-class
     seepseg eval runs/seep_multiclass --data OTHER_ROOT --per-class -o scores
     seepseg eval --predictions DIR --truth DIR --per-class
     """
-    from seepseg.cli.options import fold_folder, print_table, progress, relative, runtime_for
     from seepseg.classes import TABLES
+    from seepseg.cli.options import fold_folder, print_table, progress, relative, runtime_for
     from seepseg.errors import ConfigError
     from seepseg.evaluation.evaluate import evaluate_rasters, evaluate_run, table
     from seepseg.inference.device import set_threads
@@ -59,9 +74,17 @@ def command(
         runtime = runtime_for(checkpoint.config.runtime, device)
         set_threads(runtime)
         with progress("scoring", None, quiet) as tick:
-            summary = evaluate_run(checkpoint, folder, runtime, split=name if data_root else split,
-                                   data_root=data_root, tta=checkpoint.config.predict.tta if tta else "none", out=where,
-                                   figures=not no_figures, tick=tick)
+            summary = evaluate_run(
+                checkpoint,
+                folder,
+                runtime,
+                split=name if data_root else split,
+                data_root=data_root,
+                tta=checkpoint.config.predict.tta if tta else "none",
+                out=where,
+                figures=not no_figures,
+                tick=tick,
+            )
     frame = table(summary)
     shown = frame if per_class else frame.tail(2)
     print_table(shown, f"{summary['split']}: {summary['n_tiles']} tiles")

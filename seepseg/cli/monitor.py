@@ -24,5 +24,8 @@ def command(runs: Path, port: int, host: str) -> None:
     arguments = ["--logdir", str(runs), "--port", str(port), "--host", host]
     done = subprocess.run([sys.executable, "-m", "tensorboard.main", *arguments], check=False)
     if done.returncode:
-        raise ConfigError(f"TensorBoard ended with code {done.returncode}", f"{host}:{port}",
-                          "see its message above; a port in use wants another --port")
+        raise ConfigError(
+            f"TensorBoard ended with code {done.returncode}",
+            f"{host}:{port}",
+            "see its message above; a port in use wants another --port",
+        )

@@ -24,8 +24,14 @@ Tick = Callable[[int, int], None]
 FILE = click.Path(path_type=Path)
 
 config_argument = click.argument("config", type=FILE)
-override_option = click.option("-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE",
-                               help="Change a key of the config, for example -s train.epochs=5. Repeatable.")
+override_option = click.option(
+    "-s",
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the config, for example -s train.epochs=5. Repeatable.",
+)
 device_option = click.option("--device", help="auto, cpu, cuda or cuda:N.  [default: the config's]")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 

@@ -22,10 +22,19 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 @device_option
 @quiet_option
 def command(
-    run: Path, inputs: tuple[str, ...], out: Path, fold: int | None, tta: bool, threshold: float | None,
-    probabilities: bool, overwrite: bool, strict: bool, device: str | None, quiet: bool,
+    run: Path,
+    inputs: tuple[str, ...],
+    out: Path,
+    fold: int | None,
+    tta: bool,
+    threshold: float | None,
+    probabilities: bool,
+    overwrite: bool,
+    strict: bool,
+    device: str | None,
+    quiet: bool,
 ) -> None:
-    """Class maps of INPUTS (files, folders, quoted globs) by RUN, a run folder or a .pt file.
+    r"""Class maps of INPUTS (files, folders, quoted globs) by RUN, a run folder or a .pt file.
 
     TIFF in, TIFF out with CRS and transform kept: <stem>_class.tif, 255 = no data. PNG in, PNG out.
 
@@ -50,11 +59,15 @@ def command(
     set_threads(runtime)
     predictor = load_predictor(checkpoint, runtime, config.tta if tta else "none", path)
     with progress("predicting", len(jobs), quiet) as tick:
-        failures = predict_files(jobs, checkpoint, predictor, config, out, probabilities=probabilities, strict=strict,
-                                 tick=tick)
+        failures = predict_files(
+            jobs, checkpoint, predictor, config, out, probabilities=probabilities, strict=strict, tick=tick
+        )
     click.echo(f"{len(jobs) - len(failures)} of {len(jobs)} predicted, in {relative(out)}/")
     if failures:
         for failure in failures[:20]:
             click.echo(f"failed: {failure['error']}", err=True)
-        raise SomeFailedError(f"{len(failures)} of {len(jobs)} inputs failed", out / "failures.jsonl",
-                              "mend or remove them and run again with --overwrite")
+        raise SomeFailedError(
+            f"{len(failures)} of {len(jobs)} inputs failed",
+            out / "failures.jsonl",
+            "mend or remove them and run again with --overwrite",
+        )

@@ -21,10 +21,18 @@ from seepseg.cli.options import FILE, config_argument, device_option, override_o
 @device_option
 @quiet_option
 def command(
-    config: Path, overrides: tuple[str, ...], run: Path | None, fold: int | None, all_folds: bool, resume: bool,
-    init: Path | None, dry_run: bool, device: str | None, quiet: bool,
+    config: Path,
+    overrides: tuple[str, ...],
+    run: Path | None,
+    fold: int | None,
+    all_folds: bool,
+    resume: bool,
+    init: Path | None,
+    dry_run: bool,
+    device: str | None,
+    quiet: bool,
 ) -> None:
-    """Train CONFIG and leave checkpoints, metrics.csv and TensorBoard logs in a run folder.
+    r"""Train CONFIG and leave checkpoints, metrics.csv and TensorBoard logs in a run folder.
 
     \b
     seepseg train configs/seep_multiclass.yaml -s data.root=DATA
@@ -53,7 +61,14 @@ def command(
         folder = RunFolder(root if k is None else root / f"fold_{k}")
         going_on = resume and (not all_folds or folder.config.exists())
         with progress("epoch", None, quiet) as tick:
-            best = train(resumed_config(folder, chosen) if going_on else recipe, folder, fold=k, resume=going_on,
-                         init=init, tell=(lambda line: None) if quiet else click.echo, tick=tick)
+            best = train(
+                resumed_config(folder, chosen) if going_on else recipe,
+                folder,
+                fold=k,
+                resume=going_on,
+                init=init,
+                tell=(lambda line: None) if quiet else click.echo,
+                tick=tick,
+            )
         click.echo(f"best score {best.score:.4f} (epoch {best.epoch}) in {relative(folder.best)}")
     click.echo(f"next: seepseg eval {root} --per-class")

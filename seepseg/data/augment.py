@@ -40,23 +40,30 @@ def build_augmentation(config: Augment) -> Augmentation:
             steps.append(A.D4(p=1))
     if config.zoom or config.shift or config.rotate:
         border = cv2.BORDER_REFLECT_101 if config.fill == "reflect" else cv2.BORDER_CONSTANT
-        steps.append(A.Affine(scale=(1 - config.zoom, 1 + config.zoom), rotate=(-config.rotate, config.rotate),
-                              translate_percent=(-config.shift, config.shift), border_mode=border,
-                              fill=0, fill_mask=IGNORE, p=1))
+        steps.append(
+            A.Affine(
+                scale=(1 - config.zoom, 1 + config.zoom),
+                rotate=(-config.rotate, config.rotate),
+                translate_percent=(-config.shift, config.shift),
+                border_mode=border,
+                fill=0,
+                fill_mask=IGNORE,
+                p=1,
+            )
+        )
     if config.gain:
         steps.append(A.MultiplicativeNoise((1 - config.gain, 1 + config.gain), elementwise=False, p=1))
     if config.gamma:
         steps.append(A.RandomGamma((100 * (1 - config.gamma), 100 * (1 + config.gamma)), p=1))
     if config.speckle:
-        steps.append(A.MultiplicativeNoise((1 - config.speckle, 1 + config.speckle), elementwise=True,
-                                           per_channel=True, p=1))
+        steps.append(
+            A.MultiplicativeNoise((1 - config.speckle, 1 + config.speckle), elementwise=True, per_channel=True, p=1)
+        )
     if not steps:
         return lambda image, mask, valid, seed: (image, mask, valid)
     pipeline = A.Compose(steps)
 
-    def augment(
-        image: NDArray[np.float32], mask: NDArray[np.uint8], valid: NDArray[np.bool_], seed: int
-    ) -> Arrays:
+    def augment(image: NDArray[np.float32], mask: NDArray[np.uint8], valid: NDArray[np.bool_], seed: int) -> Arrays:
         # The library's own generator repeats itself when loader workers restart.
         pipeline.set_random_seed(seed)
         # It also gives every step the same stream, which would let one flip decide the other.
@@ -66,7 +73,10 @@ def build_augmentation(config: Augment) -> Augmentation:
         done = pipeline(image=np.ascontiguousarray(image.transpose(1, 2, 0)), masks=[mask, (~valid).astype(np.uint8)])
         valid = done["masks"][1] == 0
         unit = np.clip(done["image"].reshape(*valid.shape, -1), 0, 1).transpose(2, 0, 1)
-        return (np.where(valid, unit, np.float32(0)).astype(np.float32, copy=False),
-                np.where(valid, done["masks"][0], np.uint8(IGNORE)), valid)
+        return (
+            np.where(valid, unit, np.float32(0)).astype(np.float32, copy=False),
+            np.where(valid, done["masks"][0], np.uint8(IGNORE)),
+            valid,
+        )
 
     return augment

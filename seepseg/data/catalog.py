@@ -79,8 +79,11 @@ def unique_stems(files: Iterable[Path], what: str) -> dict[str, Path]:
     by_stem: dict[str, Path] = {}
     for file in sorted(files):
         if file.stem in by_stem:
-            raise DataError(f"two {what} are named {file.stem!r} ({by_stem[file.stem].name}, {file.name})",
-                            file.parent, "rename or remove one")
+            raise DataError(
+                f"two {what} are named {file.stem!r} ({by_stem[file.stem].name}, {file.name})",
+                file.parent,
+                "rename or remove one",
+            )
         by_stem[file.stem] = file
     return by_stem
 

@@ -39,10 +39,12 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
     def stack(key: str, fill: float) -> Tensor:
         planes = [s[key] for s in samples]  # type: ignore[literal-required]
-        return torch.stack([
-            t if (h, w) == (height, width) else pad(t, (0, width - w, 0, height - h), value=fill)
-            for t, (h, w) in zip(planes, sizes, strict=True)
-        ])
+        return torch.stack(
+            [
+                t if (h, w) == (height, width) else pad(t, (0, width - w, 0, height - h), value=fill)
+                for t, (h, w) in zip(planes, sizes, strict=True)
+            ]
+        )
 
     return Batch(stack("image", 0.0), stack("mask", IGNORE), stack("valid", False), [s["id"] for s in samples], sizes)
 
@@ -79,5 +81,12 @@ def load_batches(
     dataset: TileDataset, batches: Iterable[list[Draw]], workers: int, pin: bool = False
 ) -> DataLoader[Batch]:
     """The batches, decoded by `workers` processes (0 = in this one), in the given order."""
-    return DataLoader(dataset, batch_sampler=list(batches), num_workers=workers, collate_fn=collate,  # type: ignore[arg-type]
-                      pin_memory=pin, prefetch_factor=4 if workers else None)
+    # torch's stubs have it that a loader yields what its dataset does; `collate` changes that.
+    return DataLoader(
+        dataset,  # type: ignore[arg-type]
+        batch_sampler=list(batches),
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin,
+        prefetch_factor=4 if workers else None,
+    )

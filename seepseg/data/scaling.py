@@ -59,15 +59,23 @@ class FittedScaling:
 
     def to_plain(self) -> dict[str, Any]:
         """Plain types, for the checkpoint."""
-        return {"config": self.config.model_dump(mode="json"), "limits": self.limits,
-                "mean": list(self.mean), "std": list(self.std)}
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "limits": self.limits,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> FittedScaling:
         """The scaling that `to_plain` wrote."""
         limits = plain["limits"]
-        return cls(Scaling(**plain["config"]), None if limits is None else (tuple(limits[0]), tuple(limits[1])),
-                   tuple(plain["mean"]), tuple(plain["std"]))
+        return cls(
+            Scaling(**plain["config"]),
+            None if limits is None else (tuple(limits[0]), tuple(limits[1])),
+            tuple(plain["mean"]),
+            tuple(plain["std"]),
+        )
 
 
 def transform(raw: NDArray[np.generic], kind: str) -> NDArray[np.float32]:
@@ -137,9 +145,7 @@ def _by_group(config: Scaling, parts: Iterable[tuple[str, NDArray[np.float32]]])
     return {group: measure(pixels, config) for group, pixels in groups.items()}
 
 
-def _valid_pixels(
-    config: Scaling, images: Iterable[Image], n_images: int
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def _valid_pixels(config: Scaling, images: Iterable[Image], n_images: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
     for group, raw, valid in images:
         yield group, transform(thin(raw[:, valid], SAMPLE // n_images), config.kind)
 

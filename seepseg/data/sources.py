@@ -54,8 +54,11 @@ def read_mask(tile: Tile, catalog: Catalog, shape: tuple[int, int]) -> NDArray[n
         return np.full(shape, IGNORE, np.uint8)
     labels = read_tgs_mask(tile.mask) if tile.mask.suffix.lower() == ".png" else read_seep_mask(tile.mask)
     if labels.shape != shape:
-        raise DataError(f"mask is {labels.shape[0]}×{labels.shape[1]}, image {shape[0]}×{shape[1]}", tile.mask,
-                        "give a mask of the image's size")
+        raise DataError(
+            f"mask is {labels.shape[0]}×{labels.shape[1]}, image {shape[0]}×{shape[1]}",
+            tile.mask,
+            "give a mask of the image's size",
+        )
     return catalog.classes.to_indices(labels, tile.mask)
 
 

@@ -71,11 +71,13 @@ def strata(catalog: Catalog) -> NDArray[np.int64]:
     """What a tile is balanced by, (N,): its rarest class, or its coverage in tenths where there is one class."""
     pixels = catalog.pixels()
     if len(catalog.classes) == 2:
-        return np.ceil(10 * pixels[:, 1] / np.maximum(pixels.sum(1), 1)).astype(np.int64)
+        tenths: NDArray[np.int64] = np.ceil(10 * pixels[:, 1] / np.maximum(pixels.sum(1), 1)).astype(np.int64)
+        return tenths
     total = pixels.sum(0)
     rarest_first = sorted(range(1, len(catalog.classes)), key=lambda c: int(total[c]))
     held = pixels[:, rarest_first] > 0
-    return np.where(held.any(1), np.array(rarest_first)[held.argmax(1)], 0).astype(np.int64)
+    rarest: NDArray[np.int64] = np.where(held.any(1), np.array(rarest_first)[held.argmax(1)], 0)
+    return rarest
 
 
 def _folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
@@ -108,8 +110,10 @@ def _from_file(tiles: pd.DataFrame, path: Path, allow_leak: bool) -> NDArray[np.
     twice = table.loc[table["id"].duplicated(), "id"].tolist()
     if twice:
         raise DataError(f"{len(twice)} ids stand twice ({listed(twice)})", path, "keep one row for each tile")
-    for odd, what in ((set(tiles["id"]) - set(table["id"]), "tiles have no row"),
-                      (set(table["id"]) - set(tiles["id"]), "rows have no tile")):
+    for odd, what in (
+        (set(tiles["id"]) - set(table["id"]), "tiles have no row"),
+        (set(table["id"]) - set(tiles["id"]), "rows have no tile"),
+    ):
         if odd:
             raise DataError(f"{len(odd)} {what} ({listed(sorted(odd))})", path, "make them agree")
     names = table.set_index("id")["split"].reindex(tiles["id"]).fillna("")
@@ -118,8 +122,11 @@ def _from_file(tiles: pd.DataFrame, path: Path, allow_leak: bool) -> NDArray[np.
         raise DataError(f"unknown split {wrong[0]!r}", path, f"use {', '.join(PARTS)}")
     sides = names.groupby(tiles["group"].to_numpy()).nunique()
     if not allow_leak and (sides > 1).any():
-        raise DataError(f"scenes on two sides of the split ({listed(sorted(map(str, sides.index[sides > 1])))})", path,
-                        "keep a scene in one part, or set data.split.allow_leak=true and claim no accuracy from it")
+        raise DataError(
+            f"scenes on two sides of the split ({listed(sorted(map(str, sides.index[sides > 1])))})",
+            path,
+            "keep a scene in one part, or set data.split.allow_leak=true and claim no accuracy from it",
+        )
     return names.to_numpy(dtype=str)
 
 
@@ -130,8 +137,11 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     for name, wanted in (("val", split.val), ("test", split.test)):
         for group in wanted or ():
             if group not in groups:
-                raise ConfigError(f"group {group!r} is not in the data", f"data.split.{name}",
-                                  f"the groups are {listed(groups)}; set data.split.{name}=null to draw by fraction")
+                raise ConfigError(
+                    f"group {group!r} is not in the data",
+                    f"data.split.{name}",
+                    f"the groups are {listed(groups)}; set data.split.{name}=null to draw by fraction",
+                )
             if group in chosen:
                 raise ConfigError(f"group {group!r} is in two parts", "data.split", "name it once")
             chosen[group] = name
@@ -166,8 +176,11 @@ def _check(catalog: Catalog, parts: NDArray[np.str_], split: Split) -> None:
     pixels = catalog.pixels()
     missing = _names(catalog, pixels[parts == "train"].sum(0) == 0)
     if missing and not split.allow_missing_classes:
-        raise ConfigError(f"no training tile holds {listed(missing)}", "data.split",
-                          "choose other groups or another seed, or set data.split.allow_missing_classes=true")
+        raise ConfigError(
+            f"no training tile holds {listed(missing)}",
+            "data.split",
+            "choose other groups or another seed, or set data.split.allow_missing_classes=true",
+        )
 
 
 def _names(catalog: Catalog, absent: Sequence[bool] | NDArray[np.bool_]) -> list[str]:

@@ -20,8 +20,14 @@ def balance(catalog: Catalog) -> pd.DataFrame:
     """A row a class: pixels, their share of all labelled pixels, tiles that hold it."""
     pixels = catalog.pixels()
     total = pixels.sum(0)
-    return pd.DataFrame({"class": list(catalog.classes.names), "pixels": total,
-                         "percent": 100 * total / max(int(total.sum()), 1), "tiles": (pixels > 0).sum(0)})
+    return pd.DataFrame(
+        {
+            "class": list(catalog.classes.names),
+            "pixels": total,
+            "percent": 100 * total / max(int(total.sum()), 1),
+            "tiles": (pixels > 0).sum(0),
+        }
+    )
 
 
 def intensities(
@@ -41,6 +47,9 @@ def intensities(
     everything = np.concatenate(list(values.values()))
     edges = np.linspace(everything.min(), max(everything.max(), everything.min() + 1), BINS + 1)
     histograms = {g: np.histogram(v, edges)[0] / max(v.size, 1) for g, v in values.items()}
-    quantiles = [(g, v.size, *(float(q) for q in np.percentile(v, (1, 50, 99))), float(v.mean()))
-                 for g, v in values.items() if v.size]
+    quantiles = [
+        (g, v.size, *(float(q) for q in np.percentile(v, (1, 50, 99))), float(v.mean()))
+        for g, v in values.items()
+        if v.size
+    ]
     return histograms, edges, pd.DataFrame(quantiles, columns=["group", "sampled", "p1", "median", "p99", "mean"])

@@ -82,8 +82,16 @@ def foreground_dice(matrix: NDArray[np.int64]) -> float | None:
 
 
 def evaluate_run(
-    checkpoint: Checkpoint, folder: RunFolder, runtime: Runtime, *, split: str, data_root: Path | None = None,
-    tta: str = "none", out: Path | None = None, figures: bool = True, tick: Callable[[int, int], None] = lambda done, of: None,
+    checkpoint: Checkpoint,
+    folder: RunFolder,
+    runtime: Runtime,
+    *,
+    split: str,
+    data_root: Path | None = None,
+    tta: str = "none",
+    out: Path | None = None,
+    figures: bool = True,
+    tick: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, Any]:
     """Scores of a run on one split of its data (val, test, train, all), or on all labelled tiles of another root.
 
@@ -93,7 +101,9 @@ def evaluate_run(
         ConfigError: the split is empty or the run has no splits.csv.
         DataError: no labelled tile, or a damaged file.
     """
-    data = checkpoint.config.data if data_root is None else checkpoint.config.data.model_copy(update={"root": data_root})
+    data = (
+        checkpoint.config.data if data_root is None else checkpoint.config.data.model_copy(update={"root": data_root})
+    )
     catalog = with_counts(_chosen(open_catalog(data), folder, split, data_root), data)
     limits: dict[str, Limits] = {}
     if data.scaling.basis == "scene":
@@ -133,20 +143,29 @@ def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: P
     known = {p.stem.removesuffix("_mask"): p for p in _rasters(truth)}
     missing = sorted(known.keys() - found.keys())
     if missing:
-        raise DataError(f"{len(missing)} truth rasters have no prediction ({listed(missing)})", predictions,
-                        "predict them, or remove them from --truth")
+        raise DataError(
+            f"{len(missing)} truth rasters have no prediction ({listed(missing)})",
+            predictions,
+            "predict them, or remove them from --truth",
+        )
     sums = Sums.empty(len(classes))
     for stem, path in known.items():
         t, p = classes.to_indices(_labels(path, classes), path), _labels(found[stem], classes)
         if t.shape != p.shape:
-            raise DataError(f"prediction is {p.shape[0]}×{p.shape[1]}, truth {t.shape[0]}×{t.shape[1]}", found[stem],
-                            "give rasters of the same size")
+            raise DataError(
+                f"prediction is {p.shape[0]}×{p.shape[1]}, truth {t.shape[0]}×{t.shape[1]}",
+                found[stem],
+                "give rasters of the same size",
+            )
         # A pixel the prediction calls no-data was not looked at; scoring it as background would be a guess.
         t = np.where(p == IGNORE, np.uint8(IGNORE), t)
         odd = np.unique(p[(p >= len(classes)) & (p != IGNORE)])
         if odd.size:
-            raise DataError(f"prediction holds class {odd[0]}, the class table has {len(classes) - 1}", found[stem],
-                            "choose the class table with --classes")
+            raise DataError(
+                f"prediction holds class {odd[0]}, the class table has {len(classes) - 1}",
+                found[stem],
+                "choose the class table with --classes",
+            )
         matrix = confusion_matrix(t, p, len(classes))
         sums.matrix += matrix
         sums.tiles += matrix.sum(1) > 0
@@ -170,9 +189,16 @@ def summarise(sums: Sums, classes: ClassTable, split: str, *, tgs: bool) -> dict
         "macro": {"dice": result.macro_dice, "iou": result.macro_iou},
         "class_accuracy": result.class_accuracy,
         "classes": [
-            {"value": i + 1, "name": classes.names[i + 1], "dice": result.dice[i], "iou": result.iou[i],
-             "precision": result.precision[i], "recall": result.recall[i],
-             "support_pixels": int(result.support_pixels[i]), "support_tiles": int(sums.tiles[i + 1])}
+            {
+                "value": i + 1,
+                "name": classes.names[i + 1],
+                "dice": result.dice[i],
+                "iou": result.iou[i],
+                "precision": result.precision[i],
+                "recall": result.recall[i],
+                "support_pixels": int(result.support_pixels[i]),
+                "support_tiles": int(sums.tiles[i + 1]),
+            }
             for i in range(len(classes) - 1)
         ],
     }
@@ -195,7 +221,9 @@ def table(summary: dict[str, Any]) -> pd.DataFrame:
     """Rows of the per-class table: the classes, then macro mean and foreground."""
     rows = [*summary["classes"], {"name": "macro", **summary["macro"]}, {"name": "foreground", **summary["foreground"]}]
     columns = ["value", "name", "dice", "iou", "precision", "recall", "support_pixels", "support_tiles"]
-    return pd.DataFrame(rows, columns=columns).astype({c: "Int64" for c in ("value", "support_pixels", "support_tiles")})
+    return pd.DataFrame(rows, columns=columns).astype(
+        dict.fromkeys(("value", "support_pixels", "support_tiles"), "Int64")
+    )
 
 
 def _chosen(catalog: Catalog, folder: RunFolder, split: str, data_root: Path | None) -> Catalog:
@@ -205,8 +233,9 @@ def _chosen(catalog: Catalog, folder: RunFolder, split: str, data_root: Path | N
     if data_root is not None or split == "all":
         return labelled
     if not folder.splits.exists():
-        raise ConfigError(f"no splits.csv, so the {split} part is not known", folder.root,
-                          "give the run folder, or --data ROOT")
+        raise ConfigError(
+            f"no splits.csv, so the {split} part is not known", folder.root, "give the run folder, or --data ROOT"
+        )
     ids = part(folder.read_splits(), split)
     if not ids:
         raise ConfigError(f"the {split} part is empty", folder.splits, "choose another --split")
@@ -228,7 +257,7 @@ def _rasters(folder: Path) -> list[Path]:
 
 def _labels(path: Path, classes: ClassTable) -> NDArray[np.int64]:
     if path.suffix.lower() != ".png":
-        return read_tiff(path)[0].astype(np.int64)
+        return np.asarray(read_tiff(path)[0], dtype=np.int64)
     labels = read_gray_png(path)
     # Salt masks come as 0 and 255 or 65535; with one class, anything above 0 is it.
     return (labels > 0).astype(np.int64) if len(classes) == 2 else labels.astype(np.int64)

@@ -21,8 +21,9 @@ def choose_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         have = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-        raise ConfigError(f"device {name!r} is not there", "runtime.device",
-                          f"this machine has {', '.join(have)}; use auto") from None
+        raise ConfigError(
+            f"device {name!r} is not there", "runtime.device", f"this machine has {', '.join(have)}; use auto"
+        ) from None
     return device
 
 

@@ -77,14 +77,17 @@ def plan(inputs: Sequence[str], out: Path, overwrite: bool) -> list[Job]:
         elif path.exists() or not glob.has_magic(text):
             jobs.append(Job(path, out / path.stem))
         else:
-            jobs += [Job(Path(f), out / Path(f).stem) for f in sorted(glob.glob(text, recursive=True))]
+            jobs += [Job(Path(f), out / Path(f).stem) for f in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - a pattern may be absolute
     if not jobs:
         raise ConfigError("no TIFF or PNG file to predict", " ".join(inputs), "give files, folders or a quoted glob")
     taken: dict[Path, Path] = {}
     for job in jobs:
         if job.target in taken:
-            raise ConfigError(f"{taken[job.target]} and {job.source} would both be written to", job.class_raster,
-                              "rename one, or predict them into two folders")
+            raise ConfigError(
+                f"{taken[job.target]} and {job.source} would both be written to",
+                job.class_raster,
+                "rename one, or predict them into two folders",
+            )
         taken[job.target] = job.source
         if job.class_raster.exists() and not overwrite:
             raise ConfigError("output exists", job.class_raster, "give --overwrite, or another -o")
@@ -92,8 +95,15 @@ def plan(inputs: Sequence[str], out: Path, overwrite: bool) -> list[Job]:
 
 
 def predict_files(
-    jobs: Sequence[Job], checkpoint: Checkpoint, predictor: Predictor, config: Predict, out: Path, *,
-    probabilities: bool = False, strict: bool = False, tick: Callable[[int, int], None] = lambda done, of: None,
+    jobs: Sequence[Job],
+    checkpoint: Checkpoint,
+    predictor: Predictor,
+    config: Predict,
+    out: Path,
+    *,
+    probabilities: bool = False,
+    strict: bool = False,
+    tick: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[dict[str, str]]:
     """Predict every job; the failures, as in failures.jsonl: an input that cannot be read spoils no other.
 
@@ -130,7 +140,12 @@ def window_probabilities(image: NDArray[np.float32], predictor: Predictor, confi
     if max(image.shape[1:]) <= config.window:
         return predictor.probabilities(batch)[0].cpu()
     blended = sliding_window_inference(
-        batch, config.window, config.batch_size, predictor.probabilities, overlap=config.overlap, mode="gaussian",
+        batch,
+        config.window,
+        config.batch_size,
+        predictor.probabilities,
+        overlap=config.overlap,
+        mode="gaussian",
         device=torch.device("cpu"),
     )
     assert isinstance(blended, torch.Tensor)
@@ -138,7 +153,11 @@ def window_probabilities(image: NDArray[np.float32], predictor: Predictor, confi
 
 
 def _predict_one(
-    job: Job, checkpoint: Checkpoint, predictor: Predictor, config: Predict, limits: dict[str, Limits],
+    job: Job,
+    checkpoint: Checkpoint,
+    predictor: Predictor,
+    config: Predict,
+    limits: dict[str, Limits],
     with_probabilities: bool,
 ) -> None:
     scene = _read(job.source, checkpoint, limits)
@@ -147,8 +166,9 @@ def _predict_one(
     _write_classes(job, indices, scene.georeference, checkpoint.classes)
     if with_probabilities:
         masked = torch.where(torch.from_numpy(scene.valid), likely, torch.nan).numpy()
-        write_probability_raster(job.beside("_prob.tif"), masked, scene.georeference or Georeference(),
-                                 checkpoint.classes.names, _tags())
+        write_probability_raster(
+            job.beside("_prob.tif"), masked, scene.georeference or Georeference(), checkpoint.classes.names, _tags()
+        )
     if max(indices.shape) > config.window:
         save_quicklook(job.beside("_quicklook.png"), stretch(scene.raw, scene.valid), indices, checkpoint.classes)
 

@@ -75,8 +75,9 @@ class Predictor:
             return function(images)
         except torch.OutOfMemoryError:
             if len(images) == 1:
-                raise ResourceError("out of memory on one window", f"device {self.device}",
-                                    "set predict.window smaller or --device cpu") from None
+                raise ResourceError(
+                    "out of memory on one window", f"device {self.device}", "set predict.window smaller or --device cpu"
+                ) from None
         half = len(images) // 2
         return torch.cat([self._halving(function, images[:half]), self._halving(function, images[half:])])
 
@@ -94,7 +95,7 @@ def place(model: nn.Module, runtime: Runtime, device: torch.device) -> nn.Module
     """The network on its device and in its memory layout."""
     model = model.to(device)
     # torch's stubs do not know the argument.
-    return model.to(memory_format=torch.channels_last) if runtime.channels_last else model  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last) if runtime.channels_last else model  # type: ignore[call-overload]
 
 
 def _turned(images: Tensor, turn: Turn) -> Tensor:

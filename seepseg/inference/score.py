@@ -64,8 +64,13 @@ class Sums:
 
     def merge(self, other: Sums) -> Sums:
         """Both sums as one."""
-        return Sums(self.matrix + other.matrix, self.tiles + other.tiles, self.n_tiles + other.n_tiles,
-                    self.tgs_tenths + other.tgs_tenths, self.floats | other.floats)
+        return Sums(
+            self.matrix + other.matrix,
+            self.tiles + other.tiles,
+            self.n_tiles + other.n_tiles,
+            self.tgs_tenths + other.tgs_tenths,
+            self.floats | other.floats,
+        )
 
     def means(self) -> dict[str, float | list[float]]:
         """Losses as means over tiles; `bce` and `soft_dice` per foreground class, from the pixel sums."""
@@ -82,8 +87,10 @@ class Sums:
 def soft_means(total: dict[str, NDArray[np.float64]]) -> dict[str, float | list[float]]:
     """BCE (mean over valid pixels) and soft Dice of each foreground class from summed `pixel_sums`."""
     tp, fp, fn = total["tp"], total["fp"], total["fn"]
-    return {"bce": (total["bce"] / max(float(total["count"][0]), 1)).tolist(),
-            "soft_dice": (2 * tp / np.maximum(2 * tp + fp + fn, 1e-12)).tolist()}
+    return {
+        "bce": (total["bce"] / max(float(total["count"][0]), 1)).tolist(),
+        "soft_dice": (2 * tp / np.maximum(2 * tp + fp + fn, 1e-12)).tolist(),
+    }
 
 
 def score(

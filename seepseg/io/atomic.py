@@ -33,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         with suppress(OSError):  # some file systems cannot sync a folder
             _sync(path.parent)
     except OSError as error:

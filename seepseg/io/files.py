@@ -14,8 +14,15 @@ _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # What a file that is neither TIFF nor PNG may be, so that the error can say so.
 _OTHERS = {
-    b"\xff\xd8\xff": "a JPEG", b"GIF8": "a GIF", b"BM": "a BMP", b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "gzipped",
-    b"\x89HDF": "an HDF5 file", b"CDF": "a NetCDF file", b"%PDF": "a PDF", b"SIMPLE  =": "a FITS file",
+    b"\xff\xd8\xff": "a JPEG",
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "gzipped",
+    b"\x89HDF": "an HDF5 file",
+    b"CDF": "a NetCDF file",
+    b"%PDF": "a PDF",
+    b"SIMPLE  =": "a FITS file",
     b"\0\0\0\x0cjP  ": "a JPEG 2000",
 }
 
@@ -27,7 +34,7 @@ def open_regular(path: Path) -> BinaryIO:
         DataError: it is missing, a folder, a pipe or device, a loop of links, or may not be read.
     """
     try:
-        mode = os.stat(path).st_mode
+        mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise DataError("is a folder, not a file", path, "give a file inside it")
         if not stat.S_ISREG(mode):

@@ -131,8 +131,15 @@ def write_probability_raster(
     """
     assert probabilities.dtype == np.float32 and len(probabilities) == len(names), probabilities.shape
     count, height, width = probabilities.shape
-    profile = {"count": count, "dtype": "float32", "nodata": float("nan"), "height": height, "width": width,
-               "predictor": 3, "interleave": "band"}
+    profile = {
+        "count": count,
+        "dtype": "float32",
+        "nodata": float("nan"),
+        "height": height,
+        "width": width,
+        "predictor": 3,
+        "interleave": "band",
+    }
     with _created(path, georeference, profile) as target:
         target.descriptions = tuple(names)
         target.update_tags(**tags)
@@ -168,8 +175,18 @@ def _created(path: Path, georeference: Georeference, profile: Mapping[str, Any])
         place["transform"] = Affine(*georeference.transform)
     with atomic_path(path) as temporary, _gdal():
         try:
-            with rasterio.open(temporary, "w", driver="GTiff", compress="deflate", tiled=True, blockxsize=TILE,
-                               blockysize=TILE, bigtiff="IF_SAFER", **profile, **place) as target:
+            with rasterio.open(
+                temporary,
+                "w",
+                driver="GTiff",
+                compress="deflate",
+                tiled=True,
+                blockxsize=TILE,
+                blockysize=TILE,
+                bigtiff="IF_SAFER",
+                **profile,
+                **place,
+            ) as target:
                 # A TIFF holds a transform or control points. AREA_OR_POINT is never written: GDAL has already moved
                 # what it read to pixel corners, and "Point" would move control points again at every copy (measured).
                 if georeference.gcps and not georeference.transform:
@@ -186,11 +203,13 @@ def _created(path: Path, georeference: Georeference, profile: Mapping[str, Any])
         except RasterioError as error:
             if not os.access(path.parent, os.W_OK):
                 raise ConfigError("not writable", path, "change its permissions, or choose another folder") from None
-            raise ResourceError(f"cannot be written ({_reason(error)})", path, "check the free space, then run again"
-                                ) from None
+            raise ResourceError(
+                f"cannot be written ({_reason(error)})", path, "check the free space, then run again"
+            ) from None
         except DataError as error:
-            raise ResourceError(f"was not written whole ({error.what})", path, "check the free space, then run again"
-                                ) from None
+            raise ResourceError(
+                f"was not written whole ({error.what})", path, "check the free space, then run again"
+            ) from None
 
 
 @contextmanager

@@ -147,8 +147,11 @@ def _check(
     if count > MAX_BANDS:
         raise DataError(f"holds {count} bands, the most is {MAX_BANDS}", path, "save the bands you need")
     if height * width * count > max_pixels:
-        raise DataError(f"{height}×{width} pixels of {count} bands are over the budget of {max_pixels} values", path,
-                        "cut it into tiles")
+        raise DataError(
+            f"{height}×{width} pixels of {count} bands are over the budget of {max_pixels} values",
+            path,
+            "cut it into tiles",
+        )
     dtype = _dtype(path, image)
     _check_codec(path, image, dtype)
     if bands is not None and len(bands):
@@ -156,8 +159,9 @@ def _check(
         if wrong:
             raise DataError(f"no band {wrong[0]}, the file has {count}", path, "set data.bands (the first is 1)")
     elif count > 1:
-        raise DataError(f"holds {count} bands", path, "choose with data.bands (the first is 1), for example "
-                        "data.bands=[1]")
+        raise DataError(
+            f"holds {count} bands", path, "choose with data.bands (the first is 1), for example data.bands=[1]"
+        )
     nodata = _nodata(image.tags.valueof(42113), dtype)
     _check_segments(path, image, dtype, size, nodata, max_pixels)
     return TiffInfo(height, width, len(bands) if bands else 1, dtype, nodata, page)
@@ -205,16 +209,18 @@ def _check_segments(
     for codes in (_OFFSETS, _BYTE_COUNTS):
         held = sum(image.tags[code].count for code in codes if code in image.tags)
         if held != needed:
-            raise DataError(f"holds {held} {what}, its size needs {needed}", path,
-                            "it is damaged: copy or save it again")
+            raise DataError(
+                f"holds {held} {what}, its size needs {needed}", path, "it is damaged: copy or save it again"
+            )
     offsets, lengths = np.array(image.dataoffsets, np.uint64), np.array(image.databytecounts, np.uint64)
     missing = int(((offsets == 0) | (lengths == 0)).sum())
     if missing and nodata is None:
         raise DataError(f"{missing} of {needed} {what} were never written", path, "save it again whole")
     past = int(((offsets > size) | (lengths > size) | (offsets + lengths > size)).sum())
     if past:
-        raise DataError(f"{past} of {needed} {what} lie past the end of the file", path,
-                        "it was cut short: copy it again")
+        raise DataError(
+            f"{past} of {needed} {what} lie past the end of the file", path, "it was cut short: copy it again"
+        )
     if image.compression == _NONE:
         expected = np.full(needed, values, np.uint64)
         if not image.is_tiled:  # the last strip of a plane may have fewer rows

@@ -1,0 +1,1 @@
+"""Losses, honouring ignored pixels and summed over the batch."""

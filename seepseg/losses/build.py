@@ -1,8 +1,8 @@
-"""The loss of a config: thin modules over the pure functions."""
+"""The loss of a config: a thin module over the pure functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,20 @@ from seepseg.config import BceLoss, CeLoss, DiceBceLoss, DiceCeLoss, DiceLoss, F
 from seepseg.losses import functional as f
 from seepseg.models.head import foreground_probabilities
 
-Terms = Callable[["Loss", Tensor, Tensor], dict[str, tuple[float, Tensor]]]
-"""(loss, logits, target) → name of a term → its weight and value."""
+
+class _Inputs:
+    """One batch as the terms take it; what several terms share is worked out once."""
+
+    def __init__(self, logits: Tensor, target: Tensor, head: Head) -> None:
+        self.logits, self.target, self.head = logits, target, head
+
+    @cached_property
+    def labels(self) -> f.Labels:
+        return f.Labels(self.target)
+
+    @cached_property
+    def sums(self) -> tuple[Tensor, Tensor, Tensor]:
+        return f.region_sums(foreground_probabilities(self.logits, self.head), self.labels)
 
 
 class Loss(nn.Module):
@@ -20,64 +32,58 @@ class Loss(nn.Module):
 
     Args:
         head: how logits become probabilities.
-        terms: the terms.
+        terms: name of a term → its weight.
         class_weights: (C) weights of the foreground classes in every mean over classes.
+        tversky: weights and exponent of the term focal_tversky.
     """
 
     class_weights: Tensor
 
-    def __init__(self, head: Head, terms: Terms, class_weights: Tensor) -> None:
+    def __init__(
+        self, head: Head, terms: dict[str, float], class_weights: Tensor, tversky: FocalTverskyLoss | None = None
+    ) -> None:
         super().__init__()
-        self.head, self.terms = head, terms
+        self.head, self.terms, self.tversky = head, terms, tversky
         self.register_buffer("class_weights", class_weights)
 
     def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """`loss` and each term of logits (N, C, H, W) against class indices (N, H, W), 255 = ignore."""
         with torch.autocast(logits.device.type, enabled=False):
-            terms = self.terms(self, logits.float(), target)
-        total = sum((weight * value for weight, value in terms.values()), start=logits.new_zeros((), dtype=torch.float32))
-        return {"loss": total} | {name: value for name, (_, value) in terms.items()}
+            inputs = _Inputs(logits.float(), target, self.head)
+            terms = {name: self._term(name, inputs) for name in self.terms}
+            total = torch.stack([self.terms[name] * value for name, value in terms.items()]).sum()
+        return {"loss": total} | terms
 
-    def mean(self, per_class: Tensor) -> Tensor:
+    def _term(self, name: str, x: _Inputs) -> Tensor:
+        match name:
+            case "bce":
+                return self._mean(f.bce(x.logits, x.labels))
+            case "ce":
+                # Background has weight 1.
+                return f.ce(x.logits, x.target, torch.cat([self.class_weights.new_ones(1), self.class_weights]))
+            case "dice":
+                return self._mean(1 - f.dice(*x.sums))
+            case "focal_tversky":
+                assert self.tversky
+                index = f.tversky_index(*x.sums, self.tversky.fp_weight, self.tversky.fn_weight)
+                return self._mean(f.focal_tversky(index, self.tversky.gamma))
+        raise AssertionError(f"no term {name}")
+
+    def _mean(self, per_class: Tensor) -> Tensor:
         """Weighted mean over the foreground classes."""
         return (per_class * self.class_weights).sum() / self.class_weights.sum()
-
-    def bce(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Binary cross-entropy."""
-        return self.mean(f.bce(logits, f.Labels(target)))
-
-    def ce(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy; background has weight 1."""
-        return f.ce(logits, target, torch.cat([self.class_weights.new_ones(1), self.class_weights]))
-
-    def dice(self, logits: Tensor, target: Tensor) -> Tensor:
-        """1 − soft Dice."""
-        return self.mean(1 - f.dice(*f.region_sums(foreground_probabilities(logits, self.head), f.Labels(target))))
-
-    def focal_tversky(self, logits: Tensor, target: Tensor, config: FocalTverskyLoss) -> Tensor:
-        """Focal Tversky."""
-        sums = f.region_sums(foreground_probabilities(logits, self.head), f.Labels(target))
-        return self.mean(f.focal_tversky(f.tversky_index(*sums, config.fp_weight, config.fn_weight), config.gamma))
 
 
 def build_loss(config: LossNode, head: Head, n_classes: int) -> Loss:
     """The loss of a config for K classes, background included."""
     weights = torch.tensor(config.class_weights or [1.0] * (n_classes - 1))
-    terms: Terms
     match config:
-        case BceLoss():
-            terms = lambda loss, x, y: {"bce": (1.0, loss.bce(x, y))}  # noqa: E731 - a table of one-liners
-        case CeLoss():
-            terms = lambda loss, x, y: {"ce": (1.0, loss.ce(x, y))}  # noqa: E731
-        case DiceLoss():
-            terms = lambda loss, x, y: {"dice": (1.0, loss.dice(x, y))}  # noqa: E731
+        case BceLoss() | CeLoss() | DiceLoss():
+            return Loss(head, {config.name: 1.0}, weights)
         case DiceBceLoss():
-            terms = lambda loss, x, y: {"bce": (config.bce_weight, loss.bce(x, y)),  # noqa: E731
-                                        "dice": (1.0, loss.dice(x, y))}
+            return Loss(head, {"bce": config.bce_weight, "dice": 1.0}, weights)
         case DiceCeLoss():
-            terms = lambda loss, x, y: {"ce": (config.ce_weight, loss.ce(x, y)), "dice": (1.0, loss.dice(x, y))}  # noqa: E731
+            return Loss(head, {"ce": config.ce_weight, "dice": 1.0}, weights)
         case FocalTverskyLoss():
-            terms = lambda loss, x, y: {"focal_tversky": (1.0, loss.focal_tversky(x, y, config))}  # noqa: E731
-        case _:
-            raise AssertionError(f"no loss for {type(config).__name__}")
-    return Loss(head, terms, weights)
+            return Loss(head, {"focal_tversky": 1.0}, weights, config)
+    raise AssertionError(f"no loss for {type(config).__name__}")

@@ -111,4 +111,5 @@ def ce(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     per_pixel = F.cross_entropy(logits, target, weights, ignore_index=IGNORE, reduction="sum")
     seen = torch.bincount(target.reshape(-1), minlength=IGNORE + 1)[: len(weights)]
     total, count = global_sum(torch.stack([per_pixel, (seen * weights).sum()]))
-    return total / count.clamp_min(1e-6)
+    mean: Tensor = total / count.clamp_min(1e-6)
+    return mean

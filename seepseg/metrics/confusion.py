@@ -69,10 +69,18 @@ def scores(matrix: NDArray[np.int64], support_tiles: Sequence[int] | None = None
     per_class = [_ratios(int(a), int(b), int(c)) for a, b, c in zip(tp, fp, fn, strict=True)]
     dice, iou, precision, recall = ([r[i] for r in per_class] for i in range(4))
     both = int(matrix[1:, 1:].sum())
-    return Scores(dice, iou, precision, recall, (tp + fn).tolist(),
-                  None if support_tiles is None else list(support_tiles), _mean(dice), _mean(iou),
-                  Foreground(*_ratios(both, int(matrix[0, 1:].sum()), int(matrix[1:, 0].sum()))),
-                  int(tp.sum()) / both if both else None)
+    return Scores(
+        dice,
+        iou,
+        precision,
+        recall,
+        (tp + fn).tolist(),
+        None if support_tiles is None else list(support_tiles),
+        _mean(dice),
+        _mean(iou),
+        Foreground(*_ratios(both, int(matrix[0, 1:].sum()), int(matrix[1:, 0].sum()))),
+        int(tp.sum()) / both if both else None,
+    )
 
 
 def _ratios(tp: int, fp: int, fn: int) -> tuple[float | None, float | None, float | None, float | None]:

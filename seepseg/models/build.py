@@ -60,17 +60,32 @@ def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, i
     match config:
         case UNetModel():
             levels = len(config.channels) - 1
-            return UNet(2, bands, channels, config.channels, (2,) * levels, num_res_units=config.num_res_units,
-                        norm="batch", dropout=config.dropout), 2**levels
+            return UNet(
+                2,
+                bands,
+                channels,
+                config.channels,
+                (2,) * levels,
+                num_res_units=config.num_res_units,
+                norm="batch",
+                dropout=config.dropout,
+            ), 2**levels
         case BasicUNetModel():
             return BasicUNet(2, bands, channels, config.features, norm="batch", dropout=config.dropout), 16
         case AttentionUNetModel():
             levels = len(config.channels) - 1
             return AttentionUnet(2, bands, channels, config.channels, (2,) * levels, dropout=config.dropout), 2**levels
         case SegResNetModel():
-            return SegResNet(2, config.init_filters, bands, channels, config.dropout or None, norm="batch",
-                             blocks_down=tuple(config.blocks_down), blocks_up=tuple(config.blocks_up),
-                             ), 2 ** (len(config.blocks_down) - 1)
+            return SegResNet(
+                2,
+                config.init_filters,
+                bands,
+                channels,
+                config.dropout or None,
+                norm="batch",
+                blocks_down=tuple(config.blocks_down),
+                blocks_up=tuple(config.blocks_up),
+            ), 2 ** (len(config.blocks_down) - 1)
     raise AssertionError(f"no network for {type(config).__name__}")
 
 

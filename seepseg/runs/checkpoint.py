@@ -96,8 +96,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
         reason = str(error).splitlines()[0][:120]
         raise CheckpointError(f"not a seepseg checkpoint ({reason})", path, "give a .pt that seepseg wrote") from None
     if schema != SCHEMA:
-        raise CheckpointError(f"written with checkpoint schema {schema}, this seepseg reads {SCHEMA}", path,
-                              "use the seepseg version that wrote it")
+        raise CheckpointError(
+            f"written with checkpoint schema {schema}, this seepseg reads {SCHEMA}",
+            path,
+            "use the seepseg version that wrote it",
+        )
     return Checkpoint(
         config=_config(tree["config"], path),
         classes=_classes(tree["classes"]),
@@ -117,8 +120,11 @@ def load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor], where
         here = tuple(own[name].shape) if name in own else "nothing"
         there = tuple(weights[name].shape) if name in weights else "nothing"
         if here != there:
-            raise CheckpointError(f"weights do not fit: {name} is {there} in the checkpoint and {here} in the config",
-                                  where, "use the config the checkpoint was trained with")
+            raise CheckpointError(
+                f"weights do not fit: {name} is {there} in the checkpoint and {here} in the config",
+                where,
+                "use the config the checkpoint was trained with",
+            )
     model.load_state_dict(weights)
 
 
@@ -126,8 +132,9 @@ def _config(tree: dict[str, Any], path: Path) -> Config:
     try:
         return parse(tree, path)
     except ConfigError as error:
-        raise CheckpointError(f"its config is not readable here ({error.what})", path,
-                              "use the seepseg version that wrote it") from None
+        raise CheckpointError(
+            f"its config is not readable here ({error.what})", path, "use the seepseg version that wrote it"
+        ) from None
 
 
 def _classes(tree: dict[str, Any]) -> ClassTable:

@@ -33,8 +33,9 @@ def part_row(part: str, sums: Sums, classes: ClassTable) -> Row:
         known = [v for v in values if v is not None]
         if known:
             row[f"{part}/{measure}/macro"] = float(np.mean(known))
-        row |= {f"{part}/{measure}/{name}": v
-                for name, v in zip(classes.names[1:], values, strict=True) if v is not None}
+        row |= {
+            f"{part}/{measure}/{name}": v for name, v in zip(classes.names[1:], values, strict=True) if v is not None
+        }
     if result.foreground.dice is not None:
         row[f"{part}/dice/foreground"] = result.foreground.dice
     if len(classes) == 2 and sums.tgs_score is not None and part == "val":
@@ -63,5 +64,3 @@ class Board:
     def close(self) -> None:
         """Flush and close."""
         self._writer.close()
-
-

@@ -27,7 +27,9 @@ def run_lock(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise LockedError("another seepseg process works here", folder, "wait for it, or use another --run DIR") from None
+        raise LockedError(
+            "another seepseg process works here", folder, "wait for it, or use another --run DIR"
+        ) from None
     try:
         yield
     finally:

@@ -66,12 +66,22 @@ class Trainer:
     """One network, its optimiser and its data."""
 
     def __init__(
-        self, config: Config, classes: ClassTable, scaling: FittedScaling, model: nn.Module, loss: Loss,
-        train: TileDataset, val: TileDataset, device: torch.device,
+        self,
+        config: Config,
+        classes: ClassTable,
+        scaling: FittedScaling,
+        model: nn.Module,
+        loss: Loss,
+        train: TileDataset,
+        val: TileDataset,
+        device: torch.device,
     ) -> None:
         if config.train.batch_size % world():
-            raise ConfigError(f"batch size {config.train.batch_size} on {world()} processes", "train.batch_size",
-                              "give a multiple of the number of processes")
+            raise ConfigError(
+                f"batch size {config.train.batch_size} on {world()} processes",
+                "train.batch_size",
+                "give a multiple of the number of processes",
+            )
         self.config, self.classes, self.scaling, self.device = config, classes, scaling, device
         self.model, self.loss, self.train, self.val = model, loss, train, val
         self.optimizer = build_optimizer(model, config.optim)
@@ -156,12 +166,13 @@ class Trainer:
             logits = self._parallel(image)
         logits = logits.float()
         terms = self.loss(logits, mask)
-        value = terms["loss"].item()
+        value = float(terms["loss"].item())
         if any_rank(not math.isfinite(value), self.device):
-            raise NonFiniteLossError(f"the loss is {value} at epoch {progress.epoch + 1}, batch {progress.batch + 1}",
-                                     f"tiles {', '.join(batch.ids)}",
-                                     "look at these tiles, lower optim.lr or set runtime.amp=off; "
-                                     "last.pt holds the last good state")
+            raise NonFiniteLossError(
+                f"the loss is {value} at epoch {progress.epoch + 1}, batch {progress.batch + 1}",
+                f"tiles {', '.join(batch.ids)}",
+                "look at these tiles, lower optim.lr or set runtime.amp=off; last.pt holds the last good state",
+            )
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(terms["loss"]).backward()
         if self.config.optim.clip_norm:
@@ -182,8 +193,12 @@ class Trainer:
         val = self.validate()
         progress.epoch, progress.batch = progress.epoch + 1, 0
         train_sums = sum_over_ranks(Sums(self.sums.matrix, self.sums.tiles, self.sums.n_tiles, 0, self.sums.floats))
-        row = {"epoch": float(progress.epoch), "lr": self.optimizer.param_groups[0]["lr"],
-               "tiles_per_second": tiles_per_second, "skipped_batches": float(progress.skipped)}
+        row = {
+            "epoch": float(progress.epoch),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "tiles_per_second": tiles_per_second,
+            "skipped_batches": float(progress.skipped),
+        }
         row |= part_row("train", train_sums, self.classes) | part_row("val", val, self.classes)
         self.sums = self._no_sums()
         progress.val_losses.append(row["val/loss"])
@@ -220,8 +235,12 @@ class Trainer:
         predictor = Predictor(network, self.config, self.device)
         predicted = decode(predictor.probabilities(batch.image), batch.valid, self.config.predict)
         return {
-            name: panel(batch.image[i, 0, :h, :w].numpy(), batch.mask[i, :h, :w].numpy().astype(np.uint8),
-                        predicted[i, :h, :w], self.classes)
+            name: panel(
+                batch.image[i, 0, :h, :w].numpy(),
+                batch.mask[i, :h, :w].numpy().astype(np.uint8),
+                predicted[i, :h, :w],
+                self.classes,
+            )
             for i, (name, (h, w)) in enumerate(zip(batch.ids, batch.sizes, strict=True))
         }
 
@@ -233,14 +252,29 @@ class Trainer:
         training: dict[str, Any] = {}
         if resumable:
             training = {
-                "world": world(), "progress": dict(vars(progress)), "optimizer": self.optimizer.state_dict(),
-                "scaler": self.scaler.state_dict(), "updates": int(self.ema.n_averaged) if self.ema else 0,
-                "sums": {"matrix": self.sums.matrix.tolist(), "tiles": self.sums.tiles.tolist(),
-                         "n_tiles": self.sums.n_tiles, "floats": self.sums.floats},
+                "world": world(),
+                "progress": dict(vars(progress)),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "updates": int(self.ema.n_averaged) if self.ema else 0,
+                "sums": {
+                    "matrix": self.sums.matrix.tolist(),
+                    "tiles": self.sums.tiles.tolist(),
+                    "n_tiles": self.sums.n_tiles,
+                    "floats": self.sums.floats,
+                },
             }
-        return Checkpoint(self.config, self.classes, self.scaling, self.model.state_dict(),
-                          self.ema.module.state_dict() if self.ema else None, {}, training, progress.best,
-                          progress.epoch)
+        return Checkpoint(
+            self.config,
+            self.classes,
+            self.scaling,
+            self.model.state_dict(),
+            self.ema.module.state_dict() if self.ema else None,
+            {},
+            training,
+            progress.best,
+            progress.epoch,
+        )
 
     def restore(self, checkpoint: Checkpoint, where: object) -> None:
         """Take up the state of a checkpoint that `checkpoint` made."""
@@ -253,8 +287,9 @@ class Trainer:
             self.ema.n_averaged.fill_(state["updates"])
         self.progress = Progress(**state["progress"])
         sums = state["sums"]
-        self.sums = Sums(np.array(sums["matrix"], np.int64), np.array(sums["tiles"], np.int64), sums["n_tiles"], 0,
-                         sums["floats"])
+        self.sums = Sums(
+            np.array(sums["matrix"], np.int64), np.array(sums["tiles"], np.int64), sums["n_tiles"], 0, sums["floats"]
+        )
 
     def start_from(self, checkpoint: Checkpoint, where: object) -> None:
         """Take the weights of a checkpoint, the averaged ones where it has them, and nothing else."""
@@ -323,8 +358,7 @@ class Trainer:
         # Several processes hold partial sums each; they go back to the last full epoch instead.
         if world() == 1:
             self._save(folder)
-        raise InterruptedRun(stop.number or 15, "stopped by a signal, state saved", folder.root,
-                             "go on with --resume")
+        raise InterruptedRun(stop.number or 15, "stopped by a signal, state saved", folder.root, "go on with --resume")
 
     def _monitored(self) -> str:
         names = {"macro_dice": "val/dice/macro", "foreground_dice": "val/dice/foreground", "tgs_score": "val/tgs_score"}
@@ -344,14 +378,18 @@ class Trainer:
 
     def _line(self, row: Row) -> str:
         score_name = self._monitored()
-        foreground = row.get("val/dice/foreground")
-        return (f"epoch {self.progress.epoch:3d}/{self.config.train.epochs}  loss {row['train/loss']:.4f}  "
-                f"val loss {row['val/loss']:.4f}  foreground Dice {foreground if foreground is None else f'{foreground:.3f}'}"
-                f"  {score_name.removeprefix('val/')} {row.get(score_name, 0):.4f}"
-                f"{' *' if self.progress.best_epoch == self.progress.epoch else ''}"
-                f"  {row['tiles_per_second']:.1f} tiles/s")
+        return (
+            f"epoch {self.progress.epoch:3d}/{self.config.train.epochs}  loss {row['train/loss']:.4f}  "
+            f"val loss {row['val/loss']:.4f}  foreground Dice {row.get('val/dice/foreground', 0):.3f}"
+            f"  {score_name.removeprefix('val/')} {row.get(score_name, 0):.4f}"
+            f"{' *' if self.progress.best_epoch == self.progress.epoch else ''}"
+            f"  {row['tiles_per_second']:.1f} tiles/s"
+        )
 
     def _no_room(self) -> ResourceError:
         batch = self.config.train.batch_size
-        return ResourceError(f"out of memory with a batch of {batch}", f"device {self.device}",
-                             f"set train.batch_size={max(1, batch // 2)}, or a smaller network")
+        return ResourceError(
+            f"out of memory with a batch of {batch}",
+            f"device {self.device}",
+            f"set train.batch_size={max(1, batch // 2)}, or a smaller network",
+        )

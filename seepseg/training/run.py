@@ -25,7 +25,7 @@ from seepseg.inference.predictor import place
 from seepseg.io.atomic import write_text
 from seepseg.losses.build import build_loss
 from seepseg.models.build import build_model
-from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, load_weights
+from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
 from seepseg.training.guard import be_deterministic, run_lock, stop_signals
@@ -47,7 +47,12 @@ class TrainingData:
 
 
 def train(
-    config: Config, folder: RunFolder, *, fold: int | None = None, resume: bool = False, init: Path | None = None,
+    config: Config,
+    folder: RunFolder,
+    *,
+    fold: int | None = None,
+    resume: bool = False,
+    init: Path | None = None,
     tell: Callable[[str], None] = print,
     tick: Callable[[int, int], None] = lambda done, of: None,
 ) -> Checkpoint:
@@ -73,8 +78,11 @@ def train(
             be_deterministic()
         checkpoint = load_checkpoint(folder.last) if resume and folder.last.exists() else None
         if checkpoint and checkpoint.training["world"] != world():
-            raise ConfigError(f"the run was trained by {checkpoint.training['world']} processes, now there are {world()}",
-                              folder.root, "start as many as before")
+            raise ConfigError(
+                f"the run was trained by {checkpoint.training['world']} processes, now there are {world()}",
+                folder.root,
+                "start as many as before",
+            )
         splits = folder.read_splits() if resume and folder.splits.exists() else None
         data = prepare(config, fold, splits, checkpoint.scaling if checkpoint else None)
         if rank() == 0:
@@ -111,11 +119,14 @@ def prepare(
         images = ((t.group, *read_image(t.image, config.data)) for t in parts["train"].tiles)
         scaling = fit_scaling(config.data.scaling, images, len(parts["train"]))
     if config.data.scaling.basis == "scene":
-        limits = group_limits(config.data.scaling, ((t.group, *read_image(t.image, config.data)) for t in catalog.tiles))
+        limits = group_limits(
+            config.data.scaling, ((t.group, *read_image(t.image, config.data)) for t in catalog.tiles)
+        )
     augmentation = build_augmentation(config.data.augment)
     train_set = TileDataset(parts["train"], config.data, scaling, limits, augmentation)
-    return TrainingData(train_set, TileDataset(parts["val"], config.data, scaling, limits), scaling, catalog.classes,
-                        splits)
+    return TrainingData(
+        train_set, TileDataset(parts["val"], config.data, scaling, limits), scaling, catalog.classes, splits
+    )
 
 
 def labelled(catalog: Catalog) -> Catalog:
@@ -150,9 +161,13 @@ def dry_run(config: Config, fold: int | None = None) -> dict[str, float | str]:
         seconds.append(time.perf_counter() - begin)
     step = sorted(seconds[1:] or seconds)[len(seconds[1:]) // 2]
     return {
-        "device": str(device), "parameters": sum(p.numel() for p in trainer.model.parameters()),
-        "batch": "×".join(map(str, batch.image.shape)), "loss": loss, "memory_gib": memory_gib(device),
-        "seconds_per_step": step, "steps": trainer.steps_per_epoch * config.train.epochs,
+        "device": str(device),
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "batch": "×".join(map(str, batch.image.shape)),
+        "loss": loss,
+        "memory_gib": memory_gib(device),
+        "seconds_per_step": step,
+        "steps": trainer.steps_per_epoch * config.train.epochs,
         "hours": step * trainer.steps_per_epoch * config.train.epochs / 3600,
     }
 
@@ -179,8 +194,11 @@ def resumed_config(folder: RunFolder, overrides: list[str]) -> Config:
     changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and k not in RESUMABLE)
     if changed:
         key = changed[0]
-        raise ConfigError(f"{key} is {old.get(key)!r} in the run and {new.get(key)!r} now", folder.root,
-                          f"a resumed run may change only {', '.join(RESUMABLE)}")
+        raise ConfigError(
+            f"{key} is {old.get(key)!r} in the run and {new.get(key)!r} now",
+            folder.root,
+            f"a resumed run may change only {', '.join(RESUMABLE)}",
+        )
     return after
 
 
@@ -193,5 +211,7 @@ def flat(tree: object, prefix: str = "") -> dict[str, object]:
 
 def summary(config: Config, data: TrainingData, device: torch.device) -> str:
     """One line of what is about to be trained."""
-    return (f"{config.model.name} ({config.model.head}), {config.loss.name}, {len(data.train)} training and "
-            f"{len(data.val)} validation tiles, {config.train.epochs} epochs on {device}")
+    return (
+        f"{config.model.name} ({config.model.head}), {config.loss.name}, {len(data.train)} training and "
+        f"{len(data.val)} validation tiles, {config.train.epochs} epochs on {device}"
+    )

@@ -76,7 +76,7 @@ def test_invalid_pixels_move_with_the_image() -> None:
     mask = np.where(valid, MASK, 255).astype(np.uint8)
     places = set()
     for seed in range(50):
-        new, labels, moved = build_augmentation(Augment(preset="hflip"))(IMAGE, mask, valid, seed)
+        _, labels, moved = build_augmentation(Augment(preset="hflip"))(IMAGE, mask, valid, seed)
         assert (labels[~moved] == 255).all()
         places.add(tuple(np.argwhere(~moved)[0].tolist()))
     assert places == {(0, 0), (0, 2)}
@@ -84,6 +84,7 @@ def test_invalid_pixels_move_with_the_image() -> None:
 
 def test_two_bands_stay_two() -> None:
     image = np.random.default_rng(0).random((2, 8, 8), dtype=np.float32)
-    new, _, _ = build_augmentation(Augment(preset="seep", gain=0.1))(image, np.zeros((8, 8), np.uint8),
-                                                                     np.ones((8, 8), bool), 3)
+    new, _, _ = build_augmentation(Augment(preset="seep", gain=0.1))(
+        image, np.zeros((8, 8), np.uint8), np.ones((8, 8), bool), 3
+    )
     assert new.shape == (2, 8, 8)

@@ -15,7 +15,9 @@ def image(*values: float) -> np.ndarray:
 
 
 def test_fixed_limits_map_linearly_and_clip() -> None:
-    fitted = FittedScaling(Scaling(basis="fixed", range=(10, 30), standardise=False), ((10.0,), (30.0,)), (0.0,), (1.0,))
+    fitted = FittedScaling(
+        Scaling(basis="fixed", range=(10, 30), standardise=False), ((10.0,), (30.0,)), (0.0,), (1.0,)
+    )
     # (v − 10) / 20, clipped: 0 → 0, 10 → 0, 20 → .5, 40 → 1
     assert fitted.to_unit(image(0, 10, 20, 40), VALID).ravel().tolist() == [0, 0, 0.5, 1]
 

@@ -18,7 +18,9 @@ from seepseg.errors import ConfigError, DataError
 def catalog_of(scenes: dict[str, list[set[int]]]) -> Catalog:
     """Scenes of tiles, each tile given by the classes it holds (10 pixels each)."""
     tiles = [
-        Tile(f"{s}.{i}", Path("x"), Path("m"), s, i, pixels=tuple(100 if k == 0 else 10 * (k in held) for k in range(8)))
+        Tile(
+            f"{s}.{i}", Path("x"), Path("m"), s, i, pixels=tuple(100 if k == 0 else 10 * (k in held) for k in range(8))
+        )
         for s, many in scenes.items()
         for i, held in enumerate(many)
     ]
@@ -29,7 +31,7 @@ FULL = [{1, 2, 3, 4, 5, 6, 7}, {1}, {2, 6}]
 
 
 def test_named_groups_go_where_they_are_named() -> None:
-    catalog = catalog_of({name: FULL for name in "abcd"})
+    catalog = catalog_of(dict.fromkeys("abcd", FULL))
     splits = make_splits(catalog, Split(val=["b"], test=["d"]), seed=0)
     assert set(splits.loc[splits.split == "val", "group"]) == {"b"}
     assert set(splits.loc[splits.split == "test", "group"]) == {"d"}
@@ -78,7 +80,7 @@ def test_a_class_only_in_validation_is_refused_with_the_way_out() -> None:
 
 
 def test_unknown_group_and_missing_fold_are_named() -> None:
-    catalog = catalog_of({name: FULL for name in "ab"})
+    catalog = catalog_of(dict.fromkeys("ab", FULL))
     with pytest.raises(ConfigError, match="group 'z' is not in the data in data.split.val: the groups are a, b"):
         make_splits(catalog, Split(val=["z"]), seed=0)
     with pytest.raises(ConfigError, match="fold 5 of 2"):
@@ -115,8 +117,12 @@ def test_strata_are_the_rarest_class_or_the_coverage() -> None:
     # Class 7 is in one tile, class 1 in three: the rarest class of {1, 7} is 7.
     seeps = catalog_of({"a": [{1, 7}, {1}, {1}, set()]})
     assert strata(seeps).tolist() == [7, 1, 1, 0]
-    salt = Catalog(tuple(Tile(str(i), Path("x"), Path("m"), str(i), pixels=(100 - c, c))
-                         for i, c in enumerate((0, 1, 10, 11, 100))), SALT)
+    salt = Catalog(
+        tuple(
+            Tile(str(i), Path("x"), Path("m"), str(i), pixels=(100 - c, c)) for i, c in enumerate((0, 1, 10, 11, 100))
+        ),
+        SALT,
+    )
     # Coverage 0, 1, 10, 11, 100 % in tenths, rounded up.
     assert strata(salt).tolist() == [0, 1, 1, 2, 10]
 

@@ -92,13 +92,16 @@ def test_folder_that_cannot_be_synced_is_fine(tmp_path: Path, monkeypatch: pytes
     assert len(calls) == 2
 
 
-@pytest.mark.parametrize(("number", "kind", "what"), [
-    (errno.EACCES, ConfigError, "not writable"),
-    (errno.EROFS, ConfigError, "not writable"),
-    (errno.ENAMETOOLONG, ConfigError, "name is too long"),
-    (errno.EDQUOT, ResourceError, "disk is full, or a quota is reached"),
-    (errno.EIO, ResourceError, "cannot be written (Input/output error)"),
-])
+@pytest.mark.parametrize(
+    ("number", "kind", "what"),
+    [
+        (errno.EACCES, ConfigError, "not writable"),
+        (errno.EROFS, ConfigError, "not writable"),
+        (errno.ENAMETOOLONG, ConfigError, "name is too long"),
+        (errno.EDQUOT, ResourceError, "disk is full, or a quota is reached"),
+        (errno.EIO, ResourceError, "cannot be written (Input/output error)"),
+    ],
+)
 def test_lines(number: int, kind: type[SeepsegError], what: str) -> None:
     error = write_error(OSError(number, os.strerror(number)), Path("out"))
     assert type(error) is kind

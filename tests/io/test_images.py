@@ -34,10 +34,18 @@ def test_round_trip(png: Path, array: NDArray[Any]) -> None:
     assert [p.name for p in png.parent.iterdir()] == ["a.png"]
 
 
-@pytest.mark.parametrize("array", [
-    GREY, GREY16, np.dstack([GREY] * 3), np.dstack([GREY] * 3 + [GREY + 1]), np.dstack([GREY, GREY + 1]),
-    np.dstack([GREY16] * 3),
-], ids=["L", "I;16", "RGB", "RGBA", "LA", "RGB16"])
+@pytest.mark.parametrize(
+    "array",
+    [
+        GREY,
+        GREY16,
+        np.dstack([GREY] * 3),
+        np.dstack([GREY] * 3 + [GREY + 1]),
+        np.dstack([GREY, GREY + 1]),
+        np.dstack([GREY16] * 3),
+    ],
+    ids=["L", "I;16", "RGB", "RGBA", "LA", "RGB16"],
+)
 def test_gray_of_equal_channels(png: Path, array: NDArray[Any]) -> None:
     png.write_bytes(imagecodecs.png_encode(array))
     want = array if array.ndim == 2 else array[..., 0]
@@ -69,12 +77,15 @@ def test_tiff_named_png(png: Path) -> None:
     assert str(caught.value) == f"is a TIFF, not a PNG in {png}: rename it to .tif, or save it as PNG"
 
 
-@pytest.mark.parametrize(("content", "what"), [
-    (b"", "not a PNG, the file is empty (0 bytes)"),
-    (b"\x89PNG", "not a PNG, the file is only 4 bytes long"),
-    (b"\xff\xd8\xff\xe0 some JPEG", "not a PNG, the file is a JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "is cut short or damaged (no header)"),
-])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "not a PNG, the file is empty (0 bytes)"),
+        (b"\x89PNG", "not a PNG, the file is only 4 bytes long"),
+        (b"\xff\xd8\xff\xe0 some JPEG", "not a PNG, the file is a JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "is cut short or damaged (no header)"),
+    ],
+)
 def test_not_a_png(png: Path, content: bytes, what: str) -> None:
     png.write_bytes(content)
     with pytest.raises(DataError) as caught:

@@ -31,14 +31,31 @@ RNG = np.random.default_rng(0)
 INDICES = RNG.integers(0, 8, (300, 270), np.uint8)
 INDICES[:5] = 255
 NORTH_UP = (30.0, 0.0, 500000.5, 0.0, -30.0, 3000000.25)
-POINTS = ((0.0, 0.0, -90.125, 28.5, 0.0), (0.0, 270.0, -90.0, 28.5, 1.5), (300.0, 270.0, -90.0, 28.25, 0.0),
-          (300.0, 0.0, -90.125, 28.25, 0.0), (150.5, 135.25, -90.0625, 28.375, 0.0))
+POINTS = (
+    (0.0, 0.0, -90.125, 28.5, 0.0),
+    (0.0, 270.0, -90.0, 28.5, 1.5),
+    (300.0, 270.0, -90.0, 28.25, 0.0),
+    (300.0, 0.0, -90.125, 28.25, 0.0),
+    (150.5, 135.25, -90.0625, 28.375, 0.0),
+)
 RPCS = {
-    "ERR_BIAS": "-1", "ERR_RAND": "-1", "HEIGHT_OFF": "12.5", "HEIGHT_SCALE": "501", "LAT_OFF": "28.123456789",
-    "LAT_SCALE": "0.1", "LINE_OFF": "3000", "LINE_SCALE": "3000", "LONG_OFF": "-88", "LONG_SCALE": "0.2",
-    "SAMP_OFF": "4000", "SAMP_SCALE": "4000",
-} | {f"{axis}_{part}_COEFF": " ".join(str(i / 8) for i in range(20))
-     for axis in ("LINE", "SAMP") for part in ("NUM", "DEN")}
+    "ERR_BIAS": "-1",
+    "ERR_RAND": "-1",
+    "HEIGHT_OFF": "12.5",
+    "HEIGHT_SCALE": "501",
+    "LAT_OFF": "28.123456789",
+    "LAT_SCALE": "0.1",
+    "LINE_OFF": "3000",
+    "LINE_SCALE": "3000",
+    "LONG_OFF": "-88",
+    "LONG_SCALE": "0.2",
+    "SAMP_OFF": "4000",
+    "SAMP_SCALE": "4000",
+} | {
+    f"{axis}_{part}_COEFF": " ".join(str(i / 8) for i in range(20))
+    for axis in ("LINE", "SAMP")
+    for part in ("NUM", "DEN")
+}
 
 
 def _scene(
@@ -47,8 +64,16 @@ def _scene(
     pixels = pixels if pixels.ndim == 3 else pixels[None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with rasterio.open(path, "w", driver="GTiff", count=len(pixels), height=pixels.shape[1], width=pixels.shape[2],
-                           dtype=pixels.dtype.name, **profile) as target:
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            count=len(pixels),
+            height=pixels.shape[1],
+            width=pixels.shape[2],
+            dtype=pixels.dtype.name,
+            **profile,
+        ) as target:
             if gcps:
                 target.gcps = gcps
             target.update_tags(**tags or {})
@@ -59,9 +84,15 @@ def _write(path: Path, place: Georeference, indices: NDArray[Any] = INDICES) -> 
     write_class_raster(path, indices, place, SEEP.names, SEEP.colors, {"MODEL": "abc"})
 
 
-@pytest.mark.parametrize("transform", [
-    NORTH_UP, (30.0, 0.0, 500000.5, 0.0, 30.0, 3000000.25), (0.1, 0.02, 1.0, 0.03, -0.1, 2.0),
-], ids=["north-up", "south-up", "rotated"])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        NORTH_UP,
+        (30.0, 0.0, 500000.5, 0.0, 30.0, 3000000.25),
+        (0.1, 0.02, 1.0, 0.03, -0.1, 2.0),
+    ],
+    ids=["north-up", "south-up", "rotated"],
+)
 @pytest.mark.parametrize("area", ["Area", "Point"])
 def test_transform_survives(tmp_path: Path, transform: tuple[float, ...], area: str) -> None:
     _scene(tmp_path / "s.tif", INDICES, crs="EPSG:32616", transform=Affine(*transform), tags={"AREA_OR_POINT": area})
@@ -98,7 +129,8 @@ def test_rpcs_survive(tmp_path: Path) -> None:
     _write(tmp_path / "a.tif", Georeference(rpcs=RPCS))
     _, place, _ = read_scene(tmp_path / "a.tif")
     assert {k: [float(v) for v in text.split()] for k, text in place.rpcs.items()} == {
-        k: [float(v) for v in text.split()] for k, text in RPCS.items()}
+        k: [float(v) for v in text.split()] for k, text in RPCS.items()
+    }
     assert place.transform is None
     _write(tmp_path / "b.tif", place)
     assert read_scene(tmp_path / "b.tif")[1].rpcs == place.rpcs
@@ -112,7 +144,11 @@ def test_nowhere_stays_nowhere(tmp_path: Path, recwarn: pytest.WarningsRecorder)
     _, again, _ = read_scene(tmp_path / "c.tif")
     for georeference in (place, again):
         assert (georeference.crs_wkt, georeference.transform, georeference.gcps, georeference.rpcs) == (
-            None, None, (), {})
+            None,
+            None,
+            (),
+            {},
+        )
     assert not recwarn.list
 
 
@@ -144,8 +180,9 @@ def test_any_size_same_bytes_twice(tmp_path: Path, shape: tuple[int, int]) -> No
 def test_probability_raster(tmp_path: Path) -> None:
     probabilities = RNG.random((3, 40, 50), np.float32)
     probabilities[:, 0, 0] = np.nan
-    write_probability_raster(tmp_path / "p.tif", probabilities, Georeference(transform=NORTH_UP), ("a", "b", "c"),
-                             {"MODEL": "abc"})
+    write_probability_raster(
+        tmp_path / "p.tif", probabilities, Georeference(transform=NORTH_UP), ("a", "b", "c"), {"MODEL": "abc"}
+    )
     pixels, place, nodata = read_scene(tmp_path / "p.tif", bands=[1, 2, 3])
     assert np.array_equal(pixels, probabilities, equal_nan=True)
     assert nodata is not None

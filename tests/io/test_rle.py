@@ -43,26 +43,30 @@ def test_round_trip(mask: NDArray[Any]) -> None:
     assert (decode(encode(mask), mask.shape, "a") == mask).all()
 
 
-@pytest.mark.parametrize(("text", "what"), [
-    ("2 3 6", "3 run lengths, an odd count"),
-    ("0 1", 'run "0 1" starts at 0'),
-    ("1 0", 'run "1 0" is 0 long'),
-    ("6 2", 'run "6 2" ends past the last of 6 pixels'),
-    ("7 1", 'run "7 1" ends past the last of 6 pixels'),
-    ("1 3 3 1", 'run "3 1" overlaps the one in front of it'),
-    ("4 1 2 1", 'run "2 1" starts before the one in front of it (unsorted)'),
-    ("2 2 2 1", 'run "2 1" overlaps the one in front of it'),
-    ("1 -1", "run lengths are not all digits"),
-    ("1 1.0", "run lengths are not all digits"),
-    ("nan", "run lengths are not all digits"),
-    ("١ ١", "run lengths are not all digits"),
-    ("1 99999999999999999999", "a run length of 20 digits is past the end (6 pixels)"),
-])
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("2 3 6", "3 run lengths, an odd count"),
+        ("0 1", 'run "0 1" starts at 0'),
+        ("1 0", 'run "1 0" is 0 long'),
+        ("6 2", 'run "6 2" ends past the last of 6 pixels'),
+        ("7 1", 'run "7 1" ends past the last of 6 pixels'),
+        ("1 3 3 1", 'run "3 1" overlaps the one in front of it'),
+        ("4 1 2 1", 'run "2 1" starts before the one in front of it (unsorted)'),
+        ("2 2 2 1", 'run "2 1" overlaps the one in front of it'),
+        ("1 -1", "run lengths are not all digits"),
+        ("1 1.0", "run lengths are not all digits"),
+        ("nan", "run lengths are not all digits"),
+        ("١ ١", "run lengths are not all digits"),
+        ("1 99999999999999999999", "a run length of 20 digits is past the end (6 pixels)"),
+    ],
+)
 def test_faults(text: str, what: str) -> None:
     with pytest.raises(DataError) as caught:
         decode(text, (3, 2), "tile a of train.csv")
-    assert str(caught.value) == (f"{what} in tile a of train.csv: mend the run lengths: pairs of start and length, "
-                                 "from 1, down the columns")
+    assert str(caught.value) == (
+        f"{what} in tile a of train.csv: mend the run lengths: pairs of start and length, from 1, down the columns"
+    )
     assert caught.value.exit_code == 3
 
 

@@ -46,12 +46,24 @@ def _pixels(dtype: str, shape: tuple[int, ...] = (40, 50)) -> NDArray[Any]:
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("options", [
-    {}, {"rowsperstrip": 7}, {"tile": (16, 32)}, {"compression": "lzw", "rowsperstrip": 7}, {"compression": "deflate"},
-    {"compression": "zstd", "tile": (16, 16)}, {"compression": "packbits"}, {"compression": "lzma"},
-    {"compression": "deflate", "predictor": 2}, {"compression": "zstd", "predictor": 3, "tile": (16, 32)},
-    {"bigtiff": True}, {"bigtiff": True, "compression": "lzw", "predictor": 2},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"rowsperstrip": 7},
+        {"tile": (16, 32)},
+        {"compression": "lzw", "rowsperstrip": 7},
+        {"compression": "deflate"},
+        {"compression": "zstd", "tile": (16, 16)},
+        {"compression": "packbits"},
+        {"compression": "lzma"},
+        {"compression": "deflate", "predictor": 2},
+        {"compression": "zstd", "predictor": 3, "tile": (16, 32)},
+        {"bigtiff": True},
+        {"bigtiff": True, "compression": "lzw", "predictor": 2},
+    ],
+    ids=str,
+)
 def test_layouts(tif: Path, dtype: str, order: Literal["<", ">"], options: dict[str, Any]) -> None:
     if options.get("predictor") == 3 and dtype != "float32":
         pytest.skip("predictor 3 is for floats")
@@ -66,13 +78,18 @@ def test_layouts(tif: Path, dtype: str, order: Literal["<", ">"], options: dict[
     assert inspect_tiff(tif) == TiffInfo(40, 50, 1, np.dtype(dtype), None)
 
 
-@pytest.mark.parametrize("options", [
-    {"compress": "lzw", "predictor": 2}, {"compress": "deflate", "predictor": 3, "tiled": True, "blockxsize": 16,
-                                          "blockysize": 16},
-    {"compress": "zstd", "predictor": 2, "ENDIANNESS": "BIG"},
-    {"compress": "zstd", "predictor": 3, "ENDIANNESS": "BIG"},
-    {"interleave": "band"}, {"interleave": "pixel", "compress": "packbits"},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compress": "lzw", "predictor": 2},
+        {"compress": "deflate", "predictor": 3, "tiled": True, "blockxsize": 16, "blockysize": 16},
+        {"compress": "zstd", "predictor": 2, "ENDIANNESS": "BIG"},
+        {"compress": "zstd", "predictor": 3, "ENDIANNESS": "BIG"},
+        {"interleave": "band"},
+        {"interleave": "pixel", "compress": "packbits"},
+    ],
+    ids=str,
+)
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_what_gdal_writes(tif: Path, options: dict[str, Any]) -> None:
     pixels = _pixels("float32", (3, 40, 50))
@@ -87,8 +104,9 @@ def test_planar_contiguous_and_alpha(tif: Path) -> None:
     for planar, array in (("separate", pixels), ("contig", pixels.transpose(1, 2, 0))):
         tifffile.imwrite(tif, array, photometric="rgb", planarconfig=planar, extrasamples=["unassalpha"])
         assert np.array_equal(read_tiff(tif, bands=[1, 2, 3, 4]), pixels), planar
-        assert str(_error(tif)) == (f"holds 4 bands in {tif}: choose with data.bands (the first is 1), for example "
-                                    "data.bands=[1]")
+        assert str(_error(tif)) == (
+            f"holds 4 bands in {tif}: choose with data.bands (the first is 1), for example data.bands=[1]"
+        )
 
 
 def test_jpeg(tif: Path) -> None:
@@ -120,11 +138,18 @@ def test_bands_out_of_range(tif: Path, band: int) -> None:
     assert _error(tif, bands=[band]).what == f"no band {band}, the file has 1"
 
 
-@pytest.mark.parametrize(("dtype", "what"), [
-    ("complex64", "pixels are complex"), ("int32", "pixels are int32"), ("float64", "pixels are float64"),
-    ("uint32", "pixels are uint32"), ("int8", "pixels are int8"), ("float16", "pixels are float16"),
-    ("bool", "pixels are bool (1 bit)"),
-])
+@pytest.mark.parametrize(
+    ("dtype", "what"),
+    [
+        ("complex64", "pixels are complex"),
+        ("int32", "pixels are int32"),
+        ("float64", "pixels are float64"),
+        ("uint32", "pixels are uint32"),
+        ("int8", "pixels are int8"),
+        ("float16", "pixels are float16"),
+        ("bool", "pixels are bool (1 bit)"),
+    ],
+)
 def test_dtypes(tif: Path, dtype: str, what: str) -> None:
     tifffile.imwrite(tif, np.zeros((8, 8), dtype))
     assert _error(tif).what == what
@@ -132,11 +157,20 @@ def test_dtypes(tif: Path, dtype: str, what: str) -> None:
     assert advice in _error(tif).mend
 
 
-@pytest.mark.parametrize(("dtype", "tag", "nodata"), [
-    ("uint16", "0", 0.0), ("uint16", "-1", None), ("uint8", "nan", None), ("int16", "-32768", -32768.0),
-    ("uint8", "1.5", None), ("uint8", "no number", None), ("float32", "-9999", -9999.0),
-    ("float32", "-3.4028234663852886e+38", float(np.finfo(np.float32).min)), ("float32", "0.1", float(np.float32(0.1))),
-])
+@pytest.mark.parametrize(
+    ("dtype", "tag", "nodata"),
+    [
+        ("uint16", "0", 0.0),
+        ("uint16", "-1", None),
+        ("uint8", "nan", None),
+        ("int16", "-32768", -32768.0),
+        ("uint8", "1.5", None),
+        ("uint8", "no number", None),
+        ("float32", "-9999", -9999.0),
+        ("float32", "-3.4028234663852886e+38", float(np.finfo(np.float32).min)),
+        ("float32", "0.1", float(np.float32(0.1))),
+    ],
+)
 def test_nodata(tif: Path, dtype: str, tag: str, nodata: float | None) -> None:
     tifffile.imwrite(tif, np.zeros((4, 4), dtype), extratags=[(42113, "s", 0, tag, True)])
     assert inspect_tiff(tif).nodata == nodata
@@ -158,10 +192,29 @@ def _tiff(entries: dict[int, tuple[int, int, int]], data: bytes = bytes(64), fol
 
 def _gray(**changes: Any) -> bytes:
     """8×8 uint8 zeros in one strip; the data start after 10 tags at 8 + 2 + 10·12 + 4 = 134."""
-    entries = {256: (4, 1, 8), 257: (4, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 273: (4, 1, 134),
-               277: (3, 1, 1), 278: (4, 1, 8), 279: (4, 1, 64), 339: (3, 1, 1)}
-    names = {"width": 256, "height": 257, "bits": 258, "codec": 259, "offset": 273, "bands": 277, "rows": 278,
-             "bytes": 279, "format": 339}
+    entries = {
+        256: (4, 1, 8),
+        257: (4, 1, 8),
+        258: (3, 1, 8),
+        259: (3, 1, 1),
+        262: (3, 1, 1),
+        273: (4, 1, 134),
+        277: (3, 1, 1),
+        278: (4, 1, 8),
+        279: (4, 1, 64),
+        339: (3, 1, 1),
+    }
+    names = {
+        "width": 256,
+        "height": 257,
+        "bits": 258,
+        "codec": 259,
+        "offset": 273,
+        "bands": 277,
+        "rows": 278,
+        "bytes": 279,
+        "format": 339,
+    }
     following = changes.pop("following", 0)
     for name, value in changes.items():
         entries[names[name]] = (*entries[names[name]][:2], value)
@@ -173,23 +226,28 @@ def test_hand_made_file_reads(tif: Path) -> None:
     assert np.array_equal(read_tiff(tif), np.zeros((1, 8, 8), np.uint8))
 
 
-@pytest.mark.parametrize(("changes", "what"), [
-    ({"height": 0}, "is 0×8 pixels of 1 bands"),
-    ({"width": 0}, "is 8×0 pixels of 1 bands"),
-    ({"height": 2**31, "width": 2**31},
-     "2147483648×2147483648 pixels of 1 bands are over the budget of 268435456 values"),
-    ({"bands": 65535}, "holds 65535 bands, the most is 1024"),
-    ({"bits": 17}, "pixels of 17 bits, sample format 1"),
-    ({"codec": 65111}, "compression 65111 is not supported"),
-    ({"codec": 34712}, "compression JPEG2000 (34712) is not supported"),
-    ({"height": 64}, "holds 1 strips, its size needs 8"),
-    ({"height": 6, "rows": 3}, "holds 1 strips, its size needs 2"),
-    ({"offset": 200}, "1 of 1 strips lie past the end of the file"),
-    ({"bytes": 65}, "1 of 1 strips lie past the end of the file"),
-    ({"bytes": 2**32 - 1}, "1 of 1 strips lie past the end of the file"),
-    ({"bytes": 63}, "1 of 1 strips are too short"),
-    ({"offset": 0}, "1 of 1 strips were never written"),
-])
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"height": 0}, "is 0×8 pixels of 1 bands"),
+        ({"width": 0}, "is 8×0 pixels of 1 bands"),
+        (
+            {"height": 2**31, "width": 2**31},
+            "2147483648×2147483648 pixels of 1 bands are over the budget of 268435456 values",
+        ),
+        ({"bands": 65535}, "holds 65535 bands, the most is 1024"),
+        ({"bits": 17}, "pixels of 17 bits, sample format 1"),
+        ({"codec": 65111}, "compression 65111 is not supported"),
+        ({"codec": 34712}, "compression JPEG2000 (34712) is not supported"),
+        ({"height": 64}, "holds 1 strips, its size needs 8"),
+        ({"height": 6, "rows": 3}, "holds 1 strips, its size needs 2"),
+        ({"offset": 200}, "1 of 1 strips lie past the end of the file"),
+        ({"bytes": 65}, "1 of 1 strips lie past the end of the file"),
+        ({"bytes": 2**32 - 1}, "1 of 1 strips lie past the end of the file"),
+        ({"bytes": 63}, "1 of 1 strips are too short"),
+        ({"offset": 0}, "1 of 1 strips were never written"),
+    ],
+)
 def test_headers_that_lie(tif: Path, changes: dict[str, int], what: str) -> None:
     tif.write_bytes(_gray(**changes))
     assert _error(tif).what == what
@@ -215,16 +273,19 @@ def test_long_cycle_ends(tif: Path) -> None:
     assert _error(tif).what == "holds 300 pages"
 
 
-@pytest.mark.parametrize(("content", "what"), [
-    (b"", "not a TIFF, the file is empty (0 bytes)"),
-    (b"I", "not a TIFF, the file is only 1 bytes long"),
-    (b"II*\0\x08\0\0", "holds a header only"),
-    (b"II*\0\x08\0\0\0", "a directory lies past the end of the file"),
-    (b"MM\0+\0\x08\0\0\0\0\0\0", "holds a header only"),
-    (b"II*\0\0\0\0\0", "holds no page"),
-    (b"GIF89a        ", "not a TIFF, the file is a GIF"),
-    (b"any text at all", "not a TIFF, the file is of an unknown kind"),
-])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "not a TIFF, the file is empty (0 bytes)"),
+        (b"I", "not a TIFF, the file is only 1 bytes long"),
+        (b"II*\0\x08\0\0", "holds a header only"),
+        (b"II*\0\x08\0\0\0", "a directory lies past the end of the file"),
+        (b"MM\0+\0\x08\0\0\0\0\0\0", "holds a header only"),
+        (b"II*\0\0\0\0\0", "holds no page"),
+        (b"GIF89a        ", "not a TIFF, the file is a GIF"),
+        (b"any text at all", "not a TIFF, the file is of an unknown kind"),
+    ],
+)
 def test_no_tiff(tif: Path, content: bytes, what: str) -> None:
     tif.write_bytes(content)
     assert _error(tif).what == what
@@ -290,8 +351,17 @@ def test_any_byte_wrong_is_a_data_error_or_an_array(tif: Path) -> None:
 def test_deflate_bomb(tif: Path) -> None:
     """8×8 pixels whose stream would inflate to 128 MiB: refused, not inflated."""
     bomb = zlib.compress(bytes(2**27))
-    entries = {256: (4, 1, 8), 257: (4, 1, 8), 258: (3, 1, 8), 259: (3, 1, 8), 262: (3, 1, 1), 273: (4, 1, 122),
-               277: (3, 1, 1), 278: (4, 1, 8), 279: (4, 1, len(bomb))}
+    entries = {
+        256: (4, 1, 8),
+        257: (4, 1, 8),
+        258: (3, 1, 8),
+        259: (3, 1, 8),
+        262: (3, 1, 1),
+        273: (4, 1, 122),
+        277: (3, 1, 1),
+        278: (4, 1, 8),
+        279: (4, 1, len(bomb)),
+    }
     tif.write_bytes(_tiff(entries, bomb))  # 8 + 2 + 9·12 + 4 = 122
     tracemalloc.start()
     assert _error(tif).what.startswith("is damaged")
@@ -311,8 +381,20 @@ def test_jpeg_larger_than_its_tile(tif: Path) -> None:
 def test_sparse(tif: Path) -> None:
     """Tiles that were never written are no-data where the file names a value, and missing where it does not."""
     for nodata in (7, None):
-        with rasterio.open(tif, "w", driver="GTiff", count=1, height=32, width=16, dtype="uint8", nodata=nodata,
-                           tiled=True, blockxsize=16, blockysize=16, SPARSE_OK=True) as target:
+        with rasterio.open(
+            tif,
+            "w",
+            driver="GTiff",
+            count=1,
+            height=32,
+            width=16,
+            dtype="uint8",
+            nodata=nodata,
+            tiled=True,
+            blockxsize=16,
+            blockysize=16,
+            SPARSE_OK=True,
+        ) as target:
             target.write(np.ones((1, 16, 16), np.uint8), window=((0, 16), (0, 16)))
         if nodata is None:
             assert _error(tif).what == "1 of 2 tiles were never written"
@@ -329,8 +411,10 @@ def test_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for path, what in (
-        (tmp_path / "fifo", "is a pipe or device, not a file"), (Path("/dev/zero"), "is a pipe or device, not a file"),
-        (tmp_path, "is a folder, not a file"), (tmp_path / "loop", "the link leads back to itself"),
+        (tmp_path / "fifo", "is a pipe or device, not a file"),
+        (Path("/dev/zero"), "is a pipe or device, not a file"),
+        (tmp_path, "is a folder, not a file"),
+        (tmp_path / "loop", "the link leads back to itself"),
         (tmp_path / "none", "no such file"),
     ):
         began = time.monotonic()
