@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seepseg.config import SeepData
 from seepseg.data.catalog import Catalog, Tile, listed, unique_stems
 from seepseg.errors import DataError
+from seepseg.io.files import image_files
 from seepseg.io.tiff import inspect_tiff, read_tiff
 
 SUFFIXES = (".tif", ".tiff")
@@ -76,4 +77,4 @@ def _tile(stem: str, image: Path, mask: Path | None, data: SeepData) -> Tile:
 def _files(folder: Path, what: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"no folder of {what}", folder, f"set data.root and data.{what}")
-    return unique_stems((f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES), what)
+    return unique_stems(image_files(folder, SUFFIXES), what)

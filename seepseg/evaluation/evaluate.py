@@ -26,6 +26,7 @@ from seepseg.figures import panel, save_confusion, save_gallery
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.score import Sums, TileResult, score
 from seepseg.io.atomic import write_text
+from seepseg.io.files import image_files
 from seepseg.io.images import read_gray_png
 from seepseg.io.tiff import read_tiff
 from seepseg.metrics.confusion import confusion_matrix
@@ -248,7 +249,7 @@ def _chosen(catalog: Catalog, folder: RunFolder, split: str, data_root: Path | N
 def _rasters(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError("no such folder", folder, "give a folder of rasters")
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in (".tif", ".tiff", ".png"))
+    files = image_files(folder, (".tif", ".tiff", ".png"))
     files = [f for f in files if not f.stem.endswith(("_quicklook", "_prob"))]
     if not files:
         raise DataError("no TIFF or PNG rasters", folder, "give a folder of rasters")

@@ -24,6 +24,7 @@ from seepseg.figures import save_quicklook, stretch
 from seepseg.inference.decode import decode
 from seepseg.inference.predictor import Predictor
 from seepseg.io.atomic import write_text
+from seepseg.io.files import image_files
 from seepseg.io.images import read_gray_png, write_png
 from seepseg.io.raster import Georeference, read_scene, write_class_raster, write_probability_raster
 from seepseg.runs.checkpoint import Checkpoint
@@ -72,7 +73,7 @@ def plan(inputs: Sequence[str], out: Path, overwrite: bool) -> list[Job]:
         if path.is_dir():
             if out.resolve() == path.resolve() or path.resolve() in out.resolve().parents:
                 raise ConfigError("the output folder lies in the input folder", out, "choose another -o")
-            files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES)
+            files = image_files(path, SUFFIXES)
             jobs += [Job(f, out / f.relative_to(path).with_suffix("")) for f in files]
         elif path.exists() or not glob.has_magic(text):
             jobs.append(Job(path, out / path.stem))
@@ -131,6 +132,7 @@ def predict_files(
     return failures
 
 
+@torch.inference_mode()
 def window_probabilities(image: NDArray[np.float32], predictor: Predictor, config: Predict) -> torch.Tensor:
     """Probabilities (K, H, W) of a standardised image (C, H, W) of any size.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seepseg.errors import DataError
+from seepseg.io.atomic import TEMPORARY_PREFIX
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -65,3 +66,10 @@ def kind_of(head: bytes) -> str:
     if len(head) < 8:
         return f"only {len(head)} bytes long" if head else "empty (0 bytes)"
     return next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "of an unknown kind")
+
+
+def image_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files with one of the suffixes below a folder, sorted; what an interrupted write left is passed by."""
+    return sorted(
+        f for f in folder.rglob("*") if f.suffix.lower() in suffixes and not f.name.startswith(TEMPORARY_PREFIX)
+    )
