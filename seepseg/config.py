@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from seepseg.classes import TABLES, ClassTable, SegClass
 from seepseg.errors import ConfigError
@@ -41,6 +41,17 @@ class ClassNode(Node):
     name: str
     values: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1)]
     color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#E69F00"
+
+
+def _classes_tag(value: object) -> str:
+    return "<name>" if isinstance(value, str) else "<table>"
+
+
+# Tagged, so that a mistake in one form is not also told as a mistake in the other.
+Classes = Annotated[
+    Annotated[Literal["seep", "seep_binary", "salt"], Tag("<name>")] | Annotated[list[ClassNode], Tag("<table>")],
+    Discriminator(_classes_tag),
+]
 
 
 class Split(Node):
@@ -121,7 +132,7 @@ class DataNode(Node):
     """What every data source has in common."""
 
     root: Path
-    classes: Literal["seep", "seep_binary", "salt"] | list[ClassNode]
+    classes: Classes
     ignore_values: list[int] = []
     nodata: Literal["auto", "nan"] | float | None = "auto"
     page: Annotated[int, Field(ge=0)] | None = None
@@ -153,7 +164,7 @@ class SeepData(DataNode):
     images: str = "train_images_256"
     masks: str = "train_masks_256"
     name_pattern: str = r"^(?P<group>.+)\.(?P<index>\d+)$"
-    classes: Literal["seep", "seep_binary", "salt"] | list[ClassNode] = "seep"
+    classes: Classes = "seep"
     nodata: Literal["auto", "nan"] | float | None = 0.0
 
     @model_validator(mode="after")
@@ -172,7 +183,7 @@ class TgsData(DataNode):
 
     source: Literal["tgs"] = "tgs"
     masks: Literal["png", "rle"] = "png"
-    classes: Literal["seep", "seep_binary", "salt"] | list[ClassNode] = "salt"
+    classes: Classes = "salt"
     nodata: Literal["auto", "nan"] | float | None = None
 
 
@@ -556,7 +567,7 @@ def _walk(location: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
             models = list(_models_in(fields[part]))
         elif any(_tag(m) == part for m in models):
             models = [m for m in models if _tag(m) == part]
-        elif models or part.isdigit():
+        elif (models or part.isdigit()) and not part.startswith("<"):
             yield part, list(fields)
 
 

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from seepseg.config import AttentionUNetModel, BasicUNetModel, ModelNode, SegResNetModel, UNetModel
+from seepseg.models.build import build_model
+
+SMALL: list[ModelNode] = [
+    UNetModel(channels=[8, 16, 32]),
+    BasicUNetModel(features=[8, 8, 8, 16, 16, 8]),
+    AttentionUNetModel(channels=[8, 16, 32]),
+    SegResNetModel(init_filters=8, blocks_down=[1, 1, 1], blocks_up=[1, 1]),
+]
+NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "group": nn.GroupNorm}
+
+
+def named(config: ModelNode) -> str:
+    return type(config).__name__
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("config", SMALL, ids=named)
+def test_only_the_norm_that_was_asked_for_is_in_the_network(config: ModelNode, norm: str) -> None:
+    model = build_model(config.model_copy(update={"norm": norm}), 1, 8)
+    found = {type(m) for m in model.modules() if isinstance(m, tuple(NORMS.values()))}
+    assert found == {NORMS[norm]}
+
+
+@pytest.mark.parametrize("config", SMALL, ids=named)
+@pytest.mark.parametrize("size", [(1, 1), (7, 7), (16, 16), (101, 101), (33, 64)])
+def test_any_size_in_same_size_out(config: ModelNode, size: tuple[int, int]) -> None:
+    model = build_model(config.model_copy(update={"head": "sigmoid"}), 2, 8)
+    assert model.eval()(torch.zeros(1, 2, *size)).shape == (1, 7, *size)
+    assert model.train()(torch.zeros(2, 2, *size)).shape == (2, 7, *size)
+
+
+def test_padding_does_not_touch_a_size_that_fits() -> None:
+    model = build_model(SMALL[0], 1, 2).eval()
+    image = torch.randn(1, 1, 32, 32)
+    assert torch.equal(model(image), model.network(image))
+
+
+@pytest.mark.parametrize("config", SMALL, ids=named)
+def test_with_batch_norm_a_far_pixel_changes_nothing(config: ModelNode) -> None:
+    torch.manual_seed(0)
+    model = build_model(config, 1, 2).eval()
+    clean = torch.randn(1, 1, 256, 256)
+    spoilt = clean.clone()
+    spoilt[0, 0, 250, 250] = 1e6
+    with torch.no_grad():
+        before, after = model(clean), model(spoilt)
+    assert torch.equal(before[..., :64, :64], after[..., :64, :64])
+    assert not torch.equal(before, after)
+
+
+def test_he_initialisation_has_the_spread_of_the_paper() -> None:
+    torch.manual_seed(0)
+    model = build_model(UNetModel(channels=[64, 128], num_res_units=2, init="he"), 1, 2)
+    convolutions = [m for m in model.modules() if type(m) is nn.Conv2d and m.weight.numel() > 50_000]
+    assert convolutions
+    for convolution in convolutions:
+        fan_in = convolution.weight[0].numel()
+        assert convolution.weight.std().item() == pytest.approx(math.sqrt(2 / fan_in), rel=0.03)
+        assert convolution.bias is None or (convolution.bias == 0).all()
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    first, second = (torch.manual_seed(3) and build_model(SMALL[0], 1, 2) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))

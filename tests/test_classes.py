@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seepseg.classes import IGNORE, SEEP, SEEP_BINARY, ClassTable, SegClass
+from seepseg.errors import ConfigError, DataError
+
+
+def test_seven_classes_and_their_merger() -> None:
+    assert len(SEEP) == 8
+    assert SEEP.names[:2] == ("background", "seep 1")
+    labels = np.array([[0, 1, 7]], np.uint8)
+    assert SEEP.to_indices(labels, "m").tolist() == [[0, 1, 7]]
+    assert SEEP_BINARY.to_indices(labels, "m").tolist() == [[0, 1, 1]]
+
+
+def test_values_merge_and_may_be_ignored() -> None:
+    table = ClassTable((SegClass("a", (10, 20), "#000001"), SegClass("b", (300,), "#0a0b0c")), ignore_values=(9,))
+    assert table.to_indices(np.array([[0, 10, 20, 300, 9]], np.uint16), "m").tolist() == [[0, 1, 1, 2, IGNORE]]
+    assert table.colors.tolist() == [[0, 0, 0], [0, 0, 1], [10, 11, 12]]
+
+
+def test_an_unknown_value_is_named_with_its_pixels() -> None:
+    with pytest.raises(DataError) as caught:
+        SEEP.to_indices(np.array([[0, 255, 255, 9]], np.uint8), "mask.tif")
+    assert str(caught.value).startswith(
+        "unknown label values 9 (1 pixels), 255 (2 pixels) in mask.tif: known values are 0, 1, 2, 3, 4, 5, 6, 7; "
+    )
+
+
+def test_a_value_or_name_given_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="label value 1 stands for two classes"):
+        ClassTable((SegClass("a", (1,), "#000000"), SegClass("b", (1,), "#000000")))
+    with pytest.raises(ConfigError, match="two classes have one name"):
+        ClassTable((SegClass("a", (1,), "#000000"), SegClass("a", (2,), "#000000")))

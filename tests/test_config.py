@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seepseg.config import FocalTverskyLoss, dump, load, parse
+from seepseg.errors import ConfigError
+
+BASE = {"data": {"source": "seep", "root": "x"}}
+
+
+def message(tree: dict[str, object]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(tree, "c.yaml")
+    assert caught.value.exit_code == 2
+    return caught.value.what
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_dump_and_load_give_the_same_config(tmp_path: Path) -> None:
+    config = parse(BASE | {"model": {"name": "segresnet", "head": "sigmoid"}, "loss": "dice_bce"}, "t")
+    assert load(write(tmp_path / "c.yaml", dump(config))) == config
+
+
+def test_overrides_are_laid_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", "data: {source: seep, root: x}\nloss: dice_ce\n")
+    config = load(path, ["optim.lr=1e-3", "loss=focal_tversky", "loss.gamma=2", "data.split.val=['a', 'b']"])
+    assert config.optim.lr == 0.001  # PyYAML alone reads 1e-3 as text
+    assert isinstance(config.loss, FocalTverskyLoss)
+    assert config.loss.gamma == 2
+    assert config.data.split.val == ["a", "b"]
+    with pytest.raises(ConfigError, match="write it as key=value"):
+        load(path, ["optim.lr"])
+
+
+def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", "seed: 1\ndata: {source: seep, root: x}\nseed: 2\n")
+    with pytest.raises(ConfigError, match=r"key 'seed' is given twice in .*c.yaml, line 1"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("tree", "phrase"),
+    [
+        (BASE | {"modle": 1}, "unknown key modle (did you mean model?)"),
+        ({"data": {"source": "seep"}}, "missing key data.root"),
+        ({"data": {"source": "seeep", "root": "x"}}, "data: 'seeep' is not one of 'seep', 'tgs' (did you mean seep?)"),
+        (BASE | {"train": {"epochs": "many"}}, "train.epochs: input should be a valid integer, unable to parse string"),
+        (BASE | {"loss": "bce"}, "loss bce does not go with model.head softmax: use head sigmoid or binary"),
+        (BASE | {"model": {"name": "unet", "head": "binary"}, "loss": "bce"}, "binary takes one foreground class"),
+        (BASE | {"loss": {"name": "ce", "class_weights": [1]}}, "loss.class_weights has 1 numbers for 7 classes"),
+        (
+            {"data": {"source": "seep", "root": "x", "scaling": {"range": [9, 1]}}},
+            "data.scaling: range: the first value must be below the second",
+        ),
+        ({"data": {"source": "seep", "root": "x", "name_pattern": "("}}, "data: name_pattern: "),
+        (
+            {"data": {"source": "seep", "root": "x", "classes": "seeep"}},
+            "data.classes: 'seeep' is not one of 'seep', 'seep_binary' or 'salt' (did you mean seep?)",
+        ),
+    ],
+)
+def test_every_mistake_has_its_phrase(tree: dict[str, object], phrase: str) -> None:
+    assert phrase in message(tree)
+
+
+def test_all_errors_are_told_at_once() -> None:
+    told = message(BASE | {"optim": {"learning_rate": 1}, "train": {"epochs": 0}})
+    assert "unknown key optim.learning_rate" in told
+    assert "train.epochs" in told
+
+
+def test_missing_file_folder_and_nonsense(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such config"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="is a folder, not a config"):
+        load(tmp_path)
+    with pytest.raises(ConfigError, match="holds no keys"):
+        load(write(tmp_path / "c.yaml", "- 1\n"))
+    with pytest.raises(ConfigError, match="line 3"):
+        load(write(tmp_path / "c.yaml", "a: 1\nb: [\n"))
