@@ -15,6 +15,7 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 @click.option("--data", "data_root", type=FILE, help="Score all labelled tiles below this root instead of a split.")
 @click.option("--per-class", is_flag=True, help="Print a row for every class.")
 @click.option("--tta", is_flag=True, help="Average over the config's test-time flips (predict.tta).")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground where 1 − P(background) reaches this.")
 @click.option("--fold", type=int, help="One fold of a run with folds.")
 @click.option("--predictions", type=FILE, help="Folder of class rasters to score, made by anything.")
 @click.option("--truth", type=FILE, help="Folder of truth rasters for --predictions.")
@@ -35,6 +36,7 @@ def command(
     data_root: Path | None,
     per_class: bool,
     tta: bool,
+    threshold: float | None,
     fold: int | None,
     predictions: Path | None,
     truth: Path | None,
@@ -81,6 +83,7 @@ def command(
                 split=name if data_root else split,
                 data_root=data_root,
                 tta=checkpoint.config.predict.tta if tta else "none",
+                threshold=threshold,
                 out=where,
                 figures=not no_figures,
                 tick=tick,

@@ -90,6 +90,7 @@ def evaluate_run(
     split: str,
     data_root: Path | None = None,
     tta: str = "none",
+    threshold: float | None = None,
     out: Path | None = None,
     figures: bool = True,
     tick: Callable[[int, int], None] = lambda done, of: None,
@@ -112,6 +113,8 @@ def evaluate_run(
     dataset = TileDataset(catalog, data.model_copy(update={"cache_gb": 0.0}), checkpoint.scaling, limits)
     predictor = load_predictor(checkpoint, runtime, tta, folder.root)
     config = checkpoint.config.predict
+    if threshold is not None:
+        config = config.model_copy(update={"threshold": threshold})
     batches = in_batches([Draw(i) for i in range(len(dataset))], config.batch_size, drop_last=False)
     gallery, done = Gallery(checkpoint.classes), 0
 

@@ -58,14 +58,13 @@ class RunFolder:
         """Folder of the scores on a split."""
         return self.root / "eval" / split
 
-    def create(self, config: Config) -> None:
-        """Lay the folder with its config and environment.
-
-        Raises:
-            ConfigError: it holds something already.
-        """
+    def refuse_existing(self) -> None:
+        """Raise ConfigError where the folder holds something already."""
         if self.root.exists() and (not self.root.is_dir() or any(p.name != ".lock" for p in self.root.iterdir())):
             raise ConfigError("run folder exists", self.root, "give --resume to go on, or another --run DIR")
+
+    def create(self, config: Config) -> None:
+        """Lay the folder with its config and environment."""
         write_text(self.config, dump(config))
         write_text(self.root / "env.json", json.dumps(environment(), indent=1) + "\n")
 

@@ -71,6 +71,8 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(process_group())
         if rank() == 0:
+            if not resume:
+                folder.refuse_existing()
             stack.enter_context(run_lock(folder.root))
         device = choose_device(device_name(config.runtime.device))
         set_threads(config.runtime)
