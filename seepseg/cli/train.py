@@ -53,8 +53,10 @@ def command(
         for key, value in try_out(recipe, 0 if all_folds else fold).items():
             click.echo(f"{key.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{key}: {value}")
         return
-    if all_folds and not recipe.data.split.folds:
-        raise ConfigError("--all-folds without folds", "data.split.folds", "set -s data.split.folds=5")
+    if (all_folds or fold is not None) and not recipe.data.split.folds:
+        raise ConfigError(
+            "a fold is asked for, but the config has none", "data.split.folds", "set -s data.split.folds=5"
+        )
     # Folds lie beside each other below the run, also when only one of them is trained.
     folds = list(range(recipe.data.split.folds or 0)) if all_folds else [fold]
     for k in folds:

@@ -77,11 +77,13 @@ class Sums:
         rows = [self.floats[number] for number in sorted(self.floats)]
         if not rows:
             return {}
-        total = {k: np.sum([r[k] for r in rows if k in r], axis=0) for k in rows[0]}
+        # Not every row holds every sum: training scores some batches only.
+        names = dict.fromkeys(k for r in rows for k in r)
+        total = {k: np.sum([r[k] for r in rows if k in r], axis=0) for k in names}
         out: dict[str, float | list[float]] = {
             k: float(v[0]) / float(total["tiles"][0]) for k, v in total.items() if k.startswith("loss")
         }
-        return out | soft_means(total)
+        return out | (soft_means(total) if "tp" in total else {})
 
 
 def soft_means(total: dict[str, NDArray[np.float64]]) -> dict[str, float | list[float]]:
@@ -93,6 +95,7 @@ def soft_means(total: dict[str, NDArray[np.float64]]) -> dict[str, float | list[
     }
 
 
+@torch.inference_mode()
 def score(
     predictor: Predictor,
     batches: Iterable[tuple[int, Batch]],

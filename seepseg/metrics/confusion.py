@@ -20,9 +20,7 @@ def confusion_matrix(
     Raises:
         ValueError: a counted pixel holds a class outside 0 … K − 1.
     """
-    t, p = (
-        x if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x)) for x in (truth, prediction)
-    )
+    t, p = (x if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x)) for x in (truth, prediction))
     counted = t != IGNORE
     t, p = t[counted].long(), p[counted].long()
     if t.numel() and (int(torch.maximum(t, p).max()) >= n_classes or int(torch.minimum(t, p).min()) < 0):

@@ -105,13 +105,16 @@ class Trainer:
         """
         self.train.preload()
         self.val.preload()
-        board = Board(folder.board, self.progress.epoch) if rank() == 0 else None
+        board = Board(folder.board, self.progress.epoch + 1) if rank() == 0 else None
+        if rank() == 0 and self.progress.rows:
+            # A kill may have come between the checkpoint and the table.
+            folder.write_metrics(self.progress.rows)
         try:
             while self.progress.epoch < self.config.train.epochs and not self._out_of_patience():
                 begin = time.perf_counter()
                 done = self._train_epoch(folder, stop, tick)
                 seconds = time.perf_counter() - begin
-                row = self._finish_epoch(folder, done * self.config.train.batch_size / seconds)
+                row = self._finish_epoch(folder, stop, done * self.config.train.batch_size / seconds)
                 if board:
                     board.row(row, self.progress.epoch)
                     if self._panels_due():
@@ -186,11 +189,17 @@ class Trainer:
         progress.step += 1
         return value
 
-    def _finish_epoch(self, folder: RunFolder, tiles_per_second: float) -> Row:
+    def _finish_epoch(self, folder: RunFolder, stop: StopSignal, tiles_per_second: float) -> Row:
         """Validate, note the numbers, and save best and last."""
         progress = self.progress
         same_buffers(self.model, *([self.ema] if self.ema else []))
-        val = self.validate()
+
+        def look_up() -> None:
+            # Validation of a large set outlasts the patience of whoever sent the signal. Resumed, it is done again.
+            if stop.number is not None and world() == 1:
+                self._interrupt(folder, stop)
+
+        val = self.validate(look_up)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         train_sums = sum_over_ranks(Sums(self.sums.matrix, self.sums.tiles, self.sums.n_tiles, 0, self.sums.floats))
         row = {
@@ -215,15 +224,23 @@ class Trainer:
             folder.write_metrics(progress.rows)
         return row
 
-    def validate(self) -> Sums:
-        """Sums over the validation tiles with the averaged weights, shared out among the processes."""
+    def validate(self, before_batch: Callable[[], None] = lambda: None) -> Sums:
+        """Sums over the validation tiles with the averaged weights, shared out among the processes.
+
+        `before_batch` is called before each batch and may raise.
+        """
         network = self.ema.module if self.ema else self.model
         network.eval()
         predictor = Predictor(network, self.config, self.device)
         mine = [(i, b) for i, b in enumerate(self._val_batches()) if i % world() == rank()]
         loader = load_batches(self.val, [b for _, b in mine], 0)
-        numbered = zip((i for i, _ in mine), loader, strict=True)
-        return sum_over_ranks(score(predictor, numbered, len(self.classes), self.config.predict, self.loss))
+
+        def numbered() -> Iterator[tuple[int, Batch]]:
+            for (number, _), batch in zip(mine, loader, strict=True):
+                before_batch()
+                yield number, batch
+
+        return sum_over_ranks(score(predictor, numbered(), len(self.classes), self.config.predict, self.loss))
 
     def panels(self) -> dict[str, NDArray[np.uint8]]:
         """Image, truth, prediction and error of the validation tiles with the most classes, by tile name."""
@@ -379,7 +396,7 @@ class Trainer:
     def _line(self, row: Row) -> str:
         score_name = self._monitored()
         return (
-            f"epoch {self.progress.epoch:3d}/{self.config.train.epochs}  loss {row['train/loss']:.4f}  "
+            f"epoch {self.progress.epoch:3d}/{self.config.train.epochs}  loss {row.get('train/loss', math.nan):.4f}  "
             f"val loss {row['val/loss']:.4f}  foreground Dice {row.get('val/dice/foreground', 0):.3f}"
             f"  {score_name.removeprefix('val/')} {row.get(score_name, 0):.4f}"
             f"{' *' if self.progress.best_epoch == self.progress.epoch else ''}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,17 @@ import pytest
 import tifffile
 import torch
 
-from seepseg.config import Config, dump, load
+from seepseg.config import Config, Optim, dump, load
 from seepseg.data.synthetic import write_seep
-from seepseg.errors import CheckpointError, LockedError, NonFiniteLossError
+from seepseg.errors import CheckpointError, InterruptedRun, LockedError, NonFiniteLossError
+from seepseg.inference.score import Sums
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
+from seepseg.training.board import part_row
 from seepseg.training.guard import run_lock
+from seepseg.training.loop import Trainer
 from seepseg.training.run import assemble, prepare, train
+from tests.command import error, run
 from tests.conftest import tiny_config
 
 
@@ -103,6 +109,57 @@ def test_a_signal_saves_and_says_so(seep_root: Path, tmp_path: Path, number: sig
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt").training["progress"]["step"] > 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_resumes_to_the_same_weights(
+    seep_root: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    # Checkpoints only at the end of an epoch, so that what the signal saved is what the run goes on from.
+    config = recipe(seep_root, tmp_path, epochs=6, checkpoint_minutes=60)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train(load(config), RunFolder(whole), tell=quiet)
+    process = start(config, stopped)
+    wait_for(RunFolder(stopped).last, process)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + number, out
+    steps = [load_checkpoint(RunFolder(f).last).training["progress"]["step"] for f in (stopped, whole)]
+    assert steps[0] < steps[1]
+    process = start(config, stopped, "--resume")
+    out, _ = process.communicate()
+    assert process.returncode == 0, out
+    same_run(whole, stopped)
+
+
+def test_a_signal_during_validation_is_heard_and_the_epoch_is_finished_on_resume(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
+    train(tiny, whole, tell=quiet)
+    validate = Trainer.validate
+
+    def signalled(self: Trainer, before_batch: Callable[[], None]) -> Sums:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validate(self, before_batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "validate", signalled)
+        with pytest.raises(InterruptedRun) as caught:
+            train(tiny, stopped, tell=quiet)
+    assert caught.value.exit_code == 143
+    assert load_checkpoint(stopped.last).epoch == 0
+    train(tiny, stopped, resume=True, tell=quiet)
+    same_run(whole.root, stopped.root)
+
+
+def test_a_kill_between_the_last_checkpoint_and_its_table_loses_no_row(tiny: Config, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(tiny, folder, tell=quiet)
+    before = folder.metrics.read_bytes()
+    folder.metrics.unlink()
+    train(tiny, folder, resume=True, tell=quiet)
+    assert folder.metrics.read_bytes() == before
+
+
 def test_one_process_a_folder_and_a_dead_ones_lock_is_free(seep_root: Path, tmp_path: Path) -> None:
     config = recipe(seep_root, tmp_path, epochs=200)
     process = start(config, tmp_path / "run")
@@ -129,6 +186,58 @@ def test_more_epochs_go_on_where_the_run_ended(tiny: Config, tmp_path: Path) -> 
     longer = tiny.model_copy(update={"train": tiny.train.model_copy(update={"epochs": 3})})
     train(longer, folder, resume=True, tell=quiet)
     assert pd.read_csv(folder.metrics)["epoch"].tolist() == [1, 2, 3]
+
+
+def test_an_existing_run_is_not_overwritten(tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, run = tmp_path / "c.yaml", tmp_path / "run"
+    config.write_text(dump(tiny))
+    run.mkdir()
+    (run / "notes.txt").write_text("mine")
+    code, line = error(capsys, "train", config, "--run", run)
+    assert (code, line) == (2, f"run folder exists in {run}: give --resume to go on, or another --run DIR")
+    assert [p.name for p in run.iterdir()] == ["notes.txt"]
+
+
+def test_a_resumed_run_takes_no_other_rate_but_more_epochs(
+    tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, folder = tmp_path / "c.yaml", RunFolder(tmp_path / "run")
+    config.write_text(dump(tiny))
+    train(tiny, folder, tell=quiet)
+    code, line = error(capsys, "train", config, "--run", folder.root, "--resume", "-s", "optim.lr=0.5")
+    assert code == 2
+    assert "optim.lr is 0.001 in the run and 0.5 now" in line
+    code, _, _ = run(capsys, "train", config, "--run", folder.root, "--resume", "-s", "train.epochs=3")
+    assert code == 0
+    assert load(folder.config).train.epochs == 3
+    assert load_checkpoint(folder.last).epoch == 3
+
+
+def test_no_run_to_resume(tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(dump(tiny))
+    code, line = error(capsys, "train", config, "--run", tmp_path / "none", "--resume")
+    assert code == 2
+    assert "no run to resume" in line
+
+
+def test_a_rate_that_blows_up_exits_with_3_and_leaves_a_sound_checkpoint(
+    tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, folder = tmp_path / "c.yaml", RunFolder(tmp_path / "run")
+    steep = tiny.model_copy(
+        update={
+            "optim": Optim(name="sgd", lr=1e30),
+            "train": tiny.train.model_copy(update={"checkpoint_minutes": 1e-9}),
+        }
+    )
+    config.write_text(dump(steep))
+    code, line = error(capsys, "train", config, "--run", folder.root)
+    assert code == 3
+    assert "at epoch 1, batch" in line
+    assert "tiles 9000" in line
+    # The state after the step that broke the weights, or before it; either way a file that loads.
+    assert load_checkpoint(folder.last).training["progress"]["step"] >= 1
 
 
 def test_fine_tuning_starts_from_the_other_runs_weights(tiny: Config, tmp_path: Path) -> None:
@@ -172,6 +281,20 @@ def test_a_batch_without_labels_is_skipped_and_counted(tiny: Config) -> None:
     assert trainer.progress.skipped == 1
     assert trainer.progress.step == 0
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
+
+
+def test_an_epoch_whose_first_batch_has_no_labels_is_summed_up(tiny: Config) -> None:
+    trainer = assemble(tiny, prepare(tiny, None), torch.device("cpu"))
+    batches = list(trainer.first_batches(2))
+    batches[0].mask[:] = 255
+    for batch in batches:
+        trainer.step(batch)
+        trainer.progress.batch += 1
+    # Every fourth batch is scored, and here that was the one skipped: losses are known, scores are not.
+    assert trainer.sums.n_tiles == 0
+    row = part_row("train", trainer.sums, trainer.classes)
+    assert row["train/loss"] > 0
+    assert not any("dice/" in key and "loss" not in key for key in row)
 
 
 def test_a_run_of_float_tiles_with_declared_nan_trains(tmp_path: Path) -> None:

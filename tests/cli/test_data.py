@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tifffile
+
+from seepseg.config import dump
+from tests.command import run
+from tests.conftest import tiny_config
+
+
+@pytest.fixture
+def config(seep_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny recipe as a file, in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(dump(tiny_config(seep_root)))
+    return Path("c.yaml")
+
+
+def test_check_counts_what_it_read(config: Path, seep_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    n = len(list((seep_root / "train_images_256").iterdir()))
+    assert run(capsys, "data", "check", config) == (
+        0, f"ok: {n} tiles of 4 groups, {n} labelled, 7 foreground classes\n", "")  # fmt: skip
+
+
+def test_stats_prints_a_row_a_class_and_writes_tables(
+    config: Path, seep_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, "data", "stats", config)
+    assert code == 0
+    assert "runs/c-data/" in out
+    classes = pd.read_csv("runs/c-data/classes.csv")
+    assert classes["class"].tolist() == ["background", *(f"seep {i}" for i in range(1, 8))]
+    for name in classes["class"]:
+        assert name in out
+    # Pixels of class 3 counted from the masks themselves; no label lies on no-data in synthetic tiles.
+    masks = [tifffile.imread(p) for p in (seep_root / "train_masks_256").iterdir()]
+    assert classes["pixels"][3] == sum(int((m == 3).sum()) for m in masks)
+    assert classes["tiles"][3] == sum(bool((m == 3).any()) for m in masks)
+    assert classes["percent"].sum() == pytest.approx(100)
+    assert len(pd.read_csv("runs/c-data/intensity.csv")) == 4
+    assert {p.name for p in Path("runs/c-data").iterdir()} == {
+        "classes.csv", "classes.png", "intensity.csv", "intensity.png"}  # fmt: skip
+
+
+def test_split_prints_shares_and_writes_the_table_training_would(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, "data", "split", config, "-o", "out")
+    assert (code, err) == (0, "")
+    splits = pd.read_csv("out/splits.csv", dtype=str)
+    assert set(splits["split"]) == {"train", "val"}
+    (held_out,) = set(splits.loc[splits["split"] == "val", "group"])
+    assert f"val: {held_out}\n" in out
+    assert held_out not in set(splits.loc[splits["split"] == "train", "group"])
+
+
+def test_folds_and_random_splits(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    held = []
+    more = ["-s", "data.split.folds=2", "-s", "data.split.allow_missing_classes=true"]
+    for fold in (0, 1):
+        assert run(capsys, "data", "split", config, *more, "--fold", fold, "-o", f"f{fold}")[0] == 0
+        table = pd.read_csv(f"f{fold}/splits.csv", dtype=str)
+        held.append(set(table.loc[table["split"] == "val", "id"]))
+    # Every tile is held out once.
+    assert held[0] | held[1] == set(table["id"])
+    assert not held[0] & held[1]
+    code, _, err = run(capsys, "data", "split", config, "-s", "data.split.by=random")
+    assert code == 0
+    assert "on both sides of a random split" in err

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+from seepseg.config import parse
+from seepseg.runs.folder import RunFolder
+from seepseg.training.run import train
+from tests.command import error, run
+from tests.conftest import tiny_config
+
+SCORES = ("dice", "iou", "precision", "recall")
+
+
+@pytest.fixture(scope="module")
+def seep_run(seep_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A seep run after one epoch."""
+    folder = tmp_path_factory.mktemp("runs") / "seep"
+    config = tiny_config(seep_root, train={"epochs": 1, "batch_size": 8, "panels_every": 0})
+    train(config, RunFolder(folder), tell=lambda line: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def salt_run(salt_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A salt run after one epoch."""
+    folder = tmp_path_factory.mktemp("runs") / "salt"
+    config = parse(
+        {
+            "data": {"source": "tgs", "root": str(salt_root), "split": {"by": "random"}, "scaling": {"basis": "tile"}},
+            "model": {"name": "unet", "channels": [8, 16, 32], "num_res_units": 1, "head": "binary"},
+            "loss": "dice_bce",
+            "train": {"epochs": 1, "batch_size": 8, "panels_every": 0},
+            "runtime": {"device": "cpu", "amp": "off", "threads": 1},
+        },
+        "test",
+    )
+    train(config, RunFolder(folder), tell=lambda line: None)
+    return folder
+
+
+def test_scores_of_a_run_as_table_and_files(seep_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "eval", seep_run, "--per-class")
+    assert (code, err) == (0, "")
+    where = seep_run / "eval" / "val"
+    metrics = json.loads((where / "metrics.json").read_text())
+    splits = pd.read_csv(seep_run / "splits.csv", dtype=str)
+    assert metrics["split"] == "val"
+    assert metrics["n_tiles"] == (splits["split"] == "val").sum()
+    assert tuple(metrics["foreground"]) == SCORES
+    assert set(metrics["macro"]) == {"dice", "iou"}
+    assert "tgs_score" not in metrics
+    for value, row in enumerate(metrics["classes"], 1):
+        assert set(row) == {"value", "name", *SCORES, "support_pixels", "support_tiles"}
+        assert (row["value"], row["name"]) == (value, f"seep {value}")
+        assert row["name"] in out
+        for score in SCORES:
+            assert row[score] is None or 0 <= row[score] <= 1
+    table = pd.read_csv(where / "per_class.csv")
+    assert table["name"].tolist() == [*(f"seep {i}" for i in range(1, 8)), "macro", "foreground"]
+    confusion = pd.read_csv(where / "confusion.csv", index_col=0)
+    assert confusion.shape == (8, 8)
+    # A row of the matrix holds the pixels of one class of truth: its support.
+    assert confusion.iloc[1:].sum(axis=1).tolist() == [c["support_pixels"] for c in metrics["classes"]]
+    for picture in ("tiles.png", "confusion.png"):
+        assert (where / picture).stat().st_size > 1000
+
+
+def test_without_per_class_only_the_means_are_printed(
+    seep_run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, out, _ = run(capsys, "eval", seep_run, "--no-figures", "-o", tmp_path / "s")
+    assert code == 0
+    assert "macro" in out
+    assert "foreground" in out
+    assert "seep 1" not in out
+    assert not (tmp_path / "s" / "tiles.png").exists()
+
+
+def test_parts_and_other_data(
+    seep_run: Path, seep_root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    splits = pd.read_csv(seep_run / "splits.csv", dtype=str)
+
+    def n_tiles(*arguments: object) -> int:
+        assert run(capsys, "eval", seep_run, "--no-figures", "-o", tmp_path / "s", *arguments)[0] == 0
+        return int(json.loads((tmp_path / "s" / "metrics.json").read_text())["n_tiles"])
+
+    assert n_tiles("--split", "train") == (splits["split"] == "train").sum()
+    assert n_tiles("--split", "all") == len(splits)
+    assert n_tiles("--data", seep_root) == len(splits)
+    code, line = error(capsys, "eval", seep_run, "--split", "test")
+    assert (code, line.startswith("the test part is empty in ")) == (2, True)
+    assert error(capsys, "eval", seep_run, "--data", tmp_path / "none")[0] == 3
+
+
+def test_threshold_decides_how_much_is_foreground(
+    seep_run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def foreground(threshold: float) -> dict[str, float | None]:
+        arguments = ["--threshold", threshold, "--no-figures", "-o", tmp_path / "s"]
+        assert run(capsys, "eval", seep_run, *arguments)[0] == 0
+        scores: dict[str, float | None] = json.loads((tmp_path / "s" / "metrics.json").read_text())["foreground"]
+        return scores
+
+    # At 0 every pixel is foreground, so none is missed.
+    assert foreground(0)["recall"] == 1
+    assert foreground(1)["recall"] == 0
+
+
+def test_salt_has_the_tgs_score(salt_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "eval", salt_run, "--per-class", "--tta", "--no-figures")
+    assert code == 0
+    metrics = json.loads((salt_run / "eval" / "val" / "metrics.json").read_text())
+    assert 0 <= metrics["tgs_score"] <= 1
+    assert f"TGS score {metrics['tgs_score']:.4f}\n" in out
+    assert [c["name"] for c in metrics["classes"]] == ["salt"]
+
+
+def write(folder: Path, **rasters: list[list[int]]) -> Path:
+    folder.mkdir()
+    for name, values in rasters.items():
+        tifffile.imwrite(folder / f"{name}.tif", np.array(values, np.uint8))
+    return folder
+
+
+def test_rasters_are_scored_as_by_hand(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    truth = write(
+        tmp_path / "truth",
+        a=[[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 0, 0], [2, 2, 0, 0]],
+        b_mask=[[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]],
+    )
+    made = write(
+        tmp_path / "made",
+        a_class=[[0, 1, 1, 1], [0, 0, 1, 255], [2, 1, 0, 3], [2, 0, 0, 0]],
+        b_class=[[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]],
+    )
+    arguments = ["--predictions", made, "--truth", truth, "--per-class", "-o", tmp_path / "s"]
+    code, out, _ = run(capsys, "eval", *arguments)
+    assert code == 0
+    metrics = json.loads((tmp_path / "s" / "metrics.json").read_text())
+    assert (metrics["split"], metrics["n_tiles"]) == ("rasters", 2)
+    one, two, three, four = metrics["classes"][:4]
+    # The pixel called 255 counts nowhere. Class 1: truth 3 + 1 pixels, 3 hit, 1 missed (b); 2 too many (one on
+    # background, one on class 2): Dice 2·3/(2·3 + 2 + 1) = 6/9, IoU 3/6, precision 3/5, recall 3/4.
+    assert [one[k] for k in SCORES] == pytest.approx([6 / 9, 3 / 6, 3 / 5, 3 / 4])
+    assert (one["support_pixels"], one["support_tiles"]) == (4, 2)
+    # Class 2: 4 pixels, 2 hit, 2 missed, none too many: Dice 4/6, IoU 2/4, precision 1, recall 2/4.
+    assert [two[k] for k in SCORES] == pytest.approx([4 / 6, 2 / 4, 1, 2 / 4])
+    assert (two["support_pixels"], two["support_tiles"]) == (4, 1)
+    # Class 3 is only predicted: 0, not absent. Class 4 is nowhere: null, and out of the mean.
+    assert (three["dice"], three["iou"], three["support_pixels"]) == (0, 0, 0)
+    assert (four["dice"], four["support_pixels"]) == (None, 0)
+    assert metrics["macro"]["dice"] == pytest.approx((6 / 9 + 4 / 6 + 0) / 3)
+    assert metrics["macro"]["iou"] == pytest.approx((3 / 6 + 2 / 4 + 0) / 3)
+    # Any foreground: both 3 + 3 (one under another class's name), too many 1 + 1, missed 1 + 1.
+    assert [metrics["foreground"][k] for k in SCORES] == pytest.approx([12 / 16, 6 / 10, 6 / 8, 6 / 8])
+    rows = [line for line in out.splitlines() if "seep" in line]
+    assert len(rows) == 7
+    assert "0.667" in rows[0]
+    assert "n/a" in rows[3]
+
+
+def test_rasters_that_cannot_be_scored(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    truth = write(tmp_path / "truth", a=[[0, 1]], b=[[0, 1]])
+    made = write(tmp_path / "made", a=[[0, 1]])
+    assert error(capsys, "eval", "--predictions", made, "--truth", truth) == (
+        3,
+        f"1 truth rasters have no prediction (b) in {made}: predict them, or remove them from --truth",
+    )
+    tifffile.imwrite(made / "b.tif", np.zeros((3, 2), np.uint8))
+    assert error(capsys, "eval", "--predictions", made, "--truth", truth) == (
+        3, f"prediction is 3×2, truth 1×2 in {made / 'b.tif'}: give rasters of the same size")  # fmt: skip
+    tifffile.imwrite(made / "b.tif", np.array([[0, 9]], np.uint8))
+    assert error(capsys, "eval", "--predictions", made, "--truth", truth) == (
+        3,
+        f"prediction holds class 9, the class table has 7 in {made / 'b.tif'}: choose the class table with --classes",
+    )
+    assert error(capsys, "eval", "--predictions", made)[0] == 2
+    assert error(capsys, "eval")[0] == 2
+    assert error(capsys, "eval", "run", "--predictions", made, "--truth", truth)[0] == 2
+    assert error(capsys, "eval", "--predictions", tmp_path / "none", "--truth", truth)[0] == 3
+
+
+def test_salt_masks_of_any_white_are_scored(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for folder, white in (("truth", 255), ("made", 1)):
+        (tmp_path / folder).mkdir()
+        for name, row in (("a", [1, 1, 0, 0]), ("b", [0, 0, 0, 0])):
+            Image.fromarray(np.array([row], np.uint8) * white).save(tmp_path / folder / f"{name}.png")
+    arguments = ["--predictions", tmp_path / "made", "--truth", tmp_path / "truth", "--classes", "salt"]
+    code, out, _ = run(capsys, "eval", *arguments, "-o", tmp_path / "s")
+    assert code == 0
+    # One tile is hit exactly, in the other both are empty: each scores 1.
+    assert "TGS score 1.0000\n" in out
+    assert json.loads((tmp_path / "s" / "metrics.json").read_text())["foreground"]["dice"] == 1

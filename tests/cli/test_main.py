@@ -1,0 +1,136 @@
+"""The command itself: help, exit codes, and errors as one line."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+
+import pytest
+
+from seepseg.cli.main import COMMANDS, explain
+from seepseg.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    InterruptedRun,
+    LockedError,
+    ResourceError,
+    SomeFailedError,
+)
+from tests.command import run
+
+HEAVY = ("torch", "monai", "pandas", "albumentations", "sklearn", "matplotlib", "rasterio", "cv2")
+
+# What each command's help must name.
+MENTIONS = {
+    (): ["demo", "data", "train", "eval", "predict", "config", "monitor", "--version", "--debug"],
+    ("demo",): ["--salt", "-o, --out", "-s, --set"],
+    ("data",): ["check", "stats", "split"],
+    ("data", "check"): ["CONFIG", "-s, --set"],
+    ("data", "stats"): ["CONFIG", "-s, --set", "-o, --out"],
+    ("data", "split"): ["CONFIG", "-s, --set", "--fold", "-o, --out"],
+    ("train",): ["CONFIG", "-s, --set", "--run", "--fold", "--all-folds", "--resume", "--init", "--dry-run",
+                 "--device"],
+    ("eval",): ["RUN", "--split", "--data", "--per-class", "--tta", "--threshold", "--predictions", "--truth"],
+    ("predict",): ["RUN", "INPUTS", "-o, --out", "--fold", "--tta", "--threshold", "--probabilities", "--overwrite",
+                   "--strict", "--device"],
+    ("config",): ["show", "schema"],
+    ("monitor",): ["RUNS", "--port"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", MENTIONS, ids=" ".join)
+def test_help_names_what_there_is(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, *words, "--help")
+    assert (code, err) == (0, "")
+    for name in MENTIONS[words]:
+        assert name in out
+
+
+def test_help_of_every_command_imports_nothing_heavy() -> None:
+    # One process asks them all, so that what any of them imported is still there at the end.
+    script = (
+        "import sys, json, contextlib, io\n"
+        "from seepseg.cli.main import main\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    sys.argv = ['seepseg', *words, '--help']\n"
+        "    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "        main()\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    asked = json.dumps([list(words) for words in MENTIONS])
+    done = subprocess.run([sys.executable, "-c", script, asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert {words[0] for words in MENTIONS if words} == set(COMMANDS)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--version")
+    assert code == 0
+    assert out.startswith("seepseg, version ")
+
+
+@pytest.mark.parametrize("words", [["trian"], ["train"], ["train", "c.yaml", "--nope"], ["eval", "--split", "vla"]])
+def test_wrong_usage_exits_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "")
+    assert "Error: " in err
+
+
+def test_output_closed_by_its_reader_is_no_error() -> None:
+    command = f"{sys.executable} -m seepseg config schema | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+
+
+def test_debug_shows_the_traceback() -> None:
+    command = [sys.executable, "-m", "seepseg", "--debug", "config", "show", "/nowhere.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" in done.stderr
+    assert "ConfigError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (ConfigError("a", "b", "c"), 2, "a in b: c"),
+        (DataError("a", "b", "c"), 3, "a in b: c"),
+        (CheckpointError("a"), 3, "a"),
+        (SomeFailedError("a", "b", "c"), 4, "a in b: c"),
+        (ResourceError("a", mend="c"), 5, "a: c"),
+        (LockedError("a", "b", "c"), 6, "a in b: c"),
+        # 128 + SIGINT (2), 128 + SIGTERM (15)
+        (InterruptedRun(2, "a"), 130, "a"),
+        (InterruptedRun(15, "a"), 143, "a"),
+        (MemoryError(), 5, "out of memory: use smaller tiles, batches or windows, or set data.cache_gb=0"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/d/x"),
+            5,
+            "no space left in /d/x: free some and run the command again",
+        ),
+        (OSError(errno.EACCES, "Permission denied", "/d/x"), 3, "permission denied in /d/x: look at the path"),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal"),
+            5,
+            "a loader worker died: set runtime.workers=0, or enlarge /dev/shm",
+        ),
+        (KeyError("x"), 70, "KeyError: 'x' (a bug: run again with seepseg --debug and report it)"),
+        (ValueError("one\ntwo"), 70, "ValueError: one (a bug: run again with seepseg --debug and report it)"),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, Exception) else None,
+)
+def test_every_error_has_its_code_and_one_line(error: Exception, code: int, line: str) -> None:
+    assert explain(error) == (code, line)
+    assert "\n" not in line
+
+
+def test_a_bug_is_told_as_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("seepseg.config.load", broken)
+    code, out, err = run(capsys, "config", "show", "c.yaml")
+    assert (code, out) == (70, "")
+    assert err == "error: ZeroDivisionError: division by zero (a bug: run again with seepseg --debug and report it)\n"

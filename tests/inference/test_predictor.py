@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seepseg.config import parse
+from seepseg.errors import ConfigError, ResourceError
+from seepseg.inference.device import autocast_dtype, choose_device
+from seepseg.inference.predictor import TURNS, Predictor
+
+CONFIG = parse({"data": {"source": "seep", "root": "x"}, "model": {"name": "unet", "head": "sigmoid"},
+                "loss": "dice_bce", "runtime": {"amp": "off"}}, "test")  # fmt: skip
+
+
+class Echo(nn.Module):
+    """Logits equal to the image; refuses more than `room` images at once, as a full GPU does."""
+
+    def __init__(self, room: int = 99) -> None:
+        super().__init__()
+        self.room = room
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError
+        return images
+
+
+@pytest.mark.parametrize("tta", TURNS)
+@pytest.mark.parametrize("size", [(5, 5), (4, 7)])
+def test_every_turn_is_undone(tta: str, size: tuple[int, int]) -> None:
+    image = torch.randn(2, 1, *size)
+    likely = Predictor(Echo(), CONFIG, torch.device("cpu"), tta).probabilities(image)
+    assert torch.allclose(likely[:, 1:], torch.sigmoid(image), atol=1e-6)
+
+
+def test_all_eight_turns_are_different() -> None:
+    image = torch.arange(6.0).view(1, 1, 2, 3)
+    from seepseg.inference.predictor import _turned
+
+    assert len({str(_turned(image, turn).tolist()) for turn in TURNS["d4"]}) == 8
+
+
+def test_a_full_gpu_halves_the_batch_and_changes_nothing() -> None:
+    image = torch.randn(7, 1, 4, 4)
+    plenty, tight = (Predictor(Echo(room), CONFIG, torch.device("cpu")) for room in (99, 2))
+    assert torch.equal(plenty.logits(image), tight.logits(image))
+    with pytest.raises(ResourceError, match="out of memory on one window"):
+        Predictor(Echo(0), CONFIG, torch.device("cpu")).logits(image)
+
+
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(ConfigError, match=r"device 'gpu' is not there in runtime.device: this machine has cpu"):
+        choose_device("gpu")
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_number_formats() -> None:
+    cpu = torch.device("cpu")
+    assert autocast_dtype("off", cpu) is None
+    assert autocast_dtype("bf16", cpu) == torch.bfloat16
+    with pytest.raises(ConfigError, match="fp16 does not train on the CPU"):
+        autocast_dtype("fp16", cpu)

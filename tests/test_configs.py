@@ -1,0 +1,79 @@
+"""Every shipped recipe, run the whole way on small synthetic data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seepseg.config import load
+from seepseg.data.synthetic import write_salt, write_seep
+from tests.command import run
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Small data of either source."""
+    roots = {"seep": tmp_path_factory.mktemp("seep"), "tgs": tmp_path_factory.mktemp("salt")}
+    write_seep(roots["seep"], scenes=4, grid=(5, 5), tile=64, seed=2)
+    write_salt(roots["tgs"], tiles=20, test_tiles=2, seed=2)
+    return roots
+
+
+def small(path: Path, root: Path) -> list[str]:
+    """Overrides that leave a recipe what it is and make it a matter of seconds."""
+    recipe = load(path)
+    pairs = {
+        "data.root": root,
+        "data.split.val": "null",
+        "data.split.val_fraction": 0.25,
+        "data.split.allow_missing_classes": "true",
+        "train.epochs": 1,
+        "train.batch_size": 8,
+        "train.panels_every": 0,
+        "runtime.amp": "off",
+        "runtime.device": "cpu",
+        "runtime.threads": 1,
+    }
+    for key in ("channels", "features"):
+        widths = getattr(recipe.model, key, None)
+        if widths:
+            pairs[f"model.{key}"] = [min(w, 8) for w in widths]
+    if hasattr(recipe.model, "init_filters"):
+        pairs["model.init_filters"] = 8
+    return [part for key, value in pairs.items() for part in ("-s", f"{key}={value}")]
+
+
+def test_there_are_recipes() -> None:
+    assert {"seep_multiclass", "seep_binary", "salt_unet", "demo_seep", "demo_salt"} <= {p.stem for p in CONFIGS}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_a_recipe_says_what_it_is_for(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first) > 20
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_a_recipe_trains_scores_and_predicts(
+    path: Path, roots: dict[str, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    recipe = load(path)
+    folder, source = tmp_path / "run", recipe.data.source
+    fold = ["--fold", "0"] if recipe.data.split.folds else []
+    code, out, err = run(capsys, "train", path, "--run", folder, *fold, *small(path, roots[source]))
+    assert code == 0, err
+    assert "best score" in out
+    assert run(capsys, "eval", folder, *fold, "--no-figures", "-o", tmp_path / "scores", "--tta")[0] == 0
+    metrics = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    assert metrics["n_tiles"] > 0
+    assert len(metrics["classes"]) == len(recipe.data.class_table()) - 1
+    assert ("tgs_score" in metrics) == (source == "tgs")
+    images = roots[source] / ("test/images" if source == "tgs" else "train_images_256")
+    inputs = sorted(images.iterdir())[:2]
+    assert run(capsys, "predict", folder, *fold, *inputs, "-o", tmp_path / "maps")[0] == 0
+    assert len(list((tmp_path / "maps").glob("*_class.*"))) == 2

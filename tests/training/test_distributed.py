@@ -1,0 +1,90 @@
+"""Two processes train as one would: the same weights, and sums that are equal to the last bit."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from seepseg.config import LOSS_HEADS, Config
+from seepseg.inference.score import Sums
+from seepseg.training.run import assemble, prepare
+from tests.conftest import tiny_config
+
+STEPS = 10
+
+
+def recipe(root: Path, loss: str, norm: str) -> Config:
+    return tiny_config(
+        root,
+        model={"name": "unet", "channels": [8, 16, 32], "num_res_units": 1, "head": LOSS_HEADS[loss][0], "norm": norm},
+        loss=loss,
+        optim={"name": "sgd", "lr": 0.05, "clip_norm": None},
+        schedule="constant",
+        train={"epochs": 1, "batch_size": 4, "panels_every": 0, "ema_decay": None},
+    )
+
+
+def ten_steps(config: Config) -> tuple[dict[str, torch.Tensor], Sums]:
+    """Weights after ten steps, and the sums of a validation."""
+    torch.set_num_threads(1)
+    trainer = assemble(config, prepare(config, None), torch.device("cpu"))
+    for batch in trainer.first_batches(STEPS):
+        trainer.step(batch)
+        trainer.progress.batch += 1
+    return {k: v.clone() for k, v in trainer.model.named_parameters()}, trainer.validate()
+
+
+def of_two(rank: int, configs: list[Config], folder: str) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "RANK": str(rank), "WORLD_SIZE": "2"}
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    done = [ten_steps(config) for config in configs]
+    Path(folder, f"rank{rank}").write_bytes(pickle.dumps(done))
+    dist.destroy_process_group()
+
+
+def both(configs: list[Config], folder: Path) -> list[list[tuple[dict[str, torch.Tensor], Sums]]]:
+    mp.spawn(of_two, (configs, str(folder)), nprocs=2)
+    return [pickle.loads((folder / f"rank{rank}").read_bytes()) for rank in (0, 1)]
+
+
+def test_with_group_norm_two_processes_end_where_one_does(seep_root: Path, tmp_path: Path) -> None:
+    configs = [recipe(seep_root, loss, "group") for loss in LOSS_HEADS]
+    first, second = both(configs, tmp_path)
+    for config, (ours, sums), (theirs, _) in zip(configs, first, second, strict=True):
+        alone, _ = ten_steps(config)
+        for name, value in alone.items():
+            assert torch.equal(ours[name], theirs[name]), (config.loss.name, name)
+            assert torch.allclose(ours[name], value, rtol=0, atol=1e-6), (config.loss.name, name)
+        assert sums.n_tiles > 0
+
+
+def test_with_batch_norm_the_processes_agree(seep_root: Path, tmp_path: Path) -> None:
+    first, second = both([recipe(seep_root, "dice_bce", "batch")], tmp_path)
+    assert all(torch.equal(value, second[0][0][name]) for name, value in first[0][0].items())
+
+
+def validate_untrained(rank: int, config: Config, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    trainer = assemble(config, prepare(config, None), torch.device("cpu"))
+    Path(folder, f"rank{rank}").write_bytes(pickle.dumps(trainer.validate()))
+    dist.destroy_process_group()
+
+
+def test_validation_sums_are_those_of_one_process(seep_root: Path, tmp_path: Path) -> None:
+    config = recipe(seep_root, "dice_bce", "batch")
+    trainer = assemble(config, prepare(config, None), torch.device("cpu"))
+    alone = trainer.validate()
+    mp.spawn(validate_untrained, (config, str(tmp_path)), nprocs=2)
+    for rank in (0, 1):
+        shared: Sums = pickle.loads((tmp_path / f"rank{rank}").read_bytes())
+        assert np.array_equal(shared.matrix, alone.matrix)
+        assert np.array_equal(shared.tiles, alone.tiles)
+        assert (shared.n_tiles, shared.tgs_tenths) == (alone.n_tiles, alone.tgs_tenths)
+        assert shared.means() == alone.means()
