@@ -23,56 +23,56 @@ class Labels:
     Foreground is sparse (some two percent of a tile), so what concerns it is gathered instead of multiplied out.
 
     Attributes:
-        valid: 1 where a pixel counts and 0 where it is ignored, float32 (M, 1) for M = N·H·W; None where all count.
+        ignored: True where a pixel does not count, bool (N, 1, H, W); None where all count.
         count: number of valid pixels.
-        rows, channels: the foreground pixels, and the foreground channel (class − 1) of each.
+        pixels: tile, row and column of each of the F foreground pixels.
+        channels: (F) foreground channel (class − 1) of each.
     """
 
     def __init__(self, target: Tensor) -> None:
-        flat = target.reshape(-1)
-        known = flat != IGNORE
-        # Most batches ignore nothing; then a plain sum does, whose gradient costs no multiplication.
-        self.valid = None if bool(known.all()) else known.float().unsqueeze(1)
+        known = target != IGNORE
+        # Most batches ignore nothing; then a plain sum does, whose gradient costs no masking.
+        self.ignored = None if bool(known.all()) else ~known.unsqueeze(1)
         self.count = known.sum().float()
-        self.rows = ((flat > 0) & known).nonzero().squeeze(1)
-        self.channels = flat[self.rows] - 1
+        self.pixels = tile, row, column = ((target > 0) & known).nonzero(as_tuple=True)
+        self.channels = target[tile, row, column] - 1
 
-    def total(self, values: Tensor) -> Tensor:
-        """Sum over valid pixels of values (N, C, H, W), per channel (C)."""
-        pixels = _pixels(values)
-        return (pixels if self.valid is None else pixels * self.valid).sum(0)
+    def totals(self, values: Tensor) -> Tensor:
+        """Sums over the valid pixels of values (N, C, H, W), per tile and channel (N, C)."""
+        return (values if self.ignored is None else values.masked_fill(self.ignored, 0)).sum((2, 3))
 
-    def at_truth(self, values: Tensor) -> Tensor:
-        """Sum of values (N, C, H, W) in channel c over the pixels whose truth is class c + 1, (C)."""
-        picked = _pixels(values)[self.rows, self.channels]
-        return values.new_zeros(values.shape[1]).index_add(0, self.channels, picked)
+    def pick(self, values: Tensor) -> Tensor:
+        """Values (N, C, H, W) at the foreground pixels, each in the channel of its class (F)."""
+        tile, row, column = self.pixels
+        return values[tile, self.channels, row, column]
 
-    def present(self, values: Tensor) -> Tensor:
-        """Pixels of each class (C), for as many channels as `values` has."""
-        return torch.bincount(self.channels, minlength=values.shape[1]).to(values.dtype)
-
-
-def _pixels(values: Tensor) -> Tensor:
-    """Values (N, C, H, W) as (M, C); no copy when they are channels-last."""
-    return values.permute(0, 2, 3, 1).reshape(-1, values.shape[1])
+    def per_class(self, picked: Tensor, channels: int) -> Tensor:
+        """Sums (C) of what `pick` gave, by class."""
+        return picked.new_zeros(channels).index_add(0, self.channels, picked)
 
 
 def pixel_sums(likely: Tensor, target: Tensor) -> dict[str, Tensor]:
     """Soft counts of foreground probabilities (N, C, H, W) against a target (N, H, W): tp, fp, fn, bce (C) and count.
 
-    `bce` sums −log of the probability given to the truth over valid pixels, `count` is their number. Nothing is
-    reduced over processes.
+    `bce` sums −log of the probability given to the truth over valid pixels (probabilities clamped to 1e-7 … 1 − 1e-7),
+    `count` is their number. Sums are float64, since whole epochs are added up from them, and nothing is reduced over
+    processes.
     """
-    labels = Labels(target)
-    tp, predicted, present = labels.at_truth(likely), labels.total(likely), labels.present(likely)
+    labels, channels = Labels(target), likely.shape[1]
+    picked = labels.pick(likely).double().clamp(1e-7, 1 - 1e-7)
     against = torch.log1p(-likely.clamp(max=1 - 1e-7))
-    bce = labels.at_truth(against - likely.clamp_min(1e-7).log()) - labels.total(against)
-    return {"tp": tp, "fp": predicted - tp, "fn": present - tp, "bce": bce, "count": labels.count}
+    # The logarithm of p itself is needed at the foreground only, and there it takes the place of log(1 − p).
+    for_truth = labels.pick(against).double() - picked.log()
+    tp, present, bce = (labels.per_class(v, channels) for v in (picked, torch.ones_like(picked), for_truth))
+    predicted, rest = (labels.totals(v).double().sum(0) for v in (likely, against))
+    return {"tp": tp, "fp": predicted - tp, "fn": present - tp, "bce": bce - rest, "count": labels.count.double()}
 
 
 def region_sums(likely: Tensor, labels: Labels) -> tuple[Tensor, Tensor, Tensor]:
     """Soft true positives, false positives and false negatives (C) each, over the global batch."""
-    sums = torch.stack([labels.at_truth(likely), labels.total(likely), labels.present(likely)])
+    picked = labels.pick(likely)
+    tp, present = (labels.per_class(v, likely.shape[1]) for v in (picked, torch.ones_like(picked)))
+    sums = torch.stack([tp, labels.totals(likely).sum(0), present])
     tp, predicted, present = global_sum(sums)
     return tp, predicted - tp, present - tp
 
@@ -97,7 +97,8 @@ def bce(logits: Tensor, labels: Labels) -> Tensor:
 
     −log σ(x) = softplus(x) − x where the truth is 1, −log(1 − σ(x)) = softplus(x) elsewhere.
     """
-    per_class = labels.total(F.softplus(logits)) - labels.at_truth(logits)
+    truth = labels.per_class(labels.pick(logits), logits.shape[1])
+    per_class = labels.totals(F.softplus(logits)).sum(0) - truth
     sums = global_sum(torch.cat([per_class, labels.count.view(1)]))
     return sums[:-1] / sums[-1].clamp_min(1)
 
@@ -108,8 +109,11 @@ def ce(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     Args:
         weights: (K) weight of each class, background first.
     """
-    per_pixel = F.cross_entropy(logits, target, weights, ignore_index=IGNORE, reduction="sum")
-    seen = torch.bincount(target.reshape(-1), minlength=IGNORE + 1)[: len(weights)]
-    total, count = global_sum(torch.stack([per_pixel, (seen * weights).sum()]))
+    known = target != IGNORE
+    classes = target.masked_fill(~known, 0)
+    weight = weights[classes] * known
+    # Gathered by hand: F.cross_entropy on images refuses torch.use_deterministic_algorithms on a GPU, at no less cost.
+    chosen = F.log_softmax(logits, 1).gather(1, classes.unsqueeze(1)).squeeze(1)
+    total, count = global_sum(torch.stack([-(weight * chosen).sum(), weight.sum()]))
     mean: Tensor = total / count.clamp_min(1e-6)
     return mean

@@ -15,7 +15,7 @@ def out_channels(head: Head, n_classes: int) -> int:
 
 def foreground_probabilities(logits: Tensor, head: Head) -> Tensor:
     """Probabilities (N, K − 1, H, W) of the foreground classes from float32 logits (N, C, H, W)."""
-    return softmax(logits)[:, 1:] if head == "softmax" else torch.sigmoid(logits)
+    return torch.softmax(logits, 1)[:, 1:] if head == "softmax" else torch.sigmoid(logits)
 
 
 def probabilities(logits: Tensor, head: Head) -> Tensor:
@@ -24,12 +24,6 @@ def probabilities(logits: Tensor, head: Head) -> Tensor:
     Sigmoid channels are independent, so they need not add up to one: background is 1 − the largest of them.
     """
     if head == "softmax":
-        return softmax(logits)
+        return torch.softmax(logits, 1)
     foreground = torch.sigmoid(logits)
     return torch.cat([1 - foreground.amax(1, keepdim=True), foreground], 1)
-
-
-def softmax(logits: Tensor) -> Tensor:
-    """Softmax over channels; written out because torch's own is ten times slower on channels-last CPU tensors."""
-    exp = torch.exp(logits - logits.detach().amax(1, keepdim=True))
-    return exp / exp.sum(1, keepdim=True)

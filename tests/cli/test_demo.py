@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+import pytest
+
+from seepseg.data import synthetic
+from tests.command import error, run
+
+FAST = ["-s", "train.epochs=1", "-s", "runtime.threads=1", "-s", "train.panels_every=0", "-q",
+        "-s", "model.channels=[8, 16, 32]", "-s", "data.split.allow_missing_classes=true"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Less data than the demo's own."""
+    monkeypatch.chdir(tmp_path)
+    seep = functools.partial(synthetic.write_seep, scenes=4, grid=(4, 4), tile=64)
+    salt = functools.partial(synthetic.write_salt, tiles=20, test_tiles=2)
+    scene = synthetic.write_scene
+    monkeypatch.setattr(synthetic, "write_seep", seep)
+    monkeypatch.setattr(synthetic, "write_salt", salt)
+    monkeypatch.setattr(
+        synthetic, "write_scene", lambda path, rows, cols, seed: scene(path, rows=300, cols=280, seed=seed)
+    )
+
+
+def places(out: str) -> list[str]:
+    """The files and folders that the end of the output points to."""
+    pointed = out.partition("look at\n")[2]
+    return re.findall(r"demo/[^\s,]+", pointed)
+
+
+@pytest.mark.parametrize("kind", ["seep", "salt"])
+def test_the_demo_goes_the_whole_way_and_says_where_to_look(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    flag = ["--salt"] if kind == "salt" else []
+    code, out, err = run(capsys, "demo", *flag, *FAST)
+    assert (code, err) == (0, "")
+    for step in ("1/4", "2/4", "3/4", "4/4"):
+        assert f"\n{step} " in f"\n{out}"
+    assert len(places(out)) == 5
+    for place in places(out):
+        assert Path(place).exists(), place
+    assert ("TGS score" in out) == (kind == "salt")
+    maps = list(Path(f"demo/{kind}/maps").iterdir())
+    assert len([p for p in maps if "_class." in p.name]) == (2 if kind == "salt" else 1)
+
+
+def test_a_folder_of_someone_else_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine/seep").mkdir(parents=True)
+    Path("mine/seep/thesis.txt").write_text("precious")
+    assert error(capsys, "demo", "-o", "mine", *FAST) == (
+        2, "folder exists and is not a demo's in mine/seep: give another -o")  # fmt: skip
+    assert Path("mine/seep/thesis.txt").read_text() == "precious"
+
+
+def test_a_demo_replaces_a_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    old = Path("demo/salt/old")
+    old.parent.mkdir(parents=True)
+    old.write_text("")
+    Path("demo/salt/.seepseg-demo").write_text("")
+    assert run(capsys, "demo", "--salt", *FAST)[0] == 0
+    assert not old.exists()

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import tifffile
+from PIL import Image
+
+from seepseg.config import parse
+from seepseg.data.synthetic import write_scene
+from seepseg.runs.folder import RunFolder
+from seepseg.training.run import train
+from tests.command import error, run
+from tests.conftest import tiny_config
+
+
+@pytest.fixture(scope="module")
+def trained(seep_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A seep run after one epoch, with windows of 64 pixels."""
+    folder = tmp_path_factory.mktemp("runs") / "seep"
+    config = tiny_config(
+        seep_root, train={"epochs": 1, "batch_size": 8, "panels_every": 0}, predict={"window": 64, "tta": "hflip"}
+    )
+    train(config, RunFolder(folder), tell=lambda line: None)
+    return folder
+
+
+def test_a_scene_keeps_its_place_and_its_size(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scene = tmp_path / "s.tif"
+    write_scene(scene, rows=150, cols=97, seed=3)
+    code, out, _ = run(capsys, "predict", trained, scene, "-o", tmp_path / "out", "--probabilities")
+    assert code == 0
+    assert out == f"1 of 1 predicted, in {tmp_path / 'out'}/\n"
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"s_class.tif", "s_prob.tif", "s_quicklook.png"}
+    with (
+        rasterio.open(scene) as origin,
+        rasterio.open(tmp_path / "out" / "s_class.tif") as classes,
+        rasterio.open(tmp_path / "out" / "s_prob.tif") as likely,
+    ):
+        assert classes.shape == likely.shape == origin.shape
+        assert classes.crs == likely.crs == origin.crs
+        assert classes.transform == likely.transform == origin.transform
+        assert (classes.dtypes, classes.nodata, likely.count) == (("uint8",), 255, 8)
+        indices, raw, probabilities = classes.read(1), origin.read(1), likely.read()
+    assert ((indices == 255) == (raw == 0)).all()
+    assert set(np.unique(indices)) <= {*range(8), 255}
+    valid = raw > 0
+    assert np.isfinite(probabilities[:, valid]).all()
+    assert not np.isfinite(probabilities[:, ~valid]).any()
+
+
+def test_folders_are_mirrored_and_globs_are_found(
+    trained: Path, seep_root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tile = sorted((seep_root / "train_images_256").iterdir())[0]
+    pixels = tifffile.imread(tile)
+    (tmp_path / "in" / "sub folder").mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "in" / "a.tif", pixels)
+    tifffile.imwrite(tmp_path / "in" / "sub folder" / "a.tiff", pixels)
+    assert run(capsys, "predict", trained, tmp_path / "in", "-o", tmp_path / "out")[0] == 0
+    made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.tif"))
+    assert made == ["a_class.tif", "sub folder/a_class.tif"]
+    # Equal input, equal bytes.
+    first, second = (tmp_path / "out" / name for name in made)
+    assert first.read_bytes() == second.read_bytes()
+    assert run(capsys, "predict", trained, tmp_path / "in" / "*.tif", "-o", tmp_path / "glob")[0] == 0
+    assert (tmp_path / "glob" / "a_class.tif").read_bytes() == first.read_bytes()
+    assert error(capsys, "predict", trained, tmp_path / "in" / "*.jpg", "-o", tmp_path / "none")[0] == 2
+
+
+def test_threshold_and_flips_reach_the_network(
+    trained: Path, seep_root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tile = sorted((seep_root / "train_images_256").iterdir())[0]
+
+    def predicted(name: str, *arguments: object) -> np.ndarray:
+        assert run(capsys, "predict", trained, tile, "-o", tmp_path / name, "--probabilities", *arguments)[0] == 0
+        return np.asarray(tifffile.imread(tmp_path / name / f"{tile.stem}_class.tif"))
+
+    everything, nothing = predicted("all", "--threshold", 0), predicted("none", "--threshold", 1)
+    assert ((everything > 0) & (everything <= 255)).all()
+    assert set(np.unique(nothing)) <= {0, 255}
+    predicted("tta", "--tta")
+    plain, flipped = (tifffile.imread(tmp_path / n / f"{tile.stem}_prob.tif") for n in ("all", "tta"))
+    assert not np.array_equal(plain, flipped, equal_nan=True)
+
+
+def test_png_in_png_out(salt_root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = parse(
+        {
+            "data": {"source": "tgs", "root": str(salt_root), "split": {"by": "random"}},
+            "model": {"name": "unet", "channels": [8, 16], "num_res_units": 0, "head": "binary"},
+            "loss": "dice_bce",
+            "train": {"epochs": 1, "panels_every": 0},
+            "runtime": {"device": "cpu", "amp": "off", "threads": 1},
+        },
+        "test",
+    )
+    train(config, RunFolder(tmp_path / "run"), tell=lambda line: None)
+    images = salt_root / "test" / "images"
+    assert run(capsys, "predict", tmp_path / "run" / "checkpoints" / "best.pt", images, "-o", tmp_path / "out")[0] == 0
+    made = sorted((tmp_path / "out").glob("*_class.png"))
+    assert [p.name for p in made] == [f"{p.stem}_class.png" for p in sorted(images.iterdir())]
+    for path in made:
+        mask = np.asarray(Image.open(path))
+        assert mask.shape == (101, 101)
+        assert set(np.unique(mask)) <= {0, 255}

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seepseg.classes import SEEP_BINARY
+from seepseg.data.catalog import Catalog, Tile, listed, unique_stems
+from seepseg.errors import DataError
+
+CATALOG = Catalog(
+    (
+        Tile("a.0", Path("a.0.tif"), Path("m"), "a", pixels=(10, 6)),
+        Tile("b.0", Path("b.0.tif"), None, "b"),
+        Tile("b.1", Path("b.1.tif"), Path("m"), "b", pixels=(16, 0)),
+    ),
+    SEEP_BINARY,
+)
+
+
+def test_a_catalog_counts_and_groups() -> None:
+    assert len(CATALOG) == 3
+    assert CATALOG.groups() == ("a", "b")
+    # An unlabelled tile has no pixel of any class.
+    assert CATALOG.pixels().tolist() == [[10, 6], [0, 0], [16, 0]]
+    assert Catalog((), SEEP_BINARY).pixels().shape == (0, 2)
+
+
+def test_a_subset_keeps_the_order_of_the_catalog() -> None:
+    assert [t.id for t in CATALOG.subset(["b.1", "a.0", "z"]).tiles] == ["a.0", "b.1"]
+
+
+def test_a_tile_is_labelled_by_a_mask_or_by_runs() -> None:
+    assert [t.labelled for t in CATALOG.tiles] == [True, False, True]
+    # No runs are an empty mask, which is known truth.
+    assert Tile("x", Path("x"), rle="").labelled
+
+
+def test_stems_are_unique() -> None:
+    files = [Path("d/b.tif"), Path("d/a.tif")]
+    assert unique_stems(files, "images") == {"a": Path("d/a.tif"), "b": Path("d/b.tif")}
+    with pytest.raises(DataError) as caught:
+        unique_stems([*files, Path("d/a.tiff")], "images")
+    assert str(caught.value) == "two images are named 'a' (a.tif, a.tiff) in d: rename or remove one"
+
+
+def test_twenty_names_are_listed_and_the_rest_counted() -> None:
+    assert listed(["x"]) == "x"
+    assert listed([str(i) for i in range(20)]).endswith(", 18, 19")
+    assert listed([str(i) for i in range(23)]).endswith(", 18, 19 and 3 more")

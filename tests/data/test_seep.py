@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from seepseg.config import SeepData
+from seepseg.data.seep import group_of, index_seep, read_seep_image, read_seep_mask
+from seepseg.errors import DataError
+
+IMAGES, MASKS = "train_images_256", "train_masks_256"
+
+
+def write(root: Path, *names: str, masks: bool = True) -> SeepData:
+    for folder in (IMAGES, MASKS)[: 1 + masks]:
+        (root / folder).mkdir(parents=True)
+        for name in names:
+            tifffile.imwrite(root / folder / f"{name}.tif", np.zeros((4, 4), np.uint8))
+    return SeepData(root=root)
+
+
+def test_images_are_paired_with_masks_and_sorted(tmp_path: Path) -> None:
+    catalog = index_seep(write(tmp_path, "041870.000012", "030001.000003"))
+    assert [(t.id, t.group, t.index) for t in catalog.tiles] == [
+        ("030001.000003", "030001", 3),
+        ("041870.000012", "041870", 12),
+    ]
+    for tile in catalog.tiles:
+        assert tile.mask == tmp_path / MASKS / tile.image.name
+    assert len(catalog.classes) == 8
+
+
+def test_without_a_mask_folder_tiles_are_unlabelled(tmp_path: Path) -> None:
+    catalog = index_seep(write(tmp_path, "1.1", masks=False))
+    assert [t.labelled for t in catalog.tiles] == [False]
+
+
+def test_groups_come_from_the_name() -> None:
+    data = SeepData(root=Path())
+    assert group_of("041870.000012", data) == ("041870", 12)
+    assert group_of("s1.orbit.7", data) == ("s1.orbit", 7)
+    # A name of another form is a scene of its own.
+    assert group_of("scene", data) == ("scene", None)
+    by_day = SeepData(root=Path(), name_pattern=r"^(?P<group>\d{8})_")
+    assert group_of("20200131_x", by_day) == ("20200131", None)
+
+
+@pytest.mark.parametrize(
+    ("gone", "says"),
+    [
+        (f"{MASKS}/1.1.tif", r"1 images without a mask \(1.1\) in .*masks"),
+        (f"{IMAGES}/1.1.tif", r"1 masks without an image \(1.1\) in .*images"),
+    ],
+)
+def test_odd_ones_are_named(tmp_path: Path, gone: str, says: str) -> None:
+    data = write(tmp_path, "1.1", "1.2")
+    (tmp_path / gone).unlink()
+    with pytest.raises(DataError) as caught:
+        index_seep(data)
+    assert re.match(says, str(caught.value))
+
+
+def test_no_images_at_all(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        index_seep(SeepData(root=tmp_path))
+    assert str(caught.value).startswith(f"no folder of images in {tmp_path / IMAGES}: ")
+    with pytest.raises(DataError) as caught:
+        index_seep(write(tmp_path))
+    assert str(caught.value).startswith(f"no TIFF tiles in {tmp_path / IMAGES}: ")
+
+
+def test_bands_and_the_own_no_data_value_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    pixels = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
+    tifffile.imwrite(
+        path, pixels, planarconfig="separate", photometric="minisblack", extratags=[(42113, 2, 0, "7", True)]
+    )
+    raw, nodata = read_seep_image(path, SeepData(root=tmp_path, bands=[2, 1]))
+    assert np.array_equal(raw, pixels[::-1])
+    assert nodata == 7
+
+
+def test_masks_are_one_band_of_whole_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, np.array([[0, 7]], np.uint16))
+    assert read_seep_mask(path).tolist() == [[0, 7]]
+    tifffile.imwrite(path, np.array([[0, 7]], np.float32))
+    with pytest.raises(DataError) as caught:
+        read_seep_mask(path)
+    assert str(caught.value) == f"mask holds float32 values in {path}: save class values as uint8"
