@@ -1,20 +1,73 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from seepseg.objects import label_objects, remove_small
 
+MAP = np.array(
+    [
+        [1, 0, 0, 0, 3],
+        [0, 1, 0, 0, 3],
+        [0, 0, 2, 0, 0],
+        [255, 0, 0, 0, 0],
+        [4, 0, 0, 0, 5],
+    ],
+    np.uint8,
+)
 
-def test_corners_join_and_classes_do_not_part() -> None:
-    indices = np.array([[1, 0, 0, 3], [0, 2, 0, 0], [0, 0, 0, 255]], np.uint8)
-    labels, count = label_objects(indices)
-    # 1 and 2 touch at a corner: one object; 3 stands alone; 255 is none
-    assert count == 2
-    assert labels[0, 0] == labels[1, 1] != labels[0, 3]
-    assert labels[2, 3] == 0
+MAPS = hnp.arrays(
+    np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.sampled_from([0, 1, 2, 255])
+)
 
 
-def test_small_objects_become_background_and_nothing_else_changes() -> None:
-    indices = np.array([[1, 0, 0, 3], [0, 2, 0, 0], [0, 0, 0, 255]], np.uint8)
-    assert remove_small(indices, 2).tolist() == [[1, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 255]]
-    assert remove_small(indices, 1).tolist() == indices.tolist()
+def test_objects_touch_at_corners_whatever_their_class() -> None:
+    labels, count = label_objects(MAP)
+    # The diagonal 1, 1, 2 is one object; the two 3s, the 4 and the 5 are three more; 255 is no object.
+    assert count == 4
+    assert labels.dtype == np.int32
+    assert len({labels[0, 0], labels[1, 1], labels[2, 2]}) == 1
+    assert labels[0, 4] == labels[1, 4]
+    assert len({labels[0, 0], labels[0, 4], labels[4, 0], labels[4, 4]}) == 4
+    assert ((labels > 0) == ((MAP > 0) & (MAP < 255))).all()
+
+
+def test_no_foreground_is_no_object() -> None:
+    labels, count = label_objects(np.array([[0, 255]], np.uint8))
+    assert (labels.tolist(), count) == ([[0, 0]], 0)
+
+
+def test_small_objects_become_background() -> None:
+    # Sizes: diagonal 3, the 3s 2, the 4 and the 5 one each.
+    kept = {n: set(np.unique(remove_small(MAP, n)).tolist()) for n in (0, 1, 2, 3, 4)}
+    assert kept == {
+        0: {0, 1, 2, 3, 4, 5, 255},
+        1: {0, 1, 2, 3, 4, 5, 255},
+        2: {0, 1, 2, 3, 255},
+        3: {0, 1, 2, 255},
+        4: {0, 255},
+    }
+
+
+def test_what_is_kept_stays_as_it_is() -> None:
+    before = MAP.copy()
+    cleaned = remove_small(MAP, 3)
+    assert cleaned.dtype == np.uint8
+    assert np.array_equal(MAP, before)
+    assert np.array_equal(cleaned == 255, MAP == 255)
+    assert cleaned[2, 2] == 2
+
+
+@settings(max_examples=50, deadline=None)
+@given(MAPS, st.integers(0, 9))
+def test_after_removal_no_small_object_is_left(indices: np.ndarray, least: int) -> None:
+    cleaned = remove_small(indices, least)
+    labels, count = label_objects(cleaned)
+    assert all((labels == i).sum() >= least for i in range(1, count + 1))
+    # Nothing but foreground changed, and only into background.
+    changed = cleaned != indices
+    assert (cleaned[changed] == 0).all()
+    assert not (changed & (indices == 255)).any()
+    assert np.array_equal(remove_small(cleaned, least), cleaned)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Tiles a second of the training loop against bare forward, backward and step with the same loss.
 
-The loop is what `seepseg train` runs: sampling, reading, augmentation, checks, clipping, averaging and scoring. The bare
-side holds one batch in memory. Both take turns, so that other work on the machine slows them alike.
+The loop is what `seepseg train` runs: sampling, reading, augmentation, checks, clipping, averaging and scoring. The
+bare side holds one batch in memory. Both take turns, so that other work on the machine slows them alike.
 """
 
 from __future__ import annotations
@@ -76,9 +76,8 @@ def main() -> None:
         held.image, held.mask = bare._placed(held)
         bare.model.train()
         size = config.train.batch_size
-        print(
-            f"{device}, {torch.get_num_threads()} threads, batch {size}, {bare.dtype or 'float32'}, {len(data.train)} tiles"
-        )
+        number = bare.dtype or torch.float32
+        print(f"{device}, {torch.get_num_threads()} threads, batch {size}, {number}, {len(data.train)} tiles")
         rates: list[tuple[float, float]] = []
         for turn in range(options.turns + 1):
             wait(device)

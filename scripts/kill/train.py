@@ -93,7 +93,7 @@ def kill_runs(folder: Path, kills: int, workers: int, rng: random.Random) -> boo
         round_ += 1
         while True:
             process = start(config, run, *(["--resume"] if resume else []))
-            wait = rng.uniform(0, 1.2 * seconds) if done < kills else None
+            wait = rng.uniform(0, 0.9 * seconds) if done < kills else None
             try:
                 out, _ = process.communicate(timeout=wait)
                 break

@@ -10,6 +10,7 @@ from seepseg.config import DataNode
 from seepseg.data.catalog import Catalog
 from seepseg.data.scaling import thin, transform
 from seepseg.data.sources import read_image
+from seepseg.errors import DataError
 
 BINS = 64
 GROUPS = 40
@@ -36,6 +37,9 @@ def intensities(
     """Histograms (shares) of the first band by group, their common bin edges, and a table of quantiles.
 
     Values are raw (DN, dB) or, for linear backscatter, in dB. Measured on an even sample of the valid pixels.
+
+    Raises:
+        DataError: no tile holds a valid pixel.
     """
     by_group: dict[str, list[NDArray[np.float32]]] = {}
     many = len(catalog.groups()) > GROUPS
@@ -45,6 +49,8 @@ def intensities(
         by_group.setdefault("all tiles" if many else tile.group, []).append(pixels)
     values = {group: np.concatenate(parts) for group, parts in by_group.items()}
     everything = np.concatenate(list(values.values()))
+    if not everything.size:
+        raise DataError("no valid pixel", data.root, "check data.nodata")
     edges = np.linspace(everything.min(), max(everything.max(), everything.min() + 1), BINS + 1)
     histograms = {g: np.histogram(v, edges)[0] / max(v.size, 1) for g, v in values.items()}
     quantiles = [

@@ -23,7 +23,7 @@ class Labels:
     Foreground is sparse (some two percent of a tile), so what concerns it is gathered instead of multiplied out.
 
     Attributes:
-        ignored: True where a pixel does not count, bool (N, 1, H, W); None where all count.
+        valid: 1 where a pixel counts and 0 where it is ignored, float32 (N, 1, H, W); None where all count.
         count: number of valid pixels.
         pixels: tile, row and column of each of the F foreground pixels.
         channels: (F) foreground channel (class − 1) of each.
@@ -31,15 +31,15 @@ class Labels:
 
     def __init__(self, target: Tensor) -> None:
         known = target != IGNORE
-        # Most batches ignore nothing; then a plain sum does, whose gradient costs no masking.
-        self.ignored = None if bool(known.all()) else ~known.unsqueeze(1)
+        # Most batches ignore nothing; then a plain sum does, whose gradient costs no multiplication.
+        self.valid = None if bool(known.all()) else known.float().unsqueeze(1)
         self.count = known.sum().float()
         self.pixels = tile, row, column = ((target > 0) & known).nonzero(as_tuple=True)
         self.channels = target[tile, row, column] - 1
 
-    def totals(self, values: Tensor) -> Tensor:
-        """Sums over the valid pixels of values (N, C, H, W), per tile and channel (N, C)."""
-        return (values if self.ignored is None else values.masked_fill(self.ignored, 0)).sum((2, 3))
+    def total(self, values: Tensor) -> Tensor:
+        """Sum over the valid pixels of values (N, C, H, W), per channel (C)."""
+        return (values if self.valid is None else values * self.valid).sum((0, 2, 3))
 
     def pick(self, values: Tensor) -> Tensor:
         """Values (N, C, H, W) at the foreground pixels, each in the channel of its class (F)."""
@@ -59,12 +59,12 @@ def pixel_sums(likely: Tensor, target: Tensor) -> dict[str, Tensor]:
     processes.
     """
     labels, channels = Labels(target), likely.shape[1]
-    picked = labels.pick(likely).double().clamp(1e-7, 1 - 1e-7)
+    picked = labels.pick(likely).double()
     against = torch.log1p(-likely.clamp(max=1 - 1e-7))
     # The logarithm of p itself is needed at the foreground only, and there it takes the place of log(1 − p).
-    for_truth = labels.pick(against).double() - picked.log()
+    for_truth = labels.pick(against).double() - picked.clamp_min(1e-7).log()
     tp, present, bce = (labels.per_class(v, channels) for v in (picked, torch.ones_like(picked), for_truth))
-    predicted, rest = (labels.totals(v).double().sum(0) for v in (likely, against))
+    predicted, rest = (labels.total(v).double() for v in (likely, against))
     return {"tp": tp, "fp": predicted - tp, "fn": present - tp, "bce": bce - rest, "count": labels.count.double()}
 
 
@@ -72,7 +72,7 @@ def region_sums(likely: Tensor, labels: Labels) -> tuple[Tensor, Tensor, Tensor]
     """Soft true positives, false positives and false negatives (C) each, over the global batch."""
     picked = labels.pick(likely)
     tp, present = (labels.per_class(v, likely.shape[1]) for v in (picked, torch.ones_like(picked)))
-    sums = torch.stack([tp, labels.totals(likely).sum(0), present])
+    sums = torch.stack([tp, labels.total(likely), present])
     tp, predicted, present = global_sum(sums)
     return tp, predicted - tp, present - tp
 
@@ -98,7 +98,7 @@ def bce(logits: Tensor, labels: Labels) -> Tensor:
     −log σ(x) = softplus(x) − x where the truth is 1, −log(1 − σ(x)) = softplus(x) elsewhere.
     """
     truth = labels.per_class(labels.pick(logits), logits.shape[1])
-    per_class = labels.totals(F.softplus(logits)).sum(0) - truth
+    per_class = labels.total(F.softplus(logits)) - truth
     sums = global_sum(torch.cat([per_class, labels.count.view(1)]))
     return sums[:-1] / sums[-1].clamp_min(1)
 

@@ -18,9 +18,11 @@ def confusion_matrix(
     """Pixels (K, K) by class of truth (rows) and of prediction (columns); pixels whose truth is 255 are left out.
 
     Raises:
-        ValueError: a counted pixel holds a class outside 0 … K − 1.
+        ValueError: the shapes differ, or a counted pixel holds a class outside 0 … K − 1.
     """
     t, p = (x if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x)) for x in (truth, prediction))
+    if t.shape != p.shape:
+        raise ValueError(f"truth {tuple(t.shape)} and prediction {tuple(p.shape)} differ in shape")
     counted = t != IGNORE
     t, p = t[counted].long(), p[counted].long()
     if t.numel() and (int(torch.maximum(t, p).max()) >= n_classes or int(torch.minimum(t, p).min()) < 0):

@@ -80,7 +80,7 @@ def rgb(path: Path) -> None:
     tifffile.imwrite(path, np.zeros((64, 64, 3), np.uint16), photometric="rgb")
 
 
-def of_type(dtype: str) -> Callable[[Path], None]:
+def of_type(dtype: str) -> Callable[[Path], object]:
     return lambda path: tifffile.imwrite(path, np.zeros((64, 64), dtype))
 
 

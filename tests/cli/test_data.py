@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import tifffile
@@ -43,6 +44,16 @@ def test_stats_prints_a_row_a_class_and_writes_tables(
     assert len(pd.read_csv("runs/c-data/intensity.csv")) == 4
     assert {p.name for p in Path("runs/c-data").iterdir()} == {
         "classes.csv", "classes.png", "intensity.csv", "intensity.png"}  # fmt: skip
+
+
+def test_stats_of_nothing_but_no_data_is_said(config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    root = tmp_path / "blank"
+    for folder in ("train_images_256", "train_masks_256"):
+        (root / folder).mkdir(parents=True)
+        tifffile.imwrite(root / folder / "1.1.tif", np.zeros((8, 8), np.uint8))
+    assert run(capsys, "data", "stats", config, "-s", f"data.root={root}") == (
+        3, "", f"error: no valid pixel in {root}: check data.nodata\n")  # fmt: skip
+    assert not Path("runs").exists()
 
 
 def test_split_prints_shares_and_writes_the_table_training_would(

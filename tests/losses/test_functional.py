@@ -51,6 +51,26 @@ def test_pixel_sums_by_hand() -> None:
     assert sums["count"].item() == 2
 
 
+@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_pixel_sums_are_the_parts_of_the_losses(layout: torch.memory_format, ignored: bool) -> None:
+    logits, target = example(ignored=ignored)
+    logits = logits.contiguous(memory_format=layout)
+    sums = f.pixel_sums(torch.sigmoid(logits), target)
+    labels = f.Labels(target)
+    assert {v.dtype for v in sums.values()} == {torch.float64}
+    for name, value in zip(("tp", "fp", "fn"), f.region_sums(torch.sigmoid(logits), labels), strict=True):
+        assert torch.allclose(sums[name].float(), value, rtol=1e-5)
+    assert torch.allclose((sums["bce"] / sums["count"]).float(), f.bce(logits, labels), rtol=1e-5)
+
+
+def test_certain_and_wrong_has_a_finite_bce() -> None:
+    sums = f.pixel_sums(torch.tensor([[[[0.0, 1.0]]]]), torch.tensor([[[1, 0]]]))
+    # clamped to 1e-7 and 1 − 1e-7 (in float32 1 − 1.19e-7): −ln 1e-7 − ln 1.19e-7
+    assert sums["bce"].item() == pytest.approx(-math.log(1e-7) - math.log(2**-23), rel=1e-5)
+    assert sums["tp"].item() == 0
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_torch_agrees_on_bce(layout: torch.memory_format) -> None:
     logits, target = example()

@@ -50,6 +50,8 @@ def test_a_class_absent_everywhere_has_no_score_and_is_left_out_of_means() -> No
 def test_an_uncounted_class_is_a_callers_mistake() -> None:
     with pytest.raises(ValueError, match="class outside"):
         confusion_matrix(np.array([0]), np.array([255]), 3)
+    with pytest.raises(ValueError, match="differ in shape"):
+        confusion_matrix(np.zeros((2, 3)), np.zeros((3, 2)), 3)
 
 
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)

@@ -57,6 +57,35 @@ def test_with_batch_norm_a_far_pixel_changes_nothing(config: ModelNode) -> None:
     assert not torch.equal(before, after)
 
 
+@pytest.mark.parametrize("config", SMALL, ids=named)
+def test_with_batch_norm_a_nan_stays_within_its_reach(config: ModelNode) -> None:
+    """Instance and group norm would turn the whole window into NaN."""
+    model = build_model(config, 1, 2).eval()
+    image = torch.zeros(1, 1, 256, 256)
+    image[0, 0, 250, 250] = math.nan
+    with torch.no_grad():
+        logits = model(image)
+    assert logits.isnan().any()
+    assert logits[..., :64, :64].isfinite().all()
+
+
+def test_group_norm_takes_the_most_groups_up_to_eight() -> None:
+    # 12 channels: 6 is the largest divisor up to 8; 16 channels: 8; 7 channels: 7
+    model = build_model(UNetModel(channels=[12, 16, 7], norm="group"), 1, 2)
+    groups = {(m.num_channels, m.num_groups) for m in model.modules() if isinstance(m, nn.GroupNorm)}
+    assert {(12, 6), (16, 8), (7, 7)} <= groups
+
+
+@pytest.mark.parametrize("config", SMALL, ids=named)
+def test_dropout_reaches_the_network(config: ModelNode) -> None:
+    rates = {
+        m.p
+        for m in build_model(config.model_copy(update={"dropout": 0.25}), 1, 2).modules()
+        if isinstance(m, nn.Dropout | nn.Dropout2d) and m.p
+    }
+    assert rates == {0.25}
+
+
 def test_he_initialisation_has_the_spread_of_the_paper() -> None:
     torch.manual_seed(0)
     model = build_model(UNetModel(channels=[64, 128], num_res_units=2, init="he"), 1, 2)

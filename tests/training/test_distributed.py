@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from seepseg.config import LOSS_HEADS, Config
+from seepseg.config import LOSS_HEADS, Config, Predict
 from seepseg.inference.score import Sums
 from seepseg.training.run import assemble, prepare
 from tests.conftest import tiny_config
@@ -88,3 +88,15 @@ def test_validation_sums_are_those_of_one_process(seep_root: Path, tmp_path: Pat
         assert np.array_equal(shared.tiles, alone.tiles)
         assert (shared.n_tiles, shared.tgs_tenths) == (alone.n_tiles, alone.tgs_tenths)
         assert shared.means() == alone.means()
+
+
+def test_an_odd_number_of_validation_batches_keeps_no_process_waiting(seep_root: Path, tmp_path: Path) -> None:
+    # One batch: the first process scores it and the second has nothing to do. A loss that were summed over the
+    # processes here would wait for ever.
+    config = recipe(seep_root, "dice_ce", "batch").model_copy(update={"predict": Predict(batch_size=1000)})
+    alone = assemble(config, prepare(config, None), torch.device("cpu")).validate()
+    assert list(alone.floats) == [0]
+    mp.spawn(validate_untrained, (config, str(tmp_path)), nprocs=2)
+    for rank in (0, 1):
+        shared: Sums = pickle.loads((tmp_path / f"rank{rank}").read_bytes())
+        assert shared.floats == alone.floats

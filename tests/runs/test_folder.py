@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from seepseg.config import load
+from seepseg.errors import ConfigError
+from seepseg.runs.folder import RunFolder, find_checkpoint
+from tests.conftest import tiny_config
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def test_a_new_folder_holds_the_config_and_what_it_ran_on(tmp_path: Path) -> None:
+    folder, config = RunFolder(tmp_path / "runs" / "a"), tiny_config(Path("x"))
+    folder.create(config)
+    assert load(folder.config) == config
+    environment = json.loads((folder.root / "env.json").read_text())
+    assert {"seepseg", "python", "packages"} <= environment.keys()
+    assert "torch" in environment["packages"]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "notes.txt", "checkpoints/last.pt"])
+def test_a_folder_with_anything_in_it_is_refused(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / name)
+    with pytest.raises(ConfigError, match="run folder exists"):
+        RunFolder(tmp_path).refuse_existing()
+
+
+def test_a_new_an_empty_and_a_locked_folder_may_be_used(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "new").refuse_existing()
+    RunFolder(tmp_path).refuse_existing()
+    touch(tmp_path / ".lock")
+    RunFolder(tmp_path).refuse_existing()
+    touch(tmp_path / "file")
+    with pytest.raises(ConfigError, match="run folder exists"):
+        RunFolder(tmp_path / "file").refuse_existing()
+
+
+def test_ids_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    splits = pd.DataFrame(
+        {"id": ["007", "1e5", "nan"], "group": ["041870", "NA", "null"], "split": ["train", "val", "test"]}
+    )
+    folder.write_splits(splits)
+    pd.testing.assert_frame_equal(folder.read_splits(), splits, check_dtype=False)
+    assert folder.read_splits()["id"].tolist() == ["007", "1e5", "nan"]
+
+
+def test_metrics_come_back_and_a_measure_that_comes_later_gets_a_column(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.read_metrics() == []
+    folder.write_metrics([{"epoch": 1.0, "loss": 0.1 + 0.2}, {"epoch": 2.0, "loss": 0.2, "dice": 0.5}])
+    first, second = folder.read_metrics()
+    assert first["loss"] == 0.1 + 0.2
+    assert first["dice"] != first["dice"]
+    assert second == {"epoch": 2.0, "loss": 0.2, "dice": 0.5}
+
+
+def test_a_run_means_its_best_checkpoint_else_its_last_else_the_file_itself(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    touch(folder.last)
+    assert find_checkpoint(tmp_path) == folder.last
+    touch(folder.best)
+    assert find_checkpoint(tmp_path) == folder.best
+    assert find_checkpoint(folder.last) == folder.last
+
+
+def test_folds_and_emptiness_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        find_checkpoint(tmp_path)
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        find_checkpoint(tmp_path / "nowhere")
+    touch(RunFolder(tmp_path / "fold_0").best)
+    with pytest.raises(ConfigError, match="holds folds, not one run"):
+        find_checkpoint(tmp_path)
