@@ -54,6 +54,21 @@ Classes = Annotated[
 ]
 
 
+def _nodata_tag(value: object) -> str:
+    if not isinstance(value, str):
+        return "<number>"
+    try:
+        float(value)
+    except ValueError:
+        return "<name>"
+    return "<name>" if value == "nan" else "<number>"
+
+
+Nodata = Annotated[
+    Annotated[Literal["auto", "nan"], Tag("<name>")] | Annotated[float, Tag("<number>")], Discriminator(_nodata_tag)
+]
+
+
 class Split(Node):
     """How tiles are divided: whole groups (scenes), single tiles, or a CSV of ids.
 
@@ -134,7 +149,7 @@ class DataNode(Node):
     root: Path
     classes: Classes
     ignore_values: list[int] = []
-    nodata: Literal["auto", "nan"] | float | None = "auto"
+    nodata: Nodata | None = "auto"
     page: Annotated[int, Field(ge=0)] | None = None
     bands: list[Count] | None = None
     split: Split = Split()
@@ -165,7 +180,7 @@ class SeepData(DataNode):
     masks: str = "train_masks_256"
     name_pattern: str = r"^(?P<group>.+)\.(?P<index>\d+)$"
     classes: Classes = "seep"
-    nodata: Literal["auto", "nan"] | float | None = 0.0
+    nodata: Nodata | None = 0.0
 
     @model_validator(mode="after")
     def _pattern(self) -> SeepData:
@@ -184,7 +199,7 @@ class TgsData(DataNode):
     source: Literal["tgs"] = "tgs"
     masks: Literal["png", "rle"] = "png"
     classes: Classes = "salt"
-    nodata: Literal["auto", "nan"] | float | None = None
+    nodata: Nodata | None = None
 
 
 Data = Annotated[SeepData | TgsData, Field(discriminator="source")]
@@ -446,12 +461,15 @@ class Config(Node):
 # --- reading and writing ---------------------------------------------------------------------------------------------
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice and reads 1e-3 as a number and off as a word, unlike PyYAML's own."""
+_AMBIGUOUS = ("bool", "int", "timestamp")
 
-    # YAML 1.1 takes on, off, yes and no for truth values, so `amp: off` would not be what it says.
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice and reads scalars as they look, unlike PyYAML's own."""
+
+    # YAML 1.1 takes off for false, scene 045562 for octal 19314, 1:30 for 90, and a day for a date.
     yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _AMBIGUOUS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -459,9 +477,16 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9]\d*)$"), list("-+0123456789"))
+_EXPONENT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML that also quotes text which `_Loader` would read as a number."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -483,6 +508,8 @@ def _parse_yaml(text: str, where: object) -> Any:
         raise ConfigError(f"{error.problem or 'not YAML'}", f"{where}{line}", "mend the YAML") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ConfigError(str(error).splitlines()[0], where, "mend the YAML") from None
+    except RecursionError:
+        raise ConfigError("too deeply nested", where, "mend the YAML") from None
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -520,7 +547,7 @@ def parse(tree: Mapping[str, Any], where: object) -> Config:
 
 def dump(config: Config) -> str:
     """The resolved config as YAML that `load` reads back to an equal config."""
-    return yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
+    return yaml.dump(plain(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def plain(config: Config) -> dict[str, Any]:
@@ -530,7 +557,7 @@ def plain(config: Config) -> dict[str, Any]:
 
 def _override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    if not equals or not key:
+    if not equals or not all(key.split(".")):
         raise ConfigError(
             f"cannot read override {override!r}", "-s", "write it as key=value, for example train.epochs=5"
         )
@@ -555,6 +582,8 @@ def _explain(error: dict[str, Any]) -> str:
         return f"unknown key {key}" + (f" (did you mean {near[0]}?)" if near else "")
     if error["type"] == "missing":
         return f"missing key {key}"
+    if error["type"] == "union_tag_not_found":
+        return f"missing key {key}.{error['ctx']['discriminator'].strip(chr(39))}"
     if error["type"] in ("union_tag_invalid", "literal_error"):
         expected = error["ctx"].get("expected_tags") or error["ctx"].get("expected")
         given = error["ctx"].get("tag") or error["input"]

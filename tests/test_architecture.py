@@ -26,13 +26,16 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, at its top or inside a function."""
+    """Every module that a file imports, at its top or inside a function, relative imports written out."""
+    package = ("seepseg", *path.relative_to(ROOT).parts[:-1])
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join((*above, *([node.module] if node.module else [])))
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def layer(part: str) -> int:
@@ -65,5 +68,22 @@ def test_each_library_has_one_home(library: str) -> None:
 
 
 def test_only_the_checkpoint_module_loads_what_torch_saved() -> None:
-    users = {str(p.relative_to(ROOT)) for p in FILES if "torch.load(" in p.read_text()}
+    users = {str(p.relative_to(ROOT)) for p in FILES if names_torch_load(p)}
     assert users == {"runs/checkpoint.py"}
+
+
+def names_torch_load(path: Path) -> bool:
+    attributes = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute))
+    called = any(n.attr == "load" and isinstance(n.value, ast.Name) and n.value.id == "torch" for n in attributes)
+    return called or "torch.load" in imports(path)
+
+
+def test_relative_imports_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    (tmp_path / "io").mkdir()
+    path = tmp_path / "io" / "a.py"
+    path.write_text("from ..cli import main\nfrom . import b\nfrom torch import load\n")
+    assert list(imports(path)) == [
+        "seepseg.cli", "seepseg.cli.main", "seepseg.io", "seepseg.io.b", "torch", "torch.load",
+    ]  # fmt: skip
+    assert names_torch_load(path)

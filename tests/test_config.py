@@ -63,16 +63,55 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
             {"data": {"source": "seep", "root": "x", "classes": "seeep"}},
             "data.classes: 'seeep' is not one of 'seep', 'seep_binary' or 'salt' (did you mean seep?)",
         ),
+        ({"data": {"root": "x"}}, "missing key data.source"),
+        (BASE | {"loss": {"gamma": 2}}, "missing key loss.name"),
     ],
 )
 def test_every_mistake_has_its_phrase(tree: dict[str, object], phrase: str) -> None:
     assert phrase in message(tree)
 
 
+@pytest.mark.parametrize("name", ["045562", "1e5", "2020-01-01", "1:30", "off", "null", "0x1F", "007"])
+def test_any_scene_name_survives_dump_and_load(tmp_path: Path, name: str) -> None:
+    config = parse({"data": {"source": "seep", "root": "x", "split": {"val": [name]}}}, "t")
+    assert load(write(tmp_path / "c.yaml", dump(config))) == config
+
+
+def test_scalars_are_read_as_they_look(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", "data: {source: seep, root: x, split: {val: [045562, 2020-01-01]}}\n")
+    config = load(path, ["runtime.amp=off", "seed=10", "data.nodata=-1"])
+    assert config.data.split.val == ["045562", "2020-01-01"]  # PyYAML alone: octal 19314, and a date
+    assert (config.runtime.amp, config.seed, config.data.nodata) == ("off", 10, -1.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"), [("auto", "auto"), ("nan", "nan"), ("null", None), ("0", 0.0), ("'0'", 0.0), ("-1.5", -1.5)]
+)
+def test_nodata_is_a_word_a_number_or_nothing(tmp_path: Path, given: str, read: object) -> None:
+    path = write(tmp_path / "c.yaml", "data: {source: seep, root: x}\n")
+    config = load(path, [f"data.nodata={given}"])
+    assert config.data.nodata == read
+    assert load(write(path, dump(config))) == config
+
+
 def test_all_errors_are_told_at_once() -> None:
     told = message(BASE | {"optim": {"learning_rate": 1}, "train": {"epochs": 0}})
     assert "unknown key optim.learning_rate" in told
     assert "train.epochs" in told
+
+
+def test_one_mistake_is_told_once() -> None:
+    wrong = {"data": {"source": "seep", "root": "x", "nodata": "atuo"}}
+    assert message(wrong) == "data.nodata: 'atuo' is not one of 'auto' or 'nan' (did you mean auto?)"
+    wrong = {"data": {"source": "seep", "root": "x", "nodata": [1]}}
+    assert message(wrong) == "data.nodata: input should be a valid number, not [1]"
+
+
+@pytest.mark.parametrize("override", ["=1", ".=1", "train..epochs=1", "train.=1"])
+def test_an_override_needs_every_name(tmp_path: Path, override: str) -> None:
+    path = write(tmp_path / "c.yaml", "data: {source: seep, root: x}\n")
+    with pytest.raises(ConfigError, match="cannot read override"):
+        load(path, [override])
 
 
 def test_missing_file_folder_and_nonsense(tmp_path: Path) -> None:
@@ -84,3 +123,5 @@ def test_missing_file_folder_and_nonsense(tmp_path: Path) -> None:
         load(write(tmp_path / "c.yaml", "- 1\n"))
     with pytest.raises(ConfigError, match="line 3"):
         load(write(tmp_path / "c.yaml", "a: 1\nb: [\n"))
+    with pytest.raises(ConfigError, match="too deeply nested"):
+        load(write(tmp_path / "c.yaml", "[" * 3000))
