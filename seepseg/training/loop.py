@@ -351,7 +351,7 @@ class Trainer:
     def _count(self, logits: torch.Tensor, mask: torch.Tensor, terms: dict[str, torch.Tensor]) -> None:
         """Add a training batch to the sums of the epoch: losses always, scores of every fourth batch.
 
-        Scores of all batches would cost a tenth of the training time, and a quarter of them tells as much.
+        Scoring all of them slows training, and a quarter of them tells as much.
         """
         losses = {("loss" if n == "loss" else f"loss_{n}"): [v.item() * len(mask)] for n, v in terms.items()}
         entry = self.sums.floats[self.progress.batch * world() + rank()] = {"tiles": [float(len(mask))]} | losses
