@@ -1,0 +1,182 @@
+"""The config of data: sources, class tables, splits, scaling, augmentation, sampling."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from seepseg.classes import TABLES, ClassTable, SegClass
+from seepseg.config.node import Count, Fraction, Named, Node
+
+
+class ClassNode(Node):
+    """One foreground class of a table of one's own; several label values merge into it."""
+
+    name: str
+    values: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1)]
+    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#E69F00"
+
+
+def _classes_tag(value: object) -> str:
+    return "<name>" if isinstance(value, str) else "<table>"
+
+
+# Tagged, so that a mistake in one form is not also told as a mistake in the other.
+Classes = Annotated[
+    Annotated[Literal["seep", "seep_binary", "salt"], Tag("<name>")] | Annotated[list[ClassNode], Tag("<table>")],
+    Discriminator(_classes_tag),
+]
+
+
+def _nodata_tag(value: object) -> str:
+    if not isinstance(value, str):
+        return "<number>"
+    try:
+        float(value)
+    except ValueError:
+        return "<name>"
+    return "<name>" if value == "nan" else "<number>"
+
+
+Nodata = Annotated[
+    Annotated[Literal["auto", "nan"], Tag("<name>")] | Annotated[float, Tag("<number>")], Discriminator(_nodata_tag)
+]
+
+
+class Split(Node):
+    """How tiles are divided: whole groups (scenes), single tiles, or a CSV of ids.
+
+    With `folds`, fold k validates on part k and trains on the rest. Otherwise `val` and `test` name groups (`by:
+    group`), and what they leave open is drawn by the fractions.
+    """
+
+    by: Literal["group", "random", "file"] = "group"
+    val_fraction: Fraction = 0.2
+    test_fraction: Fraction = 0.0
+    val: list[str] | None = None
+    test: list[str] | None = None
+    folds: Annotated[int, Field(ge=2)] | None = None
+    file: Path | None = None
+    allow_missing_classes: bool = False
+    allow_leak: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Split:
+        if (self.by == "file") != (self.file is not None):
+            raise ValueError("by: file goes with file: a CSV of id and split")
+        if self.by != "group" and (self.val or self.test):
+            raise ValueError("val and test name groups, so they need by: group")
+        if self.folds and (self.val or self.test or self.file):
+            raise ValueError("folds goes without val, test and file")
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError("val_fraction and test_fraction leave nothing to train on")
+        return self
+
+
+class Scaling(Node):
+    """How raw pixel values become [0, 1]: what they are, and which pixels the limits are measured on.
+
+    `range` holds percentiles of the valid pixels for bases dataset, scene and tile, and raw values for basis fixed.
+    """
+
+    kind: Literal["dn", "linear", "db"] = "dn"
+    basis: Literal["fixed", "dataset", "scene", "tile"] = "dataset"
+    range: tuple[float, float] = (0.5, 99.5)
+    standardise: bool = True
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Scaling:
+        low, high = self.range
+        if low >= high:
+            raise ValueError("range: the first value must be below the second")
+        if self.basis != "fixed" and not (low >= 0 and high <= 100):
+            raise ValueError("range: percentiles lie between 0 and 100")
+        return self
+
+
+class Augment(Node):
+    """Random changes to training tiles. `preset` chooses the geometry; the rest are strengths, 0 = off.
+
+    Zoom and shift are off by default for radar: the scale of waves and slicks is physical.
+    """
+
+    preset: Literal["none", "hflip", "seep_original", "seep"] = "none"
+    gain: Fraction = 0.0
+    gamma: Fraction = 0.0
+    speckle: Fraction = 0.0
+    zoom: Fraction = 0.0
+    shift: Fraction = 0.0
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    fill: Literal["nodata", "reflect"] = "nodata"
+
+
+class Sampling(Node):
+    """How often a tile is drawn in an epoch: all alike, or more often when it holds a rare class (arXiv 1908.03195)."""
+
+    name: Literal["uniform", "repeat_factor"] = "uniform"
+    threshold: Fraction = 0.3
+
+
+class DataNode(Node):
+    """What every data source has in common."""
+
+    root: Path
+    classes: Classes
+    ignore_values: list[int] = []
+    nodata: Nodata | None = "auto"
+    page: Annotated[int, Field(ge=0)] | None = None
+    bands: list[Count] | None = None
+    split: Split = Split()
+    scaling: Scaling = Scaling()
+    augment: Augment = Augment()
+    sampling: Annotated[Sampling, Named] = Sampling()
+    cache_gb: Annotated[float, Field(ge=0)] = 4.0
+
+    def class_table(self) -> ClassTable:
+        """The class table this node asks for."""
+        ignored = tuple(self.ignore_values)
+        if isinstance(self.classes, str):
+            return ClassTable(TABLES[self.classes].foreground, ignore_values=ignored)
+        classes = tuple(SegClass(c.name, tuple(c.values), c.color) for c in self.classes)
+        return ClassTable(classes, ignore_values=ignored)
+
+    @property
+    def n_bands(self) -> int:
+        """Number of image channels."""
+        return len(self.bands) if self.bands else 1
+
+
+class SeepData(DataNode):
+    """Folders of TIFF tiles and masks with equal names, `GROUP.INDEX.tif`."""
+
+    source: Literal["seep"] = "seep"
+    images: str = "train_images_256"
+    masks: str = "train_masks_256"
+    name_pattern: str = r"^(?P<group>.+)\.(?P<index>\d+)$"
+    classes: Classes = "seep"
+    nodata: Nodata | None = 0.0
+
+    @model_validator(mode="after")
+    def _pattern(self) -> SeepData:
+        try:
+            groups = re.compile(self.name_pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"name_pattern: {error}") from None
+        if "group" not in groups:
+            raise ValueError("name_pattern: name the part that is the scene, as in (?P<group>.+)")
+        return self
+
+
+class TgsData(DataNode):
+    """The TGS salt folder: train/images, train/masks or train.csv, depths.csv, test/images."""
+
+    source: Literal["tgs"] = "tgs"
+    masks: Literal["png", "rle"] = "png"
+    classes: Classes = "salt"
+    nodata: Nodata | None = None
+
+
+Data = Annotated[SeepData | TgsData, Field(discriminator="source")]

@@ -1,0 +1,72 @@
+"""The config of losses, and which head each goes with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from seepseg.config.network import Head
+from seepseg.config.node import Named, Node, Positive
+
+
+class LossNode(Node):
+    """What every loss has in common: weights of the foreground classes (null = all alike)."""
+
+    class_weights: list[Positive] | None = None
+
+
+class BceLoss(LossNode):
+    """Binary cross-entropy on sigmoid channels."""
+
+    name: Literal["bce"] = "bce"
+
+
+class CeLoss(LossNode):
+    """Softmax cross-entropy, background included."""
+
+    name: Literal["ce"] = "ce"
+
+
+class DiceLoss(LossNode):
+    """Soft Dice over the batch, mean over foreground classes."""
+
+    name: Literal["dice"] = "dice"
+
+
+class DiceBceLoss(LossNode):
+    """`bce_weight` · BCE + Dice on sigmoid channels."""
+
+    name: Literal["dice_bce"] = "dice_bce"
+    bce_weight: Positive = 1.0
+
+
+class DiceCeLoss(LossNode):
+    """`ce_weight` · cross-entropy + Dice on softmax probabilities."""
+
+    name: Literal["dice_ce"] = "dice_ce"
+    ce_weight: Positive = 1.0
+
+
+class FocalTverskyLoss(LossNode):
+    """Mean over classes of (1 − TI)^(1/gamma) (arXiv 1810.07842)."""
+
+    name: Literal["focal_tversky"] = "focal_tversky"
+    fp_weight: Positive = 0.3
+    fn_weight: Positive = 0.7
+    gamma: Positive = 4 / 3
+
+
+Loss = Annotated[
+    BceLoss | CeLoss | DiceLoss | DiceBceLoss | DiceCeLoss | FocalTverskyLoss, Field(discriminator="name"), Named
+]
+
+LOSS_HEADS: dict[str, tuple[Head, ...]] = {
+    "bce": ("sigmoid", "binary"),
+    "ce": ("softmax",),
+    "dice": ("softmax", "sigmoid", "binary"),
+    "dice_bce": ("sigmoid", "binary"),
+    "dice_ce": ("softmax",),
+    "focal_tversky": ("softmax", "sigmoid", "binary"),
+}
+"""Which loss goes with which head; docs/metrics.md explains the table."""

@@ -1,0 +1,177 @@
+"""Reading and writing configs: YAML with overrides, all errors told at once."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from seepseg.config.node import named
+from seepseg.config.schema import Config
+from seepseg.errors import ConfigError
+
+_AMBIGUOUS = ("bool", "int", "timestamp")
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice and reads scalars as they look, unlike PyYAML's own."""
+
+    # YAML 1.1 takes off for false, scene 045562 for octal 19314, 1:30 for 90, and a day for a date.
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _AMBIGUOUS]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9]\d*)$"), list("-+0123456789"))
+_EXPONENT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML that also quotes text which `_Loader` would read as a number."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for (key_node, _), key in zip(node.value, keys, strict=True):
+        if keys.count(key) > 1:
+            raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
+    return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _parse_yaml(text: str, where: object) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{error.problem or 'not YAML'}", f"{where}{line}", "mend the YAML") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise ConfigError(str(error).splitlines()[0], where, "mend the YAML") from None
+    except RecursionError:
+        raise ConfigError("too deeply nested", where, "mend the YAML") from None
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The config in a YAML file, with dotted overrides ("train.epochs=5") laid over it.
+
+    Raises:
+        ConfigError: the file is not there or not YAML, or keys or values are wrong (all are listed at once).
+    """
+    if path.is_dir():
+        raise ConfigError(
+            "is a folder, not a config", path, "give a YAML file, for example configs/seep_multiclass.yaml"
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError("no such config", path, "see configs/ for the shipped ones") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read ({error})", path, "give a readable YAML text file") from None
+    tree = _parse_yaml(text, path)
+    if not isinstance(tree, dict):
+        raise ConfigError("holds no keys", path, "give a YAML mapping, as the files in configs/ do")
+    for override in overrides:
+        _override(tree, override)
+    return parse(tree, path)
+
+
+def parse(tree: Mapping[str, Any], where: object) -> Config:
+    """The config in a plain tree of keys and values; `where` names its origin in errors."""
+    try:
+        return Config.model_validate(dict(tree))
+    except ValidationError as error:
+        lines = [_explain(dict(e)) for e in error.errors()]
+        raise ConfigError("; ".join(lines), where, "`seepseg config schema` lists every key") from None
+
+
+def dump(config: Config) -> str:
+    """The resolved config as YAML that `load` reads back to an equal config."""
+    return yaml.dump(plain(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The config as a tree of plain values, as a checkpoint stores it."""
+    return config.model_dump(mode="json")
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError(
+            f"cannot read override {override!r}", "-s", "write it as key=value, for example train.epochs=5"
+        )
+    *parents, last = key.split(".")
+    node = tree
+    for name in parents:
+        below = node.get(name)
+        if isinstance(below, str):
+            below = named(below)
+        node[name] = below if isinstance(below, dict) else {}
+        node = node[name]
+    node[last] = _parse_yaml(text, f"-s {override}")
+
+
+def _explain(error: dict[str, Any]) -> str:
+    """One pydantic error as a phrase: the key, what is wrong, and the nearest known key."""
+    location = [str(part) for part in error["loc"]]
+    keys = list(_walk(location))
+    key = ".".join(name for name, _ in keys) or "config"
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], keys[-1][1], 1)
+        return f"unknown key {key}" + (f" (did you mean {near[0]}?)" if near else "")
+    if error["type"] == "missing":
+        return f"missing key {key}"
+    if error["type"] == "union_tag_not_found":
+        return f"missing key {key}.{error['ctx']['discriminator'].strip(chr(39))}"
+    if error["type"] in ("union_tag_invalid", "literal_error"):
+        expected = error["ctx"].get("expected_tags") or error["ctx"].get("expected")
+        given = error["ctx"].get("tag") or error["input"]
+        near = difflib.get_close_matches(str(given), re.findall(r"'(\w+)'", expected), 1)
+        return f"{key}: {given!r} is not one of {expected}" + (f" (did you mean {near[0]}?)" if near else "")
+    if error["type"] == "value_error":
+        return f"{key}: {error['ctx']['error']}" if keys else str(error["ctx"]["error"])
+    shown = repr(error["input"])
+    return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}, not {shown[:60]}"
+
+
+def _walk(location: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """The keys a user wrote, each with its siblings; pydantic's locations also hold union tags, which no one wrote."""
+    models: list[type[BaseModel]] = [Config]
+    for part in location:
+        fields = {name: f.annotation for m in models for name, f in m.model_fields.items()}
+        if part in fields:
+            yield part, list(fields)
+            models = list(_models_in(fields[part]))
+        elif any(_tag(m) == part for m in models):
+            models = [m for m in models if _tag(m) == part]
+        elif (models or part.isdigit()) and not part.startswith("<"):
+            yield part, list(fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    for name in ("source", "name"):
+        if name in model.model_fields:
+            return str(model.model_fields[name].default)
+    return None

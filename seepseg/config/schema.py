@@ -1,0 +1,66 @@
+"""The whole config, with prediction and machine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from seepseg.config.data import Data
+from seepseg.config.loss import LOSS_HEADS, DiceCeLoss, Loss
+from seepseg.config.network import Model, UNetModel
+from seepseg.config.node import Count, Fraction, Named, Node
+from seepseg.config.training import CosineSchedule, Optim, Schedule, Train
+
+
+class Predict(Node):
+    """Windows, batches, test-time flips and decoding; `threshold: null` means the likeliest class."""
+
+    window: Annotated[int, Field(ge=16)] = 256
+    overlap: Annotated[float, Field(ge=0, lt=0.9)] = 0.25
+    batch_size: Count = 8
+    tta: Literal["none", "hflip", "flips", "d4"] = "flips"
+    threshold: Fraction | None = None
+    min_pixels: Annotated[int, Field(ge=0)] = 0
+
+
+class Runtime(Node):
+    """The machine: device, processes, threads, number format. Nothing here changes what is computed, only how."""
+
+    device: str = "auto"
+    workers: Annotated[int, Field(ge=0)] = 0
+    threads: Count | None = None
+    amp: Literal["auto", "bf16", "fp16", "off"] = "auto"
+    channels_last: bool = True
+    deterministic: bool = False
+
+
+class Config(Node):
+    """A whole recipe."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: Data
+    model: Model = UNetModel()
+    loss: Loss = DiceCeLoss()
+    optim: Annotated[Optim, Named] = Optim()
+    schedule: Schedule = CosineSchedule()
+    train: Train = Train()
+    predict: Predict = Predict()
+    runtime: Runtime = Runtime()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Config:
+        classes = len(self.data.class_table()) - 1
+        allowed = LOSS_HEADS[self.loss.name]
+        if self.model.head not in allowed:
+            raise ValueError(
+                f"loss {self.loss.name} does not go with model.head {self.model.head}: use head {' or '.join(allowed)}"
+            )
+        if self.model.head == "binary" and classes != 1:
+            raise ValueError(
+                f"model.head binary takes one foreground class, data.classes has {classes}: "
+                "use softmax or sigmoid, or merge the classes"
+            )
+        if self.loss.class_weights and len(self.loss.class_weights) != classes:
+            raise ValueError(f"loss.class_weights has {len(self.loss.class_weights)} numbers for {classes} classes")
+        return self

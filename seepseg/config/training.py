@@ -1,0 +1,90 @@
+"""The config of optimisation: optimiser, schedule, length."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from seepseg.config.node import Count, Named, Node, Positive
+
+
+class Optim(Node):
+    """The optimiser; `momentum` and `nesterov` are read by SGD only."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adamw"
+    lr: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = True
+    clip_norm: Positive | None = 12.0
+
+
+class ScheduleNode(Node):
+    """What every schedule has in common: a linear warm-up over the first epochs."""
+
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ConstantSchedule(ScheduleNode):
+    """The rate as it is."""
+
+    name: Literal["constant"] = "constant"
+
+
+class StepSchedule(ScheduleNode):
+    """The rate times `factor` after every `every` epochs."""
+
+    name: Literal["step"] = "step"
+    every: Count = 30
+    factor: Positive = 0.1
+
+
+class PlateauSchedule(ScheduleNode):
+    """The rate times `factor` when the validation loss has not fallen for `patience` epochs."""
+
+    name: Literal["plateau"] = "plateau"
+    patience: Annotated[int, Field(ge=0)] = 10
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    min_lr: Annotated[float, Field(ge=0)] = 0.0
+
+
+class CosineSchedule(ScheduleNode):
+    """Half a cosine down to `final` times the rate (arXiv 1608.03983, one cycle)."""
+
+    name: Literal["cosine"] = "cosine"
+    final: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class OneCycleSchedule(ScheduleNode):
+    """Up by a cosine over the share `rise`, down to nearly nothing (arXiv 1708.07120)."""
+
+    name: Literal["one_cycle"] = "one_cycle"
+    rise: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    start: Annotated[float, Field(gt=0, le=1)] = 0.04
+
+
+class PolySchedule(ScheduleNode):
+    """(1 − progress)^power, as in nnU-Net."""
+
+    name: Literal["poly"] = "poly"
+    power: Positive = 0.9
+
+
+Schedule = Annotated[
+    ConstantSchedule | StepSchedule | PlateauSchedule | CosineSchedule | OneCycleSchedule | PolySchedule,
+    Field(discriminator="name"),
+    Named,
+]
+
+
+class Train(Node):
+    """Length, batch and what is watched; `monitor: auto` is macro Dice, for one class foreground Dice or TGS score."""
+
+    epochs: Count = 40
+    batch_size: Count = 8
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = 0.99
+    early_stopping: Count | None = None
+    monitor: Literal["auto", "macro_dice", "foreground_dice", "tgs_score"] = "auto"
+    checkpoint_minutes: Positive = 5.0
+    panels_every: Annotated[int, Field(ge=0)] = 5
