@@ -80,18 +80,23 @@ class Scaling(Node):
     """How raw pixel values become [0, 1]: what they are, and which pixels the limits are measured on.
 
     `range` holds percentiles of the valid pixels for bases dataset, scene and tile, and raw values for basis fixed.
+    With `local`, every band becomes two: its pixels against the mean and spread of the `local` × `local` pixels around
+    each, which takes wind and incidence angle out of the contrast, and that mean itself.
     """
 
     kind: Literal["dn", "linear", "db"] = "dn"
     basis: Literal["fixed", "dataset", "scene", "tile"] = "dataset"
     range: tuple[float, float] = (0.5, 99.5)
     standardise: bool = True
+    local: Annotated[int, Field(ge=3)] | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Scaling:
         low, high = self.range
         if low >= high:
             raise ValueError("range: the first value must be below the second")
+        if self.local and self.local % 2 == 0:
+            raise ValueError(f"local: the pixel must have a middle, so give an odd number, {self.local + 1} for example")
         if self.basis != "fixed" and not (low >= 0 and high <= 100):
             raise ValueError("range: percentiles lie between 0 and 100")
         return self
@@ -145,8 +150,13 @@ class DataNode(Node):
 
     @property
     def n_bands(self) -> int:
-        """Number of image channels."""
+        """Number of image bands."""
         return len(self.bands) if self.bands else 1
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels the network takes."""
+        return self.n_bands * (2 if self.scaling.local else 1)
 
 
 class SeepData(DataNode):

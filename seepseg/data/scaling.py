@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +18,9 @@ Limits = tuple[tuple[float, ...], tuple[float, ...]]
 
 Image = tuple[str, NDArray[np.generic], NDArray[np.bool_]]
 """Group, raw pixels (C, H, W) and validity (H, W)."""
+
+FLAT = 0.02
+"""The least local spread, in units of the scaled range: what is flatter (a constant tile) is not blown up to noise."""
 
 SAMPLE = 4_000_000
 """Pixels a percentile is measured on at most: its error is then far below one grey level of 8 bits."""
@@ -53,9 +57,17 @@ class FittedScaling:
         return np.where(valid & np.isfinite(unit).all(0), unit, np.float32(0)).astype(np.float32, copy=False)
 
     def standardise(self, unit: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Scaled pixels (C, H, W) less the mean, over the spread; invalid pixels are 0."""
+        """Scaled pixels (C, H, W) less the mean, over the spread; invalid pixels are 0.
+
+        With `local`, (2·C, H, W): the bands against their surroundings, then the mean of the surroundings.
+        """
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.std))
-        return np.where(valid, (unit - mean) / std, np.float32(0)).astype(np.float32, copy=False)
+        if self.config.local is None:
+            planes = (unit - mean) / std
+        else:
+            around, spread = surroundings(unit, valid, self.config.local)
+            planes = np.concatenate([(unit - around) / spread, (around - mean) / std])
+        return np.where(valid, planes, np.float32(0)).astype(np.float32, copy=False)
 
     def to_plain(self) -> dict[str, Any]:
         """Plain types, for the checkpoint."""
@@ -136,6 +148,23 @@ def fit_scaling(config: Scaling, images: Iterable[Image], n_images: int) -> Fitt
 def group_limits(config: Scaling, images: Iterable[Image]) -> dict[str, Limits]:
     """The limits of every scene among images (group, raw (C, H, W), valid (H, W)), for basis scene."""
     return _by_group(config, _valid_pixels(config, images, PER_SCENE))
+
+
+def surroundings(
+    unit: NDArray[np.float32], valid: NDArray[np.bool_], side: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and spread (C, H, W) of the valid pixels in the square of `side` pixels around each pixel of (C, H, W).
+
+    Squares are cut at the border of the image. The spread is at least `FLAT`; where nothing is valid, mean 0, spread 1.
+    """
+    planes = unit * valid
+    stack = np.concatenate([valid[None].astype(np.float32), planes, planes**2])
+    sums = [cv2.boxFilter(p, cv2.CV_32F, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT) for p in stack]
+    count, total, squares = sums[0], np.stack(sums[1 : 1 + len(unit)]), np.stack(sums[1 + len(unit) :])
+    known = count > 0.5
+    mean = np.where(known, total / np.maximum(count, 1), np.float32(0))
+    variance = np.where(known, squares / np.maximum(count, 1) - mean**2, np.float32(1))
+    return mean, np.sqrt(np.maximum(variance, np.float32(FLAT**2)))
 
 
 def _by_group(config: Scaling, parts: Iterable[tuple[str, NDArray[np.float32]]]) -> dict[str, Limits]:

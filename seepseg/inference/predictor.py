@@ -86,7 +86,7 @@ def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: ob
     """The predictor of a checkpoint: its averaged weights where it has them."""
     config = checkpoint.config.model_copy(update={"runtime": runtime})
     device = choose_device(runtime.device)
-    model = build_model(config.model, config.data.n_bands, len(checkpoint.classes))
+    model = build_model(config.model, config.data.n_channels, len(checkpoint.classes))
     load_weights(model, checkpoint.ema or checkpoint.weights, where)
     return Predictor(place(model, runtime, device).eval(), config, device, tta)
 

@@ -146,7 +146,7 @@ def labelled(catalog: Catalog) -> Catalog:
 def assemble(config: Config, data: TrainingData, device: torch.device) -> Trainer:
     """The trainer of a config: network, loss, optimiser and data, freshly initialised from the seed."""
     torch.manual_seed(config.seed)
-    model = place(build_model(config.model, config.data.n_bands, len(data.classes)), config.runtime, device)
+    model = place(build_model(config.model, config.data.n_channels, len(data.classes)), config.runtime, device)
     loss = build_loss(config.loss, config.model.head, len(data.classes)).to(device)
     return Trainer(config, data.classes, data.scaling, model, loss, data.train, data.val, device)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seepseg.config import Scaling
-from seepseg.data.scaling import FittedScaling, fit_scaling, group_limits, measure, transform
+from seepseg.data.scaling import FittedScaling, fit_scaling, group_limits, measure, surroundings, transform
 from seepseg.errors import DataError
 
 VALID = np.ones((1, 4), bool)
@@ -80,3 +80,32 @@ def test_plain_form_restores_the_same_scaling() -> None:
 def test_bands_are_measured_apart() -> None:
     pixels = np.array([[0, 1, 2], [10, 20, 30]], np.float32)
     assert measure([pixels], Scaling(range=(0, 100))) == ((0.0, 10.0), (2.0, 30.0))
+
+
+def test_surroundings_are_the_mean_and_spread_of_the_valid_pixels_around() -> None:
+    unit = np.array([[[0.0, 0.3, 0.6, 0.9, 0.5]]], np.float32)
+    valid = np.array([[True, True, True, False, True]])
+    mean, spread = surroundings(unit, valid, 3)
+    # Squares of 3 on one row: {0, .3} {0, .3, .6} {.3, .6} {.6, .5} {.5}; the pixel .9 is invalid
+    assert mean.ravel() == pytest.approx([0.15, 0.3, 0.45, 0.55, 0.5], abs=1e-6)
+    # variances .0225, .06, .0225, .0025 and 0, which the least spread replaces
+    assert spread.ravel() == pytest.approx([0.15, 0.06**0.5, 0.15, 0.05, 0.02], abs=1e-5)
+
+
+def test_local_input_does_not_change_with_gain_and_has_the_background_as_a_second_channel() -> None:
+    fitted = FittedScaling(Scaling(basis="fixed", range=(0, 1), local=9), ((0.0,), (1.0,)), (0.4,), (0.1,))
+    unit = np.random.default_rng(0).uniform(0.2, 0.4, (1, 40, 30)).astype(np.float32)
+    valid = np.ones((40, 30), bool)
+    valid[:5] = False
+    planes = fitted.standardise(unit, valid)
+    assert planes.shape == (2, 40, 30)
+    assert not planes[:, :5].any()
+    mean, spread = surroundings(unit, valid, 9)
+    assert np.allclose(planes[0, 5:], ((unit - mean) / spread)[0, 5:])
+    assert np.allclose(planes[1, 5:], ((mean - 0.4) / 0.1)[0, 5:])
+    assert np.allclose(fitted.standardise(2 * unit, valid)[0], planes[0], atol=1e-4)
+
+
+def test_an_even_local_window_is_refused() -> None:
+    with pytest.raises(ValueError, match="65 for example"):
+        Scaling(local=64)
