@@ -21,6 +21,8 @@ def tgs_scores(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> N
 
     Both masks empty: 1. One empty: 0. Else the share of the thresholds .50, .55 … .95 that IoU exceeds, in integers.
     """
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} differ in shape")
     counted = truth != IGNORE
     t, p = (truth == 1) & counted, (prediction == 1) & counted
     both, either = (t & p).sum((1, 2)), (t | p).sum((1, 2))

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from sklearn.metrics import confusion_matrix as sklearn_matrix
-from sklearn.metrics import f1_score, jaccard_score
+from sklearn.metrics import f1_score, jaccard_score, precision_recall_fscore_support
 
 from seepseg.metrics.confusion import confusion_matrix, scores
 
@@ -57,22 +58,6 @@ def test_an_uncounted_class_is_a_callers_mistake() -> None:
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)
 
 
-@given(LABELS)
-def test_scikit_learn_agrees(pairs: list[tuple[int, int]]) -> None:
-    truth, prediction = (np.array(v) for v in zip(*pairs, strict=True))
-    matrix = confusion_matrix(truth, prediction, 4)
-    assert np.array_equal(matrix, sklearn_matrix(truth, prediction, labels=range(4)))
-    result = scores(matrix)
-    for c in range(1, 4):
-        dice = f1_score(truth == c, prediction == c, zero_division=np.nan)
-        iou = jaccard_score(truth == c, prediction == c, zero_division=0)
-        if result.dice[c - 1] is None:
-            assert np.isnan(dice)
-        else:
-            assert result.dice[c - 1] == pytest.approx(dice, abs=1e-12)
-            assert result.iou[c - 1] == pytest.approx(iou, abs=1e-12)
-
-
 @given(LABELS, st.permutations([1, 2, 3]))
 def test_order_of_pixels_and_names_of_classes_do_not_matter(
     pairs: list[tuple[int, int]], permutation: list[int]
@@ -101,3 +86,102 @@ def test_torch_and_numpy_give_the_same() -> None:
     truth, prediction = rng.integers(0, 3, (2, 100)).astype(np.uint8)
     tensors = torch.from_numpy(truth).long(), torch.from_numpy(prediction)
     assert np.array_equal(confusion_matrix(truth, prediction, 3), confusion_matrix(*tensors, 3))
+
+
+TILES = st.lists(
+    hnp.arrays(np.uint8, (2, 3, 4), elements=st.sampled_from([0, 0, 1, 2, 3, 4])), min_size=1, max_size=6
+)  # fmt: skip
+
+
+def close(a: object, b: object) -> bool:
+    return a == (None if b is None else pytest.approx(b, abs=1e-12))
+
+
+@settings(max_examples=60, deadline=None)
+@given(TILES, st.data())
+def test_every_score_equals_scikit_learns_whatever_the_batches(tiles: list[np.ndarray], data: st.DataObject) -> None:
+    """Tiles (truth, prediction) in any order and any batches; a truth of 4 stands for 255, a prediction of 4 for 1."""
+    order = data.draw(st.permutations(range(len(tiles))))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(tiles)), max_size=3)))
+    truths = [np.where(t == 4, 255, t) for t, _ in tiles]
+    predictions = [np.where(p == 4, 1, p) for _, p in tiles]
+    matrix = np.zeros((4, 4), np.int64)
+    for batch in np.split(np.array(order), cuts):
+        if len(batch):
+            parts = [np.stack([x[i] for i in batch]) for x in (truths, predictions)]
+            matrix += confusion_matrix(*parts, 4)
+    t, p = np.stack(truths), np.stack(predictions)
+    t, p = t[t < 255], p[t < 255]
+    assert np.array_equal(matrix, sklearn_matrix(t, p, labels=range(4)) if len(t) else 0 * matrix)
+    ours = scores(matrix)
+    classes = [c for c in (1, 2, 3) if ((t == c) | (p == c)).any()]
+    if not classes:
+        assert ours.macro_dice is ours.macro_iou is ours.foreground.dice is ours.class_accuracy is None
+        return
+    precision, recall, dice, support = precision_recall_fscore_support(t, p, labels=classes, zero_division=0)
+    iou = jaccard_score(t, p, labels=classes, average=None, zero_division=0)
+    for got, wanted in ((ours.precision, precision), (ours.recall, recall), (ours.dice, dice), (ours.iou, iou)):
+        known = dict(zip(classes, wanted, strict=True))
+        assert all(close(got[c - 1], known.get(c)) for c in (1, 2, 3))
+    assert [ours.support_pixels[c - 1] for c in classes] == support.tolist()
+    assert close(ours.macro_dice, f1_score(t, p, labels=classes, average="macro", zero_division=0))
+    assert close(ours.macro_iou, jaccard_score(t, p, labels=classes, average="macro", zero_division=0))
+    whole = precision_recall_fscore_support(t > 0, p > 0, average="binary", zero_division=0)
+    assert close(ours.foreground.precision, whole[0])
+    assert close(ours.foreground.recall, whole[1])
+    assert close(ours.foreground.dice, whole[2])
+    assert close(ours.foreground.iou, jaccard_score(t > 0, p > 0, zero_division=0))
+    both = (t > 0) & (p > 0)
+    assert close(ours.class_accuracy, (t == p)[both].mean() if both.any() else None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(np.int64, (4, 4), elements=st.integers(0, 9)), st.permutations([1, 2, 3]))
+def test_renaming_classes_renames_their_scores(matrix: np.ndarray, names: list[int]) -> None:
+    order = [0, *names]
+    before, after = scores(matrix), scores(matrix[np.ix_(order, order)])
+    for measure in ("dice", "iou", "precision", "recall", "support_pixels"):
+        old, new = getattr(before, measure), getattr(after, measure)
+        assert new == [old[c - 1] for c in names]
+    assert close(after.macro_dice, before.macro_dice)
+    assert close(after.macro_iou, before.macro_iou)
+    assert after.foreground == before.foreground
+    assert after.class_accuracy == before.class_accuracy
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(np.int64, (4, 4), elements=st.sampled_from([0, 0, 1, 5, 10**12])))
+def test_what_holds_for_any_matrix(matrix: np.ndarray) -> None:
+    """Dice and IoU of one class follow from each other; nothing leaves 0–1; swapping sides swaps precision, recall."""
+    ours, swapped = scores(matrix), scores(matrix.T.copy())
+    for dice, iou in zip(ours.dice, ours.iou, strict=True):
+        assert (dice is None) == (iou is None)
+        assert dice is None or dice == pytest.approx(2 * iou / (1 + iou), abs=1e-12)
+    assert all(v is None or 0 <= v <= 1 for v in (*ours.precision, *ours.recall, ours.class_accuracy, ours.macro_iou))
+    assert (swapped.dice, swapped.precision, swapped.recall) == (ours.dice, ours.recall, ours.precision)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int32, np.int64])
+def test_the_type_of_masks_does_not_matter(dtype: type) -> None:
+    truth, prediction = np.array([0, 1, 1, 2], dtype), np.array([0, 1, 2, 2], dtype)
+    assert confusion_matrix(truth, prediction, 3).tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+
+
+def test_monai_leaves_out_false_alarms_on_absent_classes_and_turns_absent_ones_into_0() -> None:
+    """What docs/metrics.md says of MONAI 1.6.1; here a class that is only predicted is 0, an absent one n/a."""
+    from monai.metrics import DiceMetric
+
+    truth, prediction = np.zeros((2, 2, 4, 4), np.int64)
+    truth[0, :2] = prediction[0, :2] = 1
+    prediction[1, :2] = 2  # class 2 is in no truth; class 3 is nowhere
+    assert scores(confusion_matrix(truth, prediction, 4)).dice == [1, 0, None]
+    hot = [torch.nn.functional.one_hot(torch.from_numpy(x), 4).permute(0, 3, 1, 2) for x in (prediction, truth)]
+
+    def monai(**options: object) -> list[float]:
+        metric = DiceMetric(include_background=False, **options)
+        metric(*hot)
+        return metric.aggregate().flatten().tolist()
+
+    assert monai() == [1]
+    assert monai(reduction="mean_batch") == [1, 0, 0]
+    assert monai(reduction="mean_batch", ignore_empty=False) == [1, 0.5, 1]

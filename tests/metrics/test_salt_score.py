@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from seepseg.metrics.salt_score import tgs_score, tgs_scores
 
@@ -52,3 +53,49 @@ def test_the_published_definition_agrees(n: int, m: int) -> None:
     iou = Fraction(min(n, m), max(n, m))
     wanted = sum(iou > Fraction(k, 20) for k in range(10, 20)) / 10
     assert tgs_score(mask(n), mask(m)) == wanted
+
+
+MASKS = hnp.arrays(
+    np.uint8, st.tuples(st.integers(1, 40), st.just(3), st.just(4)), elements=st.sampled_from([0] * 9 + [1])
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(MASKS)
+def test_predicting_nothing_scores_exactly_the_share_of_empty_masks(truth: np.ndarray) -> None:
+    result = tgs_scores(truth, np.zeros_like(truth))
+    empty = int((truth.sum((1, 2)) == 0).sum())
+    assert result.sum() == empty
+    assert result.mean() == empty / len(truth)
+    # The other way round, predicting anything on an empty mask, the same.
+    assert np.array_equal(tgs_scores(np.zeros_like(truth), truth), result)
+
+
+@settings(max_examples=60, deadline=None)
+@given(MASKS, st.integers(0, 2**32))
+def test_tiles_are_scored_on_their_own(truth: np.ndarray, seed: int) -> None:
+    """Any order and any batch gives each tile the same tenths; perfect masks are 1, and sides may be swapped."""
+    rng = np.random.default_rng(seed)
+    prediction = np.where(rng.random(truth.shape) < 0.2, 1 - truth, truth).astype(np.uint8)
+    whole = tgs_scores(truth, prediction)
+    order = rng.permutation(len(truth))
+    assert np.array_equal(tgs_scores(truth[order], prediction[order]), whole[order])
+    assert [tgs_score(t, p) for t, p in zip(truth, prediction, strict=True)] == whole.tolist()
+    assert np.array_equal(tgs_scores(prediction, truth), whole)
+    assert (tgs_scores(truth, truth) == 1).all()
+    assert np.array_equal(np.round(10 * whole), 10 * whole)
+
+
+def test_the_histogram_function_in_wide_use_credits_empty_predictions() -> None:
+    """What docs/metrics.md says: with two histogram bins over an all-zero prediction, zero falls into the upper bin."""
+
+    def popular(truth: np.ndarray, prediction: np.ndarray) -> float:
+        overlap = np.histogram2d(truth.ravel(), prediction.ravel(), bins=(2, 2))[0]
+        areas = np.histogram(truth, bins=2)[0][:, None] + np.histogram(prediction, bins=2)[0]
+        union = np.maximum(areas - overlap, 1e-9)
+        return float((overlap[1, 1] / union[1, 1] > np.arange(0.5, 1, 0.05)).mean())
+
+    mostly = mask(72)
+    assert popular(mostly, mask(0)) == 0.5  # taken for IoU 72/100: over .5, .55, .6, .65 and .7
+    assert tgs_score(mostly, mask(0)) == 0
+    assert popular(mostly, mostly) == tgs_score(mostly, mostly) == 1

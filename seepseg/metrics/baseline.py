@@ -1,0 +1,84 @@
+"""Reference rows of a report: what scores come from no skill, little skill, or skill in one thing only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from seepseg.classes import IGNORE
+from seepseg.objects import remove_small
+
+Classes = NDArray[np.uint8]
+
+
+def commonest_class(pixels: ArrayLike) -> int:
+    """Index of the foreground class with most pixels, from the pixels of each class (K); the lower one in a tie."""
+    return int(np.argmax(np.asarray(pixels)[1:])) + 1
+
+
+def nothing(truth: Classes) -> Classes:
+    """Background everywhere: what a network that finds nothing scores."""
+    return _where_known(truth, np.zeros_like(truth))
+
+
+def one_class(truth: Classes, class_index: int) -> Classes:
+    """Perfect outlines, every object called one class: what finding alone is worth, without telling classes apart."""
+    return _where_known(truth, np.where(truth > 0, np.uint8(class_index), np.uint8(0)))
+
+
+def shifted(truth: Classes, rows: int = 1, columns: int = 1) -> Classes:
+    """Truth moved down and right: what a score loses to outlines that are a pixel off.
+
+    Background moves in from outside the map, and from under ignored pixels.
+    """
+    moved = np.zeros_like(truth)
+    height, width = truth.shape
+    target = moved[max(rows, 0) : height + rows, max(columns, 0) : width + columns]
+    target[:] = truth[max(-rows, 0) : height - rows, max(-columns, 0) : width - columns]
+    return _where_known(truth, np.where(moved == IGNORE, np.uint8(0), moved))
+
+
+def dark_spots(
+    image: NDArray[np.generic],
+    valid: NDArray[np.bool_],
+    class_index: int = 1,
+    *,
+    window: int = 129,
+    smooth: int = 5,
+    k: float = 1.5,
+    min_pixels: int = 50,
+) -> Classes:
+    """Where a radar image is darker than its surroundings: the classical detector, adaptive thresholding.
+
+    A pixel is foreground where the mean over `smooth`² pixels lies more than k standard deviations (of such means,
+    over `window`² pixels) below the mean over the window; objects of fewer than `min_pixels` are dropped.
+
+    Args:
+        image: (H, W) brightness in any unit.
+        valid: (H, W); other pixels enter no mean and are 255 in the result.
+        class_index: what to call every object, since darkness does not tell classes.
+        window: side in pixels, wider than the objects looked for.
+        smooth: side in pixels; averages speckle away; 1 = not at all.
+    """
+    seen = valid & np.isfinite(image)
+    # Around the mean, so that the variance does not drown in the rounding of large squares.
+    values = np.where(seen, image, 0).astype(np.float64)
+    values = np.where(seen, values - values.sum() / max(int(seen.sum()), 1), 0)
+    fine = _local_mean(values, seen, smooth)
+    mean, square = _local_mean(fine, seen, window), _local_mean(fine**2, seen, window)
+    dark = seen & (fine < mean - k * np.sqrt(np.maximum(square - mean**2, 0)))
+    found = remove_small(np.where(dark, np.uint8(class_index), np.uint8(0)), min_pixels)
+    return np.where(valid, found, np.uint8(IGNORE))
+
+
+def _local_mean(values: NDArray[np.float64], seen: NDArray[np.bool_], side: int) -> NDArray[np.float64]:
+    """Mean of the seen pixels of a box around each pixel; 0 where the pixel itself is not seen."""
+    total = ndimage.uniform_filter(values * seen, side, mode="constant")
+    share = ndimage.uniform_filter(seen.astype(np.float64), side, mode="constant")
+    # The pixel itself is seen, so the share is at least one pixel of the box; less is rounding of a running sum.
+    return np.asarray(np.where(seen, total / np.maximum(share, 0.5 / side**2), 0))
+
+
+def _where_known(truth: Classes, prediction: Classes) -> Classes:
+    return np.where(truth == IGNORE, np.uint8(IGNORE), prediction)

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from seepseg.metrics.detection import (
+    CRITERIA,
+    DetectionRow,
+    Detections,
+    FrocCounts,
+    detection_rows,
+    detections,
+    froc_counts,
+)
+from seepseg.objects import label_objects
+
+MAPS = hnp.arrays(np.uint8, (8, 9), elements=st.sampled_from([0, 0, 1, 2, 255]))
+
+
+def row(counts: Detections, c: int | None = None, size: int | None = None) -> DetectionRow:
+    return next(r for r in detection_rows(counts) if (r.class_index, r.size) == (c, size))
+
+
+def scene() -> tuple[np.ndarray, np.ndarray]:
+    """A scene of 100 × 100 pixels with three objects, and a prediction with two hits and two false alarms."""
+    truth, prediction = np.zeros((2, 100, 100), np.uint8)
+    truth[0:5, 0:10] = 1  # 50 px, class 1: found whole, called class 2
+    prediction[0:5, 0:10] = 2
+    truth[20:40, 0:50] = 2  # 1000 px, mostly class 2 …
+    truth[20:24, 0:50] = 1  # … with 200 px of class 1
+    prediction[20:30, 0:40] = 2  # 400 of 1000: IoU .4
+    truth[60:67, 0:7] = 1  # 49 px, missed
+    prediction[80:83, 80:83] = 1  # false alarms of 9 and 60 px
+    prediction[90:96, 80:90] = 2
+    return truth, prediction
+
+
+def test_counts_by_hand() -> None:
+    counts = detections(*scene(), 3)
+    # columns: below 50, below 200, below 1000, 1000 and more
+    assert counts.objects.tolist() == [[1, 1, 0, 0], [0, 0, 0, 1]]
+    iou25, iou50, touched = counts.found.tolist()
+    assert iou25 == touched == [[0, 1, 0, 0], [0, 0, 0, 1]]
+    assert iou50 == [[0, 1, 0, 0], [0, 0, 0, 0]]
+    assert counts.right[0].tolist() == [[0, 0, 0, 0], [0, 0, 0, 1]]
+    assert counts.predicted.tolist() == [[1, 0, 0, 0], [0, 2, 1, 0]]
+    assert counts.false_alarms.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
+    assert (counts.valid_pixels, counts.valid_km2) == (10_000, None)
+
+
+def test_rows_by_hand() -> None:
+    counts = detections(*scene(), 3, pixel_size=100)
+    # 10,000 pixels of 1 ha are 100 km²
+    assert counts.valid_km2 == pytest.approx(100)
+    everything = row(counts)
+    assert everything.objects == 3
+    assert everything.rate == {"iou25": 2 / 3, "iou50": 1 / 3, "touched": 2 / 3}
+    assert everything.class_accuracy == {"iou25": 1 / 2, "iou50": 0, "touched": 1 / 2}
+    assert (everything.predicted, everything.false_alarms) == (4, 2)
+    assert everything.false_alarms_per_mpx == pytest.approx(200)
+    assert everything.false_alarms_per_1000_km2 == pytest.approx(20)
+    assert row(counts, 1).rate["iou25"] == 1 / 2
+    assert row(counts, 2).class_accuracy["iou25"] == 1
+    assert row(counts, None, 0).rate["iou25"] == 0
+    # No object of class 2 is small: nothing to find, no rate.
+    assert row(counts, 2, 0).rate["iou25"] is None
+    assert len(detection_rows(counts)) == 1 + 2 + 4 + 8
+
+
+def test_scenes_add_up() -> None:
+    one = detections(*scene(), 3, pixel_size=10)
+    two = Detections.empty(3) + one + one
+    for field in dataclasses.fields(Detections):
+        assert np.array_equal(getattr(two, field.name), 2 * getattr(one, field.name))
+    assert row(two).rate == row(one).rate
+    # One scene without a pixel size, and the area of both is not known.
+    assert row(one + detections(*scene(), 3)).false_alarms_per_1000_km2 is None
+    assert row(Detections.empty(3)).rate["iou25"] is None
+    assert row(Detections.empty(3)).false_alarms_per_mpx is None
+
+
+def test_ignored_pixels_count_nowhere() -> None:
+    truth, prediction = scene()
+    truth[75:] = 255  # both false alarms lie under it
+    prediction[20:40, 45:50] = 255  # the prediction did not look at the end of an object
+    counts = detections(truth, prediction, 3)
+    assert counts.false_alarms.sum() == 0
+    assert counts.predicted.sum() == 2
+    assert counts.valid_pixels == 7500 - 100
+    # What is left of the object is 900 px; its hit has IoU 400/900.
+    assert counts.objects.tolist() == [[1, 1, 0, 0], [0, 0, 1, 0]]
+    assert counts.found[0].tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
+
+
+def test_a_finding_that_overlaps_by_one_pixel_is_no_false_alarm() -> None:
+    truth, prediction = np.zeros((2, 20, 20), np.uint8)
+    truth[0:12, 0:12] = 1
+    prediction[11:20, 11:20] = 1
+    counts = detections(truth, prediction, 2)
+    assert (counts.false_alarms.sum(), counts.found.sum()) == (0, 0)
+    beside = np.zeros_like(truth)
+    beside[12:, :] = 1
+    assert detections(truth, beside, 2).false_alarms.sum() == 1
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        detections(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), 2)
+    with pytest.raises(ValueError, match="differ in shape"):
+        froc_counts(np.zeros((2, 3), np.uint8), np.zeros((3, 2)), [0.5])
+
+
+@settings(max_examples=80, deadline=None)
+@given(MAPS)
+def test_truth_against_itself_finds_everything(truth: np.ndarray) -> None:
+    counts = detections(truth, truth, 3)
+    assert all(np.array_equal(f, counts.objects) for f in (*counts.found, *counts.right, counts.predicted))
+    assert counts.false_alarms.sum() == 0
+
+
+@settings(max_examples=80, deadline=None)
+@given(MAPS, MAPS)
+def test_what_holds_for_any_two_maps(truth: np.ndarray, prediction: np.ndarray) -> None:
+    counts = detections(truth, prediction, 3)
+    assert (counts.found[1] <= counts.found[0]).all()
+    assert (counts.found <= counts.objects).all()
+    assert (counts.right <= counts.found).all()
+    assert (counts.false_alarms <= counts.predicted).all()
+    # Turning the scene changes nothing, but where two ends lie equally far, what is touched.
+    turned = detections(np.rot90(truth), np.rot90(prediction), 3)
+    assert np.array_equal(turned.found[:2], counts.found[:2])
+    assert np.array_equal(turned.false_alarms, counts.false_alarms)
+
+
+def test_froc_by_hand() -> None:
+    truth, _ = scene()
+    p = np.zeros((100, 100), np.float32)
+    p[0:5, 0:10] = 0.9
+    p[20:30, 0:40] = 0.5
+    p[80:83, 80:83] = 0.6  # 9 px of false alarm, below the least size in the second case
+    p[90:96, 80:90] = 0.2
+    counts = froc_counts(truth, p, (0.1, 0.5, 0.6, 0.95))
+    assert counts.objects == 3
+    assert counts.found[:, 0].tolist() == [2, 2, 1, 0]
+    assert counts.found[:, 1].tolist() == [1, 1, 1, 0]
+    assert counts.false_alarms.tolist() == [2, 1, 1, 0]
+    assert counts.rates() == [2 / 3, 2 / 3, 1 / 3, 0]
+    assert counts.false_alarms_per_mpx() == [200, 100, 100, 0]
+    assert counts.false_alarms_per_1000_km2() == [None] * 4
+    assert froc_counts(truth, p, (0.1,), min_pixels=10).false_alarms.tolist() == [1]
+    assert froc_counts(truth, p, (0.1,), pixel_size=100).false_alarms_per_1000_km2() == [pytest.approx(20)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(MAPS, st.integers(0, 2**32), st.integers(0, 4))
+def test_froc_is_detection_at_each_threshold(truth: np.ndarray, seed: int, least: int) -> None:
+    p = np.random.default_rng(seed).random(truth.shape).round(1)
+    p[0, 0] = np.nan
+    counts = froc_counts(truth, p, (0.3, 0.7), min_pixels=least)
+    for i, threshold in enumerate((0.3, 0.7)):
+        kept = (p >= threshold) & (truth != 255)
+        labels, n = label_objects(kept.astype(np.uint8))
+        for j in range(1, n + 1):
+            if (labels == j).sum() < least:
+                kept[labels == j] = False
+        seen = np.where(np.isnan(p), np.uint8(255), kept.astype(np.uint8))
+        whole = detections(truth, seen, 3)
+        assert counts.found[i].tolist() == whole.found.sum((1, 2)).tolist()
+        assert counts.false_alarms[i] == whole.false_alarms.sum()
+        assert (counts.objects, counts.valid_pixels) == (whole.objects.sum(), whole.valid_pixels)
+
+
+def test_froc_adds_up_over_scenes_of_the_same_thresholds() -> None:
+    truth, prediction = scene()
+    one = froc_counts(truth, prediction / 2, (0.4, 0.8), pixel_size=10)
+    two = FrocCounts.empty((0.4, 0.8)) + one + one
+    assert two.rates("touched") == one.rates("touched")
+    assert two.false_alarms_per_mpx() == one.false_alarms_per_mpx()
+    assert (two.objects, two.valid_pixels) == (6, 20_000)
+    with pytest.raises(ValueError, match="thresholds differ"):
+        _ = one + FrocCounts.empty((0.4,))
+    assert FrocCounts.empty((0.4,)).rates(CRITERIA[0]) == [None]
