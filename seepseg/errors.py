@@ -18,6 +18,10 @@ class SeepsegError(Exception):
         self.what, self.where, self.mend = what, str(where), mend
         super().__init__(what)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """All arguments, so that an error crosses process borders whole."""
+        return type(self), (self.what, self.where, self.mend)
+
     def __str__(self) -> str:
         place = f" in {self.where}" if self.where else ""
         advice = f": {self.mend}" if self.mend else ""
@@ -65,4 +69,8 @@ class InterruptedRun(SeepsegError):  # noqa: N818 - an interruption is no error
 
     def __init__(self, signal_number: int, what: str, where: object = "", mend: str = "") -> None:
         super().__init__(what, where, mend)
-        self.exit_code = 128 + signal_number
+        self.signal_number, self.exit_code = signal_number, 128 + signal_number
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As its parent's, with the signal."""
+        return type(self), (self.signal_number, self.what, self.where, self.mend)

@@ -16,11 +16,11 @@ LAYERS = [
     {"runs"}, {"inference"}, {"training"}, {"evaluation"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
-    "rasterio": {"io/raster.py", "data/synthetic.py"},
+    "rasterio": {"io/raster.py", "io/cog.py", "io/mask.py", "io/trace.py", "data/synthetic.py"},
     "albumentations": {"data/augment.py"},
     "tifffile": {"io/tiff.py", "io/ifd.py", "data/synthetic.py"},
     "matplotlib": {"figures.py"},
-    "monai": {"models/build.py", "inference/predict.py"},
+    "monai": {"models/build.py"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -26,8 +26,9 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     from seepseg.config import load
     from seepseg.data import synthetic
     from seepseg.evaluation.evaluate import evaluate_run, table
-    from seepseg.inference.predict import plan, predict_files
-    from seepseg.inference.predictor import load_predictor
+    from seepseg.inference.batch import Placement, Recipe, predict_batch
+    from seepseg.inference.jobs import plan
+    from seepseg.inference.scene import Wanted
     from seepseg.io.atomic import write_text
     from seepseg.runs.folder import RunFolder
     from seepseg.training.run import train
@@ -61,9 +62,9 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     if summary.get("tgs_score") is not None:
         click.echo(f"TGS score {summary['tgs_score']:.4f}")
     click.echo("4/4 predicting")
-    predictor = load_predictor(best, recipe.runtime, "none", folder.best)
     maps = root / "maps"
-    predict_files(plan(inputs, maps, overwrite=False), best, predictor, recipe.predict, maps, strict=True)
+    how = Recipe((folder.best,), recipe.runtime, recipe.predict, False, Wanted())
+    predict_batch(plan(inputs, maps), how, maps, Placement(), strict=True)
     scores, tiles = folder.eval("val"), relative(folder.eval("val") / "tiles.png")
     click.echo(
         f"\ndone in {time.monotonic() - begin:.0f} s; look at\n"

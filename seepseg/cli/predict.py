@@ -1,7 +1,8 @@
-"""seepseg predict: reads a run and images, makes class rasters."""
+"""seepseg predict: reads runs and images, makes maps, polygons and findings."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -13,61 +14,102 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 @click.argument("run", type=FILE)
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--out", type=FILE, required=True, help="Folder for the outputs.")
-@click.option("--fold", type=int, help="One fold of a run with folds.")
+@click.option("--with", "others", type=FILE, multiple=True, help="Another run to average with. Repeatable.")
+@click.option("--fold", type=int, help="One fold of a run with folds.  [default: all, averaged]")
 @click.option("--tta", is_flag=True, help="Average over the config's test-time flips (predict.tta).")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground where 1 − P(background) reaches this.")
 @click.option("--probabilities", is_flag=True, help="Also write <stem>_prob.tif, one band a class.")
-@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+@click.option("--no-polygons", is_flag=True, help="No polygons and findings of scenes.")
+@click.option("--vectors", type=click.Choice(["gpkg", "geojson"]), default="gpkg", show_default=True)
+@click.option("--mask", type=FILE, help="Raster or polygons of what to leave out: land, outside the area of interest.")
+@click.option(
+    "--format",
+    "image_format",
+    type=click.Choice(["auto", "tif", "png", "tgs-csv"]),
+    default="auto",
+    show_default=True,
+    help="Of class rasters; auto is that of the input, tgs-csv adds submission.csv.",
+)
+@click.option("--overwrite", is_flag=True, help="Do everything again, whatever lies in the output folder.")
 @click.option("--strict", is_flag=True, help="Stop at the first input that cannot be read.")
+@click.option("--shard", metavar="I/N", default="1/1", help="Only the I-th of N parts, for job arrays.")
+@click.option("--executor", type=click.Choice(["serial", "processes", "dask"]), default="serial", show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=os.cpu_count(), help="Of processes and local Dask clusters.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads of a worker.  [default: CPUs over workers]")
+@click.option("--scheduler", help="Address of a Dask scheduler.  [default: a local cluster]")
 @device_option
 @quiet_option
 def command(
     run: Path,
     inputs: tuple[str, ...],
     out: Path,
+    others: tuple[Path, ...],
     fold: int | None,
     tta: bool,
     threshold: float | None,
     probabilities: bool,
+    no_polygons: bool,
+    vectors: str,
+    mask: Path | None,
+    image_format: str,
     overwrite: bool,
     strict: bool,
+    shard: str,
+    executor: str,
+    workers: int,
+    threads: int | None,
+    scheduler: str | None,
     device: str | None,
     quiet: bool,
 ) -> None:
     r"""Class maps of INPUTS (files, folders, quoted globs) by RUN, a run folder or a .pt file.
 
-    TIFF in, TIFF out with CRS and transform kept: <stem>_class.tif, 255 = no data. PNG in, PNG out.
+    TIFF in, GeoTIFF out with its georeference: <stem>_class.tif, 255 = no data; scenes also get polygons and a
+    quick-look. PNG in, PNG out. Stopped, it goes on where it was when the same command is given again.
 
     \b
-    seepseg predict runs/seep_multiclass SCENE.tif -o out
+    seepseg predict runs/seep_multiclass SCENES/ -o out
     """
-    from seepseg.cli.options import fold_folder, progress, relative, runtime_for
+    from seepseg.cli.options import fold_folder, progress, relative
     from seepseg.errors import SomeFailedError
-    from seepseg.inference.device import set_threads
-    from seepseg.inference.predict import plan, predict_files
-    from seepseg.inference.predictor import load_predictor
+    from seepseg.inference.batch import Placement, Recipe, predict_batch
+    from seepseg.inference.jobs import plan
+    from seepseg.inference.scene import Wanted
+    from seepseg.inference.submission import write_submission
     from seepseg.runs.checkpoint import load_checkpoint
-    from seepseg.runs.folder import find_checkpoint
+    from seepseg.runs.folder import find_checkpoints
 
-    path = find_checkpoint(fold_folder(run, fold))
-    checkpoint = load_checkpoint(path)
-    jobs = plan(inputs, out, overwrite)
-    config = checkpoint.config.predict
-    if threshold is not None:
-        config = config.model_copy(update={"threshold": threshold})
-    runtime = runtime_for(checkpoint.config.runtime, device)
-    set_threads(runtime)
-    predictor = load_predictor(checkpoint, runtime, config.tta if tta else "none", path)
-    with progress("predicting", len(jobs), quiet) as tick:
-        failures = predict_files(
-            jobs, checkpoint, predictor, config, out, probabilities=probabilities, strict=strict, tick=tick
-        )
-    click.echo(f"{len(jobs) - len(failures)} of {len(jobs)} predicted, in {relative(out)}/")
-    if failures:
-        for failure in failures[:20]:
+    tgs = image_format == "tgs-csv"
+    jobs = plan(inputs, out, "png" if tgs else image_format)
+    paths = tuple(path for r in (fold_folder(run, fold), *others) for path in find_checkpoints(r))
+    first = load_checkpoint(paths[0]).config
+    config = first.predict if threshold is None else first.predict.model_copy(update={"threshold": threshold})
+    if threads is None and executor != "serial":
+        threads = max(1, (os.cpu_count() or 1) // workers)
+    runtime = first.runtime.model_copy(update={"device": device or "auto", "threads": threads or first.runtime.threads})
+    wanted = Wanted(probabilities=probabilities, vectors=None if no_polygons else vectors, mask=mask)
+    place = Placement(executor, workers, scheduler, _shard(shard))
+    recipe = Recipe(paths, runtime, config, tta, wanted)
+    with progress("predicting", None, quiet) as tick:
+        result = predict_batch(jobs, recipe, out, place, overwrite=overwrite, strict=strict, tick=tick)
+    if tgs:
+        click.echo(f"submission: {relative(write_submission(jobs, out))}")
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    before = f", {result.before} done before" if result.before else ""
+    click.echo(f"{result.done} of {len(jobs)} predicted{before}, in {relative(out)}/")
+    if result.failures:
+        for failure in result.failures[:20]:
             click.echo(f"failed: {failure['error']}", err=True)
         raise SomeFailedError(
-            f"{len(failures)} of {len(jobs)} inputs failed",
-            out / "failures.jsonl",
-            "mend or remove them and run again with --overwrite",
+            f"{len(result.failures)} of {len(jobs)} inputs failed",
+            out / f"failures{place.name}.jsonl",
+            "mend or remove them and run the same command again",
         )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, slash, of = text.partition("/")
+    if not (slash and part.isdecimal() and of.isdecimal() and 1 <= int(part) <= int(of)):
+        raise click.BadParameter(f"{text!r} is not I/N with 1 ≤ I ≤ N, for example 2/4", param_hint="--shard")
+    return int(part), int(of)

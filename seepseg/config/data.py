@@ -96,7 +96,9 @@ class Scaling(Node):
         if low >= high:
             raise ValueError("range: the first value must be below the second")
         if self.local and self.local % 2 == 0:
-            raise ValueError(f"local: the pixel must have a middle, so give an odd number, {self.local + 1} for example")
+            raise ValueError(
+                f"local: the pixel must have a middle, so give an odd number, {self.local + 1} for example"
+            )
         if self.basis != "fixed" and not (low >= 0 and high <= 100):
             raise ValueError("range: percentiles lie between 0 and 100")
         return self

@@ -14,10 +14,14 @@ from seepseg.config.training import CosineSchedule, Optim, Schedule, Train
 
 
 class Predict(Node):
-    """Windows, batches, test-time flips and decoding; `threshold: null` means the likeliest class."""
+    """Windows, batches, test-time flips and decoding; `threshold: null` means the likeliest class.
 
-    window: Annotated[int, Field(ge=16)] = 256
-    overlap: Annotated[float, Field(ge=0, lt=0.9)] = 0.25
+    `blend` says how windows that overlap are weighed: by a raised cosine, a Gaussian, or their centres alone.
+    """
+
+    window: Annotated[int, Field(ge=16)] = 512
+    overlap: Annotated[float, Field(ge=0, lt=0.9)] = 0.125
+    blend: Literal["hann", "gaussian", "crop"] = "hann"
     batch_size: Count = 8
     tta: Literal["none", "hflip", "flips", "d4"] = "flips"
     threshold: Fraction | None = None

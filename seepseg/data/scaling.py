@@ -19,6 +19,8 @@ Limits = tuple[tuple[float, ...], tuple[float, ...]]
 Image = tuple[str, NDArray[np.generic], NDArray[np.bool_]]
 """Group, raw pixels (C, H, W) and validity (H, W)."""
 
+BINS = 64
+
 FLAT = 0.02
 """The least local spread, in units of the scaled range: what is flatter (a constant tile) is not blown up to noise."""
 
@@ -37,12 +39,29 @@ class FittedScaling:
         config: kind, basis and range that were asked for.
         limits: the limits of the training set; None where each scene or tile has its own.
         mean, std: of the scaled valid training pixels, per band; 0 and 1 without standardisation.
+        shares: per band, the shares of the scaled training pixels in `BINS` equal bins of [0, 1].
+        usual: the largest `distance` of a training scene from the whole training set.
     """
 
     config: Scaling
     limits: Limits | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    shares: tuple[tuple[float, ...], ...] = ()
+    usual: float = 0.0
+
+    def drift(self, raw: NDArray[np.generic], limits: Limits | None = None) -> float | None:
+        """`distance` of raw valid pixels (C, n) from the training set; None where it was not measured, or n = 0."""
+        if not self.shares or not raw.shape[1]:
+            return None
+        values = transform(raw, self.config.kind)
+        unit = _unit(values, self.limits or limits or measure([values], self.config))
+        return distance(_shares(_counts(unit)), np.array(self.shares))
+
+    @property
+    def by_pixel(self) -> bool:
+        """Whether a pixel's value depends on no pixel around it, so that a strip may be scaled before it is cut."""
+        return self.config.basis != "tile" and self.config.local is None
 
     def to_unit(
         self, raw: NDArray[np.generic], valid: NDArray[np.bool_], scene: Limits | None = None
@@ -76,6 +95,8 @@ class FittedScaling:
             "limits": self.limits,
             "mean": list(self.mean),
             "std": list(self.std),
+            "shares": self.shares,
+            "usual": self.usual,
         }
 
     @classmethod
@@ -87,6 +108,8 @@ class FittedScaling:
             None if limits is None else (tuple(limits[0]), tuple(limits[1])),
             tuple(plain["mean"]),
             tuple(plain["std"]),
+            tuple(tuple(s) for s in plain["shares"]),
+            plain["usual"],
         )
 
 
@@ -136,13 +159,26 @@ def fit_scaling(config: Scaling, images: Iterable[Image], n_images: int) -> Fitt
         raise DataError("no valid pixel in the training tiles", "data", "check data.nodata")
     overall = measure([p for _, p in parts], config)
     limits = overall if config.basis in ("fixed", "dataset") else None
-    if not config.standardise:
-        return FittedScaling(config, limits, (0.0,) * len(overall[0]), (1.0,) * len(overall[0]))
     by_group = _by_group(config, parts) if config.basis == "scene" else {}
-    scaled = [_unit(p, limits or by_group.get(group) or measure([p], config)) for group, p in parts]
-    pixels = np.concatenate(scaled, axis=1).astype(np.float64)
-    mean, std = pixels.mean(1), np.maximum(pixels.std(1), 1e-6)
-    return FittedScaling(config, limits, tuple(mean.tolist()), tuple(std.tolist()))
+    scaled = [(group, _unit(p, limits or by_group.get(group) or measure([p], config))) for group, p in parts]
+    counts: dict[str, NDArray[np.float64]] = {}
+    for group, unit in scaled:
+        counts[group] = counts.get(group, 0) + _counts(unit)
+    shares = _shares(sum(counts.values(), np.zeros((len(overall[0]), BINS))))
+    usual = max(distance(_shares(c), shares) for c in counts.values())
+    mean, std = (0.0,) * len(shares), (1.0,) * len(shares)
+    if config.standardise:
+        pixels = np.concatenate([unit for _, unit in scaled], axis=1).astype(np.float64)
+        mean, std = tuple(pixels.mean(1).tolist()), tuple(np.maximum(pixels.std(1), 1e-6).tolist())
+    return FittedScaling(config, limits, mean, std, tuple(map(tuple, shares.tolist())), usual)
+
+
+def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Wasserstein-1 distance of two histograms (C, BINS) of shares over [0, 1], the largest over the bands.
+
+    It is how far, on average, scaled pixels must move to turn one into the other: 0.1 is a tenth of the range.
+    """
+    return float(np.abs(np.cumsum(one - other, axis=1)).sum(1).max() / BINS)
 
 
 def group_limits(config: Scaling, images: Iterable[Image]) -> dict[str, Limits]:
@@ -165,6 +201,16 @@ def surroundings(
     mean = np.where(known, total / np.maximum(count, 1), np.float32(0))
     variance = np.where(known, squares / np.maximum(count, 1) - mean**2, np.float32(1))
     return mean, np.sqrt(np.maximum(variance, np.float32(FLAT**2)))
+
+
+def _counts(unit: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Pixels of scaled (C, n) in each of `BINS` bins, (C, BINS)."""
+    bins = np.minimum((unit * BINS).astype(np.int64), BINS - 1)
+    return np.stack([np.bincount(b, minlength=BINS) for b in bins]).astype(np.float64)
+
+
+def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 
 def _by_group(config: Scaling, parts: Iterable[tuple[str, NDArray[np.float32]]]) -> dict[str, Limits]:

@@ -11,6 +11,7 @@ from seepseg.config import Config, Runtime
 from seepseg.errors import ResourceError
 from seepseg.inference.device import autocast_dtype, choose_device
 from seepseg.models.build import build_model
+from seepseg.models.fuse import fused
 from seepseg.models.head import probabilities
 from seepseg.runs.checkpoint import Checkpoint, load_weights
 
@@ -88,7 +89,7 @@ def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: ob
     device = choose_device(runtime.device)
     model = build_model(config.model, config.data.n_channels, len(checkpoint.classes))
     load_weights(model, checkpoint.ema or checkpoint.weights, where)
-    return Predictor(place(model, runtime, device).eval(), config, device, tta)
+    return Predictor(place(fused(model.eval(), config.data.n_channels), runtime, device), config, device, tta)
 
 
 def place(model: nn.Module, runtime: Runtime, device: torch.device) -> nn.Module:

@@ -83,3 +83,19 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def scratch_path(path: Path) -> Iterator[Path]:
+    """A hidden path beside `path`, with its suffix, for what is needed while the block lasts only."""
+    scratch = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield scratch
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise write_error(error, path) from error
+    finally:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Georeferenced rasters: scenes in, class and probability maps out. The one module that uses rasterio for files."""
+"""Scenes: pixels and georeference of a TIFF, whole or row by row, through rasterio."""
 
 from __future__ import annotations
 
@@ -11,20 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.control import GroundControlPoint
-from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.transform import Affine
+from rasterio.windows import Window
 
-from seepseg.classes import IGNORE
-from seepseg.errors import ConfigError, DataError, ResourceError
-from seepseg.io.atomic import atomic_path
-from seepseg.io.tiff import inspect_tiff
+from seepseg.errors import DataError
+from seepseg.io.tiff import TiffInfo, inspect_tiff
 
-TILE = 256
+CACHE_MB = 64
+"""GDAL keeps this much of decoded blocks; its own default is a twentieth of the memory."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,40 @@ class Georeference:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_scene(
-    path: Path, *, page: int | None = None, bands: Sequence[int] | None = None, max_pixels: int = 2**31
-) -> tuple[NDArray[Any], Georeference, float | None]:
-    """Pixels (C, H, W), georeference and no-data value of a TIFF scene.
+class Scene:
+    """An open scene; rows of pixels are read when asked for. One thread at a time.
+
+    Attributes:
+        path, height, width, bands, dtype, nodata: as in `TiffInfo`.
+        georeference: where it lies.
+    """
+
+    def __init__(self, path: Path, info: TiffInfo, source: Any, bands: Sequence[int]) -> None:
+        self.path, self._source, self._bands = path, source, list(bands)
+        self.height, self.width, self.bands = info.height, info.width, info.bands
+        self.dtype, self.nodata = info.dtype, info.nodata
+        self.georeference = _georeference(source)
+        if (source.height, source.width) != (info.height, info.width):
+            raise DataError("GDAL and its header disagree about its size", path, "save it again")
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Pixels (C, stop − start, W) of some rows.
+
+        Raises:
+            DataError: they cannot be decoded.
+        """
+        with gdal(), _as_data_error(self.path):
+            pixels: NDArray[Any] = self._source.read(self._bands, window=Window(0, start, self.width, stop - start))
+        if pixels.dtype != self.dtype:
+            raise DataError(f"decodes to {pixels.dtype}, not what its header says", self.path, "save it again")
+        return pixels
+
+
+@contextmanager
+def open_scene(
+    path: Path, *, page: int | None = None, bands: Sequence[int] | None = None, max_pixels: int = 2**36
+) -> Iterator[Scene]:
+    """A TIFF scene, open while the block lasts.
 
     Args:
         path: the file.
@@ -67,83 +93,23 @@ def read_scene(
     """
     info = inspect_tiff(path, page, bands, max_pixels=max_pixels)
     name = os.fspath(path.absolute())
-    with _gdal():
-        try:
+    with gdal():
+        with _as_data_error(path):
             # GTIFF_DIR opens one directory (from 1), but not the overviews and masks that belong to it.
-            with rasterio.open(f"GTIFF_DIR:{info.page + 1}:{name}" if info.page else name, driver="GTiff") as source:
-                pixels: NDArray[Any] = source.read(list(bands or (1,)))
-                georeference = _georeference(source)
-        except UnicodeEncodeError:
-            raise DataError("the name is not valid UTF-8", path, "rename the file") from None
-        except MemoryError:
-            raise DataError("does not fit in memory", path, "cut it into smaller scenes") from None
-        except (RasterioError, OSError, ValueError) as error:
-            raise DataError(f"is damaged ({_reason(error)})", path, "copy or save it again") from None
-    if pixels.shape != (info.bands, info.height, info.width) or pixels.dtype != info.dtype:
-        raise DataError(f"decodes to {pixels.dtype} {pixels.shape}, not what its header says", path, "save it again")
-    return pixels, georeference, info.nodata
+            name = f"GTIFF_DIR:{info.page + 1}:{name}" if info.page else name
+            source = rasterio.open(name, driver="GTiff")
+        with source:
+            with _as_data_error(path):
+                scene = Scene(path, info, source, bands or (1,))
+            yield scene
 
 
-def write_class_raster(
-    path: Path,
-    indices: NDArray[np.uint8],
-    georeference: Georeference,
-    names: Sequence[str],
-    colors: NDArray[np.uint8],
-    tags: Mapping[str, str],
-) -> None:
-    """Write class indices (H, W) as a tiled GeoTIFF, 255 = no data, complete or absent.
-
-    Args:
-        path: the file to write.
-        indices: uint8 class indices, 255 where nothing is known.
-        georeference: what the scene's `read_scene` gave.
-        names: K class names, background first; tags CLASS_0 … CLASS_K−1 hold them.
-        colors: (K, 3) RGB, the colour table.
-        tags: further metadata; nothing that changes from run to run.
-
-    Raises:
-        ConfigError: not writable.
-        ResourceError: the disk is full, or fails.
-    """
-    assert indices.dtype == np.uint8 and indices.ndim == 2 and len(names) == len(colors), indices.shape
-    profile = {"count": 1, "dtype": "uint8", "nodata": IGNORE, "height": indices.shape[0], "width": indices.shape[1]}
-    with _created(path, georeference, profile) as target:
-        # The colour table decides how the file is laid out, so it comes before the pixels.
-        table = {i: (int(r), int(g), int(b), 255) for i, (r, g, b) in enumerate(colors)}
-        target.write_colormap(1, table | {IGNORE: (0, 0, 0, 0)})
-        target.update_tags(**{f"CLASS_{i}": name for i, name in enumerate(names)}, **tags)
-        target.write(indices, 1)
-
-
-def write_probability_raster(
-    path: Path,
-    probabilities: NDArray[np.float32],
-    georeference: Georeference,
-    names: Sequence[str],
-    tags: Mapping[str, str],
-) -> None:
-    """Write probabilities (K, H, W) as a tiled GeoTIFF, NaN = no data, bands described by the class names.
-
-    Raises:
-        ConfigError: not writable.
-        ResourceError: the disk is full, or fails.
-    """
-    assert probabilities.dtype == np.float32 and len(probabilities) == len(names), probabilities.shape
-    count, height, width = probabilities.shape
-    profile = {
-        "count": count,
-        "dtype": "float32",
-        "nodata": float("nan"),
-        "height": height,
-        "width": width,
-        "predictor": 3,
-        "interleave": "band",
-    }
-    with _created(path, georeference, profile) as target:
-        target.descriptions = tuple(names)
-        target.update_tags(**tags)
-        target.write(probabilities)
+def read_scene(
+    path: Path, *, page: int | None = None, bands: Sequence[int] | None = None, max_pixels: int = 2**31
+) -> tuple[NDArray[Any], Georeference, float | None]:
+    """Pixels (C, H, W), georeference and no-data value of a TIFF scene; arguments and errors as `open_scene`."""
+    with open_scene(path, page=page, bands=bands, max_pixels=max_pixels) as scene:
+        return scene.rows(0, scene.height), scene.georeference, scene.nodata
 
 
 def _georeference(source: Any) -> Georeference:
@@ -166,62 +132,27 @@ def _wkt(crs: Any) -> str | None:
 
 
 @contextmanager
-def _created(path: Path, georeference: Georeference, profile: Mapping[str, Any]) -> Iterator[Any]:
-    """A new tiled deflate GeoTIFF with the georeference laid on, in place once it is whole."""
-    place: dict[str, Any] = {}
-    if georeference.crs_wkt:
-        place["crs"] = CRS.from_wkt(georeference.crs_wkt)
-    if georeference.transform:
-        place["transform"] = Affine(*georeference.transform)
-    with atomic_path(path) as temporary, _gdal():
-        try:
-            with rasterio.open(
-                temporary,
-                "w",
-                driver="GTiff",
-                compress="deflate",
-                tiled=True,
-                blockxsize=TILE,
-                blockysize=TILE,
-                bigtiff="IF_SAFER",
-                **profile,
-                **place,
-            ) as target:
-                # A TIFF holds a transform or control points. AREA_OR_POINT is never written: GDAL has already moved
-                # what it read to pixel corners, and "Point" would move control points again at every copy (measured).
-                if georeference.gcps and not georeference.transform:
-                    points = [GroundControlPoint(*point) for point in georeference.gcps]
-                    wkt = georeference.gcps_crs_wkt
-                    target.gcps = (points, CRS.from_wkt(wkt) if wkt else CRS())
-                if georeference.rpcs:
-                    target.update_tags(ns="RPC", **georeference.rpcs)
-                yield target
-            # GDAL does not always report a write that failed while closing.
-            inspect_tiff(temporary, bands=range(1, profile["count"] + 1), max_pixels=2**62)
-        except UnicodeEncodeError:
-            raise ConfigError("the name is not valid UTF-8", path, "choose another name") from None
-        except RasterioError as error:
-            if not os.access(path.parent, os.W_OK):
-                raise ConfigError("not writable", path, "change its permissions, or choose another folder") from None
-            raise ResourceError(
-                f"cannot be written ({_reason(error)})", path, "check the free space, then run again"
-            ) from None
-        except DataError as error:
-            raise ResourceError(
-                f"was not written whole ({error.what})", path, "check the free space, then run again"
-            ) from None
-
-
-@contextmanager
-def _gdal() -> Iterator[None]:
+def gdal() -> Iterator[None]:
     """GDAL without side files, and without its own warnings: what matters is raised."""
     logging.getLogger("rasterio").setLevel(logging.CRITICAL + 1)
-    with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED="NO"):
+    with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_CACHEMAX=CACHE_MB):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
 
 
-def _reason(error: BaseException) -> str:
+@contextmanager
+def _as_data_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeEncodeError:
+        raise DataError("the name is not valid UTF-8", path, "rename the file") from None
+    except MemoryError:
+        raise DataError("does not fit in memory", path, "cut it into smaller scenes") from None
+    except (RasterioError, OSError, ValueError) as error:
+        raise DataError(f"is damaged ({reason(error)})", path, "copy or save it again") from None
+
+
+def reason(error: BaseException) -> str:
     """The innermost cause on one line: rasterio wraps GDAL's words as `__cause__`."""
     while error.__cause__ is not None:
         error = error.__cause__

@@ -109,6 +109,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     )
 
 
+def checkpoint_digest(path: Path) -> str:
+    """The SHA-256 of a checkpoint as its trailer gives it, in hexadecimal: names its content."""
+    with path.open("rb") as stream:
+        stream.seek(-32, io.SEEK_END)
+        return stream.read().hex()
+
+
 def load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor], where: object) -> None:
     """Put weights into a network.
 

@@ -104,6 +104,12 @@ def find_checkpoint(run: Path) -> Path:
     raise ConfigError("no checkpoint", run, "give a run folder that `seepseg train` made, or a .pt file")
 
 
+def find_checkpoints(run: Path) -> list[Path]:
+    """The checkpoints a RUN means: those of its folds, where it holds folds, else the one of `find_checkpoint`."""
+    folds = sorted((p for p in run.glob("fold_*") if p.is_dir()), key=lambda p: (len(p.name), p.name))
+    return [find_checkpoint(fold) for fold in folds] if folds else [find_checkpoint(run)]
+
+
 def environment() -> dict[str, object]:
     """What a run depends on besides its config: versions, machine, threads."""
     packages = ("torch", "monai", "numpy", "albumentations", "tifffile", "rasterio")

@@ -20,11 +20,10 @@ from rasterio.transform import Affine
 
 from seepseg.classes import SEEP
 from seepseg.errors import ConfigError, DataError, ResourceError
+from seepseg.io.cog import class_layout, probability_layout, write_raster
 from seepseg.io.raster import (
     Georeference,
     read_scene,
-    write_class_raster,
-    write_probability_raster,
 )
 
 RNG = np.random.default_rng(0)
@@ -81,7 +80,7 @@ def _scene(
 
 
 def _write(path: Path, place: Georeference, indices: NDArray[Any] = INDICES) -> None:
-    write_class_raster(path, indices, place, SEEP.names, SEEP.colors, {"MODEL": "abc"})
+    write_raster(path, indices, place, class_layout(SEEP.names, SEEP.colors, {"MODEL": "abc"}))
 
 
 @pytest.mark.parametrize(
@@ -180,9 +179,8 @@ def test_any_size_same_bytes_twice(tmp_path: Path, shape: tuple[int, int]) -> No
 def test_probability_raster(tmp_path: Path) -> None:
     probabilities = RNG.random((3, 40, 50), np.float32)
     probabilities[:, 0, 0] = np.nan
-    write_probability_raster(
-        tmp_path / "p.tif", probabilities, Georeference(transform=NORTH_UP), ("a", "b", "c"), {"MODEL": "abc"}
-    )
+    layout = probability_layout(("a", "b", "c"), {"MODEL": "abc"})
+    write_raster(tmp_path / "p.tif", probabilities, Georeference(transform=NORTH_UP), layout)
     pixels, place, nodata = read_scene(tmp_path / "p.tif", bands=[1, 2, 3])
     assert np.array_equal(pixels, probabilities, equal_nan=True)
     assert nodata is not None

@@ -1,0 +1,85 @@
+"""Work done ahead in a thread, so that reading, network and writing overlap."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_END = object()
+
+
+def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
+    """The items in order, made by a thread that keeps up to `depth` of them waiting; its error is raised here."""
+    waiting: queue.Queue[Any] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(item: object) -> bool:
+        while not stopped.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+            put((_END, None))
+        except BaseException as error:
+            put((_END, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@contextmanager
+def behind(consume: Callable[[T], None], depth: int = 1) -> Iterator[Callable[[T], None]]:
+    """A function that hands items to `consume` in a thread of its own, in order; the block ends when all are consumed.
+
+    An error of `consume` is raised at the next item, or at the end of the block.
+    """
+    waiting: queue.Queue[Any] = queue.Queue(depth)
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        while (item := waiting.get()) is not _END:
+            if failed:
+                continue  # keeps the sender from waiting for ever
+            try:
+                consume(item)
+            except BaseException as error:
+                failed.append(error)
+
+    def send(item: T) -> None:
+        if failed:
+            raise failed[0]
+        waiting.put(item)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield send
+    finally:
+        waiting.put(_END)
+        thread.join()
+    if failed:
+        raise failed[0]

@@ -1,0 +1,87 @@
+"""What predicts: one network or several, averaged, with the data they read and the decoding they share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import seepseg
+from seepseg.classes import ClassTable
+from seepseg.config import DataNode, Predict, Runtime, plain
+from seepseg.data.scaling import Limits
+from seepseg.errors import ConfigError
+from seepseg.inference.predictor import load_predictor
+from seepseg.inference.stream import Member
+from seepseg.runs.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks that answer together.
+
+    Attributes:
+        members: the networks, each with its scaling.
+        classes: their class table.
+        data: how their inputs are read: bands, no-data value, names.
+        config: windows, batches and decoding, of the first member.
+        tags: provenance for the outputs: version, digests of weights and config.
+    """
+
+    members: tuple[Member, ...]
+    classes: ClassTable
+    data: DataNode
+    config: Predict
+    tags: dict[str, str]
+
+    @property
+    def by_scene(self) -> bool:
+        """Whether a member wants limits measured on each scene."""
+        return any(m.scaling.config.basis == "scene" for m in self.members)
+
+    def fitted_to(self, limits: Sequence[Limits | None]) -> tuple[Member, ...]:
+        """The members with the limits of one scene, one for each."""
+        return tuple(replace(m, limits=own) for m, own in zip(self.members, limits, strict=True))
+
+
+def load_ensemble(paths: Sequence[Path], runtime: Runtime, config: Predict | None = None, *, tta: bool) -> Ensemble:
+    """The networks of some checkpoints on one device.
+
+    Args:
+        paths: checkpoint files.
+        runtime: device, threads, number format.
+        config: windows and decoding instead of the first checkpoint's own.
+        tta: average over the flips that the config names.
+
+    Raises:
+        ConfigError: they differ in classes, bands or no-data value.
+        CheckpointError: a file is damaged.
+    """
+    checkpoints = [load_checkpoint(path) for path in paths]
+    first = checkpoints[0]
+    for path, other in zip(paths, checkpoints, strict=True):
+        if _reads(other) != _reads(first):
+            raise ConfigError(
+                f"classes, bands or no-data value differ from those of {paths[0]}",
+                path,
+                "only runs on the same kind of data can be averaged",
+            )
+    config = config or first.config.predict
+    turns = config.tta if tta else "none"
+    members = tuple(
+        Member(load_predictor(c, runtime, turns, path), c.scaling) for path, c in zip(paths, checkpoints, strict=True)
+    )
+    recipe = json.dumps([plain(c.config) for c in checkpoints], sort_keys=True)
+    tags = {
+        "SEEPSEG_VERSION": seepseg.__version__,
+        "SEEPSEG_MODEL": " ".join(checkpoint_digest(path)[:16] for path in paths),
+        "SEEPSEG_CONFIG": hashlib.sha256(recipe.encode()).hexdigest()[:16],
+    }
+    return Ensemble(members, first.classes, first.config.data, config, tags)
+
+
+def _reads(checkpoint: Checkpoint) -> tuple[object, ...]:
+    data = checkpoint.config.data
+    return checkpoint.classes, data.bands, data.page, data.nodata

@@ -1,0 +1,73 @@
+"""Where units of work run: here, in processes, or on a Dask cluster. The bytes they leave are the same."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from seepseg.errors import ConfigError, ResourceError
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+Outcome = Iterator[tuple[Unit, Result | ResourceError]]
+"""Units with their results as they come; a unit whose worker died has an error in its place."""
+
+
+def serial(units: Sequence[Unit], work: Callable[[Unit], Result]) -> Outcome[Unit, Result]:
+    """One after another, in this process."""
+    for unit in units:
+        yield unit, work(unit)
+
+
+def processes(units: Sequence[Unit], work: Callable[[Unit], Result], workers: int) -> Outcome[Unit, Result]:
+    """In `workers` processes; one that dies takes down its own unit only.
+
+    A pool whose worker died cannot say which unit killed it. So the units left run one at a time until the next death
+    names the culprit, then in parallel again.
+    """
+    left, suspicious = list(units), False
+    while left:
+        lost: list[Unit] = []
+        # A forked copy of torch's threads hangs.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1 if suspicious else workers, mp_context=context) as pool:
+            futures: dict[Future[Result], Unit] = {pool.submit(work, unit): unit for unit in left}
+            # One worker takes them in order, so the first that is lost is the one it died of.
+            for future in list(futures) if suspicious else as_completed(futures):
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    lost.append(futures[future])
+                    continue
+                yield futures[future], result
+        if suspicious and lost:
+            yield lost.pop(0), ResourceError("the worker process died on it", "", "see whether memory ran out")
+        # As_completed gives them in any order.
+        remaining = set(lost)
+        left = [unit for unit in left if unit in remaining]
+        suspicious = not suspicious and bool(left)
+
+
+def dask(
+    units: Sequence[Unit], work: Callable[[Unit], Result], workers: int, address: str | None
+) -> Outcome[Unit, Result]:
+    """On the Dask cluster at `address`, or on a local one of `workers` single-threaded processes."""
+    try:
+        from distributed import Client, LocalCluster, as_completed as completed  # noqa: I001 - one library
+        from distributed.scheduler import KilledWorker
+    except ImportError:
+        raise ConfigError("Dask is not installed", "--executor dask", "pip install 'seepseg[dask]'") from None
+    cluster = None if address else LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    with Client(address or cluster) as client:
+        futures = {client.submit(work, unit, pure=False): unit for unit in units}
+        for future in completed(futures):
+            unit = futures[future]
+            try:
+                yield unit, future.result()
+            except KilledWorker:
+                yield unit, ResourceError("its Dask workers died", "", "see whether memory ran out")
+    if cluster is not None:
+        cluster.close()

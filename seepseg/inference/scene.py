@@ -1,0 +1,208 @@
+"""One scene to files: class raster, probabilities, polygons, quick-look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seepseg.config import Predict
+from seepseg.data.scaling import Limits, measure, transform
+from seepseg.data.sources import validity
+from seepseg.figures import save_quicklook, stretch
+from seepseg.inference.ahead import behind
+from seepseg.inference.decode import likeliest
+from seepseg.inference.ensemble import Ensemble
+from seepseg.inference.jobs import Job
+from seepseg.inference.stream import Rows, Strip, stream
+from seepseg.inference.thumbnail import Thumbnail
+from seepseg.io.atomic import scratch_path
+from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer
+from seepseg.io.mask import RowMask, open_mask
+from seepseg.io.raster import Georeference, Scene, open_scene
+
+FAR = 0.1
+"""A scene farther than this from the training set, in the scaled range, and twice as far as any training scene, is
+named: the network has not seen such pixels."""
+
+SAMPLE = 500_000
+"""Valid pixels that the limits of a scene are measured on: a percentile's error is then a thousandth of the range."""
+
+CHUNK = 16
+"""Rows read at once for them."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which outputs are asked for beside the class raster.
+
+    Attributes:
+        probabilities: `<stem>_prob.tif`, a band a class.
+        vectors: "gpkg", "geojson", or None for no polygons.
+        quicklook: `<stem>_quicklook.png` of scenes.
+        mask: raster or vector of what is left out: land, outside the area of interest.
+    """
+
+    probabilities: bool = False
+    vectors: str | None = "gpkg"
+    quicklook: bool = True
+    mask: Path | None = None
+
+
+@dataclass
+class Report:
+    """What became of one input, as the manifest holds it.
+
+    Attributes:
+        outputs: the files made.
+        warnings: what the user should know.
+        facts: numbers worth keeping: distance from the training set, areas.
+    """
+
+    outputs: list[Path]
+    warnings: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class SceneRows:
+    """A scene as the engine reads it: raw pixels, and where they are valid and not masked."""
+
+    def __init__(self, scene: Scene, nodata: str | float | None, mask: RowMask | None) -> None:
+        self._scene, self._nodata, self._mask = scene, nodata, mask
+        self.height, self.width = scene.height, scene.width
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows `start` … `stop` − 1."""
+        raw = self._scene.rows(start, stop)
+        valid = validity(raw, self._nodata, self._scene.nodata)
+        # Training refuses NaN; a map can leave it out.
+        if raw.dtype.kind == "f":
+            valid &= np.isfinite(raw).all(0)
+        if self._mask is not None:
+            valid &= ~self._mask(start, stop)
+        return Rows(raw, valid)
+
+    def sample(self) -> NDArray[np.generic]:
+        """Valid raw pixels (C, n) of full-resolution rows at even distances, at most about `SAMPLE`.
+
+        Never of overviews, which average speckle away.
+        """
+        chunks = range(0, self.height, CHUNK)
+        step = max(1, -(-len(chunks) * CHUNK * self.width // SAMPLE))
+        parts = [self.read(start, min(start + CHUNK, self.height)) for start in chunks[step // 2 :: step] or chunks[:1]]
+        return np.concatenate([rows.raw[:, rows.valid] for rows in parts], axis=1)
+
+
+class _Rows(NamedTuple):
+    """Finished rows on their way to the files."""
+
+    classes: NDArray[np.uint8]
+    probabilities: NDArray[np.float32] | None
+    confidence: NDArray[np.uint8] | None
+
+
+def predict_scene(
+    job: Job, ensemble: Ensemble, wanted: Wanted, tick: Callable[[int], None] = lambda pixels: None
+) -> Report:
+    """Predict one scene, however large, and write what is wanted; `tick` is told how many pixels are done.
+
+    Raises:
+        DataError: the scene cannot be read.
+        ConfigError: the mask does not fit, or an output is not writable.
+        ResourceError: disk or memory gave out.
+    """
+    data, config, table = ensemble.data, ensemble.config, ensemble.classes
+    report = Report([job.class_raster])
+    with open_scene(job.source, page=data.page, bands=data.bands) as scene, ExitStack() as stack:
+        georeference = scene.georeference
+        mask = stack.enter_context(open_mask(wanted.mask, scene)) if wanted.mask else None
+        rows = SceneRows(scene, data.nodata, mask)
+        members = ensemble.fitted_to(_limits(rows, ensemble, report))
+        thumbnail = Thumbnail(scene.height, scene.width) if wanted.quicklook else None
+        traced = wanted.vectors is not None
+        confidence_path = stack.enter_context(scratch_path(job.class_raster)) if traced else None
+        with ExitStack() as files:
+            size = (georeference, scene.height, scene.width)
+            layout = class_layout(table.names, table.colors, ensemble.tags)
+            classes = files.enter_context(row_writer(job.class_raster, *size, layout))
+            likely = confidence = None
+            if wanted.probabilities:
+                path = job.beside("_prob.tif")
+                report.outputs.append(path)
+                likely = files.enter_context(row_writer(path, *size, probability_layout(table.names, ensemble.tags)))
+            if confidence_path:
+                confidence = files.enter_context(
+                    row_writer(confidence_path, *size, Layout(1, "uint8", 0, {}), cog=False)
+                )
+
+            def write(done: _Rows) -> None:
+                classes.write(done.classes)
+                for writer, pixels in ((likely, done.probabilities), (confidence, done.confidence)):
+                    if writer is not None and pixels is not None:
+                        writer.write(pixels)
+
+            send = files.enter_context(behind(write))
+            for strip in stream(rows, members, len(table), config):
+                finished = _finished(strip, config, traced, wanted.probabilities)
+                send(finished)
+                tick((strip.start + len(finished.classes)) * scene.width)
+                if thumbnail:
+                    thumbnail.add(strip.start, strip.rows.raw[0], strip.rows.valid, finished.classes)
+        if confidence_path:
+            _vectors(job, confidence_path, georeference, ensemble, wanted, report)
+    if thumbnail:
+        path = job.beside("_quicklook.png")
+        save_quicklook(path, stretch(thumbnail.gray, thumbnail.valid), thumbnail.classes, table)
+        report.outputs.append(path)
+    return report
+
+
+def _limits(rows: SceneRows, ensemble: Ensemble, report: Report) -> list[Limits | None]:
+    """The limits of each member for this scene, and a warning where its pixels are unlike the training set's."""
+    sample = rows.sample()
+    limits = [
+        measure([transform(sample, m.scaling.config.kind)], m.scaling.config)
+        if m.scaling.config.basis == "scene"
+        else None
+        for m in ensemble.members
+    ]
+    distances = [m.scaling.drift(sample, own) for m, own in zip(ensemble.members, limits, strict=True)]
+    known = [(d, m.scaling.usual) for d, m in zip(distances, ensemble.members, strict=True) if d is not None]
+    if known:
+        far, usual = max(known)
+        report.facts["distance_from_training"] = round(far, 4)
+        if far > max(FAR, 2 * usual):
+            report.warnings.append(
+                f"pixel values lie {far:.2f} of the scaled range from the training set (its own scenes: up to "
+                f"{usual:.2f}); check calibration and units, docs/howto-sentinel1.md"
+            )
+    return limits
+
+
+def _finished(strip: Strip, config: Predict, with_confidence: bool, with_probabilities: bool) -> _Rows:
+    batch = strip.probabilities.permute(2, 0, 1)[None]
+    found = likeliest(batch, config.threshold)[0].cpu().numpy()
+    valid = strip.rows.valid
+    classes = np.where(valid, found, np.uint8(255))
+    confidence = probabilities = None
+    if with_confidence:
+        confidence = np.zeros(classes.shape, np.uint8)
+        row, column = np.nonzero((found > 0) & valid)
+        device = strip.probabilities.device
+        where = [torch.from_numpy(i).to(device) for i in (row, column, found[row, column].astype(np.int64))]
+        confidence[row, column] = (strip.probabilities[where[0], where[1], where[2]] * 255).round().cpu().numpy()
+    if with_probabilities:
+        probabilities = np.where(valid, batch[0].cpu().numpy(), np.float32(np.nan))
+    return _Rows(classes, probabilities, confidence)
+
+
+def _vectors(
+    job: Job, confidence: Path, georeference: Georeference, ensemble: Ensemble, wanted: Wanted, report: Report
+) -> None:
+    """Write the polygons of a finished class raster."""

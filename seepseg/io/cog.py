@@ -1,0 +1,220 @@
+"""Maps: class and probability rasters written row by row as cloud-optimised GeoTIFFs, complete or absent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from seepseg.classes import IGNORE
+from seepseg.errors import ConfigError, DataError, ResourceError
+from seepseg.io.atomic import atomic_path
+from seepseg.io.raster import Georeference, gdal, reason
+from seepseg.io.tiff import inspect_tiff
+
+BLOCK = 256
+OVERVIEWS_FROM = 512
+"""A raster with a longer side than this gets overviews; a smaller one is read at once."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a raster holds: bands and number format, no-data value, metadata.
+
+    Attributes:
+        count, dtype, nodata: bands, numpy's name of their type, no-data value.
+        tags: metadata; nothing that changes from run to run.
+        names: descriptions of the bands.
+        colors: index → RGBA, the colour table of a one-band uint8 raster.
+        resampling: how overviews are made.
+    """
+
+    count: int
+    dtype: str
+    nodata: float
+    tags: Mapping[str, str]
+    names: tuple[str, ...] = ()
+    colors: Mapping[int, tuple[int, int, int, int]] | None = None
+    resampling: str = "NEAREST"
+
+
+def class_layout(names: Sequence[str], colors: NDArray[np.uint8], tags: Mapping[str, str]) -> Layout:
+    """The layout of class rasters: uint8 indices, 255 = no data; tags CLASS_0 … CLASS_K−1 hold the K names.
+
+    Overviews take the commonest class of the pixels they stand for.
+
+    Args:
+        names: K class names, background first.
+        colors: (K, 3) RGB.
+        tags: further metadata.
+    """
+    table = {i: (int(r), int(g), int(b), 255) for i, (r, g, b) in enumerate(colors)} | {IGNORE: (0, 0, 0, 0)}
+    held = {f"CLASS_{i}": name for i, name in enumerate(names)} | dict(tags)
+    return Layout(1, "uint8", IGNORE, held, ("class",), table, "MODE")
+
+
+def probability_layout(names: Sequence[str], tags: Mapping[str, str]) -> Layout:
+    """The layout of probability rasters: float32, a band a class, NaN = no data; overviews are means."""
+    return Layout(len(names), "float32", float("nan"), tags, tuple(names), resampling="AVERAGE")
+
+
+class RowWriter:
+    """A raster being written from the first row to the last."""
+
+    def __init__(self, target: Any, layout: Layout) -> None:
+        self._target, self._layout = target, layout
+        self._waiting: list[NDArray[Any]] = []
+        self._rows, self._written = 0, 0
+
+    def write(self, rows: NDArray[Any]) -> None:
+        """Append rows (C, n, W), or (n, W) for one band."""
+        rows = rows[None] if rows.ndim == 2 else rows
+        assert rows.dtype == self._layout.dtype and len(rows) == self._layout.count, (rows.dtype, rows.shape)
+        self._waiting.append(rows)
+        self._rows += rows.shape[1]
+        # Only whole blocks are written: GDAL would compress a half-filled one twice.
+        if self._rows >= BLOCK:
+            self._flush(self._rows // BLOCK * BLOCK)
+
+    def finish(self) -> None:
+        """Write what waits for a block to fill."""
+        if self._rows:
+            self._flush(self._rows)
+        assert self._written == self._target.height, "rows are missing"
+
+    def _flush(self, count: int) -> None:
+        rows = np.concatenate(self._waiting, axis=1)
+        self._target.write(rows[:, :count], window=Window(0, self._written, rows.shape[2], count))
+        self._written += count
+        self._waiting, self._rows = [rows[:, count:].copy()], self._rows - count
+
+
+@contextmanager
+def row_writer(
+    path: Path, georeference: Georeference, height: int, width: int, layout: Layout, *, cog: bool = True
+) -> Iterator[RowWriter]:
+    """A raster to write row by row; it is in place, as a cloud-optimised GeoTIFF, when the block ends well.
+
+    Args:
+        path: the file to write.
+        georeference: what the scene's has.
+        height, width: its size.
+        layout: what it holds.
+        cog: False leaves a plain tiled GeoTIFF, without overviews.
+
+    Raises:
+        ConfigError: not writable.
+        ResourceError: the disk is full, or fails.
+    """
+    with ExitStack() as stack:
+        done = stack.enter_context(atomic_path(path))
+        stack.enter_context(gdal())
+        stack.enter_context(_as_write_error(path))
+        large = cog and max(height, width) > OVERVIEWS_FROM
+        plain = done.with_name(f"{done.stem}-rows{done.suffix}") if large else done
+        stack.callback(lambda: plain.unlink(missing_ok=True) if large else None)
+        with _created(plain, georeference, height, width, layout) as target:
+            writer = RowWriter(target, layout)
+            yield writer
+            writer.finish()
+        _check(plain, path, layout)
+        if large:
+            rasterio.shutil.copy(
+                os.fspath(plain),
+                os.fspath(done),
+                driver="COG",
+                compress="DEFLATE",
+                level=1,
+                predictor="FLOATING_POINT" if layout.dtype == "float32" else "NO",
+                overview_resampling=layout.resampling,
+                bigtiff="IF_SAFER",
+                num_threads="ALL_CPUS",
+            )
+            _check(done, path, layout)
+
+
+def write_raster(path: Path, pixels: NDArray[Any], georeference: Georeference, layout: Layout) -> None:
+    """Write a raster (C, H, W) or (H, W) at once; errors as `row_writer`."""
+    height, width = pixels.shape[-2:]
+    with row_writer(path, georeference, height, width, layout) as writer:
+        writer.write(pixels)
+
+
+@contextmanager
+def _created(path: Path, georeference: Georeference, height: int, width: int, layout: Layout) -> Iterator[Any]:
+    place: dict[str, Any] = {}
+    if georeference.crs_wkt:
+        place["crs"] = CRS.from_wkt(georeference.crs_wkt)
+    if georeference.transform:
+        place["transform"] = Affine(*georeference.transform)
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        count=layout.count,
+        dtype=layout.dtype,
+        nodata=layout.nodata,
+        height=height,
+        width=width,
+        tiled=True,
+        blockxsize=BLOCK,
+        blockysize=BLOCK,
+        compress="deflate",
+        zlevel=1,
+        predictor=3 if layout.dtype == "float32" else 1,
+        interleave="band",
+        bigtiff="IF_SAFER",
+        **place,
+    ) as target:
+        # A TIFF holds a transform or control points. AREA_OR_POINT is never written: GDAL has already moved what it
+        # read to pixel corners, and "Point" would move control points again at every copy (measured).
+        if georeference.gcps and not georeference.transform:
+            points = [GroundControlPoint(*point) for point in georeference.gcps]
+            wkt = georeference.gcps_crs_wkt
+            target.gcps = (points, CRS.from_wkt(wkt) if wkt else CRS())
+        if georeference.rpcs:
+            target.update_tags(ns="RPC", **georeference.rpcs)
+        # The colour table decides how the file is laid out, so it comes before the pixels.
+        if layout.colors:
+            target.write_colormap(1, dict(layout.colors))
+        if layout.names:
+            target.descriptions = layout.names
+        target.update_tags(**layout.tags)
+        yield target
+
+
+@contextmanager
+def _as_write_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeEncodeError:
+        raise ConfigError("the name is not valid UTF-8", path, "choose another name") from None
+    except RasterioError as error:
+        if not os.access(path.parent, os.W_OK):
+            raise ConfigError("not writable", path, "change its permissions, or choose another folder") from None
+        raise ResourceError(
+            f"cannot be written ({reason(error)})", path, "check the free space, then run again"
+        ) from None
+
+
+def _check(written: Path, path: Path, layout: Layout) -> None:
+    """Make sure a file is whole: GDAL does not always report a write that failed while closing."""
+    try:
+        inspect_tiff(written, bands=range(1, layout.count + 1), max_pixels=2**62)
+    except DataError as error:
+        raise ResourceError(
+            f"was not written whole ({error.what})", path, "check the free space, then run again"
+        ) from None

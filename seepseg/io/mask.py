@@ -1,0 +1,128 @@
+"""Masks of what is left out of a scene (land, outside the area of interest), as rows in the scene's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.features import rasterize
+from rasterio.transform import Affine, GCPTransformer
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from seepseg.errors import ConfigError
+from seepseg.io.raster import Scene, gdal, reason
+
+RowMask = Callable[[int, int], NDArray[np.bool_]]
+"""(first row, row after the last) → True where a pixel is left out, (n, W)."""
+
+RASTERS = (".tif", ".tiff", ".png", ".vrt")
+
+
+@contextmanager
+def open_mask(path: Path, scene: Scene) -> Iterator[RowMask]:
+    """The mask of a scene: a raster (above 0 = left out) or polygons (inside = left out).
+
+    A raster with a CRS is warped to the scene's grid by nearest neighbour; without one, or where the scene has no
+    affine transform, it must have the scene's size. Polygons are drawn in the scene's grid, through the ground control
+    points where the scene has only those.
+
+    Raises:
+        ConfigError: it cannot be read, or not be laid over the scene.
+    """
+    if not path.is_file():
+        raise ConfigError("no such mask", path, "give a raster, or a vector file of polygons")
+    with gdal():
+        if path.suffix.lower() in RASTERS:
+            with _raster(path, scene) as rows:
+                yield rows
+        else:
+            yield _polygons(path, scene)
+
+
+@contextmanager
+def _raster(path: Path, scene: Scene) -> Iterator[RowMask]:
+    place = scene.georeference
+    try:
+        with rasterio.open(path) as source:
+            same_size = (source.height, source.width) == (scene.height, scene.width)
+            if source.crs and place.crs_wkt and place.transform:
+                grid = {"transform": Affine(*place.transform), "height": scene.height, "width": scene.width}
+                crs = CRS.from_wkt(place.crs_wkt)
+                with WarpedVRT(source, crs=crs, resampling=Resampling.nearest, **grid) as warped:
+                    yield _reader(warped)
+            elif same_size:
+                yield _reader(source)
+            else:
+                raise ConfigError(
+                    f"the mask is {source.height}×{source.width} without a common georeference, the scene "
+                    f"{scene.height}×{scene.width}",
+                    path,
+                    "give a mask of the scene's size, or polygons with a CRS",
+                )
+    except RasterioError as error:
+        raise ConfigError(f"the mask cannot be read ({reason(error)})", path, "save it again") from None
+
+
+def _reader(source: Any) -> RowMask:
+    def rows(start: int, stop: int) -> NDArray[np.bool_]:
+        with gdal():
+            return np.asarray(source.read(1, window=Window(0, start, source.width, stop - start)) > 0)
+
+    return rows
+
+
+def _polygons(path: Path, scene: Scene) -> RowMask:
+    """Polygons as pixels: in the scene's grid their vertices are (column, row)."""
+    import shapely
+
+    from seepseg.io.vector import read_shapes
+
+    shapes, wkt = read_shapes(path)
+    pixels = [shapely.transform(shape, _to_pixels(path, wkt, scene)) for shape in shapes]
+    tree = shapely.STRtree(pixels)
+
+    def rows(start: int, stop: int) -> NDArray[np.bool_]:
+        near = [pixels[i] for i in tree.query(shapely.box(0, start, scene.width, stop))]
+        if not near:
+            return np.zeros((stop - start, scene.width), bool)
+        drawn = rasterize(near, (stop - start, scene.width), transform=Affine.translation(0, start), dtype="uint8")
+        return np.asarray(drawn > 0)
+
+    return rows
+
+
+def _to_pixels(path: Path, wkt: str | None, scene: Scene) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """The function from vertices (n, 2) of a vector file to (column, row)."""
+    from pyproj import Transformer
+
+    place = scene.georeference
+    target = place.crs_wkt if place.transform else place.gcps_crs_wkt
+    if not target or not wkt:
+        raise ConfigError(
+            "polygons cannot be laid over a scene when either has no CRS", path, "give a raster of the scene's size"
+        )
+    project = Transformer.from_crs(wkt, target, always_xy=True)
+    if place.transform:
+        inverse = ~Affine(*place.transform)
+
+        def locate(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.stack(inverse * (x, y), axis=1)
+
+    else:
+        points = GCPTransformer([GroundControlPoint(*point) for point in place.gcps])
+
+        def locate(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+            row, column = points.rowcol(x, y, op=float)
+            return np.stack([column, row], axis=1)
+
+    return lambda vertices: locate(*project.transform(vertices[:, 0], vertices[:, 1]))

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from seepseg.config import Config, Predict, Scaling, parse
+from seepseg.data.scaling import FittedScaling
+from seepseg.inference.predictor import Predictor
+from seepseg.inference.stream import Member, Rows, stream
+
+SCALING = FittedScaling(Scaling(basis="fixed", range=(0, 1), standardise=False), ((0.0,), (1.0,)), (0.0,), (1.0,))
+LOCAL = FittedScaling(Scaling(basis="tile", range=(0, 100)), None, (0.0,), (1.0,))
+
+
+def recipe(head: str = "binary") -> Config:
+    data = {"source": "seep", "root": "x", "classes": "salt"}
+    return parse(
+        {"data": data, "model": {"name": "unet", "head": head}, "loss": "bce", "runtime": {"amp": "off"}}, "test"
+    )
+
+
+class Logit(nn.Module):
+    """The logit of a pixel is that of its own value: its probability is the value itself, wherever it lies."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.logit(images[:, :1], eps=1e-6)
+
+
+class Blur(nn.Module):
+    """A 5 × 5 mean: sees two pixels around."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(images[:, :1], 5, 1, 2)
+
+
+class Held:
+    def __init__(self, image: np.ndarray, valid: np.ndarray | None = None) -> None:
+        self.image = image
+        self.valid = np.ones(image.shape, bool) if valid is None else valid
+        self.height, self.width = image.shape
+        self.asked: list[tuple[int, int]] = []
+
+    def read(self, start: int, stop: int) -> Rows:
+        self.asked.append((start, stop))
+        return Rows(self.image[None, start:stop], self.valid[start:stop])
+
+
+def member(model: nn.Module, scaling: FittedScaling = SCALING) -> Member:
+    return Member(Predictor(model.eval(), recipe(), torch.device("cpu")), scaling)
+
+
+def whole(source: Held, members: list[Member], config: Predict) -> np.ndarray:
+    """Foreground probabilities of all strips, which must follow on one another."""
+    parts = []
+    at = 0
+    for strip in stream(source, members, 2, config):
+        assert strip.start == at
+        assert np.array_equal(strip.rows.raw[0], source.image[at : at + len(strip.probabilities)])
+        at += len(strip.probabilities)
+        parts.append(strip.probabilities.numpy().copy())
+    assert at == source.height
+    return np.concatenate(parts)[..., 1]
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(1, 300), st.integers(1, 300), st.integers(16, 80), st.floats(0, 0.8), st.integers(1, 5),
+    st.sampled_from(["hann", "gaussian", "crop"]),
+)  # fmt: skip
+def test_every_pixel_comes_out_where_it_went_in(
+    height: int, width: int, window: int, overlap: float, batch: int, blend: str
+) -> None:
+    image = np.random.default_rng(0).uniform(0.01, 0.99, (height, width)).astype(np.float32)
+    config = Predict(window=window, overlap=overlap, batch_size=batch, blend=blend)
+    assert np.allclose(whole(Held(image), [member(Logit())], config), image, atol=1e-5)
+
+
+def test_a_thousand_pixels_a_side() -> None:
+    image = np.random.default_rng(0).uniform(0.01, 0.99, (1000, 997)).astype(np.float32)
+    assert np.allclose(whole(Held(image), [member(Logit())], Predict()), image, atol=1e-5)
+
+
+def test_rows_are_read_once_and_in_order() -> None:
+    source = Held(np.zeros((500, 40), np.float32))
+    whole(source, [member(Logit())], Predict(window=64, overlap=0.25))
+    assert source.asked[0][0] == 0
+    assert source.asked[-1][1] == 500
+    assert all(a[1] == b[0] for a, b in pairwise(source.asked))
+
+
+def test_windows_without_a_valid_pixel_are_not_computed() -> None:
+    calls: list[int] = []
+
+    class Counting(Logit):
+        def forward(self, images: Tensor) -> Tensor:
+            calls.append(len(images))
+            return super().forward(images)
+
+    valid = np.zeros((64, 256), bool)
+    valid[10, 70] = True
+    # windows at columns 0, 64, 128, 192 without overlap: only the second holds a valid pixel
+    whole(Held(np.full((64, 256), 0.5, np.float32), valid), [member(Counting())], Predict(window=64, overlap=0))
+    assert calls == [1]
+
+
+def test_the_centre_of_windows_equals_the_whole_where_the_network_sees_less_than_the_halo() -> None:
+    image = np.random.default_rng(1).uniform(0, 1, (200, 150)).astype(np.float32)
+    dense = torch.sigmoid(Blur()(torch.from_numpy(image)[None, None]))[0, 0].numpy()
+    # a halo of 8 pixels holds the 2 that the network sees; the least weight of the rim is what remains of a seam
+    got = whole(Held(image), [member(Blur())], Predict(window=64, overlap=0.25, blend="crop"))
+    assert np.abs(got - dense).max() < 1e-3
+
+
+def test_members_are_averaged_each_with_its_own_scaling() -> None:
+    image = np.random.default_rng(2).uniform(0.1, 0.9, (50, 60)).astype(np.float32)
+    halved = FittedScaling(SCALING.config, ((0.0,), (2.0,)), (0.0,), (1.0,))
+    got = whole(Held(image), [member(Logit()), member(Logit(), halved)], Predict(window=32))
+    assert np.allclose(got, (image + image / 2) / 2, atol=1e-5)
+
+
+def test_a_scaling_that_looks_around_is_measured_on_each_window() -> None:
+    image = np.concatenate([np.tile([0.0, 1.0], (32, 16)), np.tile([0.0, 10.0], (32, 16))], axis=1)
+    # each window of 32 has its own limits, 0 … 1 and 0 … 10, so both become 0 and 1
+    got = whole(Held(image.astype(np.float32)), [member(Logit(), LOCAL)], Predict(window=32, overlap=0))
+    assert np.allclose(got, np.tile([0.0, 1.0], (32, 32)), atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 8, 100])
+def test_batches_change_nothing(batch: int) -> None:
+    image = np.random.default_rng(3).uniform(0, 1, (100, 333)).astype(np.float32)
+    one = whole(Held(image), [member(Blur())], Predict(window=48, batch_size=7))
+    assert np.array_equal(whole(Held(image), [member(Blur())], Predict(window=48, batch_size=batch)), one)

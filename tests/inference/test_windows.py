@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seepseg.inference.windows import grid, starts
+
+
+def test_the_last_window_is_moved_back_to_the_border() -> None:
+    # 600 pixels, windows of 256, stride 192: 0, 192, and 384 would end at 640, so the last starts at 600 − 256 = 344
+    assert starts(600, 256, 192) == (0, 192, 344)
+    assert starts(256, 256, 192) == (0,)
+    assert starts(257, 256, 192) == (0, 1)
+    assert starts(10, 256, 192) == (0,)
+
+
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(16, 300), st.floats(0, 0.89))
+def test_windows_cover_the_scene_and_stay_inside(height: int, width: int, window: int, overlap: float) -> None:
+    plan = grid(height, width, window, overlap)
+    for firsts, side, size in ((plan.rows, plan.height, height), (plan.columns, plan.width, width)):
+        assert list(firsts) == sorted(set(firsts))
+        assert {p for f in firsts for p in range(f, f + side)} == set(range(size))
