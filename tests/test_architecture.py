@@ -16,7 +16,8 @@ LAYERS = [
     {"runs"}, {"inference"}, {"training"}, {"evaluation"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
-    "rasterio": {"io/raster.py", "io/cog.py", "io/mask.py", "io/trace.py", "data/synthetic.py"},
+    "rasterio": {"io/raster.py", "io/cog.py", "io/mask.py", "io/trace.py", "io/place.py", "data/synthetic.py"},
+    "pyogrio": {"io/vector.py"},
     "albumentations": {"data/augment.py"},
     "tifffile": {"io/tiff.py", "io/ifd.py", "data/synthetic.py"},
     "matplotlib": {"figures.py"},

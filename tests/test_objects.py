@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from seepseg.objects import label_objects, remove_small
+from seepseg.objects import StripLabels, label_objects, remove_small
 
 MAP = np.array(
     [
@@ -71,3 +71,16 @@ def test_after_removal_no_small_object_is_left(indices: np.ndarray, least: int) 
     assert (cleaned[changed] == 0).all()
     assert not (changed & (indices == 255)).any()
     assert np.array_equal(remove_small(cleaned, least), cleaned)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 12))
+def test_strips_number_objects_as_the_whole_does(seed: int, height: int, strip: int) -> None:
+    rng = np.random.default_rng(seed)
+    indices = np.where(rng.random((height, 25)) < 0.35, rng.integers(1, 8, (height, 25)), 0).astype(np.uint8)
+    labels = StripLabels()
+    parts = [labels.add(indices[start : start + strip]) for start in range(0, height, strip)]
+    got = labels.numbers()[np.concatenate(parts)]
+    whole, count = label_objects(indices)
+    assert got.max() == count
+    # ndimage numbers objects in the order of their first pixels too
+    assert np.array_equal(got, whole)

@@ -16,7 +16,9 @@ from seepseg.config.training import CosineSchedule, Optim, Schedule, Train
 class Predict(Node):
     """Windows, batches, test-time flips and decoding; `threshold: null` means the likeliest class.
 
-    `blend` says how windows that overlap are weighed: by a raised cosine, a Gaussian, or their centres alone.
+    `blend` says how windows that overlap are weighed: by a raised cosine, a Gaussian, or their centres alone. `vote`
+    gives every object the class of the highest mean log-probability over its pixels. `simplify` (how far an outline may
+    move) and `fill_holes` (the largest hole filled) shape the polygons, in pixels.
     """
 
     window: Annotated[int, Field(ge=16)] = 512
@@ -25,7 +27,10 @@ class Predict(Node):
     batch_size: Count = 8
     tta: Literal["none", "hflip", "flips", "d4"] = "flips"
     threshold: Fraction | None = None
+    vote: bool = False
     min_pixels: Annotated[int, Field(ge=0)] = 0
+    simplify: Annotated[float, Field(ge=0)] = 0.0
+    fill_holes: Annotated[float, Field(ge=0)] = 0.0
 
 
 class Runtime(Node):

@@ -108,8 +108,9 @@ class FittedScaling:
             None if limits is None else (tuple(limits[0]), tuple(limits[1])),
             tuple(plain["mean"]),
             tuple(plain["std"]),
-            tuple(tuple(s) for s in plain["shares"]),
-            plain["usual"],
+            # Checkpoints of version 0.1 do not hold them.
+            tuple(tuple(s) for s in plain.get("shares", ())),
+            plain.get("usual", 0.0),
         )
 
 
@@ -210,7 +211,7 @@ def _counts(unit: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1))
 
 
 def _by_group(config: Scaling, parts: Iterable[tuple[str, NDArray[np.float32]]]) -> dict[str, Limits]:

@@ -17,6 +17,7 @@ from seepseg.errors import ConfigError, DataError, ResourceError, SeepsegError
 from seepseg.inference import executors
 from seepseg.inference.device import set_threads
 from seepseg.inference.ensemble import Ensemble, load_ensemble
+from seepseg.inference.findings import write_findings
 from seepseg.inference.jobs import Job
 from seepseg.inference.manifest import Manifest
 from seepseg.inference.scene import Report, Wanted, predict_scene
@@ -148,6 +149,8 @@ def predict_batch(
             else:
                 result.failures.append({"input": str(job.source), "error": str(what)})
     _list_failures(out / f"failures{place.name}.jsonl", result.failures)
+    if recipe.wanted.vectors:
+        write_findings(jobs, manifest.done(jobs), out, ensemble.classes)
     return result
 
 

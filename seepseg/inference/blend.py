@@ -16,13 +16,13 @@ def _hann(window: int, overlap: float) -> NDArray[np.float64]:
     rim = max(1, round(window * overlap))
     ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(window) + 0.5) / rim)
     rise = np.where(np.arange(window) < rim, ramp, 1.0)
-    return rise * rise[::-1]
+    return np.asarray(rise * rise[::-1])
 
 
 def _gaussian(window: int, overlap: float) -> NDArray[np.float64]:
     """A Gaussian with a spread of an eighth of the window, as nnU-Net and MONAI use it."""
     del overlap
-    return np.exp(-0.5 * ((np.arange(window) - (window - 1) / 2) / (window / 8)) ** 2)
+    return np.asarray(np.exp(-0.5 * ((np.arange(window) - (window - 1) / 2) / (window / 8)) ** 2))
 
 
 def _crop(window: int, overlap: float) -> NDArray[np.float64]:

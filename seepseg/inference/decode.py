@@ -9,18 +9,31 @@ from torch import Tensor
 
 from seepseg.classes import IGNORE
 from seepseg.config import Predict
-from seepseg.objects import remove_small
+from seepseg.objects import elect, label_objects, log_sums, remove_small
 
 
 def decode(probabilities: Tensor, valid: Tensor, config: Predict) -> NDArray[np.uint8]:
     """Class indices (N, H, W) of averaged probabilities (N, K, H, W); `IGNORE` where not valid (N, H, W).
 
-    As `likeliest`; objects below `min_pixels` go last.
+    As `likeliest`; then, with `vote`, one class an object; objects below `min_pixels` go last.
     """
     classes = likeliest(probabilities, config.threshold).cpu().numpy()
+    if config.vote:
+        planes = probabilities.permute(0, 2, 3, 1).float().cpu().numpy()
+        classes = np.stack([vote(c, p) for c, p in zip(classes, planes, strict=True)])
     if config.min_pixels > 1:
         classes = np.stack([remove_small(c, config.min_pixels) for c in classes])
     return np.where(valid.cpu().numpy(), classes, np.uint8(IGNORE))
+
+
+def vote(classes: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Class indices (H, W) with one class an object, chosen by its mean log-probabilities (H, W, K)."""
+    labels, count = label_objects(classes)
+    if not count:
+        return classes
+    chosen = elect(log_sums(labels, probabilities, count + 1))
+    chosen[0] = 0
+    return chosen[labels]
 
 
 def likeliest(probabilities: Tensor, threshold: float | None) -> Tensor:

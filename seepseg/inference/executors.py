@@ -6,7 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from seepseg.errors import ConfigError, ResourceError
 
@@ -56,18 +56,19 @@ def dask(
 ) -> Outcome[Unit, Result]:
     """On the Dask cluster at `address`, or on a local one of `workers` single-threaded processes."""
     try:
-        from distributed import Client, LocalCluster, as_completed as completed  # noqa: I001 - one library
-        from distributed.scheduler import KilledWorker
+        import distributed
     except ImportError:
         raise ConfigError("Dask is not installed", "--executor dask", "pip install 'seepseg[dask]'") from None
-    cluster = None if address else LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-    with Client(address or cluster) as client:
+    # The library has no types.
+    library: Any = distributed
+    cluster = None if address else library.LocalCluster(workers, threads_per_worker=1, dashboard_address=None)
+    with library.Client(address or cluster) as client:
         futures = {client.submit(work, unit, pure=False): unit for unit in units}
-        for future in completed(futures):
+        for future in library.as_completed(futures):
             unit = futures[future]
             try:
                 yield unit, future.result()
-            except KilledWorker:
+            except library.scheduler.KilledWorker:
                 yield unit, ResourceError("its Dask workers died", "", "see whether memory ran out")
     if cluster is not None:
         cluster.close()

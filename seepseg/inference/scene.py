@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seepseg.config import Predict
+from seepseg.classes import IGNORE
 from seepseg.data.scaling import Limits, measure, transform
 from seepseg.data.sources import validity
 from seepseg.figures import save_quicklook, stretch
@@ -20,12 +20,16 @@ from seepseg.inference.ahead import behind
 from seepseg.inference.decode import likeliest
 from seepseg.inference.ensemble import Ensemble
 from seepseg.inference.jobs import Job
+from seepseg.inference.objectwise import ObjectDecisions
+from seepseg.inference.polygons import trace
 from seepseg.inference.stream import Rows, Strip, stream
 from seepseg.inference.thumbnail import Thumbnail
 from seepseg.io.atomic import scratch_path
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer
 from seepseg.io.mask import RowMask, open_mask
-from seepseg.io.raster import Georeference, Scene, open_scene
+from seepseg.io.place import Place, place_of
+from seepseg.io.raster import Scene, open_scene
+from seepseg.io.vector import write_style, write_vectors
 
 FAR = 0.1
 """A scene farther than this from the training set, in the scaled range, and twice as far as any training scene, is
@@ -99,14 +103,6 @@ class SceneRows:
         return np.concatenate([rows.raw[:, rows.valid] for rows in parts], axis=1)
 
 
-class _Rows(NamedTuple):
-    """Finished rows on their way to the files."""
-
-    classes: NDArray[np.uint8]
-    probabilities: NDArray[np.float32] | None
-    confidence: NDArray[np.uint8] | None
-
-
 def predict_scene(
     job: Job, ensemble: Ensemble, wanted: Wanted, tick: Callable[[int], None] = lambda pixels: None
 ) -> Report:
@@ -120,43 +116,51 @@ def predict_scene(
     data, config, table = ensemble.data, ensemble.config, ensemble.classes
     report = Report([job.class_raster])
     with open_scene(job.source, page=data.page, bands=data.bands) as scene, ExitStack() as stack:
-        georeference = scene.georeference
         mask = stack.enter_context(open_mask(wanted.mask, scene)) if wanted.mask else None
         rows = SceneRows(scene, data.nodata, mask)
         members = ensemble.fitted_to(_limits(rows, ensemble, report))
-        thumbnail = Thumbnail(scene.height, scene.width) if wanted.quicklook else None
-        traced = wanted.vectors is not None
-        confidence_path = stack.enter_context(scratch_path(job.class_raster)) if traced else None
+        thumbnail = Thumbnail(scene.height, scene.width)
+        decisions = ObjectDecisions(config, len(table)) if config.vote or config.min_pixels > 1 else None
+        layout = class_layout(table.names, table.colors, ensemble.tags)
+        size = (scene.georeference, scene.height, scene.width)
+        first = stack.enter_context(scratch_path(job.class_raster)) if decisions else job.class_raster
+        confidence = stack.enter_context(scratch_path(job.class_raster)) if wanted.vectors else None
         with ExitStack() as files:
-            size = (georeference, scene.height, scene.width)
-            layout = class_layout(table.names, table.colors, ensemble.tags)
-            classes = files.enter_context(row_writer(job.class_raster, *size, layout))
-            likely = confidence = None
+            writers = {"classes": files.enter_context(row_writer(first, *size, layout, cog=decisions is None))}
             if wanted.probabilities:
                 path = job.beside("_prob.tif")
                 report.outputs.append(path)
-                likely = files.enter_context(row_writer(path, *size, probability_layout(table.names, ensemble.tags)))
-            if confidence_path:
-                confidence = files.enter_context(
-                    row_writer(confidence_path, *size, Layout(1, "uint8", 0, {}), cog=False)
-                )
+                likely = probability_layout(table.names, ensemble.tags)
+                writers["probabilities"] = files.enter_context(row_writer(path, *size, likely))
+            if confidence:
+                plain = Layout(1, "uint8", 0, {})
+                writers["confidence"] = files.enter_context(row_writer(confidence, *size, plain, cog=False))
 
-            def write(done: _Rows) -> None:
-                classes.write(done.classes)
-                for writer, pixels in ((likely, done.probabilities), (confidence, done.confidence)):
-                    if writer is not None and pixels is not None:
-                        writer.write(pixels)
+            def write(done: dict[str, NDArray[Any]]) -> None:
+                for name, writer in writers.items():
+                    writer.write(done[name])
 
             send = files.enter_context(behind(write))
             for strip in stream(rows, members, len(table), config):
-                finished = _finished(strip, config, traced, wanted.probabilities)
-                send(finished)
-                tick((strip.start + len(finished.classes)) * scene.width)
-                if thumbnail:
-                    thumbnail.add(strip.start, strip.rows.raw[0], strip.rows.valid, finished.classes)
-        if confidence_path:
-            _vectors(job, confidence_path, georeference, ensemble, wanted, report)
-    if thumbnail:
+                classes = likeliest(strip.probabilities.permute(2, 0, 1)[None], config.threshold)[0].cpu().numpy()
+                classes[~strip.rows.valid] = IGNORE
+                send(_pixels(strip, classes, writers))
+                thumbnail.add_image(strip.start, strip.rows.raw[0], strip.rows.valid)
+                if decisions:
+                    decisions.see(classes, strip.probabilities.cpu().numpy() if config.vote else None)
+                else:
+                    thumbnail.add_classes(strip.start, classes)
+                tick((strip.start + len(classes)) * scene.width)
+        if decisions:
+            with row_writer(job.class_raster, *size, layout) as final:
+                start = 0
+                for decided in decisions.rewritten(first):
+                    final.write(decided)
+                    thumbnail.add_classes(start, decided)
+                    start += len(decided)
+        if confidence:
+            _vectors(job, confidence, place_of(scene.georeference), ensemble, wanted, report)
+    if wanted.quicklook:
         path = job.beside("_quicklook.png")
         save_quicklook(path, stretch(thumbnail.gray, thumbnail.valid), thumbnail.classes, table)
         report.outputs.append(path)
@@ -185,24 +189,36 @@ def _limits(rows: SceneRows, ensemble: Ensemble, report: Report) -> list[Limits 
     return limits
 
 
-def _finished(strip: Strip, config: Predict, with_confidence: bool, with_probabilities: bool) -> _Rows:
-    batch = strip.probabilities.permute(2, 0, 1)[None]
-    found = likeliest(batch, config.threshold)[0].cpu().numpy()
-    valid = strip.rows.valid
-    classes = np.where(valid, found, np.uint8(255))
-    confidence = probabilities = None
-    if with_confidence:
-        confidence = np.zeros(classes.shape, np.uint8)
-        row, column = np.nonzero((found > 0) & valid)
+def _pixels(strip: Strip, classes: NDArray[np.uint8], wanted: Collection[str]) -> dict[str, NDArray[Any]]:
+    """What the files of a strip hold, by name."""
+    found: dict[str, NDArray[Any]] = {"classes": classes}
+    if "probabilities" in wanted:
+        planes = strip.probabilities.permute(2, 0, 1).cpu().numpy()
+        found["probabilities"] = np.where(strip.rows.valid, planes, np.float32(np.nan))
+    if "confidence" in wanted:
+        row, column = np.nonzero((classes > 0) & (classes != IGNORE))
         device = strip.probabilities.device
-        where = [torch.from_numpy(i).to(device) for i in (row, column, found[row, column].astype(np.int64))]
-        confidence[row, column] = (strip.probabilities[where[0], where[1], where[2]] * 255).round().cpu().numpy()
-    if with_probabilities:
-        probabilities = np.where(valid, batch[0].cpu().numpy(), np.float32(np.nan))
-    return _Rows(classes, probabilities, confidence)
+        where = [torch.from_numpy(i).to(device) for i in (row, column, classes[row, column].astype(np.int64))]
+        found["confidence"] = np.zeros(classes.shape, np.uint8)
+        found["confidence"][row, column] = (strip.probabilities[tuple(where)] * 255).round().cpu().numpy()
+    return found
 
 
-def _vectors(
-    job: Job, confidence: Path, georeference: Georeference, ensemble: Ensemble, wanted: Wanted, report: Report
-) -> None:
-    """Write the polygons of a finished class raster."""
+def _vectors(job: Job, confidence: Path, place: Place, ensemble: Ensemble, wanted: Wanted, report: Report) -> None:
+    """Write the polygons of a finished class raster, and their style."""
+    config, table = ensemble.config, ensemble.classes
+    found = trace(job.class_raster, confidence, place, table, simplify=config.simplify, fill_holes=config.fill_holes)
+    path = job.beside(f".{wanted.vectors}")
+    write_vectors(path, found.shapes, found.table, found.crs)
+    style = job.beside(".qml")
+    write_style(style, table)
+    report.outputs += [path, style]
+    if place.warning:
+        report.warnings.append(place.warning)
+    if place.accuracy_m is not None:
+        report.facts["accuracy_m"] = round(place.accuracy_m, 1)
+    if found.valid_km2 is not None:
+        areas = found.table.groupby("class")["area_m2"].sum() / 1e6
+        report.facts["valid_km2"] = round(found.valid_km2, 6)
+        report.facts["km2"] = {table.names[i]: round(float(areas.get(i, 0.0)), 6) for i in range(1, len(table))}
+    report.facts["objects"] = int(found.table["object"].nunique())

@@ -25,16 +25,20 @@ class Thumbnail:
         self.valid = np.zeros(shape, bool)
         self.classes = np.zeros(shape, np.uint8)
 
-    def add(self, start: int, gray: NDArray[np.generic], valid: NDArray[np.bool_], classes: NDArray[np.uint8]) -> None:
-        """Take up rows (n, W) that begin at row `start`."""
+    def add_image(self, start: int, gray: NDArray[np.generic], valid: NDArray[np.bool_]) -> None:
+        """Take up rows (n, W) of the image that begin at row `start`."""
         step, stop = self.step, start + len(gray)
         first = -start % step
         kept = slice((start + first) // step, -(-stop // step))
         self.gray[kept], self.valid[kept] = gray[first::step, ::step], valid[first::step, ::step]
+
+    def add_classes(self, start: int, classes: NDArray[np.uint8]) -> None:
+        """Take up rows (n, W) of the class map that begin at row `start`."""
+        step = self.step
         found = np.where(classes == IGNORE, np.uint8(0), classes)
         across = np.maximum.reduceat(found, np.arange(0, found.shape[1], step), axis=1)
         # A block of rows may have begun in the rows before.
-        edges = np.unique(np.concatenate([[0], np.arange(first, len(gray), step)]))
+        edges = np.unique(np.concatenate([[0], np.arange(-start % step, len(classes), step)]))
         blocks = np.maximum.reduceat(across, edges, axis=0)
         lines = (start + edges) // step
         self.classes[lines] = np.maximum(self.classes[lines], blocks)

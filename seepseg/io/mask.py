@@ -113,10 +113,10 @@ def _to_pixels(path: Path, wkt: str | None, scene: Scene) -> Callable[[NDArray[n
         )
     project = Transformer.from_crs(wkt, target, always_xy=True)
     if place.transform:
-        inverse = ~Affine(*place.transform)
+        a, b, c, d, e, f = (~Affine(*place.transform))[:6]
 
         def locate(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.stack(inverse * (x, y), axis=1)
+            return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
 
     else:
         points = GCPTransformer([GroundControlPoint(*point) for point in place.gcps])

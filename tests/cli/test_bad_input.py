@@ -244,8 +244,11 @@ def test_outputs_that_would_collide_or_overwrite(
     code, line = error(capsys, "predict", trained, tree / IMAGES, "-o", tree / IMAGES)
     assert (code, line.startswith("the output folder lies in the input folder")) == (2, True)
     assert run(capsys, "predict", trained, one, "-o", tmp_path / "out")[0] == 0
-    assert error(capsys, "predict", trained, one, "-o", tmp_path / "out")[0] == 2
-    assert run(capsys, "predict", trained, one, "-o", tmp_path / "out", "--overwrite")[0] == 0
+    code, out, _ = run(capsys, "predict", trained, one, "-o", tmp_path / "out")
+    assert (code, out.startswith("0 of 1 predicted, 1 done before")) == (0, True)
+    code, line = error(capsys, "predict", trained, one, "-o", tmp_path / "out", "--threshold", "0.9")
+    assert (code, line.startswith("output exists, made by another model")) == (2, True)
+    assert run(capsys, "predict", trained, one, "-o", tmp_path / "out", "--threshold", "0.9", "--overwrite")[0] == 0
     (tmp_path / "file").write_text("")
     code, _ = error(capsys, "predict", trained, one, "-o", tmp_path / "file")
     assert code == 2

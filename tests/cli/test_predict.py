@@ -36,7 +36,10 @@ def test_a_scene_keeps_its_place_and_its_size(
     assert code == 0
     assert out == f"1 of 1 predicted, in {tmp_path / 'out'}/\n"
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"s_class.tif", "s_prob.tif", "s_quicklook.png"}
+    assert names == {
+        "s_class.tif", "s_prob.tif", "s_quicklook.png", "s.gpkg", "s.qml",
+        "findings.gpkg", "findings.csv", "scenes.csv", "manifest.jsonl",
+    }  # fmt: skip
     with (
         rasterio.open(scene) as origin,
         rasterio.open(tmp_path / "out" / "s_class.tif") as classes,

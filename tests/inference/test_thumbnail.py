@@ -22,7 +22,8 @@ def test_strips_of_any_height_give_the_same_picture(height: int, width: int, row
         thumbnail.QUICKLOOK_SIDE = before
     for start in range(0, height, rows):
         part = slice(start, start + rows)
-        small.add(start, raw[part], valid[part], classes[part])
+        small.add_image(start, raw[part], valid[part])
+        small.add_classes(start, classes[part])
     k = small.step
     assert max(small.gray.shape) <= side
     assert np.array_equal(small.gray, raw[::k, ::k])

@@ -1,0 +1,114 @@
+"""Where pixels of a scene lie on Earth, and how large they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Geod, Transformer
+from rasterio.control import GroundControlPoint
+from rasterio.transform import GCPTransformer
+
+from seepseg.io.raster import Georeference
+
+GEOD = Geod(ellps="WGS84")
+LONLAT = "EPSG:4326"
+
+Map = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Points (n, 2) → points (n, 2)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The way from pixel corners (column, row) to map coordinates and to longitude and latitude.
+
+    Attributes:
+        crs: of the map coordinates, as WKT; None where the scene has no georeference and these are pixels.
+        to_map: (column, row) → x, y in `crs`.
+        to_lonlat: (column, row) → longitude, latitude in degrees; None without georeference.
+        accuracy_m: root mean square distance of the control points from where the fit puts them; None where the
+            transform is exact.
+        warning: what the user should know, or None.
+    """
+
+    crs: str | None
+    to_map: Map
+    to_lonlat: Map | None
+    accuracy_m: float | None = None
+    warning: str | None = None
+
+    def pixel_size(self, column: float, row: float) -> tuple[float, float]:
+        """Metres from a point one column to the right, and one row down, along the ellipsoid; 1, 1 without a place."""
+        if self.to_lonlat is None:
+            return 1.0, 1.0
+        lon, lat = self.to_lonlat(np.array([[column, row], [column + 1, row], [column, row + 1]])).T
+        _, _, metres = GEOD.inv(lon[[0, 0]], lat[[0, 0]], lon[1:], lat[1:])
+        return float(metres[0]), float(metres[1])
+
+    def azimuth(self, ends: NDArray[np.float64]) -> float:
+        """Direction of the line between two points (2, 2), degrees clockwise from north, 0 … 180.
+
+        North is up where the scene has no georeference.
+        """
+        if self.to_lonlat is None:
+            (x0, y0), (x1, y1) = ends
+            return float(np.degrees(np.arctan2(x1 - x0, y0 - y1)) % 180)
+        (lon0, lat0), (lon1, lat1) = self.to_lonlat(ends)
+        return float(GEOD.inv(lon0, lat0, lon1, lat1)[0] % 180)
+
+    def area_perimeter(self, shape: Any) -> tuple[float, float]:
+        """Geodesic area in m² and perimeter in m of a shape of pixel corners; pixels without a place."""
+        if self.to_lonlat is None:
+            return float(shape.area), float(shape.length)
+        area, perimeter = GEOD.geometry_area_perimeter(shapely.transform(shape, self.to_lonlat))
+        return abs(float(area)), float(perimeter)
+
+
+def place_of(georeference: Georeference) -> Place:
+    """The place of a scene: by its transform, else by its control points (whose CRS becomes longitude and latitude)."""
+    if georeference.transform and georeference.crs_wkt:
+        a, b, c, d, e, f = georeference.transform
+        wkt = georeference.crs_wkt
+
+        def to_map(points: NDArray[np.float64]) -> NDArray[np.float64]:
+            column, row = points.T
+            return np.stack([a * column + b * row + c, d * column + e * row + f], axis=1)
+
+        project = reproject(wkt)
+        return Place(wkt, to_map, lambda points: project(to_map(points)))
+    if len(georeference.gcps) >= 3 and georeference.gcps_crs_wkt:
+        points = [GroundControlPoint(*point) for point in georeference.gcps]
+        fit = GCPTransformer(points)
+
+        def by_fit(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.stack(fit.xy(corners[:, 1], corners[:, 0], offset="ul"), axis=1)
+
+        project = reproject(georeference.gcps_crs_wkt)
+
+        def to_lonlat(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+            return project(by_fit(corners))
+
+        accuracy = _misfit(georeference, to_lonlat)
+        warning = f"polygons are placed through {len(points)} control points, {accuracy:.0f} m off on average (RMS)"
+        return Place(CRS(LONLAT).to_wkt(), to_lonlat, to_lonlat, accuracy, warning)
+    why = "only RPCs, which need heights" if georeference.rpcs else "no georeference"
+    return Place(None, lambda points: points, None, None, f"{why}: polygons are in pixels, without areas in m²")
+
+
+def reproject(crs: str) -> Map:
+    """x, y in a coordinate system → longitude, latitude."""
+    project = Transformer.from_crs(crs, LONLAT, always_xy=True)
+    return lambda points: np.stack(project.transform(*points.T), axis=1)
+
+
+def _misfit(georeference: Georeference, to_lonlat: Map) -> float:
+    table = np.array(georeference.gcps)
+    lon, lat = to_lonlat(table[:, [1, 0]]).T
+    assert georeference.gcps_crs_wkt
+    true_lon, true_lat = reproject(georeference.gcps_crs_wkt)(table[:, 2:4]).T
+    _, _, metres = GEOD.inv(lon, lat, true_lon, true_lat)
+    return float(np.sqrt(np.mean(np.square(metres))))

@@ -1,0 +1,57 @@
+"""Outlines of labelled pixels, and rows of a finished raster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import shapely
+from numpy.typing import NDArray
+from rasterio.features import rasterize, shapes
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from seepseg.io.raster import gdal
+
+
+def raster_rows(path: Path, heights: int | Sequence[int]) -> Iterator[NDArray[Any]]:
+    """The first band (n, W) of a raster in strips, all of one height or of the given ones."""
+    # GDAL's settings are a stack; held while other code runs, they would come off in the wrong order.
+    with gdal():
+        source = rasterio.open(path)
+    with source:
+        if isinstance(heights, int):
+            heights = [min(heights, source.height - start) for start in range(0, source.height, heights)]
+        start = 0
+        for height in heights:
+            with gdal():
+                rows = source.read(1, window=Window(0, start, source.width, height))
+            yield rows
+            start += height
+
+
+def outlines(labels: NDArray[np.int32], first_row: int) -> Iterator[tuple[int, shapely.Polygon]]:
+    """Label and polygon of every 4-connected patch of equal labels above 0; vertices are (column, row) corners.
+
+    8-connected tracing would give polygons that touch themselves, which are invalid.
+    """
+    moved = Affine.translation(0, first_row)
+    for outline, label in shapes(labels, mask=labels > 0, connectivity=4, transform=moved):
+        shell, *holes = outline["coordinates"]
+        yield int(label), shapely.Polygon(shell, holes)
+
+
+def filled(shape: Any, step: int) -> tuple[NDArray[np.bool_], int, int]:
+    """The pixels whose centre lies in a shape of pixel corners, in its own box, and the box's first column and row.
+
+    Args:
+        shape: of vertices (column, row).
+        step: pixels a side that one cell stands for.
+    """
+    left, top, right, bottom = (int(v) for v in shape.bounds)
+    size = (-(-(bottom - top) // step), -(-(right - left) // step))
+    drawn = rasterize([shape], size, transform=Affine(step, 0, left, 0, step, top), dtype="uint8", all_touched=step > 1)
+    return np.asarray(drawn > 0), left, top

@@ -1,0 +1,130 @@
+"""Vector files: polygons with their attributes as GeoPackage or GeoJSON; the one module that uses pyogrio."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
+
+from seepseg.classes import ClassTable
+from seepseg.errors import ConfigError, DataError, ResourceError
+from seepseg.io.atomic import atomic_path, write_text
+
+DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
+
+# A GeoPackage holds the time of its last change; a fixed one keeps reruns identical byte for byte.
+os.environ.setdefault("OGR_CURRENT_DATE", "2000-01-01T00:00:00.000Z")
+pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": os.environ["OGR_CURRENT_DATE"]})
+
+
+def write_vectors(path: Path, shapes: NDArray[Any], table: pd.DataFrame, crs: str | None) -> None:
+    """Write shapes and their attributes, complete or absent; the suffix says the format.
+
+    GeoJSON is longitude and latitude whatever `crs` (RFC 7946).
+
+    Args:
+        path: .gpkg or .geojson.
+        shapes: (n) shapely polygons or multi-polygons.
+        table: n rows; NaN and None become null.
+        crs: WKT, or None for pixel coordinates.
+
+    Raises:
+        ConfigError: not writable.
+        ResourceError: the disk is full, or fails.
+    """
+    many = np.array([shapely.multipolygons([s]) if s.geom_type == "Polygon" else s for s in shapes], dtype=object)
+    extra = {"RFC7946": "YES"} if path.suffix == ".geojson" and crs else {}
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided")
+        try:
+            pyogrio.raw.write(
+                temporary,
+                shapely.to_wkb(many),
+                [_column(table[name]) for name in table.columns],
+                list(table.columns),
+                layer=path.stem,
+                driver=DRIVERS[path.suffix],
+                geometry_type="MultiPolygon",
+                crs=crs,
+                **extra,
+            )
+        except (DataSourceError, DataLayerError, FieldError, GeometryError, RuntimeError) as error:
+            if not os.access(path.parent, os.W_OK):
+                raise ConfigError("not writable", path, "change its permissions, or choose another folder") from None
+            raise ResourceError(
+                f"cannot be written ({' '.join(str(error).split())[:120]})",
+                path,
+                "check the free space, then run again",
+            ) from None
+
+
+def read_vectors(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
+    """Shapes, attributes and CRS (WKT or authority code) of the first layer of a vector file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        meta, _, geometry, fields = pyogrio.raw.read(path)
+    except (DataSourceError, DataLayerError, RuntimeError) as error:
+        raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None
+    shapes = shapely.from_wkb(np.array([] if geometry is None else geometry, dtype=object))
+    return shapes, pd.DataFrame(dict(zip(meta["fields"], fields, strict=True))), meta["crs"]
+
+
+def read_shapes(path: Path) -> tuple[list[Any], str | None]:
+    """Polygons of a vector file and their CRS.
+
+    Raises:
+        ConfigError: it cannot be read, or holds none.
+    """
+    try:
+        shapes, _, crs = read_vectors(path)
+    except DataError as error:
+        raise ConfigError(error.what, error.where, "give a GeoPackage, GeoJSON or Shapefile of polygons") from None
+    areas = [s for s in shapes if s is not None and s.geom_type in ("Polygon", "MultiPolygon")]
+    if not areas:
+        raise ConfigError("no polygon", path, "give a vector file of polygons")
+    return areas, crs
+
+
+def write_style(path: Path, classes: ClassTable) -> None:
+    """Write a QGIS style (.qml) that colours polygons by their field `class`; QGIS takes it up when names are alike."""
+    categories, symbols = [], []
+    for number, (name, color) in enumerate(zip(classes.names[1:], classes.colors[1:], strict=True)):
+        categories.append(f'   <category render="true" symbol="{number}" value="{number + 1}" label="{_xml(name)}"/>')
+        red, green, blue = (int(v) for v in color)
+        options = {"color": f"{red},{green},{blue},110", "outline_color": f"{red},{green},{blue},255"}
+        options |= {"outline_width": "0.4", "style": "solid"}
+        lines = "".join(f'<Option type="QString" name="{key}" value="{value}"/>' for key, value in options.items())
+        symbols.append(
+            f'   <symbol type="fill" name="{number}" alpha="1"><layer class="SimpleFill" enabled="1">'
+            f'<Option type="Map">{lines}</Option></layer></symbol>'
+        )
+    write_text(
+        path,
+        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+        '<qgis styleCategories="Symbology">\n'
+        ' <renderer-v2 type="categorizedSymbol" attr="class" symbollevels="0">\n'
+        "  <categories>\n" + "\n".join(categories) + "\n  </categories>\n"
+        "  <symbols>\n" + "\n".join(symbols) + "\n  </symbols>\n </renderer-v2>\n</qgis>\n",
+    )
+
+
+def _column(values: pd.Series[Any]) -> NDArray[Any]:
+    """A column as pyogrio takes it: numbers, truth values, or text."""
+    if values.dtype == object or str(values.dtype) in ("str", "string"):
+        return values.astype(object).to_numpy()
+    return values.to_numpy()
+
+
+def _xml(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

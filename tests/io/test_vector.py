@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from pyproj import CRS
+
+from seepseg.classes import SEEP
+from seepseg.errors import ConfigError, DataError
+from seepseg.io.vector import read_shapes, read_vectors, write_style, write_vectors
+
+UTM = CRS.from_epsg(32616).to_wkt()
+SHAPES = np.array([shapely.box(0, 0, 10, 20), shapely.union(shapely.box(30, 0, 40, 5), shapely.box(50, 0, 55, 5))])
+TABLE = pd.DataFrame({"object": [1, 2], "name": ["a", "b & c"], "ratio": [1.5, np.nan], "edge": [True, False]})
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    write_vectors(tmp_path / "v.gpkg", SHAPES, TABLE, UTM)
+    shapes, table, crs = read_vectors(tmp_path / "v.gpkg")
+    assert all(a.equals(b) for a, b in zip(shapes, SHAPES, strict=True))
+    assert table["object"].tolist() == [1, 2]
+    assert table["name"].tolist() == ["a", "b & c"]
+    assert table["ratio"].isna().tolist() == [False, True]
+    assert table["edge"].astype(bool).tolist() == [True, False]
+    assert CRS.from_user_input(crs) == CRS.from_epsg(32616)
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson"])
+def test_the_same_bytes_twice(tmp_path: Path, suffix: str) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        write_vectors(tmp_path / name / f"v{suffix}", SHAPES, TABLE, UTM)
+    assert (tmp_path / "a" / f"v{suffix}").read_bytes() == (tmp_path / "b" / f"v{suffix}").read_bytes()
+
+
+def test_geojson_is_longitude_and_latitude(tmp_path: Path) -> None:
+    moved = np.array([shapely.box(500_000, 3_000_000, 500_100, 3_000_100)])
+    write_vectors(tmp_path / "v.geojson", moved, TABLE[:1], UTM)
+    (feature,) = json.loads((tmp_path / "v.geojson").read_text())["features"]
+    lon, lat = feature["geometry"]["coordinates"][0][0][0]
+    # the central meridian of zone 16 is 87° W
+    assert lon == pytest.approx(-87, abs=0.01)
+    assert 27 < lat < 27.2
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson"])
+@pytest.mark.parametrize("crs", [UTM, None])
+def test_nothing_is_a_readable_layer(tmp_path: Path, suffix: str, crs: str | None) -> None:
+    write_vectors(tmp_path / f"v{suffix}", np.empty(0, object), TABLE[:0], crs)
+    shapes, _, _ = read_vectors(tmp_path / f"v{suffix}")
+    assert len(shapes) == 0
+
+
+def test_what_is_no_vector_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "v.gpkg").write_text("no")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_vectors(tmp_path / "v.gpkg")
+    with pytest.raises(ConfigError):
+        read_shapes(tmp_path / "v.gpkg")
+
+
+def test_a_style_has_a_category_for_each_class(tmp_path: Path) -> None:
+    from xml.etree import ElementTree as ET
+
+    write_style(tmp_path / "v.qml", SEEP)
+    root = ET.parse(tmp_path / "v.qml").getroot()
+    assert [c.get("value") for c in root.iter("category")] == [str(i) for i in range(1, 8)]
+    assert len(list(root.iter("symbol"))) == 7
