@@ -22,8 +22,9 @@ from seepseg.inference.jobs import Job
 from seepseg.inference.manifest import Manifest
 from seepseg.inference.scene import Report, Wanted, predict_scene
 from seepseg.inference.tiles import GroupLimits, predict_tiles, tile_limits
-from seepseg.io.atomic import write_text
+from seepseg.io.atomic import remove_leftovers, write_text
 from seepseg.io.tiff import inspect_tiff
+from seepseg.runs.folder import folder_lock
 
 Tick = Callable[[int, int], None]
 """(pixels done, of how many)"""
@@ -116,8 +117,26 @@ def predict_batch(
         ConfigError: an output exists that is not of this run.
         DataError: with `strict`, an input failed.
         ResourceError: disk or memory gave out.
+        LockedError: another process does the same part.
     """
     ensemble = load(recipe)
+    with folder_lock(out, f".lock{place.name}"):
+        if not place.name:
+            remove_leftovers(out)
+        return _predict(jobs, recipe, ensemble, out, place, overwrite=overwrite, strict=strict, tick=tick)
+
+
+def _predict(
+    jobs: Sequence[Job],
+    recipe: Recipe,
+    ensemble: Ensemble,
+    out: Path,
+    place: Placement,
+    *,
+    overwrite: bool,
+    strict: bool,
+    tick: Tick,
+) -> Outcome:
     manifest = Manifest(out, recipe.key(ensemble), place.name)
     done = {} if overwrite else manifest.done(jobs)
     if not overwrite and not manifest.begun():

@@ -34,21 +34,24 @@ COLUMNS: dict[str, str] = {
     "length_m": "float64",
     "width_m": "float64",
     "orientation_deg": "float64",
-    "lon": "float64",
-    "lat": "float64",
+    "x": "float64",
+    "y": "float64",
     "touches_nodata": "bool",
     "touches_edge": "bool",
-    "end1_lon": "float64",
-    "end1_lat": "float64",
+    "end1_x": "float64",
+    "end1_y": "float64",
     "end1_width_m": "float64",
-    "end2_lon": "float64",
-    "end2_lat": "float64",
+    "end2_x": "float64",
+    "end2_y": "float64",
     "end2_width_m": "float64",
-    "origin_lon": "float64",
-    "origin_lat": "float64",
+    "origin_x": "float64",
+    "origin_y": "float64",
     "origin_ratio": "float64",
 }
-"""Attributes of a polygon and their types; docs/howto-polygons.md says what each means."""
+"""Attributes of a polygon and their types; docs/howto-polygons.md says what each means.
+
+x and y are longitude and latitude in degrees; without georeference, column and row.
+"""
 
 
 @dataclass(frozen=True)
@@ -236,17 +239,17 @@ def _measures(shape: Any, part: _Part, place: Place) -> dict[str, Any]:
         "length_m": line.length if place.crs else np.nan,
         "width_m": line.width if place.crs else np.nan,
         "orientation_deg": place.azimuth(line.ends) if (line.ends[0] != line.ends[1]).any() else np.nan,
-        "lon": lon,
-        "lat": lat,
+        "x": lon,
+        "y": lat,
         "touches_nodata": part.nodata,
         "touches_edge": part.edge,
-        "end1_lon": first[0],
-        "end1_lat": first[1],
+        "end1_x": first[0],
+        "end1_y": first[1],
         "end1_width_m": line.end_widths[0],
-        "end2_lon": last[0],
-        "end2_lat": last[1],
+        "end2_x": last[0],
+        "end2_y": last[1],
         "end2_width_m": line.end_widths[1],
-        "origin_lon": at[0],
-        "origin_lat": at[1],
+        "origin_x": at[0],
+        "origin_y": at[1],
         "origin_ratio": np.nan if origin is None else origin[1],
     }

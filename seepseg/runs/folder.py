@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 import seepseg
 from seepseg.config import Config, dump
-from seepseg.errors import ConfigError
-from seepseg.io.atomic import write_text
+from seepseg.errors import ConfigError, LockedError
+from seepseg.io.atomic import write_error, write_text
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,29 @@ class RunFolder:
         if not self.metrics.exists():
             return []
         return [{str(k): v for k, v in row.items()} for row in pd.read_csv(self.metrics).to_dict("records")]
+
+
+@contextmanager
+def folder_lock(folder: Path, name: str = ".lock") -> Iterator[None]:
+    """Hold a folder for a `with` block; the operating system frees the lock of a dead process.
+
+    Raises:
+        LockedError: another process holds it.
+        ConfigError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(error, folder) from error
+    lock = FileLock(folder / name)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LockedError("another seepseg process works here", folder, "wait for it, or use another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def find_checkpoint(run: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What protects a run: one process a folder, signals that save first, and determinism on request."""
+"""What protects a run: signals that save first, and determinism on request."""
 
 from __future__ import annotations
 
@@ -6,34 +6,9 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 import torch
-from filelock import FileLock, Timeout
-
-from seepseg.errors import LockedError
-
-
-@contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """Hold a run folder for a `with` block; the operating system frees the lock of a dead process.
-
-    Raises:
-        LockedError: another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise LockedError(
-            "another seepseg process works here", folder, "wait for it, or use another --run DIR"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class StopSignal:

@@ -26,9 +26,9 @@ from seepseg.io.atomic import write_text
 from seepseg.losses.build import build_loss
 from seepseg.models.build import build_model
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
-from seepseg.runs.folder import RunFolder, find_checkpoint
+from seepseg.runs.folder import RunFolder, find_checkpoint, folder_lock
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
-from seepseg.training.guard import be_deterministic, run_lock, stop_signals
+from seepseg.training.guard import be_deterministic, stop_signals
 from seepseg.training.loop import Trainer
 
 RESUMABLE = ("runtime.device", "runtime.workers", "train.epochs")
@@ -73,7 +73,7 @@ def train(
         if rank() == 0:
             if not resume:
                 folder.refuse_existing()
-            stack.enter_context(run_lock(folder.root))
+            stack.enter_context(folder_lock(folder.root))
         device = choose_device(device_name(config.runtime.device))
         set_threads(config.runtime)
         if config.runtime.deterministic:

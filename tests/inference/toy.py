@@ -56,5 +56,5 @@ def files(folder: Path) -> dict[str, bytes]:
     return {
         p.relative_to(folder).as_posix(): p.read_bytes()
         for p in sorted(folder.rglob("*"))
-        if p.is_file() and not p.name.startswith(("manifest", "failures"))
+        if p.is_file() and not p.name.startswith(("manifest", "failures", ".lock"))
     }

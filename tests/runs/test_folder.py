@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from seepseg.config import load
-from seepseg.errors import ConfigError
-from seepseg.runs.folder import RunFolder, find_checkpoint
+from seepseg.errors import ConfigError, LockedError
+from seepseg.runs.folder import RunFolder, find_checkpoint, folder_lock
 from tests.conftest import tiny_config
 
 
@@ -81,3 +83,36 @@ def test_folds_and_emptiness_are_explained(tmp_path: Path) -> None:
     touch(RunFolder(tmp_path / "fold_0").best)
     with pytest.raises(ConfigError, match="holds folds, not one run"):
         find_checkpoint(tmp_path)
+
+
+def test_a_folder_is_held_once_and_free_afterwards(tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "new" / "run"):
+        with pytest.raises(LockedError) as caught, folder_lock(tmp_path / "new" / "run"):
+            pass
+        assert caught.value.exit_code == 6
+        with folder_lock(tmp_path / "other"):
+            pass
+    with folder_lock(tmp_path / "new" / "run"):
+        pass
+
+
+def test_an_error_inside_frees_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), folder_lock(tmp_path):
+        raise RuntimeError
+    with folder_lock(tmp_path):
+        pass
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from seepseg.runs.folder import folder_lock\n"
+        "with folder_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(LockedError), folder_lock(tmp_path):
+            pass
+        other.kill()
+    with folder_lock(tmp_path):
+        pass

@@ -2,48 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from seepseg.errors import LockedError
-from seepseg.training.guard import be_deterministic, run_lock, stop_signals
-
-
-def test_a_folder_is_held_once_and_free_afterwards(tmp_path: Path) -> None:
-    with run_lock(tmp_path / "new" / "run"):
-        with pytest.raises(LockedError) as caught, run_lock(tmp_path / "new" / "run"):
-            pass
-        assert caught.value.exit_code == 6
-        with run_lock(tmp_path / "other"):
-            pass
-    with run_lock(tmp_path / "new" / "run"):
-        pass
-
-
-def test_an_error_inside_frees_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), run_lock(tmp_path):
-        raise RuntimeError
-    with run_lock(tmp_path):
-        pass
-
-
-def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from seepseg.training.guard import run_lock\n"
-        "with run_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout
-        assert other.stdout.readline() == "held\n"
-        with pytest.raises(LockedError), run_lock(tmp_path):
-            pass
-        other.kill()
-    with run_lock(tmp_path):
-        pass
+from seepseg.training.guard import be_deterministic, stop_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

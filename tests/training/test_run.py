@@ -23,9 +23,8 @@ from seepseg.data.synthetic import write_seep
 from seepseg.errors import CheckpointError, InterruptedRun, LockedError, NonFiniteLossError
 from seepseg.inference.score import Sums
 from seepseg.runs.checkpoint import load_checkpoint
-from seepseg.runs.folder import RunFolder
+from seepseg.runs.folder import RunFolder, folder_lock
 from seepseg.training.board import part_row
-from seepseg.training.guard import run_lock
 from seepseg.training.loop import Trainer
 from seepseg.training.run import assemble, prepare, train
 from tests.command import error, run
@@ -160,13 +159,13 @@ def test_one_process_a_folder_and_a_dead_ones_lock_is_free(seep_root: Path, tmp_
     assert "another seepseg process works here" in out
     process.kill()
     process.communicate()
-    with run_lock(tmp_path / "run"):
+    with folder_lock(tmp_path / "run"):
         pass
 
 
 def test_the_lock_excludes(tmp_path: Path) -> None:
-    with run_lock(tmp_path), pytest.raises(LockedError):
-        subprocess_lock = run_lock(tmp_path)
+    with folder_lock(tmp_path), pytest.raises(LockedError):
+        subprocess_lock = folder_lock(tmp_path)
         subprocess_lock.__enter__()
 
 

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import shapely
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+
+from seepseg.errors import ConfigError
+from seepseg.io.mask import open_mask
+from seepseg.io.raster import open_scene
+from seepseg.io.vector import write_vectors
+
+UTM = CRS.from_epsg(32616)
+PLACE = Affine(10, 0, 500_000, 0, -10, 3_000_000)
+TABLE = pd.DataFrame({"n": [1]})
+
+
+def save(path: Path, pixels: np.ndarray, gcps: Any = None, **profile: Any) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shape = {"height": pixels.shape[0], "width": pixels.shape[1], "count": 1, "dtype": pixels.dtype.name}
+        with rasterio.open(path, "w", driver="GTiff", **shape, **profile) as target:
+            if gcps:
+                target.gcps = gcps
+            target.write(pixels, 1)
+    return path
+
+
+def masked(scene: Path, mask: Path) -> np.ndarray:
+    """The mask, read in strips of seven rows."""
+    with open_scene(scene) as opened, open_mask(mask, opened) as rows:
+        return np.concatenate([rows(s, min(s + 7, opened.height)) for s in range(0, opened.height, 7)])
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    return save(tmp_path / "s.tif", np.ones((40, 30), np.uint16), crs=UTM, transform=PLACE)
+
+
+def test_a_raster_in_another_grid_is_laid_over(tmp_path: Path, scene: Path) -> None:
+    # pixels of 20 m: the second of the first row covers columns 2 and 3, rows 0 and 1
+    land = np.zeros((20, 15), np.uint8)
+    land[0, 1] = 1
+    mask = save(tmp_path / "m.tif", land, crs=UTM, transform=Affine(20, 0, 500_000, 0, -20, 3_000_000))
+    expected = np.zeros((40, 30), bool)
+    expected[0:2, 2:4] = True
+    assert np.array_equal(masked(scene, mask), expected)
+
+
+def test_polygons_are_drawn_in_the_scene(tmp_path: Path, scene: Path) -> None:
+    # columns 5 … 9 and rows 10 … 19, given in longitude and latitude
+    from pyproj import Transformer
+
+    box = shapely.box(500_050, 2_999_800, 500_100, 2_999_900)
+    project = Transformer.from_crs(UTM.to_wkt(), "EPSG:4326", always_xy=True)
+    moved = shapely.transform(box, lambda p: np.stack(project.transform(*p.T), axis=1))
+    write_vectors(tmp_path / "m.gpkg", np.array([moved]), TABLE, "EPSG:4326")
+    expected = np.zeros((40, 30), bool)
+    expected[10:20, 5:10] = True
+    assert np.array_equal(masked(scene, tmp_path / "m.gpkg"), expected)
+
+
+def test_polygons_find_their_way_through_control_points(tmp_path: Path) -> None:
+    points = [GroundControlPoint(r, c, 10 + c / 1000, 50 - r / 1000) for r in (0, 40) for c in (0, 30)]
+    scene = save(tmp_path / "s.tif", np.ones((40, 30), np.uint16), (points, CRS.from_epsg(4326)))
+    write_vectors(tmp_path / "m.geojson", np.array([shapely.box(10.005, 49.98, 10.01, 49.99)]), TABLE, "EPSG:4326")
+    expected = np.zeros((40, 30), bool)
+    expected[10:20, 5:10] = True
+    assert np.array_equal(masked(scene, tmp_path / "m.geojson"), expected)
+
+
+def test_without_georeference_the_mask_has_the_size_of_the_scene(tmp_path: Path) -> None:
+    scene = save(tmp_path / "s.tif", np.ones((40, 30), np.uint16))
+    land = np.zeros((40, 30), np.uint8)
+    land[3, 4] = 200
+    assert np.array_equal(masked(scene, save(tmp_path / "m.tif", land)), land > 0)
+    with pytest.raises(ConfigError, match="the mask is 5×5") as caught:
+        masked(scene, save(tmp_path / "n.tif", np.ones((5, 5), np.uint8)))
+    assert caught.value.exit_code == 2
+    write_vectors(tmp_path / "m.gpkg", np.array([shapely.box(0, 0, 1, 1)]), TABLE, "EPSG:4326")
+    with pytest.raises(ConfigError, match="no CRS"):
+        masked(scene, tmp_path / "m.gpkg")
+
+
+def test_what_is_no_mask_is_told(tmp_path: Path, scene: Path) -> None:
+    (tmp_path / "m.tif").write_text("no raster")
+    for name in ("m.tif", "absent.gpkg"):
+        with pytest.raises(ConfigError):
+            masked(scene, tmp_path / name)
