@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,8 +135,13 @@ def contend(name: str, folder: Path, amp: str) -> float:
         case "monai-shipped":
             team = ensemble(amp, as_shipped=True)
             return timed(lambda: monai(team, image))
-        case "seepseg":
+        case "monai-defaults":
+            team = ensemble(amp, as_shipped=False)
+            return timed(lambda: monai(team, image, mode="constant"))
+        case "seepseg" | "seepseg-defaults":
             team = ensemble(amp, as_shipped=True)
+            if name == "seepseg-defaults":
+                team = replace(team, config=Predict())
             wanted = Wanted(vectors=None, quicklook=False)
             return timed(lambda: predict_scene(Job(scene, "scene", folder / "out", False), team, wanted))
     raise AssertionError(name)
@@ -146,6 +152,8 @@ CONTENDERS = {
     "bare-shipped": "bare network, as seepseg runs it",
     "monai": "MONAI, plain network",
     "monai-shipped": "MONAI, network as seepseg runs it",
+    "monai-defaults": "MONAI, its default weights",
+    "seepseg-defaults": "seepseg, its defaults (512, .125)",
     "seepseg": "seepseg, file to file",
 }
 
@@ -163,8 +171,9 @@ def speed(size: int, repeats: int, amp: str) -> None:
     print(f"{size}², {autocast_dtype(amp, torch.device('cpu'))}, {os.cpu_count()} threads, {repeats} rounds")
     for name, seconds in median.items():
         print(f"{CONTENDERS[name]:36s} {seconds:7.2f} s {size * size / seconds / 1e6:7.2f} Mpx/s")
-    for name in list(CONTENDERS)[:-1]:
+    for name in ("bare", "bare-shipped", "monai", "monai-shipped"):
         print(f"seepseg is {median[name] / median['seepseg']:.2f} × {CONTENDERS[name]}")
+    print(f"best against best: {median['monai-defaults'] / median['seepseg-defaults']:.2f} ×")
 
 
 def memory(width: int, heights: list[int], amp: str) -> None:

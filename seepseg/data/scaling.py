@@ -58,11 +58,6 @@ class FittedScaling:
         unit = _unit(values, self.limits or limits or measure([values], self.config))
         return distance(_shares(_counts(unit)), np.array(self.shares))
 
-    @property
-    def by_pixel(self) -> bool:
-        """Whether a pixel's value depends on no pixel around it, so that a strip may be scaled before it is cut."""
-        return self.config.basis != "tile" and self.config.local is None
-
     def to_unit(
         self, raw: NDArray[np.generic], valid: NDArray[np.bool_], scene: Limits | None = None
     ) -> NDArray[np.float32]:
@@ -73,7 +68,9 @@ class FittedScaling:
         values = transform(raw, self.config.kind)
         limits = self.limits or (scene if self.config.basis == "scene" else None)
         unit = _unit(values, limits or measure([values[:, valid]], self.config))
-        return np.where(valid & np.isfinite(unit).all(0), unit, np.float32(0)).astype(np.float32, copy=False)
+        # In place, here and below: strips of wide scenes are large.
+        unit[:, ~(valid & np.isfinite(unit).all(0))] = 0
+        return unit
 
     def standardise(self, unit: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Scaled pixels (C, H, W) less the mean, over the spread; invalid pixels are 0.
@@ -82,11 +79,13 @@ class FittedScaling:
         """
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.std))
         if self.config.local is None:
-            planes = (unit - mean) / std
+            planes = unit - mean
+            planes /= std
         else:
             around, spread = surroundings(unit, valid, self.config.local)
             planes = np.concatenate([(unit - around) / spread, (around - mean) / std])
-        return np.where(valid, planes, np.float32(0)).astype(np.float32, copy=False)
+        planes[:, ~valid] = 0
+        return planes
 
     def to_plain(self) -> dict[str, Any]:
         """Plain types, for the checkpoint."""
@@ -231,4 +230,6 @@ def _unit(values: NDArray[np.float32], limits: Limits) -> NDArray[np.float32]:
     shape = (-1,) + (1,) * (values.ndim - 1)
     low, high = (np.array(v, np.float32).reshape(shape) for v in limits)
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.clip((values - low) / (high - low), 0, 1), dtype=np.float32)
+        unit: NDArray[np.float32] = values - low
+        unit /= high - low
+        return np.clip(unit, 0, 1, out=unit)

@@ -55,9 +55,12 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
-        mallopt(trim_threshold, most)
-        mallopt(mmap_threshold, most)
+        trim_threshold, mmap_threshold, arena_max = -1, -3, -8
+        # One arena: threads that read and write would each keep memory of their own.
+        mallopt(arena_max, 1)
+        mallopt(trim_threshold, 2**31 - 1)
+        # What is larger than a layer, such as the strip of a wide scene, goes back when freed.
+        mallopt(mmap_threshold, 64 * 2**20)
 
 
 def set_threads(runtime: Runtime) -> None:

@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.inference.centreline import centreline
-from seepseg.io.place import Place
+from seepseg.inference.shape import joined, measures, simplified, without_holes
+from seepseg.io.place import GEOD, Place
 from seepseg.io.trace import outlines, raster_rows
 from seepseg.objects import EIGHT, StripLabels
 
 STRIP = 512
 """Rows traced at once."""
+
+CELL = 64
+"""Pixels a side of the cells in which valid pixels are counted: one area of a pixel holds for all of a cell."""
 
 COLUMNS: dict[str, str] = {
     "object": "int64",
@@ -90,6 +93,15 @@ class _Part:
         self.edge |= other.edge
         self.pieces += other.pieces
 
+    def attributes(self) -> dict[str, Any]:
+        return {
+            "pixels": self.pixels,
+            "mean_probability": self.confidence / self.pixels / 255,
+            "max_probability": self.highest / 255,
+            "touches_nodata": self.nodata,
+            "touches_edge": self.edge,
+        }
+
 
 def trace(
     raster: Path,
@@ -99,6 +111,8 @@ def trace(
     *,
     simplify: float = 0,
     fill_holes: float = 0,
+    min_pixels: int = 0,
+    min_area_m2: float = 0,
     strip: int = STRIP,
 ) -> Polygons:
     """The polygons of a class raster: the one-class parts of its objects (8-connected foreground of any class).
@@ -113,10 +127,12 @@ def trace(
         classes: names.
         simplify: how far, in pixels, an outline may be moved to need fewer vertices; 0 keeps every pixel corner.
         fill_holes: holes of up to so many pixels are filled.
+        min_pixels: objects of fewer pixels are left out; the others keep their numbers.
+        min_area_m2: objects of less area are left out; without a place there are no areas, and nothing is.
         strip: rows read at once.
     """
     labels, found = StripLabels(), dict[tuple[int, int], _Part]()
-    valid_m2, start = 0.0, 0
+    valid, start = list[NDArray[np.int64]](), 0
     previous: NDArray[np.uint8] | None = None
     for rows, sure, following in _with_next(raster, confidence, strip):
         numbers = labels.add(rows)
@@ -128,23 +144,50 @@ def trace(
         if following is None:
             edge[-1] = True
         _collect(found, numbers, rows, sure, around, edge, start)
-        across, down = place.pixel_size(rows.shape[1] / 2, start + len(rows) / 2)
-        valid_m2 += float((rows != IGNORE).sum()) * across * down
+        valid.append(np.add.reduceat(rows != IGNORE, range(0, rows.shape[1], CELL), axis=1, dtype=np.int64))
         previous, start = rows[-1:], start + len(rows)
     final, parts = labels.numbers(), dict[tuple[int, int], _Part]()
     for (label, index), part in found.items():
         parts.setdefault((int(final[label]), index), _Part()).take(part)
+    width = rows.shape[1]
+    sizes = np.zeros(int(final.max()) + 1, np.int64)
+    for (number, _), part in parts.items():
+        sizes[number] += part.pixels
     records, shapes = [], []
     for (number, index), part in sorted(parts.items(), key=lambda item: item[0]):
-        shape = _shape(part.pieces, simplify, fill_holes)
-        records.append(
-            {"object": number, "class": index, "class_name": classes.names[index]} | _measures(shape, part, place)
-        )
-        shapes.append(shapely.transform(shape, place.to_map))
+        if sizes[number] < min_pixels:
+            continue
+        shape = joined(part.pieces)
+        shape = without_holes(shape, fill_holes) if fill_holes else shape
+        outline = simplified(shape, simplify) if simplify else shape
+        named = {"object": number, "class": index, "class_name": classes.names[index]}
+        records.append(named | part.attributes() | measures(shape, outline, place))
+        shapes.append(shapely.transform(outline, place.to_map))
     table = pd.DataFrame(records, columns=list(COLUMNS)).astype(COLUMNS)
     held = np.empty(len(shapes), object)
     held[:] = shapes
-    return Polygons(held, table, place.crs, valid_m2 / 1e6 if place.crs else None)
+    if min_area_m2 and place.crs:
+        large = (table.groupby("object")["area_m2"].transform("sum") >= min_area_m2).to_numpy(bool)
+        table, held = table[large].reset_index(drop=True), held[large]
+    return Polygons(held, table, place.crs, _km2(np.concatenate(valid), width, place))
+
+
+def _km2(valid: NDArray[np.int64], width: int, place: Place) -> float | None:
+    """Area of the valid pixels, counted in rows of `CELL` columns (H, n); None without a place."""
+    if place.to_lonlat is None:
+        return None
+    height = len(valid)
+    counts = np.add.reduceat(valid, range(0, height, CELL), axis=0)
+    tops, lefts = np.arange(0, height, CELL), np.arange(0, width, CELL)
+    middle = [(np.minimum(at + CELL, size) + at) / 2 for at, size in ((lefts, width), (tops, height))]
+    column, row = (grid.ravel() for grid in np.meshgrid(*middle))
+    corners = [np.stack([column + dx, row + dy], axis=1) for dx, dy in ((0, 0), (1, 0), (0, 1))]
+    here, right, below = (place.to_lonlat(points).T for points in corners)
+    direction, _, across = GEOD.inv(*here, *right)
+    other, _, down = GEOD.inv(*here, *below)
+    # A pixel is a parallelogram: scenes may be sheared.
+    areas = across * down * np.abs(np.sin(np.radians(direction - other)))
+    return float((counts.ravel() * areas).sum() / 1e6)
 
 
 def _with_next(
@@ -200,56 +243,3 @@ def _collect(
         parts[patch - 1].pieces.append(shape)
     for key, part in zip(known.tolist(), parts, strict=True):
         found.setdefault(divmod(key, 256), _Part()).take(part)
-
-
-def _shape(pieces: list[Any], simplify: float, fill_holes: float) -> Any:
-    """One shape of pixel corners; without the vertices that borders of strips leave on straight lines."""
-    shape = shapely.simplify(shapely.union_all(pieces), 0)
-    if fill_holes:
-        shape = _filled(shape, fill_holes)
-    if simplify:
-        simple = shapely.simplify(shape, simplify)
-        shape = simple if not simple.is_empty else shape
-    return shapely.normalize(shape)
-
-
-def _filled(shape: Any, largest: float) -> Any:
-    polygons = shapely.get_parts(shape)
-    kept = [
-        shapely.Polygon(p.exterior, [h for h in p.interiors if shapely.Polygon(h).area > largest]) for p in polygons
-    ]
-    return shapely.union_all(kept)
-
-
-def _measures(shape: Any, part: _Part, place: Place) -> dict[str, Any]:
-    """Attributes of a polygon of pixel corners."""
-    middle = np.array([[shape.centroid.x, shape.centroid.y]])
-    line = centreline(shape, place.pixel_size(*middle[0]))
-    area, perimeter = place.area_perimeter(shape)
-    to_lonlat = place.to_lonlat or (lambda points: points)
-    (lon, lat), first, last = to_lonlat(np.concatenate([middle, line.ends]))
-    origin = line.origin
-    at = (np.nan, np.nan) if origin is None else (first, last)[origin[0]]
-    return {
-        "pixels": part.pixels,
-        "mean_probability": part.confidence / part.pixels / 255,
-        "max_probability": part.highest / 255,
-        "area_m2": area if place.crs else np.nan,
-        "perimeter_m": perimeter if place.crs else np.nan,
-        "length_m": line.length if place.crs else np.nan,
-        "width_m": line.width if place.crs else np.nan,
-        "orientation_deg": place.azimuth(line.ends) if (line.ends[0] != line.ends[1]).any() else np.nan,
-        "x": lon,
-        "y": lat,
-        "touches_nodata": part.nodata,
-        "touches_edge": part.edge,
-        "end1_x": first[0],
-        "end1_y": first[1],
-        "end1_width_m": line.end_widths[0],
-        "end2_x": last[0],
-        "end2_y": last[1],
-        "end2_width_m": line.end_widths[1],
-        "origin_x": at[0],
-        "origin_y": at[1],
-        "origin_ratio": np.nan if origin is None else origin[1],
-    }

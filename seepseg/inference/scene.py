@@ -151,6 +151,8 @@ def predict_scene(
                 else:
                     thumbnail.add_classes(strip.start, classes)
                 tick((strip.start + len(classes)) * scene.width)
+            # The blended rows of a wide scene are large, and what follows needs room of its own.
+            del strip
         if decisions:
             with row_writer(job.class_raster, *size, layout) as final:
                 start = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -61,13 +62,6 @@ class Strip(NamedTuple):
     probabilities: Tensor
 
 
-class _Band(NamedTuple):
-    """The rows that one row of windows sees, and the images of the members that scale pixel by pixel."""
-
-    rows: Rows
-    images: list[NDArray[np.float32] | None]
-
-
 @torch.inference_mode()
 def stream(source: RowSource, members: Sequence[Member], n_classes: int, config: Predict) -> Iterator[Strip]:
     """The strips of a scene in order; the probabilities of the members are averaged.
@@ -81,49 +75,55 @@ def stream(source: RowSource, members: Sequence[Member], n_classes: int, config:
     total = torch.zeros(plan.height, source.width, n_classes, device=device)
     ends = (*plan.rows[1:], source.height)
     downs = weights(config.blend, plan.rows, plan.height, source.height, config.overlap)
-    for start, end, down, band in zip(plan.rows, ends, downs, ahead(_bands(source, members, plan)), strict=True):
-        columns = [i for i, x in enumerate(plan.columns) if band.rows.valid[:, x : x + plan.width].any()]
+    for start, end, down, band in zip(plan.rows, ends, downs, ahead(_bands(source, plan)), strict=True):
+        columns = [i for i, x in enumerate(plan.columns) if band.valid[:, x : x + plan.width].any()]
         for block in _blocks(columns, config.batch_size):
-            answers = [_forward(m, i, band.rows, plan, block) for m, i in zip(members, band.images, strict=True)]
+            windows = [_cut(band, plan, i) for i in block]
+            answers = [_forward(member, windows) for member in members]
             likely = sum(answers[1:], answers[0]) / len(answers)
             for i, window in zip(block, likely, strict=True):
                 weight = torch.from_numpy(np.outer(down, across[i])).to(device)
                 x = plan.columns[i]
                 total[:, x : x + plan.width].addcmul_(window.permute(1, 2, 0), weight.unsqueeze(2))
         done = end - start
-        yield Strip(start, Rows(band.rows.raw[:, :done], band.rows.valid[:done]), total[:done])
-        total[: plan.height - done] = total[done:].clone()
-        total[plan.height - done :] = 0
+        yield Strip(start, Rows(band.raw[:, :done], band.valid[:done]), total[:done])
+        _move_up(total, done)
 
 
-def _bands(source: RowSource, members: Sequence[Member], plan: Grid) -> Iterator[_Band]:
-    """What each row of windows sees; every row of the scene is read once."""
-    held: Rows | None = None
-    last = 0
-    for start in plan.rows:
-        stop = start + plan.height
-        if held is None:
-            held = source.read(start, stop)
-        else:
-            new = source.read(last, stop)
-            kept = start - (last - plan.height)
-            held = Rows(
-                np.concatenate([held.raw[:, kept:], new.raw], axis=1), np.concatenate([held.valid[kept:], new.valid])
-            )
-        last = stop
-        yield _Band(held, [m.image(held) if m.scaling.by_pixel else None for m in members])
+def _move_up(total: Tensor, done: int) -> None:
+    """Shift rows up by `done` and clear what is free; block by block, so that no second copy is needed."""
+    for start in range(0, len(total) - done, done):
+        block = total[start + done : start + 2 * done]
+        total[start : start + len(block)] = block
+    total[len(total) - done :] = 0
 
 
-def _forward(
-    member: Member, image: NDArray[np.float32] | None, rows: Rows, plan: Grid, columns: Sequence[int]
-) -> Tensor:
-    """Probabilities (N, K, h, w) of the windows in some columns."""
-    cut = [slice(plan.columns[i], plan.columns[i] + plan.width) for i in columns]
-    if image is None:
-        windows = [member.image(Rows(rows.raw[:, :, c], rows.valid[:, c])) for c in cut]
-    else:
-        windows = [image[:, :, c] for c in cut]
-    return member.predictor.probabilities(torch.from_numpy(np.stack(windows)))
+def _bands(source: RowSource, plan: Grid) -> Iterator[Rows]:
+    """The rows that each row of windows sees; every row of the scene is read once."""
+    held = source.read(0, plan.height)
+    yield held
+    for before, start in pairwise(plan.rows):
+        new = source.read(before + plan.height, start + plan.height)
+        kept = start - before
+        held = Rows(
+            np.concatenate([held.raw[:, kept:], new.raw], axis=1), np.concatenate([held.valid[kept:], new.valid])
+        )
+        yield held
+
+
+def _cut(band: Rows, plan: Grid, column: int) -> Rows:
+    """One window of a band."""
+    across = slice(plan.columns[column], plan.columns[column] + plan.width)
+    return Rows(band.raw[:, :, across], band.valid[:, across])
+
+
+def _forward(member: Member, windows: Sequence[Rows]) -> Tensor:
+    """Probabilities (N, K, h, w) of windows.
+
+    They are scaled here, a batch at a time: the scaled strip of a wide scene would be large, and some scalings look at
+    the window they are for.
+    """
+    return member.predictor.probabilities(torch.from_numpy(np.stack([member.image(w) for w in windows])))
 
 
 def _blocks(columns: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -19,7 +19,7 @@ from rasterio.windows import Window
 from seepseg.errors import DataError
 from seepseg.io.tiff import TiffInfo, inspect_tiff
 
-CACHE_MB = 64
+CACHE_MB = 32
 """GDAL keeps this much of decoded blocks; its own default is a twentieth of the memory."""
 
 
