@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from seepseg.objects import StripLabels, label_objects, remove_small
+from seepseg.objects import StripLabels, elect, label_objects, log_sums, remove_small
 
 MAP = np.array(
     [
@@ -84,3 +85,29 @@ def test_strips_number_objects_as_the_whole_does(seed: int, height: int, strip: 
     assert got.max() == count
     # ndimage numbers objects in the order of their first pixels too
     assert np.array_equal(got, whole)
+
+
+def test_arms_that_meet_in_the_last_row_are_one_object() -> None:
+    comb = np.zeros((6, 9), np.uint8)
+    comb[:, ::2] = np.arange(1, 6)
+    comb[5] = 1
+    labels = StripLabels()
+    parts = [labels.add(row[None]) for row in comb]
+    # five arms, provisionally five numbers a row
+    assert np.concatenate(parts).max() == 5 * 5 + 1
+    assert np.array_equal(labels.numbers()[np.concatenate(parts)], comb > 0)
+
+
+def test_no_data_parts_objects() -> None:
+    labels = StripLabels()
+    parts = [labels.add(np.array([[value]], np.uint8)) for value in (1, 255, 2, 2)]
+    assert labels.numbers()[np.concatenate(parts)].ravel().tolist() == [1, 0, 2, 2]
+
+
+def test_the_class_of_an_object_is_the_likeliest_over_all_its_pixels() -> None:
+    # Two pixels say class 1 by .5 to .4, one says class 2 by .9 to .01: log(.5·.5·.01) = -5.99 < log(.4·.4·.9) = -1.94
+    probabilities = np.array([[[0.1, 0.5, 0.4], [0.1, 0.5, 0.4], [0.09, 0.01, 0.9], [1, 0, 0]]], np.float32)
+    sums = log_sums(np.array([[1, 1, 1, 0]]), probabilities, 2)
+    assert sums[1, 1:].tolist() == pytest.approx([np.log(0.0025), np.log(0.144)], rel=1e-6)
+    assert sums[0].tolist() == [0, 0, 0]
+    assert elect(sums[1:]).tolist() == [2]

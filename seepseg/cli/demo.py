@@ -25,10 +25,12 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     from seepseg.cli.options import print_table, progress, relative
     from seepseg.config import load
     from seepseg.data import synthetic
-    from seepseg.evaluation.evaluate import evaluate_run, table
-    from seepseg.inference.batch import Placement, Recipe, predict_batch
+    from seepseg.evaluation.evaluate import evaluate_run
+    from seepseg.evaluation.tables import table
+    from seepseg.inference.batch import Placement, predict_batch
     from seepseg.inference.jobs import plan
     from seepseg.inference.scene import Wanted
+    from seepseg.inference.units import Recipe
     from seepseg.io.atomic import write_text
     from seepseg.runs.folder import RunFolder
     from seepseg.training.run import train

@@ -56,7 +56,8 @@ def command(
     from seepseg.classes import TABLES
     from seepseg.cli.options import fold_folder, print_table, progress, relative, runtime_for
     from seepseg.errors import ConfigError
-    from seepseg.evaluation.evaluate import evaluate_rasters, evaluate_run, table
+    from seepseg.evaluation.evaluate import evaluate_rasters, evaluate_run
+    from seepseg.evaluation.tables import table
     from seepseg.inference.device import set_threads
     from seepseg.runs.checkpoint import load_checkpoint
     from seepseg.runs.folder import RunFolder, find_checkpoint

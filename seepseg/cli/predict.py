@@ -72,10 +72,11 @@ def command(
     """
     from seepseg.cli.options import fold_folder, progress, relative
     from seepseg.errors import SomeFailedError
-    from seepseg.inference.batch import Placement, Recipe, predict_batch
+    from seepseg.inference.batch import Placement, predict_batch
     from seepseg.inference.jobs import plan
     from seepseg.inference.scene import Wanted
     from seepseg.inference.submission import write_submission
+    from seepseg.inference.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint
     from seepseg.runs.folder import find_checkpoints
 

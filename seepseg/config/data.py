@@ -162,12 +162,17 @@ class DataNode(Node):
 
 
 class SeepData(DataNode):
-    """Folders of TIFF tiles and masks with equal names, `GROUP.INDEX.tif`."""
+    """Folders of TIFF tiles and masks with equal names, `GROUP.INDEX.tif`.
+
+    `grid` says how many cells a row of a scene has, by the beginning of its name: tile INDEX is cell divmod(INDEX,
+    columns). The default is that of the public seep set. Objects are counted in scenes put together by it.
+    """
 
     source: Literal["seep"] = "seep"
     images: str = "train_images_256"
     masks: str = "train_masks_256"
     name_pattern: str = r"^(?P<group>.+)\.(?P<index>\d+)$"
+    grid: dict[str, Count] = {"0418": 19, "0455": 20}
     classes: Classes = "seep"
     nodata: Nodata | None = 0.0
 

@@ -57,8 +57,36 @@ class FocalTverskyLoss(LossNode):
     gamma: Positive = 4 / 3
 
 
+class LovaszHingeLoss(LossNode):
+    """Lovász extension of the Jaccard loss over hinge errors (arXiv 1705.08790).
+
+    `elu` takes elu(error) + 1 for max(error, 0), so that pixels on the right side of the margin still pull; `symmetric`
+    is the mean with the same loss of background; `per_image` the mean over tiles instead of one loss of the batch.
+    """
+
+    name: Literal["lovasz_hinge"] = "lovasz_hinge"
+    elu: bool = False
+    symmetric: bool = False
+    per_image: bool = True
+
+
+class LovaszSoftmaxLoss(LossNode):
+    """Lovász extension of the Jaccard loss over softmax errors, mean over classes (arXiv 1705.08790).
+
+    `classes: present` leaves out classes that the truth of the batch (`per_image`: of the tile) lacks. `background`
+    makes a class of it, as the paper does.
+    """
+
+    name: Literal["lovasz_softmax"] = "lovasz_softmax"
+    classes: Literal["present", "all"] = "present"
+    per_image: bool = False
+    background: bool = False
+
+
 Loss = Annotated[
-    BceLoss | CeLoss | DiceLoss | DiceBceLoss | DiceCeLoss | FocalTverskyLoss, Field(discriminator="name"), Named
+    BceLoss | CeLoss | DiceLoss | DiceBceLoss | DiceCeLoss | FocalTverskyLoss | LovaszHingeLoss | LovaszSoftmaxLoss,
+    Field(discriminator="name"),
+    Named,
 ]
 
 LOSS_HEADS: dict[str, tuple[Head, ...]] = {
@@ -68,5 +96,7 @@ LOSS_HEADS: dict[str, tuple[Head, ...]] = {
     "dice_bce": ("sigmoid", "binary"),
     "dice_ce": ("softmax",),
     "focal_tversky": ("softmax", "sigmoid", "binary"),
+    "lovasz_hinge": ("binary",),
+    "lovasz_softmax": ("softmax",),
 }
 """Which loss goes with which head; docs/metrics.md explains the table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -9,6 +10,12 @@ from pydantic import Field, model_validator
 from seepseg.config.node import Count, Named, Node
 
 Head = Literal["softmax", "sigmoid", "binary"]
+Encoder = Literal["resnet34", "resnet50"]
+
+PairCount = Annotated[int, Field(ge=2)]
+"""A width that MONAI halves somewhere."""
+Width = Annotated[float, Field(ge=1 / 32, le=4)]
+"""What multiplies an encoder's channels: no level may end up with none."""
 
 
 class ModelNode(Node):
@@ -32,14 +39,14 @@ class BasicUNetModel(ModelNode):
     """MONAI BasicUNet: two convolutions a level, max-pooling (Falk et al. 2019)."""
 
     name: Literal["basic_unet"] = "basic_unet"
-    features: Annotated[list[Count], Field(min_length=6, max_length=6)] = [32, 32, 64, 128, 256, 32]
+    features: Annotated[list[PairCount], Field(min_length=6, max_length=6)] = [32, 32, 64, 128, 256, 32]
 
 
 class AttentionUNetModel(ModelNode):
     """MONAI AttentionUnet: gates on the skip connections (arXiv 1804.03999)."""
 
     name: Literal["attention_unet"] = "attention_unet"
-    channels: Annotated[list[Count], Field(min_length=2)] = [16, 32, 64, 128, 256]
+    channels: Annotated[list[PairCount], Field(min_length=2)] = [16, 32, 64, 128, 256]
 
 
 class SegResNetModel(ModelNode):
@@ -57,4 +64,74 @@ class SegResNetModel(ModelNode):
         return self
 
 
-Model = Annotated[UNetModel | BasicUNetModel | AttentionUNetModel | SegResNetModel, Field(discriminator="name"), Named]
+class PretrainedModel(ModelNode):
+    """What networks on a ResNet have in common.
+
+    `encoder_weights` is a local file with ImageNet weights as torchvision has them; it is read once, when a training
+    starts. `width` multiplies the channels of the encoder.
+    """
+
+    width: Width = 1.0
+    encoder_weights: Path | None = None
+
+    @model_validator(mode="after")
+    def _as_published(self) -> PretrainedModel:
+        if self.encoder_weights and (self.width != 1 or self.norm != "batch"):
+            raise ValueError("encoder_weights fit the published encoder alone: leave width 1 and norm batch")
+        return self
+
+
+class ResUNetScSEModel(PretrainedModel):
+    """U-Net on a ResNet-34 with squeeze-excitation in the decoder (arXiv 1803.02579).
+
+    `stem_stride` 2 leaves out the stem's pooling and 1 its stride too, so that small tiles keep their resolution.
+    """
+
+    name: Literal["resunet_scse"] = "resunet_scse"
+    stem_stride: Literal[1, 2, 4] = 4
+    decoder: Count = 64
+    hypercolumn: bool = False
+
+
+class XceptionResUNetModel(ModelNode):
+    """U-Net on an Xception (arXiv 1610.02357) with a decoder of residual blocks."""
+
+    name: Literal["xception_resunet"] = "xception_resunet"
+    width: Width = 1.0
+    middle_blocks: Annotated[int, Field(ge=0)] = 8
+    decoder: Count = 16
+
+
+class PreActResUNetModel(ModelNode):
+    """U-Net of pre-activation residual blocks (arXiv 1603.05027), `blocks` of them a level and way."""
+
+    name: Literal["preact_resunet"] = "preact_resunet"
+    channels: Annotated[list[Count], Field(min_length=2)] = [16, 32, 64, 128, 256]
+    blocks: Count = 2
+
+
+class DeepLabV3PlusModel(PretrainedModel):
+    """Atrous spatial pyramid on a ResNet of output stride 16 (arXiv 1802.02611).
+
+    `low_level: false` gives DeepLabv3 (arXiv 1706.05587). `rates` are the pyramid's dilations beside 1.
+    """
+
+    name: Literal["deeplabv3plus"] = "deeplabv3plus"
+    encoder: Encoder = "resnet50"
+    decoder: Count = 256
+    rates: Annotated[list[Count], Field(min_length=1)] = [6, 12, 18]
+    low_level: bool = True
+
+
+Model = Annotated[
+    UNetModel
+    | BasicUNetModel
+    | AttentionUNetModel
+    | SegResNetModel
+    | ResUNetScSEModel
+    | XceptionResUNetModel
+    | PreActResUNetModel
+    | DeepLabV3PlusModel,
+    Field(discriminator="name"),
+    Named,
+]

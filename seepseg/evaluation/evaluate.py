@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.config import Runtime
+from seepseg.config import Runtime, SeepData
 from seepseg.data.catalog import Catalog, listed
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import in_batches, load_batches
@@ -22,64 +18,20 @@ from seepseg.data.scaling import Limits, group_limits
 from seepseg.data.sources import open_catalog, read_image, with_counts
 from seepseg.data.splits import part
 from seepseg.errors import ConfigError, DataError
-from seepseg.figures import panel, save_confusion, save_gallery
+from seepseg.evaluation.evidence import Evidence
+from seepseg.evaluation.gallery import Gallery
+from seepseg.evaluation.tables import conclusions, summarise, write_evidence, write_scores
+from seepseg.figures import save_gallery
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.score import Sums, TileResult, score
-from seepseg.io.atomic import write_text
 from seepseg.io.files import image_files
 from seepseg.io.images import read_gray_png
 from seepseg.io.tiff import read_tiff
+from seepseg.metrics.baseline import commonest_class
 from seepseg.metrics.confusion import confusion_matrix
 from seepseg.metrics.salt_score import tgs_scores
 from seepseg.runs.checkpoint import Checkpoint
 from seepseg.runs.folder import RunFolder
-
-SHOWN = 3
-"""Best, median and worst tiles in the gallery, of each kind."""
-
-
-@dataclass
-class Gallery:
-    """Keeps the panels of the best and worst tiles, and an even sample for the middle, as tiles stream by."""
-
-    classes: ClassTable
-    best: list[tuple[float, str, NDArray[np.uint8]]] = field(default_factory=list)
-    worst: list[tuple[float, str, NDArray[np.uint8]]] = field(default_factory=list)
-    scores: list[tuple[float, str]] = field(default_factory=list)
-    middle: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
-
-    def see(self, tile: TileResult) -> None:
-        """Take note of a tile; those without foreground in truth and prediction say nothing and are left out."""
-        dice = foreground_dice(tile.matrix)
-        if dice is None:
-            return
-        picture = panel(tile.image[0], tile.truth, tile.prediction, self.classes)
-        for heap, key in ((self.best, dice), (self.worst, -dice)):
-            heapq.heappush(heap, (key, tile.id, picture))
-            if len(heap) > SHOWN:
-                heapq.heappop(heap)
-        self.scores.append((dice, tile.id))
-        if len(self.middle) < 200:
-            self.middle[tile.id] = picture
-
-    def rows(self) -> list[tuple[str, NDArray[np.uint8]]]:
-        """Titled panels: best, median, worst."""
-        ranked = sorted(self.scores)
-        ends = {t for _, t, _ in self.best + self.worst}
-        around = sorted(range(len(ranked)), key=lambda i: abs(i - len(ranked) // 2))
-        median = [ranked[i] for i in around if ranked[i][1] in self.middle and ranked[i][1] not in ends][:SHOWN]
-        return (
-            [(f"best · {t} · Dice {d:.2f}", p) for d, t, p in sorted(self.best, reverse=True)]
-            + [(f"median · {t} · Dice {d:.2f}", self.middle[t]) for d, t in median]
-            + [(f"worst · {t} · Dice {-d:.2f}", p) for d, t, p in sorted(self.worst, reverse=True)]
-        )
-
-
-def foreground_dice(matrix: NDArray[np.int64]) -> float | None:
-    """Dice of any foreground against background in a confusion matrix; None where neither side has any."""
-    both, missed, false = matrix[1:, 1:].sum(), matrix[1:, 0].sum(), matrix[0, 1:].sum()
-    total = 2 * both + missed + false
-    return float(2 * both / total) if total else None
 
 
 def evaluate_run(
@@ -97,7 +49,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Scores of a run on one split of its data (val, test, train, all), or on all labelled tiles of another root.
 
-    Writes per_class.csv, confusion.csv, metrics.json and figures; returns what metrics.json holds.
+    Writes metrics.json, its tables (docs/metrics.md names them) and figures; returns what metrics.json holds.
 
     Raises:
         ConfigError: the split is empty or the run has no splits.csv.
@@ -116,9 +68,12 @@ def evaluate_run(
     if threshold is not None:
         config = config.model_copy(update={"threshold": threshold})
     batches = in_batches([Draw(i) for i in range(len(dataset))], config.batch_size, drop_last=False)
+    grid = data.grid if isinstance(data, SeepData) else {}
+    evidence = Evidence(catalog, grid, commonest_class(catalog.pixels().sum(0)))
     gallery, done = Gallery(checkpoint.classes), 0
 
     def on_tile(tile: TileResult) -> None:
+        evidence.see(tile)
         if figures:
             gallery.see(tile)
         nonlocal done
@@ -127,9 +82,12 @@ def evaluate_run(
 
     loader = load_batches(dataset, batches, runtime.workers)
     sums = score(predictor, enumerate(loader), len(checkpoint.classes), config, on_tile=on_tile)
+    evidence.finish()
     where = out or folder.eval(split)
     summary = summarise(sums, checkpoint.classes, split, tgs=data.source == "tgs")
+    summary |= conclusions(evidence)
     write_scores(where, sums, checkpoint.classes, summary)
+    write_evidence(where, evidence)
     if figures:
         save_gallery(where / "tiles.png", gallery.rows(), checkpoint.classes)
     return summary
@@ -180,54 +138,6 @@ def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: P
     if out:
         write_scores(out, sums, classes, summary)
     return summary
-
-
-def summarise(sums: Sums, classes: ClassTable, split: str, *, tgs: bool) -> dict[str, Any]:
-    """What metrics.json holds; an absent class is None. `value` is the class index that rasters hold."""
-    result = sums.scores()
-    foreground = result.foreground
-    summary: dict[str, Any] = {
-        "split": split,
-        "n_tiles": sums.n_tiles,
-        "foreground": {k: getattr(foreground, k) for k in ("dice", "iou", "precision", "recall")},
-        "macro": {"dice": result.macro_dice, "iou": result.macro_iou},
-        "class_accuracy": result.class_accuracy,
-        "classes": [
-            {
-                "value": i + 1,
-                "name": classes.names[i + 1],
-                "dice": result.dice[i],
-                "iou": result.iou[i],
-                "precision": result.precision[i],
-                "recall": result.recall[i],
-                "support_pixels": int(result.support_pixels[i]),
-                "support_tiles": int(sums.tiles[i + 1]),
-            }
-            for i in range(len(classes) - 1)
-        ],
-    }
-    if tgs:
-        summary["tgs_score"] = sums.tgs_score
-    return summary
-
-
-def write_scores(folder: Path, sums: Sums, classes: ClassTable, summary: dict[str, Any]) -> None:
-    """Write metrics.json, per_class.csv, confusion.csv and the confusion figure."""
-    write_text(folder / "metrics.json", json.dumps(summary, indent=1) + "\n")
-    write_text(folder / "per_class.csv", table(summary).to_csv(index=False, na_rep="n/a"))
-    names = list(classes.names)
-    frame = pd.DataFrame(sums.matrix, index=pd.Index(names, name="truth"), columns=names)
-    write_text(folder / "confusion.csv", frame.to_csv())
-    save_confusion(folder / "confusion.png", sums.matrix, names)
-
-
-def table(summary: dict[str, Any]) -> pd.DataFrame:
-    """Rows of the per-class table: the classes, then macro mean and foreground."""
-    rows = [*summary["classes"], {"name": "macro", **summary["macro"]}, {"name": "foreground", **summary["foreground"]}]
-    columns = ["value", "name", "dice", "iou", "precision", "recall", "support_pixels", "support_tiles"]
-    return pd.DataFrame(rows, columns=columns).astype(
-        dict.fromkeys(("value", "support_pixels", "support_tiles"), "Int64")
-    )
 
 
 def _chosen(catalog: Catalog, folder: RunFolder, split: str, data_root: Path | None) -> Catalog:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import dijkstra
+from scipy.sparse.csgraph import connected_components, dijkstra
 from skimage.morphology import skeletonize
 
 from seepseg.io.trace import filled
 
-MOST = 1_000_000
+MOST = 250_000
 """Cells an object's box may have; larger ones are thinned first."""
 
 OUTER = 0.15
@@ -59,22 +59,26 @@ def centreline(shape: Any, pixel_size: tuple[float, float]) -> Centreline:
     left, top, right, bottom = shape.bounds
     step = max(1, int(np.ceil(np.sqrt((right - left) * (bottom - top) / MOST))))
     mask, column, row = filled(shape, step)
-    across, down = (size * step for size in pixel_size)
+    # all_touched draws thinned objects too wide; the true area says how much.
+    share = shape.area / (mask.sum() * step**2)
+    fine = 2 if step == 1 else 1
+    # In half pixels every width is even, and twice the radius is the width.
+    mask = mask.repeat(fine, 0).repeat(fine, 1)
+    across, down = (size * step / fine for size in pixel_size)
     padded = np.pad(mask, 1)
-    # From a cell's centre to the nearest cell outside; half a cell less is the rim itself.
+    # From a cell's centre to that of the nearest cell outside.
     radius = distance_transform_edt(padded, sampling=(down, across))[1:-1, 1:-1]
-    half = min(across, down) / 2
-    points = np.argwhere(cast(Any, skeletonize)(mask))
-    if not len(points):
-        points = np.argwhere(mask)[:1]
+    # Zhang's method, the default, eats diagonals that are two pixels wide.
+    points = np.argwhere(cast(Any, skeletonize)(mask, method="lee"))
     path = points[_longest(points, mask.shape, across, down)]
     moves = np.hypot(*(np.diff(path, axis=0) * (down, across)).T) if len(path) > 1 else np.zeros(0)
-    widths = 2 * (radius[tuple(path.T)] - half)
+    widths = 2 * share * radius[tuple(path.T)]
     at = np.concatenate([[0], np.cumsum(moves)])
     outer = OUTER * at[-1]
-    ends = np.asarray((path[[0, -1]] + 0.5)[:, ::-1] * step + (column, row), np.float64)
+    ends = np.asarray((path[[0, -1]] + 0.5)[:, ::-1] * step / fine + (column, row), np.float64)
     return Centreline(
-        float(at[-1] + (widths[0] + widths[-1]) / 2),
+        # The radius ends at the centre of a cell outside, half a cell beyond the rim, at both ends.
+        float(at[-1] + (widths[0] + widths[-1]) / 2 - min(across, down)),
         float(widths.mean()),
         ends,
         (float(widths[at <= outer].mean()), float(widths[at >= at[-1] - outer].mean())),
@@ -85,6 +89,7 @@ def _longest(points: NDArray[np.int64], shape: tuple[int, ...], across: float, d
     """Indices of the points (n, 2) along the longest of the shortest paths between them.
 
     Two sweeps find it: the farthest point from any, then the farthest from that; exact where the skeleton has no loop.
+    Of a shape in several parts it is the one in the largest.
     """
     number = np.full(shape, -1)
     number[tuple(points.T)] = np.arange(len(points))
@@ -99,7 +104,9 @@ def _longest(points: NDArray[np.int64], shape: tuple[int, ...], across: float, d
     weights, ends = np.concatenate(length), (np.concatenate(one), np.concatenate(other))
     graph = coo_matrix((weights, ends), (len(points), len(points))).tocsr()
     # scipy's stubs do not know all forms of dijkstra.
-    far = cast(Any, dijkstra)(graph, directed=False, indices=0)
+    _, part = connected_components(graph, directed=False)
+    largest = int(np.argmax(part == np.bincount(part).argmax()))
+    far = cast(Any, dijkstra)(graph, directed=False, indices=largest)
     start = int(np.argmax(np.where(np.isfinite(far), far, -1)))
     far, before = cast(Any, dijkstra)(graph, directed=False, indices=start, return_predecessors=True)
     path = [int(np.argmax(np.where(np.isfinite(far), far, -1)))]

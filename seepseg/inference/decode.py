@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seepseg.classes import IGNORE
 from seepseg.config import Predict
+from seepseg.errors import DataError
 from seepseg.objects import elect, label_objects, log_sums, remove_small
 
 
@@ -17,13 +18,14 @@ def decode(probabilities: Tensor, valid: Tensor, config: Predict) -> NDArray[np.
 
     As `likeliest`; then, with `vote`, one class an object; objects below `min_pixels` go last.
     """
-    classes = likeliest(probabilities, config.threshold).cpu().numpy()
+    found = likeliest(probabilities, config.threshold).cpu().numpy()
+    classes = np.where(valid.cpu().numpy(), found, np.uint8(IGNORE))
     if config.vote:
         planes = probabilities.permute(0, 2, 3, 1).float().cpu().numpy()
         classes = np.stack([vote(c, p) for c, p in zip(classes, planes, strict=True)])
     if config.min_pixels > 1:
         classes = np.stack([remove_small(c, config.min_pixels) for c in classes])
-    return np.where(valid.cpu().numpy(), classes, np.uint8(IGNORE))
+    return classes
 
 
 def vote(classes: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -32,8 +34,7 @@ def vote(classes: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDAr
     if not count:
         return classes
     chosen = elect(log_sums(labels, probabilities, count + 1))
-    chosen[0] = 0
-    return chosen[labels]
+    return np.where(labels > 0, chosen[labels], classes)
 
 
 def likeliest(probabilities: Tensor, threshold: float | None) -> Tensor:
@@ -41,8 +42,14 @@ def likeliest(probabilities: Tensor, threshold: float | None) -> Tensor:
 
     Without a threshold the likeliest of all K classes wins, the first among equals. With one, a pixel is foreground
     where 1 − P(background) reaches it, and then the likeliest foreground class.
+
+    Raises:
+        DataError: a probability is not a number.
     """
     background = probabilities[:, 0]
+    if bool(background.isnan().any()):
+        # A comparison with NaN is false, and the map would say background.
+        raise DataError("the network gives NaN", "", "use runtime.amp=off, or bf16 where there is a choice")
     # Nearly all of the sea is background. Where its probability is above one half nothing else can win, so the classes
     # are compared at the few other pixels only: comparing them everywhere takes longer than the network's softmax.
     open_pixels = background < 0.501 if threshold is None else 1 - background >= threshold

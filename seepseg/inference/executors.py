@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from seepseg.errors import ConfigError, ResourceError
@@ -33,7 +37,7 @@ def processes(units: Sequence[Unit], work: Callable[[Unit], Result], workers: in
         lost: list[Unit] = []
         # A forked copy of torch's threads hangs.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1 if suspicious else workers, mp_context=context) as pool:
+        with _pool(ProcessPoolExecutor(1 if suspicious else workers, context, _die_with, (os.getpid(),))) as pool:
             futures: dict[Future[Result], Unit] = {pool.submit(work, unit): unit for unit in left}
             # One worker takes them in order, so the first that is lost is the one it died of.
             for future in list(futures) if suspicious else as_completed(futures):
@@ -51,6 +55,26 @@ def processes(units: Sequence[Unit], work: Callable[[Unit], Result], workers: in
         suspicious = not suspicious and bool(left)
 
 
+@contextmanager
+def _pool(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
+    """A pool whose waiting units are dropped when the block fails, instead of being done first."""
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _die_with(parent: int) -> None:
+    """End this worker when the process that started it is gone, killed without a chance to say so."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def dask(
     units: Sequence[Unit], work: Callable[[Unit], Result], workers: int, address: str | None
 ) -> Outcome[Unit, Result]:
@@ -61,8 +85,11 @@ def dask(
         raise ConfigError("Dask is not installed", "--executor dask", "pip install 'seepseg[dask]'") from None
     # The library has no types.
     library: Any = distributed
-    cluster = None if address else library.LocalCluster(workers, threads_per_worker=1, dashboard_address=None)
-    with library.Client(address or cluster) as client:
+    with ExitStack() as stack:
+        if address is None:
+            local = library.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            address = stack.enter_context(local).scheduler_address
+        client = stack.enter_context(library.Client(address))
         futures = {client.submit(work, unit, pure=False): unit for unit in units}
         for future in library.as_completed(futures):
             unit = futures[future]
@@ -70,5 +97,3 @@ def dask(
                 yield unit, future.result()
             except library.scheduler.KilledWorker:
                 yield unit, ResourceError("its Dask workers died", "", "see whether memory ran out")
-    if cluster is not None:
-        cluster.close()

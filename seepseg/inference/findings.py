@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,14 @@ from seepseg.inference.polygons import COLUMNS
 from seepseg.io.atomic import write_text
 from seepseg.io.place import LONLAT, reproject
 from seepseg.io.vector import read_vectors, write_vectors
+from seepseg.runs.folder import folder_lock
+
+FINDINGS_LOCK = ".lock-findings"
 
 
-def write_findings(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Path, classes: ClassTable) -> None:
+def write_findings(
+    jobs: Sequence[Job], read: Callable[[], Mapping[str, Mapping[str, Any]]], out: Path, classes: ClassTable
+) -> None:
     """Write findings.gpkg (longitude and latitude), findings.csv and scenes.csv of the scenes done so far.
 
     Made of the files and the manifest, so that shards and resumed runs come to the same. Scenes without georeference
@@ -26,10 +31,15 @@ def write_findings(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], 
 
     Args:
         jobs: all inputs of the batch.
-        lines: their lines in the manifest, by name.
+        read: gives their lines in the manifest, by name; called when no other shard writes.
         out: the output folder.
         classes: names for the table of scenes.
     """
+    with folder_lock(out, FINDINGS_LOCK, wait=True):
+        _write(jobs, read(), out, classes)
+
+
+def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Path, classes: ClassTable) -> None:
     shapes: list[Any] = []
     placed: list[pd.DataFrame] = []
     tables: list[pd.DataFrame] = []

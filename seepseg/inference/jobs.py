@@ -11,6 +11,7 @@ from seepseg.errors import ConfigError
 from seepseg.io.files import image_files
 
 SUFFIXES = (".tif", ".tiff", ".png")
+RESERVED = ("findings", "scenes")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
         job = Job(source, place.with_suffix("").as_posix(), out, image_format == "png")
         if image_format == "auto" and job.png_source:
             job = replace(job, png=True)
+        if job.name in RESERVED:
+            raise ConfigError(f"{job.name!r} is what the findings of a batch are called", source, "rename the file")
         if job.name in jobs:
             raise ConfigError(
                 f"{jobs[job.name].source} and {source} would both be written to",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from seepseg.inference.jobs import Job
 from seepseg.inference.scene import Report
+from seepseg.inference.units import Unit
 from seepseg.io.atomic import write_error
 
 
@@ -41,35 +43,51 @@ class Manifest:
             self._append({"begin": self.key})
 
     def begun(self) -> bool:
-        """Whether a run with this key has written here."""
-        return any(line.get("begin") == self.key for line in self._lines())
+        """Whether the last run that wrote here had this key."""
+        keys = [line["begin"] for line in self._lines() if "begin" in line]
+        return bool(keys) and keys[-1] == self.key
 
-    def done(self, jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
-        """The lines of jobs whose input has not changed since and whose outputs are all there, by name."""
-        lines = {line["name"]: line for line in self._lines() if line.get("key") == self.key}
-        return {job.name: lines[job.name] for job in jobs if job.name in lines and self._stands(lines[job.name], job)}
+    def done(self, units: Iterable[Unit]) -> dict[str, dict[str, Any]]:
+        """The lines of what need not be done again, by name.
 
-    def add(self, job: Job, report: Report) -> None:
-        """Note a finished job."""
+        Such a job was last done with this key, in a unit of the same inputs; its input has not changed since, and its
+        outputs are all there.
+        """
+        lines = {line["name"]: line for line in self._lines() if "name" in line}
+        return {
+            job.name: lines[job.name]
+            for unit in units
+            for job in unit.jobs
+            if job.name in lines and self._stands(lines[job.name], job, unit.digest)
+        }
+
+    def add(self, job: Job, report: Report, unit: str, source: list[int] | None) -> None:
+        """Note a finished job of a unit, and what its input was like (`stamp`) before."""
         self._append(
             {
                 "name": job.name,
                 "key": self.key,
-                "input": _stamp(job.source),
+                "unit": unit,
+                "input": source,
                 "outputs": {p.relative_to(self.out).as_posix(): p.stat().st_size for p in report.outputs},
                 "warnings": report.warnings,
                 **report.facts,
             }
         )
 
-    def _stands(self, line: dict[str, Any], job: Job) -> bool:
+    def _stands(self, line: dict[str, Any], job: Job, unit: str) -> bool:
+        if (line["key"], line["unit"], line["input"]) != (self.key, unit, stamp(job.source)):
+            return False
         try:
-            same = _stamp(job.source) == line["input"]
-            return same and all((self.out / p).stat().st_size == size for p, size in line["outputs"].items())
+            return all((self.out / p).stat().st_size == size for p, size in line["outputs"].items())
         except OSError:
             return False
 
-    def _lines(self) -> Iterable[dict[str, Any]]:
+    def _lines(self) -> list[dict[str, Any]]:
+        """All lines of all shards, in the order they were written."""
+        return sorted(self._parsed(), key=lambda line: line.get("time", 0.0))
+
+    def _parsed(self) -> Iterable[dict[str, Any]]:
         for path in sorted(self.out.glob("manifest*.jsonl")):
             for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
@@ -82,17 +100,23 @@ class Manifest:
     def _append(self, line: dict[str, Any]) -> None:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
-            text = ("\n" if torn else "") + json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n"
-            with self.path.open("ab") as stream:
-                stream.write(text.encode("utf-8", "surrogateescape"))
+            text = json.dumps(line | {"time": time.time()}, sort_keys=True) + "\n"
+            with self.path.open("a+b") as stream:
+                # A kill may have cut the last line short.
+                if stream.tell():
+                    stream.seek(-1, os.SEEK_END)
+                    text = text if stream.read(1) == b"\n" else "\n" + text
+                stream.write(text.encode())
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
             raise write_error(error, self.path) from error
 
 
-def _stamp(path: Path) -> list[int]:
-    """Size and time of change of an input."""
-    state = path.stat()
+def stamp(path: Path) -> list[int] | None:
+    """Size and time of change of an input; None where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
     return [state.st_size, state.st_mtime_ns]

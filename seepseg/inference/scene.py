@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
-from seepseg.data.scaling import Limits, measure, transform
+from seepseg.data.scaling import Limits, measure, thin, transform
 from seepseg.data.sources import validity
 from seepseg.figures import save_quicklook, stretch
 from seepseg.inference.ahead import behind
@@ -38,8 +38,8 @@ named: the network has not seen such pixels."""
 SAMPLE = 500_000
 """Valid pixels that the limits of a scene are measured on: a percentile's error is then a thousandth of the range."""
 
-CHUNK = 16
-"""Rows read at once for them."""
+CHUNK, CHUNKS = 4, 64
+"""Rows read at once for them, and how many times."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,22 @@ class SceneRows:
         return Rows(raw, valid)
 
     def sample(self) -> NDArray[np.generic]:
-        """Valid raw pixels (C, n) of full-resolution rows at even distances, at most about `SAMPLE`.
+        """Valid raw pixels (C, n), at most about `SAMPLE`, of full-resolution rows at even distances.
 
-        Never of overviews, which average speckle away.
+        Never of overviews, which average speckle away. Where the chosen rows hold nothing valid, the rows between them
+        are taken.
         """
-        chunks = range(0, self.height, CHUNK)
-        step = max(1, -(-len(chunks) * CHUNK * self.width // SAMPLE))
-        parts = [self.read(start, min(start + CHUNK, self.height)) for start in chunks[step // 2 :: step] or chunks[:1]]
-        return np.concatenate([rows.raw[:, rows.valid] for rows in parts], axis=1)
+        starts = range(0, self.height, CHUNK)
+        step = max(1, len(starts) // CHUNKS)
+        for first in range(step):
+            parts = []
+            for start in starts[first::step]:
+                rows = self.read(start, min(start + CHUNK, self.height))
+                parts.append(thin(rows.raw[:, rows.valid], SAMPLE // CHUNKS))
+            pixels = np.concatenate(parts, axis=1)
+            if pixels.shape[1]:
+                break
+        return pixels
 
 
 def predict_scene(

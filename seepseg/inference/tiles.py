@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,11 +17,12 @@ from seepseg.errors import DataError
 from seepseg.inference.decode import decode
 from seepseg.inference.ensemble import Ensemble
 from seepseg.inference.jobs import Job
-from seepseg.inference.scene import Report, Wanted
+from seepseg.inference.scene import Report, SceneRows, Wanted
 from seepseg.inference.stream import Member, Rows, stream
 from seepseg.io.cog import class_layout, probability_layout, write_raster
 from seepseg.io.images import read_gray_png, write_png
-from seepseg.io.raster import Georeference, read_scene
+from seepseg.io.mask import open_mask
+from seepseg.io.raster import Georeference, open_scene
 
 GroupLimits = dict[str, list[Limits | None]]
 """Scene of a tile, by its name → the limits for each member."""
@@ -32,7 +34,7 @@ class _Tile:
     georeference: Georeference
 
 
-def tile_limits(jobs: Sequence[Job], ensemble: Ensemble) -> GroupLimits:
+def tile_limits(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = None) -> GroupLimits:
     """Limits measured on the tiles of each scene among the inputs together, for members that scale by scene.
 
     What cannot be read is left out; it fails when its turn comes.
@@ -43,7 +45,7 @@ def tile_limits(jobs: Sequence[Job], ensemble: Ensemble) -> GroupLimits:
     def readable() -> Iterator[Image]:
         for job in jobs:
             with suppress(DataError):
-                tile = _read(job, ensemble)
+                tile = _read(job, ensemble, mask)
                 yield group_name(job.source, ensemble.data), *tile.rows
 
     fitted = [
@@ -67,7 +69,7 @@ def predict_tiles(
     sizes: dict[tuple[int, int], list[tuple[int, _Tile]]] = {}
     for number, job in enumerate(jobs):
         try:
-            tile = _read(job, ensemble)
+            tile = _read(job, ensemble, wanted.mask)
             sizes.setdefault(tile.rows.valid.shape, []).append((number, tile))
         except DataError as error:
             results[number] = error
@@ -116,17 +118,14 @@ class _Held:
         return Rows(self._rows.raw[:, start:stop], self._rows.valid[start:stop])
 
 
-def _read(job: Job, ensemble: Ensemble) -> _Tile:
+def _read(job: Job, ensemble: Ensemble, mask: Path | None) -> _Tile:
     data = ensemble.data
     if job.png_source:
-        raw, georeference, tag = read_gray_png(job.source)[None], Georeference(), None
-    else:
-        raw, georeference, tag = read_scene(job.source, page=data.page, bands=data.bands)
-    valid = validity(raw, data.nodata, tag)
-    # Training refuses NaN; a map can leave it out.
-    if raw.dtype.kind == "f":
-        valid &= np.isfinite(raw).all(0)
-    return _Tile(Rows(raw, valid), georeference)
+        raw = read_gray_png(job.source)[None]
+        return _Tile(Rows(raw, validity(raw, data.nodata, None)), Georeference())
+    with open_scene(job.source, page=data.page, bands=data.bands) as scene, ExitStack() as stack:
+        covered = stack.enter_context(open_mask(mask, scene)) if mask else None
+        return _Tile(SceneRows(scene, data.nodata, covered).read(0, scene.height), scene.georeference)
 
 
 def _write(

@@ -102,7 +102,7 @@ def scratch_path(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what killed processes left unfinished below a folder; nobody else may be writing there."""
-    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+    """Delete what killed processes left unfinished in a folder; nobody else may be writing there."""
+    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         with suppress(OSError):
             leftover.unlink()

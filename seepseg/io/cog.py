@@ -192,8 +192,14 @@ def _created(path: Path, georeference: Georeference, height: int, width: int, la
             target.write_colormap(1, dict(layout.colors))
         if layout.names:
             target.descriptions = layout.names
-        target.update_tags(**layout.tags)
+        target.update_tags(**{**_carried(georeference.tags), **layout.tags})
         yield target
+
+
+def _carried(tags: Mapping[str, str]) -> dict[str, str]:
+    """The scene's own metadata, without what describes its pixels or would move its points."""
+    others = ("AREA_OR_POINT", "TIFFTAG_", "STATISTICS_", "SEEPSEG_", "CLASS_")
+    return {key: value for key, value in tags.items() if not key.startswith(others)}
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from rasterio.transform import Affine, GCPTransformer
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from seepseg.errors import ConfigError
+from seepseg.errors import ConfigError, DataError
 from seepseg.io.raster import Scene, gdal, reason
 
 RowMask = Callable[[int, int], NDArray[np.bool_]]
@@ -37,7 +37,8 @@ def open_mask(path: Path, scene: Scene) -> Iterator[RowMask]:
     points where the scene has only those.
 
     Raises:
-        ConfigError: it cannot be read, or not be laid over the scene.
+        ConfigError: it cannot be read.
+        DataError: it cannot be laid over this scene.
     """
     if not path.is_file():
         raise ConfigError("no such mask", path, "give a raster, or a vector file of polygons")
@@ -59,24 +60,29 @@ def _raster(path: Path, scene: Scene) -> Iterator[RowMask]:
                 grid = {"transform": Affine(*place.transform), "height": scene.height, "width": scene.width}
                 crs = CRS.from_wkt(place.crs_wkt)
                 with WarpedVRT(source, crs=crs, resampling=Resampling.nearest, **grid) as warped:
-                    yield _reader(warped)
+                    yield _reader(warped, path)
             elif same_size:
-                yield _reader(source)
+                yield _reader(source, path)
             else:
-                raise ConfigError(
+                raise DataError(
                     f"the mask is {source.height}×{source.width} without a common georeference, the scene "
                     f"{scene.height}×{scene.width}",
-                    path,
+                    scene.path,
                     "give a mask of the scene's size, or polygons with a CRS",
                 )
     except RasterioError as error:
         raise ConfigError(f"the mask cannot be read ({reason(error)})", path, "save it again") from None
 
 
-def _reader(source: Any) -> RowMask:
+def _reader(source: Any, path: Path) -> RowMask:
     def rows(start: int, stop: int) -> NDArray[np.bool_]:
         with gdal():
-            return np.asarray(source.read(1, window=Window(0, start, source.width, stop - start)) > 0)
+            try:
+                held = source.read(1, window=Window(0, start, source.width, stop - start), masked=True)
+            except RasterioError as error:
+                raise ConfigError(f"the mask is damaged ({reason(error)})", path, "save it again") from None
+        # Where the mask has no data it says nothing, so nothing is left out.
+        return np.asarray(held.filled(0) > 0)
 
     return rows
 
@@ -88,7 +94,12 @@ def _polygons(path: Path, scene: Scene) -> RowMask:
     from seepseg.io.vector import read_shapes
 
     shapes, wkt = read_shapes(path)
-    pixels = [shapely.transform(shape, _to_pixels(path, wkt, scene)) for shape in shapes]
+    to_pixels = _to_pixels(path, wkt, scene)
+    # A straight edge in one coordinate system is a curve in another.
+    pixels = [
+        shapely.transform(shapely.segmentize(s, max(np.ptp(np.reshape(s.bounds, (2, 2)), 0)) / 200), to_pixels)
+        for s in shapes
+    ]
     tree = shapely.STRtree(pixels)
 
     def rows(start: int, stop: int) -> NDArray[np.bool_]:
@@ -108,8 +119,10 @@ def _to_pixels(path: Path, wkt: str | None, scene: Scene) -> Callable[[NDArray[n
     place = scene.georeference
     target = place.crs_wkt if place.transform else place.gcps_crs_wkt
     if not target or not wkt:
-        raise ConfigError(
-            "polygons cannot be laid over a scene when either has no CRS", path, "give a raster of the scene's size"
+        raise DataError(
+            f"{path.name} cannot be laid over a scene when either has no CRS",
+            scene.path,
+            "give a raster of the scene's size",
         )
     project = Transformer.from_crs(wkt, target, always_xy=True)
     if place.transform:

@@ -10,7 +10,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
+from pyproj.exceptions import ProjError
 from rasterio.control import GroundControlPoint
+from rasterio.errors import RasterioError
 from rasterio.transform import GCPTransformer
 
 from seepseg.io.raster import Georeference
@@ -69,7 +71,18 @@ class Place:
 
 
 def place_of(georeference: Georeference) -> Place:
-    """The place of a scene: by its transform, else by its control points (whose CRS becomes longitude and latitude)."""
+    """The place of a scene: by its transform, else by its control points (whose CRS becomes longitude and latitude).
+
+    A coordinate system that does not lead to longitude and latitude (a local one), or control points that no map fits,
+    leave pixel coordinates, with a warning.
+    """
+    try:
+        return _place_of(georeference)
+    except (ProjError, RasterioError, np.linalg.LinAlgError) as error:
+        return _nowhere(f"its georeference does not lead to the Earth ({' '.join(str(error).split())[:80]})")
+
+
+def _place_of(georeference: Georeference) -> Place:
     if georeference.transform and georeference.crs_wkt:
         a, b, c, d, e, f = georeference.transform
         wkt = georeference.crs_wkt
@@ -81,6 +94,9 @@ def place_of(georeference: Georeference) -> Place:
         project = reproject(wkt)
         return Place(wkt, to_map, lambda points: project(to_map(points)))
     if len(georeference.gcps) >= 3 and georeference.gcps_crs_wkt:
+        corners = np.array(georeference.gcps)[:, :2]
+        if np.linalg.matrix_rank(corners - corners[0]) < 2:
+            return _nowhere("its control points lie on one line")
         points = [GroundControlPoint(*point) for point in georeference.gcps]
         fit = GCPTransformer(points)
 
@@ -95,7 +111,10 @@ def place_of(georeference: Georeference) -> Place:
         accuracy = _misfit(georeference, to_lonlat)
         warning = f"polygons are placed through {len(points)} control points, {accuracy:.0f} m off on average (RMS)"
         return Place(CRS(LONLAT).to_wkt(), to_lonlat, to_lonlat, accuracy, warning)
-    why = "only RPCs, which need heights" if georeference.rpcs else "no georeference"
+    return _nowhere("only RPCs, which need heights" if georeference.rpcs else "no georeference")
+
+
+def _nowhere(why: str) -> Place:
     return Place(None, lambda points: points, None, None, f"{why}: polygons are in pixels, without areas in m²")
 
 

@@ -35,7 +35,7 @@ class Georeference:
         gcps: ground control points (row, column, x, y, z).
         gcps_crs_wkt: coordinate system of the control points.
         rpcs: rational polynomial coefficients under GDAL's names.
-        tags: the file's own metadata; not carried into outputs, which hold no times.
+        tags: the file's own metadata.
     """
 
     crs_wkt: str | None = None

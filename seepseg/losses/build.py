@@ -7,8 +7,20 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from seepseg.config import BceLoss, CeLoss, DiceBceLoss, DiceCeLoss, DiceLoss, FocalTverskyLoss, Head, LossNode
+from seepseg.config import (
+    BceLoss,
+    CeLoss,
+    DiceBceLoss,
+    DiceCeLoss,
+    DiceLoss,
+    FocalTverskyLoss,
+    Head,
+    LossNode,
+    LovaszHingeLoss,
+    LovaszSoftmaxLoss,
+)
 from seepseg.losses import functional as f
+from seepseg.losses.lovasz import lovasz_hinge, lovasz_softmax
 from seepseg.models.head import foreground_probabilities
 
 
@@ -35,15 +47,21 @@ class Loss(nn.Module):
         terms: name of a term → its weight.
         class_weights: (C) weights of the foreground classes in every mean over classes.
         tversky: weights and exponent of the term focal_tversky.
+        lovasz: options of the Lovász terms.
     """
 
     class_weights: Tensor
 
     def __init__(
-        self, head: Head, terms: dict[str, float], class_weights: Tensor, tversky: FocalTverskyLoss | None = None
+        self,
+        head: Head,
+        terms: dict[str, float],
+        class_weights: Tensor,
+        tversky: FocalTverskyLoss | None = None,
+        lovasz: LovaszHingeLoss | LovaszSoftmaxLoss | None = None,
     ) -> None:
         super().__init__()
-        self.head, self.terms, self.tversky = head, terms, tversky
+        self.head, self.terms, self.tversky, self.lovasz = head, terms, tversky, lovasz
         self.register_buffer("class_weights", class_weights)
 
     def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -67,6 +85,20 @@ class Loss(nn.Module):
                 assert self.tversky
                 index = f.tversky_index(*x.sums, self.tversky.fp_weight, self.tversky.fn_weight)
                 return self._mean(f.focal_tversky(index, self.tversky.gamma))
+            case "lovasz_hinge":
+                assert isinstance(self.lovasz, LovaszHingeLoss)
+                o = self.lovasz
+                return lovasz_hinge(x.logits, x.target, elu=o.elu, symmetric=o.symmetric, per_image=o.per_image)
+            case "lovasz_softmax":
+                assert isinstance(self.lovasz, LovaszSoftmaxLoss)
+                return lovasz_softmax(
+                    torch.softmax(x.logits, 1),
+                    x.target,
+                    self.class_weights,
+                    background=self.lovasz.background,
+                    present_only=self.lovasz.classes == "present",
+                    per_image=self.lovasz.per_image,
+                )
         raise AssertionError(f"no term {name}")
 
     def _mean(self, per_class: Tensor) -> Tensor:
@@ -86,4 +118,6 @@ def build_loss(config: LossNode, head: Head, n_classes: int) -> Loss:
             return Loss(head, {"ce": config.ce_weight, "dice": 1.0}, weights)
         case FocalTverskyLoss():
             return Loss(head, {"focal_tversky": 1.0}, weights, config)
+        case LovaszHingeLoss() | LovaszSoftmaxLoss():
+            return Loss(head, {config.name: 1.0}, weights, lovasz=config)
     raise AssertionError(f"no loss for {type(config).__name__}")

@@ -1,4 +1,4 @@
-"""Networks: MONAI's, for any number of bands and any image size."""
+"""Networks: MONAI's and ours, for any number of bands and any image size."""
 
 from __future__ import annotations
 
@@ -13,8 +13,22 @@ from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from seepseg.config import AttentionUNetModel, BasicUNetModel, ModelNode, SegResNetModel, UNetModel
+from seepseg.config import (
+    AttentionUNetModel,
+    BasicUNetModel,
+    DeepLabV3PlusModel,
+    ModelNode,
+    PreActResUNetModel,
+    ResUNetScSEModel,
+    SegResNetModel,
+    UNetModel,
+    XceptionResUNetModel,
+)
+from seepseg.models.deeplab import DeepLabV3Plus
 from seepseg.models.head import out_channels
+from seepseg.models.preact import PreActResUNet
+from seepseg.models.resunet import ResUNetScSE
+from seepseg.models.xception import XceptionResUNet
 
 
 class Padded(nn.Module):
@@ -86,6 +100,34 @@ def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, i
                 blocks_down=tuple(config.blocks_down),
                 blocks_up=tuple(config.blocks_up),
             ), 2 ** (len(config.blocks_down) - 1)
+        case ResUNetScSEModel():
+            return ResUNetScSE(
+                bands,
+                channels,
+                config.stem_stride,
+                config.width,
+                config.decoder,
+                config.hypercolumn,
+                config.dropout,
+            ), 8 * config.stem_stride
+        case XceptionResUNetModel():
+            return XceptionResUNet(
+                bands, channels, config.width, config.middle_blocks, config.decoder, config.dropout
+            ), 32
+        case PreActResUNetModel():
+            levels = len(config.channels) - 1
+            return PreActResUNet(bands, channels, config.channels, config.blocks, config.dropout), 2**levels
+        case DeepLabV3PlusModel():
+            return DeepLabV3Plus(
+                bands,
+                channels,
+                config.encoder,
+                config.width,
+                config.decoder,
+                config.rates,
+                config.low_level,
+                config.dropout,
+            ), 16
     raise AssertionError(f"no network for {type(config).__name__}")
 
 

@@ -90,7 +90,7 @@ class RunFolder:
 
 
 @contextmanager
-def folder_lock(folder: Path, name: str = ".lock") -> Iterator[None]:
+def folder_lock(folder: Path, name: str = ".lock", *, wait: bool = False) -> Iterator[None]:
     """Hold a folder for a `with` block; the operating system frees the lock of a dead process.
 
     Raises:
@@ -103,7 +103,7 @@ def folder_lock(folder: Path, name: str = ".lock") -> Iterator[None]:
         raise write_error(error, folder) from error
     lock = FileLock(folder / name)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         raise LockedError("another seepseg process works here", folder, "wait for it, or use another folder") from None
     try:

@@ -38,7 +38,7 @@ def test_a_scene_keeps_its_place_and_its_size(
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {
         "s_class.tif", "s_prob.tif", "s_quicklook.png", "s.gpkg", "s.qml",
-        "findings.gpkg", "findings.csv", "scenes.csv", "manifest.jsonl", ".lock",
+        "findings.gpkg", "findings.csv", "scenes.csv", "manifest.jsonl", ".lock", ".lock-findings",
     }  # fmt: skip
     with (
         rasterio.open(scene) as origin,

@@ -12,16 +12,9 @@ from PIL import Image
 from seepseg.classes import SALT, SEEP, ClassTable, SegClass
 from seepseg.config import Runtime
 from seepseg.errors import ConfigError, DataError
-from seepseg.evaluation.evaluate import (
-    SHOWN,
-    Gallery,
-    evaluate_rasters,
-    evaluate_run,
-    foreground_dice,
-    summarise,
-    table,
-    write_scores,
-)
+from seepseg.evaluation.evaluate import evaluate_rasters, evaluate_run
+from seepseg.evaluation.gallery import SHOWN, Gallery, foreground_dice
+from seepseg.evaluation.tables import summarise, table, write_scores
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics.confusion import confusion_matrix
 from seepseg.runs.folder import RunFolder

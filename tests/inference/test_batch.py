@@ -16,9 +16,10 @@ from seepseg.classes import SALT
 from seepseg.config import Predict
 from seepseg.errors import ConfigError, DataError
 from seepseg.inference import batch
-from seepseg.inference.batch import Outcome, Placement, Recipe, predict_batch
+from seepseg.inference.batch import Outcome, Placement, predict_batch
 from seepseg.inference.jobs import plan
 from seepseg.inference.scene import Wanted
+from seepseg.inference.units import Recipe
 from seepseg.models.build import build_model
 from seepseg.runs.checkpoint import Checkpoint, save_checkpoint
 from tests.inference.toy import SCALING, files, picture, recipe
@@ -119,11 +120,11 @@ from pathlib import Path
 import seepseg.inference.manifest as manifest
 from tests.inference.test_batch import predict
 add, count = manifest.Manifest.add, [0]
-def dying(self, job, report):
+def dying(self, *what):
     count[0] += 1
     if count[0] == 4:
         os.kill(os.getpid(), signal.SIGKILL)
-    add(self, job, report)
+    add(self, *what)
 manifest.Manifest.add = dying
 predict(Path({str(run)!r}), Path({str(inputs)!r}), Path({str(tmp_path / "killed")!r}))
 """

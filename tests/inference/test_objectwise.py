@@ -24,10 +24,7 @@ def test_strips_decide_as_the_whole_does(
     config = Predict(vote=vote, min_pixels=min_pixels)
     batch = torch.from_numpy(probabilities).permute(2, 0, 1)[None]
     valid_batch = torch.from_numpy(valid)[None]
-    # Invalid pixels cut objects apart before anything is decided.
-    first = decode(batch, valid_batch, Predict())[0]
-    blocked = torch.where(valid_batch[:, None], batch, torch.tensor([1.0, 0, 0, 0])[:, None, None])
-    whole = decode(blocked, valid_batch, config)[0]
+    first, whole = (decode(batch, valid_batch, c)[0] for c in (Predict(), config))
     decisions = ObjectDecisions(config, 4)
     for start in range(0, height, strip):
         part = slice(start, start + strip)

@@ -9,13 +9,22 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from rasterio.crs import CRS
 
 from seepseg.classes import SEEP
 from seepseg.inference.polygons import COLUMNS, Polygons, trace
-from seepseg.io.place import place_of
+from seepseg.io.place import Place, place_of
 from seepseg.io.raster import Georeference
 
 NOWHERE = place_of(Georeference())
+# At 70° N a hundredth of a degree across is a third of one down, and shrinks northwards.
+NORTH = place_of(
+    Georeference(crs_wkt=CRS.from_epsg(4326).to_wkt(), transform=(0.01, 0.0, 10.0, 0.0, -0.01, 70.0)),
+)
+# 10 m pixels, each row shifted by one: still 100 m².
+SHEARED = place_of(
+    Georeference(crs_wkt=CRS.from_epsg(32616).to_wkt(), transform=(10.0, 10.0, 500_000.0, 0.0, -10.0, 3_000_000.0)),
+)
 
 
 def traced(folder: Path, classes: np.ndarray, confidence: np.ndarray | None = None, **options: float) -> Polygons:
@@ -66,6 +75,49 @@ def test_strips_of_any_height_give_the_same_valid_polygons(tmp_path: Path, class
         assert area == (classes == index).sum()
 
 
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    arrays(np.uint8, st.tuples(st.integers(1, 150), st.integers(1, 90)), elements=st.sampled_from([0, 255])),
+    st.integers(1, 150),
+)
+def test_valid_area_is_the_same_for_strips_of_any_height(tmp_path: Path, classes: np.ndarray, strip: int) -> None:
+    tifffile.imwrite(tmp_path / "c.tif", classes)
+    found = [trace(tmp_path / "c.tif", tmp_path / "c.tif", NORTH, SEEP, strip=s).valid_km2 for s in (strip, 1000)]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("place", [NORTH, SHEARED])
+def test_valid_area_is_that_of_a_polygon_of_all_pixels(tmp_path: Path, place: Place) -> None:
+    tifffile.imwrite(tmp_path / "c.tif", np.ones((200, 150), np.uint8))
+    found = trace(tmp_path / "c.tif", tmp_path / "c.tif", place, SEEP)
+    assert found.valid_km2 == pytest.approx(found.table["area_m2"].sum() / 1e6, rel=1e-4)
+
+
+def test_small_objects_are_left_out_whole_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
+    classes = np.zeros((12, 20))
+    classes[0, 0] = 1
+    classes[2:5, 3:9] = 1
+    classes[5, 9] = 4  # one pixel, but of an object of 19
+    classes[10, 3:6] = 2
+    found = traced(tmp_path, classes, min_pixels=4)
+    assert found.table[["object", "class"]].to_numpy().tolist() == [[2, 1], [2, 4]]
+    assert len(found.shapes) == 2
+    # pixels of 100 m²: three of them are less than 500, nineteen are more
+    found = trace(tmp_path / "c.tif", tmp_path / "p.tif", SHEARED, SEEP, min_area_m2=500)
+    assert found.table[["object", "class"]].to_numpy().tolist() == [[2, 1], [2, 4]]
+    assert len(found.shapes) == 2
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(arrays(np.uint8, st.tuples(st.integers(1, 16), st.integers(1, 16)), elements=st.sampled_from([0, 1, 2])))
+def test_options_leave_polygons_valid_and_measures_finite(tmp_path: Path, classes: np.ndarray) -> None:
+    plain = traced(tmp_path, classes)
+    shaped = traced(tmp_path, classes, simplify=2.0, fill_holes=3)
+    assert shapely.is_valid(shaped.shapes).all()
+    for column in ("object", "class", "pixels", "mean_probability"):
+        assert shaped.table[column].equals(plain.table[column])
+
+
 def test_small_holes_are_filled_and_outlines_simplified_on_request(tmp_path: Path) -> None:
     classes = np.zeros((20, 20))
     classes[2:18, 2:18] = 1
@@ -88,8 +140,6 @@ def test_areas_are_geodesic_whatever_the_coordinates(tmp_path: Path) -> None:
     classes[20:30, 20:40] = 1
     tifffile.imwrite(tmp_path / "c.tif", classes.astype(np.uint8))
     # 200 pixels of 10 m in UTM zone 16, near its central meridian where the scale is .9996: 20 000 m² / .9996²
-    from rasterio.crs import CRS
-
     utm = Georeference(crs_wkt=CRS.from_epsg(32616).to_wkt(), transform=(10.0, 0.0, 500_000.0, 0.0, -10.0, 3_100_000.0))
     found = trace(tmp_path / "c.tif", tmp_path / "c.tif", place_of(utm), SEEP)
     (row,) = found.table.to_dict("records")

@@ -13,6 +13,7 @@ from seepseg.config import Config, Predict, Scaling, parse
 from seepseg.data.scaling import FittedScaling
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.stream import Member, Rows, stream
+from seepseg.models.build import build_model
 
 SCALING = FittedScaling(Scaling(basis="fixed", range=(0, 1), standardise=False), ((0.0,), (1.0,)), (0.0,), (1.0,))
 LOCAL = FittedScaling(Scaling(basis="tile", range=(0, 100)), None, (0.0,), (1.0,))
@@ -136,3 +137,19 @@ def test_batches_change_nothing(batch: int) -> None:
     image = np.random.default_rng(3).uniform(0, 1, (100, 333)).astype(np.float32)
     one = whole(Held(image), [member(Blur())], Predict(window=48, batch_size=7))
     assert np.array_equal(whole(Held(image), [member(Blur())], Predict(window=48, batch_size=batch)), one)
+
+
+def test_with_batch_norm_an_invalid_pixel_changes_nothing_outside_the_field_of_view() -> None:
+    tree = recipe().model_dump(mode="json") | {"model": {"name": "unet", "channels": [4, 8, 16], "head": "binary"}}
+    config = recipe().model_validate(tree)
+    torch.manual_seed(0)
+    model = build_model(config.model, 1, 2).eval()
+    image = np.random.default_rng(4).uniform(0, 1, (160, 150)).astype(np.float32)
+    valid = np.ones(image.shape, bool)
+    valid[80, 70] = False
+    settings = Predict(window=96, overlap=0.25)
+    both = [whole(Held(image, v), [member(model)], settings) for v in (np.ones(image.shape, bool), valid)]
+    changed = np.argwhere(np.abs(both[0] - both[1]) > 0)
+    assert len(changed)
+    # Two strided levels of residual units with 3 × 3 convolutions see fewer than 32 pixels around.
+    assert np.abs(changed - (80, 70)).max() <= 32

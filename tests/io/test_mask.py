@@ -13,7 +13,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
-from seepseg.errors import ConfigError
+from seepseg.errors import ConfigError, DataError
 from seepseg.io.mask import open_mask
 from seepseg.io.raster import open_scene
 from seepseg.io.vector import write_vectors
@@ -82,11 +82,11 @@ def test_without_georeference_the_mask_has_the_size_of_the_scene(tmp_path: Path)
     land = np.zeros((40, 30), np.uint8)
     land[3, 4] = 200
     assert np.array_equal(masked(scene, save(tmp_path / "m.tif", land)), land > 0)
-    with pytest.raises(ConfigError, match="the mask is 5×5") as caught:
+    with pytest.raises(DataError, match="the mask is 5×5") as caught:
         masked(scene, save(tmp_path / "n.tif", np.ones((5, 5), np.uint8)))
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 3
     write_vectors(tmp_path / "m.gpkg", np.array([shapely.box(0, 0, 1, 1)]), TABLE, "EPSG:4326")
-    with pytest.raises(ConfigError, match="no CRS"):
+    with pytest.raises(DataError, match="no CRS"):
         masked(scene, tmp_path / "m.gpkg")
 
 

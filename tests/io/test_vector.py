@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyogrio
 import pytest
 import shapely
 from pyproj import CRS
 
 from seepseg.classes import SEEP
-from seepseg.errors import ConfigError, DataError
+from seepseg.errors import ConfigError, DataError, ResourceError
 from seepseg.io.vector import read_shapes, read_vectors, write_style, write_vectors
 
 UTM = CRS.from_epsg(32616).to_wkt()
@@ -70,3 +71,34 @@ def test_a_style_has_a_category_for_each_class(tmp_path: Path) -> None:
     root = ET.parse(tmp_path / "v.qml").getroot()
     assert [c.get("value") for c in root.iter("category")] == [str(i) for i in range(1, 8)]
     assert len(list(root.iter("symbol"))) == 7
+
+
+def test_an_empty_geopackage_has_all_its_columns(tmp_path: Path) -> None:
+    write_vectors(tmp_path / "none.gpkg", np.empty(0, object), TABLE[:0], UTM)
+    write_vectors(tmp_path / "some.gpkg", SHAPES, TABLE, UTM)
+    none, some = (pyogrio.read_info(tmp_path / f"{name}.gpkg") for name in ("none", "some"))
+    assert none["fields"].tolist() == list(TABLE.columns)
+    for key in ("fields", "ogr_types", "geometry_type", "crs"):
+        assert np.array_equal(none[key], some[key])
+
+
+def test_pixels_are_no_place_on_earth(tmp_path: Path) -> None:
+    write_vectors(tmp_path / "v.gpkg", SHAPES, TABLE, None)
+    shapes, _, crs = read_vectors(tmp_path / "v.gpkg")
+    assert crs is None
+    assert shapes[0].bounds == (0, 0, 10, 20)
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_vectors(tmp_path / "v.gpkg", SHAPES, TABLE, UTM)
+    before = (tmp_path / "v.gpkg").read_bytes()
+
+    def full(path: Path, *args: object, **options: object) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("disk I/O error")
+
+    monkeypatch.setattr("pyogrio.raw.write", full)
+    with pytest.raises(ResourceError, match="disk I/O error"):
+        write_vectors(tmp_path / "v.gpkg", SHAPES, TABLE, UTM)
+    assert [p.name for p in tmp_path.iterdir()] == ["v.gpkg"]
+    assert (tmp_path / "v.gpkg").read_bytes() == before

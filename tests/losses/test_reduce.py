@@ -19,6 +19,8 @@ from seepseg.config import (
     FocalTverskyLoss,
     Head,
     LossNode,
+    LovaszHingeLoss,
+    LovaszSoftmaxLoss,
 )
 from seepseg.losses.build import build_loss
 from seepseg.losses.reduce import global_sum
@@ -31,13 +33,17 @@ CASES: list[tuple[LossNode, Head]] = [
     (DiceBceLoss(), "sigmoid"),
     (DiceCeLoss(), "softmax"),
     (FocalTverskyLoss(), "sigmoid"),
+    (LovaszHingeLoss(per_image=False, elu=True, symmetric=True), "binary"),
+    (LovaszHingeLoss(per_image=True), "binary"),
+    (LovaszSoftmaxLoss(per_image=False, class_weights=[2, 1, 0.5]), "softmax"),
+    (LovaszSoftmaxLoss(per_image=True, classes="all", background=True), "softmax"),
 ]
 
 
 def batch(head: Head) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Weights of a 1×1 convolution, images (6, 2, 8, 8) and target with a class and valid pixels shared unevenly."""
     generator = torch.Generator().manual_seed(0)
-    channels = K if head == "softmax" else K - 1
+    channels = {"softmax": K, "sigmoid": K - 1, "binary": 1}[head]
     weight = torch.randn(channels, 2, generator=generator)
     images = torch.randn(6, 2, 8, 8, generator=generator)
     target = torch.randint(0, K - 1, (6, 8, 8), generator=generator)

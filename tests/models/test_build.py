@@ -6,14 +6,34 @@ import pytest
 import torch
 from torch import nn
 
-from seepseg.config import AttentionUNetModel, BasicUNetModel, ModelNode, SegResNetModel, UNetModel
+from seepseg.config import (
+    AttentionUNetModel,
+    BasicUNetModel,
+    DeepLabV3PlusModel,
+    ModelNode,
+    PreActResUNetModel,
+    ResUNetScSEModel,
+    SegResNetModel,
+    UNetModel,
+    XceptionResUNetModel,
+    parse,
+)
+from seepseg.errors import ConfigError
 from seepseg.models.build import build_model
 
-SMALL: list[ModelNode] = [
+LOCAL: list[ModelNode] = [
     UNetModel(channels=[8, 16, 32]),
     BasicUNetModel(features=[8, 8, 8, 16, 16, 8]),
     AttentionUNetModel(channels=[8, 16, 32]),
     SegResNetModel(init_filters=8, blocks_down=[1, 1, 1], blocks_up=[1, 1]),
+    PreActResUNetModel(channels=[8, 16, 32], blocks=1),
+]
+SMALL: list[ModelNode] = [
+    *LOCAL,
+    XceptionResUNetModel(width=1 / 16, middle_blocks=1, decoder=4),
+    # Both take means over the whole window.
+    ResUNetScSEModel(width=1 / 8, decoder=8),
+    DeepLabV3PlusModel(width=1 / 16, decoder=8),
 ]
 NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "group": nn.GroupNorm}
 
@@ -44,7 +64,7 @@ def test_padding_does_not_touch_a_size_that_fits() -> None:
     assert torch.equal(model(image), model.network(image))
 
 
-@pytest.mark.parametrize("config", SMALL, ids=named)
+@pytest.mark.parametrize("config", LOCAL, ids=named)
 def test_with_batch_norm_a_far_pixel_changes_nothing(config: ModelNode) -> None:
     torch.manual_seed(0)
     model = build_model(config, 1, 2).eval()
@@ -57,7 +77,7 @@ def test_with_batch_norm_a_far_pixel_changes_nothing(config: ModelNode) -> None:
     assert not torch.equal(before, after)
 
 
-@pytest.mark.parametrize("config", SMALL, ids=named)
+@pytest.mark.parametrize("config", LOCAL, ids=named)
 def test_with_batch_norm_a_nan_stays_within_its_reach(config: ModelNode) -> None:
     """Instance and group norm would turn the whole window into NaN."""
     model = build_model(config, 1, 2).eval()
@@ -100,3 +120,23 @@ def test_he_initialisation_has_the_spread_of_the_paper() -> None:
 def test_the_same_seed_gives_the_same_weights() -> None:
     first, second = (torch.manual_seed(3) and build_model(SMALL[0], 1, 2) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ({"name": "attention_unet", "channels": [1, 2]}, "model.channels.0"),
+        ({"name": "basic_unet", "features": [2, 2, 1, 2, 2, 2]}, "model.features.2"),
+    ],
+)
+def test_widths_that_a_network_halves_are_at_least_two(model: dict[str, object], key: str) -> None:
+    tree = {"data": {"source": "seep", "root": "x"}, "model": model}
+    with pytest.raises(ConfigError, match=rf"{key}: input should be greater than or equal to 2, not 1"):
+        parse(tree, "test")
+
+
+@pytest.mark.parametrize("key", [{"width": 0.5}, {"norm": "group"}])
+def test_published_weights_go_with_the_published_encoder(key: dict[str, object]) -> None:
+    model = {"name": "resunet_scse", "encoder_weights": "w.pth", **key}
+    with pytest.raises(ConfigError, match="leave width 1 and norm batch"):
+        parse({"data": {"source": "seep", "root": "x"}, "model": model}, "test")

@@ -1,0 +1,32 @@
+"""Scenes put together from their tiles: cells of one grid, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def columns_of(group: str, grid: Mapping[str, int]) -> int | None:
+    """How many cells a row of a scene has: that of the longest key its name begins with; None where none does."""
+    keys = [key for key in grid if group.startswith(key)]
+    return grid[max(keys, key=len)] if keys else None
+
+
+def assemble(tiles: Mapping[int, NDArray[np.uint8]], columns: int, missing: int = 255) -> NDArray[np.uint8]:
+    """One plane (H, W) of tiles by their index, row and column being divmod(index, columns).
+
+    The plane is cut to the rows and columns that hold tiles, so that cells shift together; missing cells, and what a
+    smaller tile leaves of its cell, are `missing`.
+    """
+    rows, cols = zip(*(divmod(index, columns) for index in tiles), strict=True)
+    height = max(tile.shape[0] for tile in tiles.values())
+    width = max(tile.shape[1] for tile in tiles.values())
+    top, left = min(rows), min(cols)
+    plane = np.full(((max(rows) - top + 1) * height, (max(cols) - left + 1) * width), missing, np.uint8)
+    for index, tile in tiles.items():
+        row, column = divmod(index, columns)
+        y, x = (row - top) * height, (column - left) * width
+        plane[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+    return plane

@@ -1,0 +1,98 @@
+"""DeepLabv3+ and DeepLabv3 on a ResNet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from seepseg.config import Encoder
+from seepseg.models.blocks import conv_norm, enlarged
+from seepseg.models.resnet import dilate, resnet_channels, resnet_encoder, resnet_features
+
+LOW_LEVEL = 48
+"""Channels that the first stage's map is cut to before it joins (arXiv 1802.02611, table 1)."""
+
+
+class DeepLabV3Plus(nn.Module):
+    """ResNet of output stride 16, atrous spatial pyramid pooling, a decoder at a quarter of the size.
+
+    Args:
+        bands: of the images.
+        outputs: channels of the logits.
+        encoder: the ResNet.
+        width: multiplies its channels.
+        decoder: channels of the pyramid and the decoder; 256 in the papers.
+        rates: dilations of the pyramid's 3×3 convolutions, beside the 1×1 convolution and image pooling.
+        low_level: join the map of the first stage (arXiv 1802.02611); without it DeepLabv3 (arXiv 1706.05587).
+        dropout: behind the pyramid.
+    """
+
+    def __init__(
+        self,
+        bands: int,
+        outputs: int,
+        encoder: Encoder = "resnet50",
+        width: float = 1.0,
+        decoder: int = 256,
+        rates: Sequence[int] = (6, 12, 18),
+        low_level: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.encoder = resnet_encoder(encoder, bands, width)
+        dilate(self.encoder.layer4)
+        _, first, *_, last = resnet_channels(encoder, width)
+        self.pyramid = _Pyramid(last, decoder, rates)
+        self.dropout = nn.Dropout(dropout)
+        self.low = conv_norm(first, LOW_LEVEL, 1) if low_level else None
+        self.refine = nn.Sequential(
+            *([conv_norm(decoder + LOW_LEVEL, decoder)] if low_level else []), conv_norm(decoder, decoder)
+        )
+        self.head = nn.Conv2d(decoder, outputs, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, K', H, W) of images (N, C, H, W) with H and W multiples of 16."""
+        _, first, *_, last = resnet_features(self.encoder, images)
+        x = self.dropout(self.pyramid(last))
+        if self.low is not None:
+            x = torch.cat([enlarged(x, 4), self.low(first)], 1)
+        logits = self.head(self.refine(x))
+        return interpolate(logits, size=images.shape[2:], mode="bilinear", align_corners=False)
+
+
+class _Pyramid(nn.Module):
+    """A 1×1 convolution, dilated 3×3 convolutions and image pooling side by side, put together by a 1×1 convolution."""
+
+    def __init__(self, inputs: int, outputs: int, rates: Sequence[int]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [conv_norm(inputs, outputs, 1), *(conv_norm(inputs, outputs, 3, rate) for rate in rates)]
+        )
+        self.pool = ImagePooling(inputs, outputs)
+        self.project = conv_norm((len(rates) + 2) * outputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = [branch(x) for branch in self.branches]
+        out: Tensor = self.project(torch.cat([*maps, self.pool(x)], 1))
+        return out
+
+
+class ImagePooling(nn.Module):
+    """Features of the whole map, at every pixel: 1×1 convolution, batch norm, mean over the map, ReLU.
+
+    The papers take the mean first. A mean passes through convolution and batch norm unchanged, so in evaluation both
+    orders are one function (up to rounding); but batch norm cannot train on the single value a channel that the mean of
+    a batch of one is.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, `outputs`, H, W) of a map (N, `inputs`, H, W)."""
+        pooled = torch.relu(self.features(x).mean((2, 3), keepdim=True))
+        return pooled.expand(-1, -1, *x.shape[2:])

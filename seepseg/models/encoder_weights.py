@@ -1,0 +1,128 @@
+"""ImageNet weights for ResNet encoders, from a local file as torchvision has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from monai.networks.nets.resnet import ResNet
+from torch import Tensor, nn
+
+from seepseg.config import ModelNode, PretrainedModel
+from seepseg.errors import CheckpointError, ConfigError
+
+STEM = "conv1.weight"
+COUNTER = "num_batches_tracked"
+"""Batch norm's count of batches: torchvision's older files have none, and nothing here reads it."""
+CLASSIFIER = "fc."
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """What of a file went into an encoder.
+
+    Attributes:
+        matched: names of the encoder that the file filled.
+        missing: names of the encoder that the file lacks; counters of batch norm only, anything else is an error.
+        unexpected: names of the file that the encoder lacks; its classifier `fc.*` only, anything else is an error.
+        folded: names whose RGB channels were fitted to another number of bands.
+    """
+
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    folded: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One line for the user."""
+        parts = [f"{len(self.matched)} of {len(self.matched) + len(self.missing)} encoder tensors filled"]
+        parts += [f"{len(self.folded)} folded from RGB"] if self.folded else []
+        parts += [f"unused: {', '.join(self.unexpected)}"] if self.unexpected else []
+        return "; ".join(parts)
+
+
+def start_encoder(model: nn.Module, config: ModelNode) -> WeightsReport | None:
+    """What `model.encoder_weights` filled in a network of `build_model`; None where the config names no file.
+
+    For the start of a training only: a checkpoint brings its own weights, and its file may be gone by then.
+
+    Raises:
+        SeepsegError: see `load_encoder_weights`.
+    """
+    if not isinstance(config, PretrainedModel) or config.encoder_weights is None:
+        return None
+    return load_encoder_weights(model, config.encoder_weights)
+
+
+def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
+    """What of a torchvision-format file went into the ResNet of a network, which is changed in place.
+
+    A stem for R, G and B becomes one for n bands: for n = 3 as it is; for n = 1 the sum of the three, which does to a
+    grey image what the RGB stem does to the same image three times over; otherwise each band gets the sum divided by n,
+    so that n alike bands again give the response of three.
+
+    Args:
+        model: holds one ResNet encoder.
+        path: a state dict of tensors, as `torch.save` wrote it; read with `weights_only`, so that it runs no code.
+
+    Raises:
+        ConfigError: the file is not there, or the network has no ResNet.
+        CheckpointError: the file is no state dict, or not that of this encoder; the message names the first difference.
+    """
+    encoder = next((m for m in model.modules() if isinstance(m, ResNet)), None)
+    if encoder is None:
+        raise ConfigError("the network has no ResNet to fill", "model.encoder_weights", "remove the key")
+    found = _read(path)
+    own = encoder.state_dict()
+    # A failure must leave no half-filled encoder: everything is compared first, then copied.
+    missing = [n for n in own if n not in found]
+    unexpected = [n for n in found if n not in own]
+    foreign = [n for n in missing if not n.endswith(COUNTER)] + [n for n in unexpected if not n.startswith(CLASSIFIER)]
+    if foreign:
+        holder, lacks = ("encoder", "file") if foreign[0] in own else ("file", "encoder")
+        raise CheckpointError(
+            f"{len(foreign)} tensors have no counterpart, first {foreign[0]}: the {holder} has it, the {lacks} not",
+            path,
+            "give torchvision's state dict of the same ResNet",
+        )
+    fitted = {n: _fold(v, own[n].shape[1]) if n == STEM else v for n, v in found.items() if n in own}
+    for name, value in fitted.items():
+        if value.shape != own[name].shape:
+            raise CheckpointError(
+                f"{name} is {tuple(found[name].shape)} in the file and {tuple(own[name].shape)} in the encoder",
+                path,
+                "give torchvision's state dict of the same ResNet",
+            )
+    encoder.load_state_dict(fitted, strict=False)
+    folded = tuple(n for n in fitted if fitted[n] is not found[n])
+    return WeightsReport(tuple(fitted), tuple(missing), tuple(unexpected), folded)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        tree = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read ({error.strerror or error})", f"model.encoder_weights {path}", "give a readable .pth file"
+        ) from None
+    except Exception as error:
+        # torch's own message advises to switch the protection off.
+        reason = "holds more than tensors" if "weights_only" in str(error).lower() else "damaged or of another kind"
+        raise CheckpointError(f"not a state dict ({reason})", path, "give a .pth as torchvision has them") from None
+    if not isinstance(tree, dict) or not all(isinstance(k, str) and _plain(v) for k, v in tree.items()):
+        raise CheckpointError(
+            "not a state dict (names and dense tensors)", path, "save `model.state_dict()` alone and give that"
+        )
+    return dict(tree)
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized and not value.is_meta
+
+
+def _fold(stem: Tensor, bands: int) -> Tensor:
+    """An RGB stem (C, 3, k, k) as one for `bands` bands; anything else as it is."""
+    if stem.ndim != 4 or stem.shape[1] != 3 or bands == 3:
+        return stem
+    return (stem.sum(1, keepdim=True) / bands).expand(-1, bands, -1, -1)

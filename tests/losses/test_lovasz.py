@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seepseg.losses.lovasz import lovasz_hinge, lovasz_softmax, lovasz_weights
+
+# Four pixels, the first two true. Errors 1 ∓ logit: −1, 1.5, 1.25, .25; so the order is b, c, d, a.
+#   wrong so far   intersection   union   J     step
+#   b (true)            1           2     1/2   1/2
+#   b c                 1           3     2/3   1/6
+#   b c d               1           4     3/4   1/12
+#   b c d a (true)      0           4     1     1/4
+LOGITS = torch.tensor([2.0, -0.5, 0.25, -0.75]).view(1, 1, 2, 2)
+TARGET = torch.tensor([1, 1, 0, 0]).view(1, 2, 2)
+HINGE = 1.5 / 2 + 1.25 / 6 + 0.25 / 12
+ELU = 2.5 / 2 + 2.25 / 6 + 1.25 / 12 + math.exp(-1) / 4
+"""elu(e) + 1 is e + 1 above 0 and exp(e) below."""
+
+
+def test_weights_by_hand() -> None:
+    weights = lovasz_weights(torch.tensor([-1.0, 1.5, 1.25, 0.25]), torch.tensor([True, True, False, False]))
+    assert weights.tolist() == pytest.approx([1 / 4, 1 / 2, 1 / 6, 1 / 12])
+
+
+def test_hinge_by_hand() -> None:
+    assert lovasz_hinge(LOGITS, TARGET).item() == pytest.approx(HINGE)
+    assert lovasz_hinge(LOGITS, TARGET, elu=True).item() == pytest.approx(ELU)
+
+
+def test_symmetric_hinge_is_the_mean_with_background() -> None:
+    # Background is c, d. b: 2 of 3, J 1/3; b c: 1 of 3, J 2/3; b c d: J 1. Steps 1/3 each, then 0 for a.
+    background = (1.5 + 1.25 + 0.25) / 3
+    assert lovasz_hinge(LOGITS, TARGET, symmetric=True).item() == pytest.approx((HINGE + background) / 2)
+
+
+def test_softmax_by_hand() -> None:
+    # Foreground p .8 .4 .3, truth 1 0 1: errors .2 .4 .7.
+    # Third (true): 1 of 2, J 1/2; second: 1 of 3, J 2/3; first: J 1.
+    foreground = 0.7 / 2 + 0.4 / 6 + 0.2 / 3
+    # Background has the same errors and the second pixel as its truth. Third: 1 of 2, J 1/2; second: J 1.
+    background = 0.7 / 2 + 0.4 / 2
+    p = torch.tensor([0.8, 0.4, 0.3])
+    likely, target = torch.stack([1 - p, p]).view(1, 2, 1, 3), torch.tensor([[[1, 0, 1]]])
+    assert lovasz_softmax(likely, target, torch.ones(1)).item() == pytest.approx(foreground)
+    both = lovasz_softmax(likely, target, torch.tensor([3.0]), background=True)
+    assert both.item() == pytest.approx((3 * foreground + background) / 4)
+
+
+def test_absent_classes_count_only_where_asked() -> None:
+    likely = torch.tensor([[0.5, 0.4], [0.3, 0.5], [0.2, 0.1]]).view(1, 3, 1, 2)
+    target = torch.tensor([[[0, 1]]])
+    # Class 1 is the second pixel, errors .3 .5: second (true), J 1. Class 2 is nowhere: its largest error.
+    present = lovasz_softmax(likely, target, torch.ones(2))
+    everything = lovasz_softmax(likely, target, torch.ones(2), present_only=False)
+    assert present.item() == pytest.approx(0.5)
+    assert everything.item() == pytest.approx((0.5 + 0.2) / 2)
+    nothing = lovasz_softmax(likely, torch.zeros_like(target), torch.ones(2))
+    assert nothing.item() == 0
+
+
+def test_a_tile_without_foreground_is_judged_by_its_largest_error() -> None:
+    logits = torch.tensor([-3.0, 0.5, -0.5, 0.0]).view(1, 1, 2, 2)
+    assert lovasz_hinge(logits, torch.zeros(1, 2, 2, dtype=torch.long)).item() == pytest.approx(1.5)
+
+
+def jaccard(wrong: set[int], truth: set[int]) -> float:
+    return 1 - len(truth - wrong) / len(truth | wrong) if truth | wrong else 0.0
+
+
+pixels = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30)
+
+
+@given(pixels)
+def test_where_errors_are_zero_or_one_it_is_the_jaccard_loss(pairs: list[tuple[bool, bool]]) -> None:
+    wrong, true = (torch.tensor(v) for v in zip(*pairs, strict=True))
+    errors = wrong.float()
+    expected = jaccard(set(wrong.nonzero().flatten().tolist()), set(true.nonzero().flatten().tolist()))
+    assert (lovasz_weights(errors, true) * errors).sum().item() == pytest.approx(expected, abs=1e-6)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6), st.integers(1, 25), st.floats(0, 1))
+def test_the_definition_agrees(seed: int, count: int, share: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    errors = torch.randn(count, generator=generator)
+    true = torch.rand(count, generator=generator) < share
+    order = sorted(range(count), key=lambda i: -errors[i].item())
+    truth = {i for i in range(count) if true[i]}
+    levels = [jaccard(set(order[:n]), truth) for n in range(count + 1)]
+    expected = sum(errors[i].item() * (levels[n + 1] - levels[n]) for n, i in enumerate(order))
+    assert (lovasz_weights(errors, true) * errors).sum().item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_steps_add_up_to_one_over_a_million_pixels() -> None:
+    """Differences of float32 fractions would each be wrong by some percent here."""
+    generator = torch.Generator().manual_seed(0)
+    errors, true = torch.rand(10**6, generator=generator), torch.rand(10**6, generator=generator) < 0.5
+    weights = lovasz_weights(errors, true)
+    # The last union is that of all pixels: the smallest error, if true, weighs 1e-6.
+    last = int(errors.masked_fill(~true, 2).argmin())
+    below = int((errors < errors[last]).sum())
+    assert weights.double().sum().item() == pytest.approx(1, abs=1e-6)
+    assert weights[last].item() == pytest.approx(1 / (10**6 - below), rel=1e-6)
+
+
+def example(classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 1 if classes == 2 else classes, 6, 6, generator=generator)
+    return logits, torch.randint(0, classes, (3, 6, 6), generator=generator)
+
+
+@pytest.mark.parametrize("elu", [False, True])
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("per_image", [False, True])
+def test_ignored_pixels_are_as_if_cut_off(elu: bool, symmetric: bool, per_image: bool) -> None:
+    logits, target = example(2)
+    target[:, :, 4:] = 255
+    spoilt = logits.clone()
+    spoilt[..., 4:] = math.nan
+    spoilt.requires_grad_()
+    options = {"elu": elu, "symmetric": symmetric, "per_image": per_image}
+    loss = lovasz_hinge(spoilt, target, **options)
+    loss.backward()
+    assert spoilt.grad is not None
+    assert (spoilt.grad[..., 4:] == 0).all()
+    assert spoilt.grad.isfinite().all()
+    assert loss.item() == pytest.approx(lovasz_hinge(logits[..., :4], target[..., :4], **options).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+def test_ignored_pixels_are_as_if_cut_off_in_softmax(per_image: bool) -> None:
+    logits, target = example(4)
+    target[:, :, 4:] = 255
+    likely = logits.softmax(1)
+    likely[..., 4:] = math.nan
+    likely.requires_grad_()
+    loss = lovasz_softmax(likely, target, torch.ones(3), per_image=per_image)
+    loss.backward()
+    kept = lovasz_softmax(likely[..., :4], target[..., :4], torch.ones(3), per_image=per_image)
+    assert likely.grad is not None
+    assert (likely.grad[..., 4:] == 0).all()
+    assert loss.item() == pytest.approx(kept.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+def test_every_pixel_ignored_gives_zero_and_no_gradient(per_image: bool) -> None:
+    logits, target = example(2)
+    logits.requires_grad_()
+    target = torch.full_like(target, 255)
+    likely = torch.cat([-logits, logits], 1).softmax(1)
+    hinge = lovasz_hinge(logits, target, elu=True, symmetric=True, per_image=per_image)
+    softmax = lovasz_softmax(likely, target, torch.ones(1), present_only=False, per_image=per_image)
+    (hinge + softmax).backward()
+    assert [hinge.item(), softmax.item()] == [0, 0]
+    assert logits.grad is not None
+    assert (logits.grad == 0).all()
+
+
+def test_per_image_is_the_mean_over_tiles_that_have_a_pixel() -> None:
+    logits, target = example(2)
+    target[1] = 255
+    alone = [lovasz_hinge(logits[i : i + 1], target[i : i + 1]).item() for i in (0, 2)]
+    assert lovasz_hinge(logits, target).item() == pytest.approx(sum(alone) / 2, rel=1e-6)
+
+
+def test_the_batch_is_judged_as_one_tile() -> None:
+    logits, target = example(2)
+    as_one = lovasz_hinge(logits.view(1, 1, 18, 6), target.view(1, 18, 6))
+    assert lovasz_hinge(logits, target, per_image=False).item() == pytest.approx(as_one.item(), rel=1e-6)
+    assert lovasz_hinge(logits, target).item() != pytest.approx(as_one.item(), rel=1e-3)
+
+
+def test_beyond_the_margin_only_elu_pulls() -> None:
+    logits = torch.tensor([2.0, 2.0, -2.0, -2.0]).view(1, 1, 2, 2).requires_grad_()
+    lovasz_hinge(logits, TARGET).backward()
+    assert logits.grad is not None
+    assert (logits.grad == 0).all()
+    lovasz_hinge(logits, TARGET, elu=True).backward()
+    assert (logits.grad.view(-1)[:2] < 0).all()

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from seepseg.config import DeepLabV3PlusModel, ModelNode, ResUNetScSEModel, UNetModel
+from seepseg.errors import CheckpointError, ConfigError
+from seepseg.models.build import build_model
+from seepseg.models.encoder_weights import load_encoder_weights, start_encoder
+
+CONFIGS: dict[int, ModelNode] = {34: ResUNetScSEModel(decoder=8), 50: DeepLabV3PlusModel(decoder=8)}
+
+
+def torchvision_shapes(depth: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of torchvision's resnet34 and resnet50, written down from the architecture."""
+    expansion = 4 if depth == 50 else 1
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def conv_and_norm(conv: str, norm: str, *shape: int) -> None:
+        shapes[f"{conv}.weight"] = shape
+        shapes.update({f"{norm}.{n}": shape[:1] for n in ("weight", "bias", "running_mean", "running_var")})
+        shapes[f"{norm}.num_batches_tracked"] = ()
+
+    conv_and_norm("conv1", "bn1", 64, 3, 7, 7)
+    inputs = 64
+    for stage, (width, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], 1):
+        outputs = width * expansion
+        for block in range(blocks):
+            name = f"layer{stage}.{block}"
+            if depth == 50:
+                kernels = [(width, inputs, 1, 1), (width, width, 3, 3), (outputs, width, 1, 1)]
+            else:
+                kernels = [(width, inputs, 3, 3), (width, width, 3, 3)]
+            for i, kernel in enumerate(kernels, 1):
+                conv_and_norm(f"{name}.conv{i}", f"{name}.bn{i}", *kernel)
+            if inputs != outputs or (block == 0 and stage > 1):
+                conv_and_norm(f"{name}.downsample.0", f"{name}.downsample.1", outputs, inputs, 1, 1)
+            inputs = outputs
+    return shapes | {"fc.weight": (1000, inputs), "fc.bias": (1000,)}
+
+
+def state(depth: int) -> dict[str, torch.Tensor]:
+    """Every tensor holds one value of its own; expanded, so that the file stays small."""
+    shapes = torchvision_shapes(depth)
+    return {name: torch.tensor(float(i)).expand(shape) for i, (name, shape) in enumerate(shapes.items(), 1)}
+
+
+def saved(path: Path, tree: Any) -> Path:
+    torch.save(tree, path)
+    return path
+
+
+def network(depth: int = 34, bands: int = 3) -> nn.Module:
+    return build_model(CONFIGS[depth], bands, 2)
+
+
+@pytest.mark.parametrize(("depth", "tensors"), [(34, 216), (50, 318)])
+def test_every_tensor_of_the_encoder_is_filled(tmp_path: Path, depth: int, tensors: int) -> None:
+    # 1 + 32 + 3 convolutions, or 1 + 48 + 4; each has one tensor and a batch norm of five: 36 · 6, 53 · 6
+    expected = state(depth)
+    model = network(depth)
+    report = load_encoder_weights(model, saved(tmp_path / "w.pth", expected))
+    assert len(report.matched) == tensors
+    assert (report.missing, report.unexpected, report.folded) == ((), ("fc.weight", "fc.bias"), ())
+    own = model.network.encoder.state_dict()
+    assert own.keys() == expected.keys() - {"fc.weight", "fc.bias"}
+    assert all(torch.equal(own[name], expected[name].to(own[name].dtype)) for name in own)
+    assert str(report) == f"{tensors} of {tensors} encoder tensors filled; unused: fc.weight, fc.bias"
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+def test_alike_bands_get_the_response_of_rgb(tmp_path: Path, bands: int) -> None:
+    weights = state(34)
+    weights["conv1.weight"] = torch.randn(64, 3, 7, 7, generator=torch.Generator().manual_seed(0))
+    model = network(bands=bands)
+    report = load_encoder_weights(model, saved(tmp_path / "w.pth", weights))
+    assert report.folded == (() if bands == 3 else ("conv1.weight",))
+    grey = torch.randn(1, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+    ours = model.network.encoder.conv1(grey.expand(-1, bands, -1, -1))
+    rgb = torch.conv2d(grey.expand(-1, 3, -1, -1), weights["conv1.weight"], stride=2, padding=3)
+    torch.testing.assert_close(ours, rgb, rtol=1e-5, atol=1e-5)
+
+
+def test_one_band_gets_the_sum() -> None:
+    from seepseg.models.encoder_weights import _fold
+
+    stem = torch.tensor([1.0, 2.0, 6.0]).view(1, 3, 1, 1)
+    assert _fold(stem, 1).flatten().tolist() == [9]
+    assert _fold(stem, 2).flatten().tolist() == [4.5, 4.5]
+    assert _fold(stem, 3) is stem
+
+
+def test_counters_of_batch_norm_may_be_missing(tmp_path: Path) -> None:
+    """torchvision's first files are older than the counters."""
+    old = {k: v for k, v in state(34).items() if "num_batches" not in k}
+    report = load_encoder_weights(network(), saved(tmp_path / "w.pth", old))
+    # 36 batch norms
+    assert (len(report.matched), len(report.missing)) == (180, 36)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layer2.0.conv1.weight": (64, 64, 3, 3)}, "(64, 64, 3, 3) in the file and (128, 64, 3, 3) in the encoder"),
+        ({"conv1.weight": (64, 4, 7, 7)}, "(64, 4, 7, 7) in the file and (64, 1, 7, 7) in the encoder"),
+        ({"conv1.weight": (64, 3, 3, 3)}, "(64, 3, 3, 3) in the file and (64, 1, 7, 7) in the encoder"),
+        ({"layer4.2.conv2.weight": None}, "first layer4.2.conv2.weight: the encoder has it, the file not"),
+        ({"layer3.6.conv1.weight": (256, 256, 3, 3)}, "first layer3.6.conv1.weight: the file has it, the encoder not"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_changes_nothing(
+    tmp_path: Path, change: dict[str, tuple[int, ...] | None], message: str
+) -> None:
+    tree = state(34)
+    for name, shape in change.items():
+        tree.pop(name, None)
+        if shape:
+            tree[name] = torch.zeros(shape)
+    model = network(bands=1)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(CheckpointError) as caught:
+        load_encoder_weights(model, saved(tmp_path / "w.pth", tree))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_another_depth_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no counterpart, first layer1.0.conv3.weight: the encoder has it"):
+        load_encoder_weights(network(50), saved(tmp_path / "w.pth", state(34)))
+
+
+class Payload:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("ran"),)
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (saved(Path("a.pth"), {"conv1.weight": Payload()}), Path("b.pth")):
+        if not path.exists():
+            path.write_bytes(pickle.dumps(Payload(), protocol=2))
+        with pytest.raises(CheckpointError, match="not a state dict") as caught:
+            load_encoder_weights(network(), path)
+        assert "weights_only" not in str(caught.value)
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize("tree", [[1, 2], {"state_dict": {"conv1.weight": torch.zeros(2)}}, {1: torch.zeros(2)}])
+def test_a_tree_that_is_no_state_dict_is_refused(tmp_path: Path, tree: Any) -> None:
+    with pytest.raises(CheckpointError, match="not a state dict"):
+        load_encoder_weights(network(), saved(tmp_path / "w.pth", tree))
+
+
+@pytest.mark.parametrize("content", [b"", b"weights", b"PK\x03\x04 cut short"])
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="not a state dict"):
+        load_encoder_weights(network(), path)
+
+
+def test_no_file_is_a_mistake_in_the_config(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.pth", tmp_path):
+        with pytest.raises(ConfigError, match="cannot be read") as caught:
+            load_encoder_weights(network(), path)
+        assert "model.encoder_weights" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_network_without_a_resnet_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no ResNet"):
+        load_encoder_weights(build_model(UNetModel(channels=[4, 8]), 1, 2), tmp_path / "w.pth")
+
+
+def test_start_encoder_reads_what_the_config_names(tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.pth", state(34))
+    config = ResUNetScSEModel(decoder=8, encoder_weights=path)
+    report = start_encoder(build_model(config, 1, 2), config)
+    assert report is not None
+    assert len(report.matched) == 216
+    assert start_encoder(network(), CONFIGS[34]) is None
+    assert start_encoder(network(), UNetModel()) is None
+
+
+def test_building_a_network_does_not_touch_the_file() -> None:
+    """Prediction builds the network of a checkpoint whose weights file may be gone."""
+    build_model(ResUNetScSEModel(decoder=8, encoder_weights=Path("gone.pth")), 1, 2)
