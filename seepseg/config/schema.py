@@ -17,8 +17,9 @@ class Predict(Node):
     """Windows, batches, test-time flips and decoding; `threshold: null` means the likeliest class.
 
     `blend` says how windows that overlap are weighed: by a raised cosine, a Gaussian, or their centres alone. `vote`
-    gives every object the class of the highest mean log-probability over its pixels. `simplify` (how far an outline may
-    move) and `fill_holes` (the largest hole filled) shape the polygons, in pixels.
+    gives every object the class of the highest mean log-probability over its pixels. `min_pixels` removes smaller
+    objects from map and polygons, `min_area_m2` from the polygons only. `simplify` (how far an outline moves, about)
+    and `fill_holes` (the largest hole filled) shape the polygons, in pixels.
     """
 
     window: Annotated[int, Field(ge=16)] = 512
@@ -29,6 +30,7 @@ class Predict(Node):
     threshold: Fraction | None = None
     vote: bool = False
     min_pixels: Annotated[int, Field(ge=0)] = 0
+    min_area_m2: Annotated[float, Field(ge=0)] = 0.0
     simplify: Annotated[float, Field(ge=0)] = 0.0
     fill_holes: Annotated[float, Field(ge=0)] = 0.0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
@@ -40,17 +38,20 @@ class Predictor:
         self.turns = TURNS[tta]
         self.dtype = autocast_dtype(config.runtime.amp, device)
         self.channels_last = config.runtime.channels_last
+        self.room: int | None = None
+        """The most images that fit in memory at once, where more of them did not."""
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """Logits (N, C, H, W) float32 of images (N, C, H, W), on the predictor's device.
 
-        On a GPU without room the batch is halved until it fits; with batch norm the answer does not change.
+        Without room the batch is halved until it fits; with batch norm the answer does not change.
 
         Raises:
             ResourceError: one image alone does not fit.
         """
-        return self._halving(self._forward, images)
+        parts = torch.split(images, self.room) if self.room else [images]
+        return torch.cat([self._halving(part) for part in parts]) if len(parts) > 1 else self._halving(images)
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor, logits: Tensor | None = None) -> Tensor:
@@ -71,16 +72,19 @@ class Predictor:
             logits: Tensor = self.model(images)
         return logits.float()
 
-    def _halving(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    def _halving(self, images: Tensor) -> Tensor:
         try:
-            return function(images)
-        except torch.OutOfMemoryError:
+            return self._forward(images)
+        except RuntimeError as error:
+            # On the CPU torch raises a plain RuntimeError.
+            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+                raise
             if len(images) == 1:
                 raise ResourceError(
                     "out of memory on one window", f"device {self.device}", "set predict.window smaller or --device cpu"
                 ) from None
-        half = len(images) // 2
-        return torch.cat([self._halving(function, images[:half]), self._halving(function, images[half:])])
+        self.room = half = len(images) // 2
+        return torch.cat([self._halving(part) for part in torch.split(images, half)])
 
 
 def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: object) -> Predictor:

@@ -170,6 +170,9 @@ def predict_scene(
                     start += len(decided)
         if confidence:
             _vectors(job, confidence, place_of(scene.georeference), ensemble, wanted, report)
+    halved = [m.predictor.room for m in members if m.predictor.room]
+    if halved:
+        report.warnings.append(f"out of memory: windows went through the network {min(halved)} at a time")
     if wanted.quicklook:
         path = job.beside("_quicklook.png")
         save_quicklook(path, stretch(thumbnail.gray, thumbnail.valid), thumbnail.classes, table)
@@ -217,7 +220,15 @@ def _pixels(strip: Strip, classes: NDArray[np.uint8], wanted: Collection[str]) -
 def _vectors(job: Job, confidence: Path, place: Place, ensemble: Ensemble, wanted: Wanted, report: Report) -> None:
     """Write the polygons of a finished class raster, and their style."""
     config, table = ensemble.config, ensemble.classes
-    found = trace(job.class_raster, confidence, place, table, simplify=config.simplify, fill_holes=config.fill_holes)
+    found = trace(
+        job.class_raster,
+        confidence,
+        place,
+        table,
+        simplify=config.simplify,
+        fill_holes=config.fill_holes,
+        min_area_m2=config.min_area_m2,
+    )
     path = job.beside(f".{wanted.vectors}")
     write_vectors(path, found.shapes, found.table, found.crs)
     style = job.beside(".qml")

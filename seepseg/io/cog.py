@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -132,6 +133,7 @@ def row_writer(
             writer.finish()
         _check(plain, path, layout)
         if large:
+            _need_room(path, plain.stat().st_size)
             rasterio.shutil.copy(
                 os.fspath(plain),
                 os.fspath(done),
@@ -214,6 +216,17 @@ def _as_write_error(path: Path) -> Iterator[None]:
         raise ResourceError(
             f"cannot be written ({reason(error)})", path, "check the free space, then run again"
         ) from None
+
+
+def _need_room(path: Path, size: int) -> None:
+    """Refuse what will not fit: a copy of `size` bytes, with overviews of a third of it."""
+    free = shutil.disk_usage(path.parent).free
+    if free < 4 * size // 3:
+        raise ResourceError(
+            f"the disk has {free / 2**20:.0f} MiB left, {4 * size / 3 / 2**20:.0f} are needed",
+            path,
+            "free some space, then run again",
+        )
 
 
 def _check(written: Path, path: Path, layout: Layout) -> None:

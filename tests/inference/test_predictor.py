@@ -13,16 +13,21 @@ CONFIG = parse({"data": {"source": "seep", "root": "x"}, "model": {"name": "unet
                 "loss": "dice_bce", "runtime": {"amp": "off"}}, "test")  # fmt: skip
 
 
+CPU_FULL = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+
 class Echo(nn.Module):
     """Logits equal to the image; refuses more than `room` images at once, as a full GPU does."""
 
-    def __init__(self, room: int = 99) -> None:
+    def __init__(self, room: int = 99, full: RuntimeError | None = None) -> None:
         super().__init__()
-        self.room = room
+        self.room, self.full = room, full or torch.OutOfMemoryError()
+        self.batches: list[int] = []
 
     def forward(self, images: Tensor) -> Tensor:
+        self.batches.append(len(images))
         if len(images) > self.room:
-            raise torch.OutOfMemoryError
+            raise self.full
         return images
 
 
@@ -41,10 +46,17 @@ def test_all_eight_turns_are_different() -> None:
     assert len({str(_turned(image, turn).tolist()) for turn in TURNS["d4"]}) == 8
 
 
-def test_a_full_gpu_halves_the_batch_and_changes_nothing() -> None:
+@pytest.mark.parametrize("full", [torch.OutOfMemoryError(), CPU_FULL])
+def test_without_room_the_batch_is_halved_and_the_answer_stays(full: RuntimeError) -> None:
     image = torch.randn(7, 1, 4, 4)
-    plenty, tight = (Predictor(Echo(room), CONFIG, torch.device("cpu")) for room in (99, 2))
-    assert torch.equal(plenty.logits(image), tight.logits(image))
+    network = Echo(2, full)
+    tight = Predictor(network, CONFIG, torch.device("cpu"))
+    assert torch.equal(Predictor(Echo(), CONFIG, torch.device("cpu")).logits(image), tight.logits(image))
+    # 7 do not fit, so 3, 3 and 1 are tried, and of each 3 one by one. The next batch begins with what fitted.
+    assert network.batches == [7, 3, 1, 1, 1, 3, 1, 1, 1, 1]
+    assert tight.room == 1
+    assert torch.equal(tight.logits(image), image)
+    assert network.batches[10:] == [1] * 7
     with pytest.raises(ResourceError, match="out of memory on one window"):
         Predictor(Echo(0), CONFIG, torch.device("cpu")).logits(image)
 
@@ -61,3 +73,8 @@ def test_number_formats() -> None:
     assert autocast_dtype("bf16", cpu) == torch.bfloat16
     with pytest.raises(ConfigError, match="fp16 does not train on the CPU"):
         autocast_dtype("fp16", cpu)
+
+
+def test_another_runtime_error_is_not_hidden() -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        Predictor(Echo(0, RuntimeError("shapes differ")), CONFIG, torch.device("cpu")).logits(torch.zeros(2, 1, 4, 4))

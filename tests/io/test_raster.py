@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -269,3 +270,11 @@ def test_full_disk_leaves_nothing(tmp_path: Path, limit: int) -> None:
     assert caught.value.exit_code == 5
     assert caught.value.where == str(tmp_path / "c.tif")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_that_will_not_fit_is_refused_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(ResourceError, match="the disk has 0 MiB left"):
+        _write(tmp_path / "c.tif", Georeference(), np.zeros((600, 600), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+    _write(tmp_path / "small.tif", Georeference())  # no overviews, so no copy
