@@ -38,16 +38,18 @@ def test_a_hole_is_a_hole() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(MASKS)
-def test_what_is_outlined_is_filled_again(labels: np.ndarray) -> None:
+@given(MASKS, st.integers(1, 5))
+def test_what_is_outlined_is_filled_again(labels: np.ndarray, step: int) -> None:
     for label in (1, 2):
         pieces = [shape for found, shape in outlines(labels, 0) if found == label]
         assert all(shape.is_valid for shape in pieces)
         if pieces:
-            mask, column, row = filled(shapely.union_all(pieces), 1)
-            again = np.zeros(labels.shape, bool)
-            again[row : row + mask.shape[0], column : column + mask.shape[1]] = mask
-            assert np.array_equal(again, labels == label)
+            mask, column, row = filled(shapely.union_all(pieces), step)
+            inside = np.argwhere(labels == label)
+            assert tuple(inside.min(0)) == (row, column)
+            again = np.zeros_like(mask)
+            again[tuple((inside - (row, column)).T // step)] = True
+            assert np.array_equal(again, mask)
 
 
 def test_cells_of_many_pixels_keep_thin_shapes_together() -> None:
