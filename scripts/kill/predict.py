@@ -41,6 +41,7 @@ def prepare(folder: Path) -> list[str]:
     subprocess.run(command("train", folder / "c.yaml", "--run", folder / "run", "--quiet"), check=True)
     for number in range(3):
         write_scene(folder / "in" / f"scene{number}.tif", rows=700, cols=500 + number, seed=number)
+        (folder / "in" / f"scene{number}_mask.tif").unlink()
     for path in sorted((folder / "data" / "train_images_256").iterdir())[:20]:
         path.rename(folder / "in" / path.name)
     (folder / "in" / "text.tif").write_text("no TIFF at all")

@@ -1,0 +1,90 @@
+#!/usr/bin/env python
+"""Damages TIFF files at random and reads them: the answer must be pixels of the promised shape, or a DataError.
+
+Bytes are flipped, overwritten, cut off, moved and repeated, more often in headers than in pixels. Prints what the
+errors said; exit 1 at the first other exception, whose file is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from seepseg.errors import DataError
+from seepseg.io.raster import read_scene
+from seepseg.io.tiff import read_tiff
+
+LAYOUTS: tuple[dict[str, object], ...] = (
+    {},
+    {"compression": "deflate", "predictor": 2},
+    {"compression": "lzw"},
+    {"compression": "packbits", "rowsperstrip": 5},
+    {"tile": (16, 16), "compression": "zstd"},
+    {"bigtiff": True},
+    {"byteorder": ">"},
+)
+
+
+def damaged(whole: bytes, rng: random.Random) -> bytes:
+    """A copy with one to four injuries."""
+    data = bytearray(whole)
+    for _ in range(rng.randint(1, 4)):
+        # Half of the injuries hit the first bytes, where the header is.
+        at = rng.randrange(min(len(data), 400) if rng.random() < 0.5 else len(data))
+        match rng.randrange(5):
+            case 0:
+                data[at] ^= 1 << rng.randrange(8)
+            case 1:
+                data[at : at + 4] = rng.choice([b"\0\0\0\0", b"\xff\xff\xff\xff", rng.randbytes(4)])
+            case 2:
+                del data[max(at, 1) :]
+            case 3:
+                data[at:at] = rng.randbytes(rng.randint(1, 16))
+            case _:
+                data[at : at + 16] = data[:16]
+    return bytes(data)
+
+
+def main() -> None:
+    """Parse, damage, read, exit."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60, help="how long (default 60)")
+    parser.add_argument("--seed", type=int, default=0, help="of the injuries (default 0)")
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    readers: tuple[Callable[[Path], np.ndarray], ...] = (lambda p: read_tiff(p)[0], lambda p: read_scene(p)[0][0])
+    told: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        path, sound = Path(name) / "a.tif", []
+        for layout in LAYOUTS:
+            tifffile.imwrite(path, np.arange(40 * 33, dtype=np.uint16).reshape(40, 33), **layout)
+            sound.append(path.read_bytes())
+        end = time.monotonic() + options.seconds
+        while time.monotonic() < end:
+            data = damaged(rng.choice(sound), rng)
+            path.write_bytes(data)
+            try:
+                pixels = rng.choice(readers)(path)
+                told[f"read, {pixels.ndim} axes"] += 1
+            except DataError as error:
+                told[error.what] += 1
+            except BaseException:
+                Path("fuzz.tif").write_bytes(data)
+                print("kept as fuzz.tif")
+                raise
+    for what, count in told.most_common(40):
+        print(f"{count:7d}  {what}")
+    print(f"{sum(told.values())} files: only pixels and DataError")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
