@@ -48,6 +48,7 @@ def classes(team: Ensemble, source: Held, config: Predict) -> NDArray[np.int64]:
     return np.concatenate(parts)
 
 
+@torch.inference_mode()
 def monai(team: Ensemble, source: Held) -> NDArray[np.int64]:
     """The class map of MONAI's sliding window with its default weights, on the same input."""
     member = team.members[0]
