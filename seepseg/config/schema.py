@@ -70,6 +70,10 @@ class Config(Node):
                 f"model.head binary takes one foreground class, data.classes has {classes}: "
                 "use softmax or sigmoid, or merge the classes"
             )
+        if self.model.head == "two_head" and classes < 2:
+            raise ValueError(
+                "model.head two_head tells foreground classes apart, data.classes has one: use softmax or binary"
+            )
         if self.loss.class_weights and len(self.loss.class_weights) != classes:
             raise ValueError(f"loss.class_weights has {len(self.loss.class_weights)} numbers for {classes} classes")
         return self
