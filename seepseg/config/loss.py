@@ -119,3 +119,13 @@ LOSS_HEADS: dict[str, tuple[Head, ...]] = {
     "two_head": ("two_head",),
 }
 """Which loss goes with which head; docs/metrics.md explains the table."""
+
+
+def misfit(loss: str, head: Head) -> str | None:
+    """Why a loss and a head do not go together, and what does; None where they do."""
+    heads, losses = LOSS_HEADS[loss], [name for name, heads in LOSS_HEADS.items() if head in heads]
+    if head in heads:
+        return None
+    return (
+        f"loss {loss} does not go with model.head {head}: use head {' or '.join(heads)}, or loss {' or '.join(losses)}"
+    )

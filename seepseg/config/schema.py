@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from seepseg.config.data import Data
-from seepseg.config.loss import LOSS_HEADS, DiceCeLoss, Loss
+from seepseg.config.loss import DiceCeLoss, Loss, misfit
 from seepseg.config.network import Model, UNetModel
 from seepseg.config.node import Count, Fraction, Named, Node
 from seepseg.config.training import CosineSchedule, Optim, Schedule, Train
@@ -60,11 +60,8 @@ class Config(Node):
     @model_validator(mode="after")
     def _fits(self) -> Config:
         classes = len(self.data.class_table()) - 1
-        allowed = LOSS_HEADS[self.loss.name]
-        if self.model.head not in allowed:
-            raise ValueError(
-                f"loss {self.loss.name} does not go with model.head {self.model.head}: use head {' or '.join(allowed)}"
-            )
+        if reason := misfit(self.loss.name, self.model.head):
+            raise ValueError(reason)
         if self.model.head == "binary" and classes != 1:
             raise ValueError(
                 f"model.head binary takes one foreground class, data.classes has {classes}: "

@@ -90,8 +90,18 @@ def test_two_head_weighs_classes_in_the_cross_entropy_alone() -> None:
 @pytest.mark.parametrize(
     ("model", "loss", "classes", "message"),
     [
-        ("two_head", "dice_ce", "seep", "loss dice_ce does not go with model.head two_head: use head softmax"),
-        ("softmax", "two_head", "seep", "loss two_head does not go with model.head softmax: use head two_head"),
+        (
+            "two_head",
+            "dice_ce",
+            "seep",
+            "loss dice_ce does not go with model.head two_head: use head softmax, or loss dice or focal_tversky or two_head",
+        ),
+        (
+            "softmax",
+            "two_head",
+            "seep",
+            "loss two_head does not go with model.head softmax: use head two_head, or loss ce",
+        ),
         ("two_head", "two_head", "seep_binary", "tells foreground classes apart, data.classes has one"),
     ],
 )

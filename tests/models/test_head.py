@@ -1,16 +1,29 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 
+from seepseg.config import Head
+from seepseg.metrics.calibration import apply_temperature
 from seepseg.models.head import foreground_probabilities, out_channels, probabilities
 
 
 def test_channels_of_each_head() -> None:
     assert [out_channels(h, 8) for h in ("softmax", "sigmoid", "two_head")] == [8, 7, 8]
     assert out_channels("binary", 2) == 1
+
+
+@pytest.mark.parametrize("head", get_args(Head))
+def test_every_head_gives_k_probabilities_that_a_temperature_keeps_in_order(head: Head) -> None:
+    k = 2 if head == "binary" else 4
+    logits = torch.randn(2, out_channels(head, k), 5, 7, generator=torch.Generator().manual_seed(0))
+    found = probabilities(logits, head)
+    assert found.shape == (2, k, 5, 7)
+    torch.testing.assert_close(found[:, 1:], foreground_probabilities(logits, head))
+    assert torch.equal(apply_temperature(found, 2.0, head).argmax(1), found.argmax(1))
 
 
 def test_probabilities_by_hand() -> None:
