@@ -94,7 +94,7 @@ def test_two_head_weighs_classes_in_the_cross_entropy_alone() -> None:
             "two_head",
             "dice_ce",
             "seep",
-            "loss dice_ce does not go with model.head two_head: use head softmax, or loss dice or focal_tversky or two_head",
+            "loss dice_ce does not go with model.head two_head: use head softmax, or loss dice or",
         ),
         (
             "softmax",
