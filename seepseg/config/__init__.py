@@ -12,6 +12,7 @@ from seepseg.config.loss import (
     LossNode,
     LovaszHingeLoss,
     LovaszSoftmaxLoss,
+    TwoHeadLoss,
 )
 from seepseg.config.network import (
     AttentionUNetModel,
@@ -80,6 +81,7 @@ __all__ = [
     "Split",
     "StepSchedule",
     "TgsData",
+    "TwoHeadLoss",
     "UNetModel",
     "XceptionResUNetModel",
     "dump",

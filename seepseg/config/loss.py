@@ -83,8 +83,26 @@ class LovaszSoftmaxLoss(LossNode):
     background: bool = False
 
 
+class TwoHeadLoss(LossNode):
+    """BCE + Dice of foreground against background + `class_weight` · cross-entropy of the class on foreground pixels.
+
+    `class_weights` weigh the classes in that cross-entropy alone.
+    """
+
+    name: Literal["two_head"] = "two_head"
+    class_weight: Positive = 1.0
+
+
 Loss = Annotated[
-    BceLoss | CeLoss | DiceLoss | DiceBceLoss | DiceCeLoss | FocalTverskyLoss | LovaszHingeLoss | LovaszSoftmaxLoss,
+    BceLoss
+    | CeLoss
+    | DiceLoss
+    | DiceBceLoss
+    | DiceCeLoss
+    | FocalTverskyLoss
+    | LovaszHingeLoss
+    | LovaszSoftmaxLoss
+    | TwoHeadLoss,
     Field(discriminator="name"),
     Named,
 ]
@@ -92,11 +110,22 @@ Loss = Annotated[
 LOSS_HEADS: dict[str, tuple[Head, ...]] = {
     "bce": ("sigmoid", "binary"),
     "ce": ("softmax",),
-    "dice": ("softmax", "sigmoid", "binary"),
+    "dice": ("softmax", "sigmoid", "binary", "two_head"),
     "dice_bce": ("sigmoid", "binary"),
     "dice_ce": ("softmax",),
-    "focal_tversky": ("softmax", "sigmoid", "binary"),
+    "focal_tversky": ("softmax", "sigmoid", "binary", "two_head"),
     "lovasz_hinge": ("binary",),
     "lovasz_softmax": ("softmax",),
+    "two_head": ("two_head",),
 }
 """Which loss goes with which head; docs/metrics.md explains the table."""
+
+
+def misfit(loss: str, head: Head) -> str | None:
+    """Why a loss and a head do not go together, and what does; None where they do."""
+    heads, losses = LOSS_HEADS[loss], [name for name, heads in LOSS_HEADS.items() if head in heads]
+    if head in heads:
+        return None
+    return (
+        f"loss {loss} does not go with model.head {head}: use head {' or '.join(heads)}, or loss {' or '.join(losses)}"
+    )

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from seepseg.config.node import Count, Named, Node
 
-Head = Literal["softmax", "sigmoid", "binary"]
+Head = Literal["softmax", "sigmoid", "binary", "two_head"]
 Encoder = Literal["resnet34", "resnet50"]
 
 PairCount = Annotated[int, Field(ge=2)]

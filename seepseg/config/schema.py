@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from seepseg.config.data import Data
-from seepseg.config.loss import LOSS_HEADS, DiceCeLoss, Loss
+from seepseg.config.loss import DiceCeLoss, Loss, misfit
 from seepseg.config.network import Model, UNetModel
 from seepseg.config.node import Count, Fraction, Named, Node
 from seepseg.config.training import CosineSchedule, Optim, Schedule, Train
@@ -62,15 +62,16 @@ class Config(Node):
     @model_validator(mode="after")
     def _fits(self) -> Config:
         classes = len(self.data.class_table()) - 1
-        allowed = LOSS_HEADS[self.loss.name]
-        if self.model.head not in allowed:
-            raise ValueError(
-                f"loss {self.loss.name} does not go with model.head {self.model.head}: use head {' or '.join(allowed)}"
-            )
+        if reason := misfit(self.loss.name, self.model.head):
+            raise ValueError(reason)
         if self.model.head == "binary" and classes != 1:
             raise ValueError(
                 f"model.head binary takes one foreground class, data.classes has {classes}: "
                 "use softmax or sigmoid, or merge the classes"
+            )
+        if self.model.head == "two_head" and classes < 2:
+            raise ValueError(
+                "model.head two_head tells foreground classes apart, data.classes has one: use softmax or binary"
             )
         if self.loss.class_weights and len(self.loss.class_weights) != classes:
             raise ValueError(f"loss.class_weights has {len(self.loss.class_weights)} numbers for {classes} classes")

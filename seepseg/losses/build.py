@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from seepseg.classes import IGNORE
 from seepseg.config import (
     BceLoss,
     CeLoss,
@@ -18,17 +20,25 @@ from seepseg.config import (
     LossNode,
     LovaszHingeLoss,
     LovaszSoftmaxLoss,
+    TwoHeadLoss,
 )
 from seepseg.losses import functional as f
 from seepseg.losses.lovasz import lovasz_hinge, lovasz_softmax
 from seepseg.models.head import foreground_probabilities
 
 
-class _Inputs:
-    """One batch as the terms take it; what several terms share is worked out once."""
+class _Batch:
+    """One batch as the terms take it; what several terms share is worked out once.
 
-    def __init__(self, logits: Tensor, target: Tensor, head: Head) -> None:
-        self.logits, self.target, self.head = logits, target, head
+    Args:
+        logits: (N, C, H, W) float32.
+        target: (N, H, W) class indices, 255 = ignore.
+        head: how logits become probabilities.
+        weights: (K − 1) of the foreground classes.
+    """
+
+    def __init__(self, logits: Tensor, target: Tensor, head: Head, weights: Tensor) -> None:
+        self.logits, self.target, self.head, self.weights = logits, target, head, weights
 
     @cached_property
     def labels(self) -> f.Labels:
@@ -38,86 +48,106 @@ class _Inputs:
     def sums(self) -> tuple[Tensor, Tensor, Tensor]:
         return f.region_sums(foreground_probabilities(self.logits, self.head), self.labels)
 
+    @cached_property
+    def outline(self) -> _Batch:
+        """The first question of two_head: foreground or not."""
+        merged = torch.where(self.target == IGNORE, IGNORE, self.target.clamp(max=1))
+        return _Batch(self.logits[:, :1], merged, "binary", self.weights.new_ones(1))
+
+    def mean(self, per_class: Tensor) -> Tensor:
+        """Weighted mean over the foreground classes."""
+        return (per_class * self.weights).sum() / self.weights.sum()
+
+
+Term = Callable[[_Batch], Tensor]
+
 
 class Loss(nn.Module):
     """A weighted sum of named terms, in float32 whatever the autocast.
 
     Args:
         head: how logits become probabilities.
-        terms: name of a term → its weight.
-        class_weights: (C) weights of the foreground classes in every mean over classes.
-        tversky: weights and exponent of the term focal_tversky.
-        lovasz: options of the Lovász terms.
+        class_weights: (K − 1) weights of the foreground classes in every mean over classes.
+        terms: name of a term → its weight, and the term itself.
     """
 
     class_weights: Tensor
 
-    def __init__(
-        self,
-        head: Head,
-        terms: dict[str, float],
-        class_weights: Tensor,
-        tversky: FocalTverskyLoss | None = None,
-        lovasz: LovaszHingeLoss | LovaszSoftmaxLoss | None = None,
-    ) -> None:
+    def __init__(self, head: Head, class_weights: Tensor, terms: dict[str, tuple[float, Term]]) -> None:
         super().__init__()
-        self.head, self.terms, self.tversky, self.lovasz = head, terms, tversky, lovasz
+        self.head, self.terms = head, terms
         self.register_buffer("class_weights", class_weights)
 
     def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """`loss` and each term of logits (N, C, H, W) against class indices (N, H, W), 255 = ignore."""
         with torch.autocast(logits.device.type, enabled=False):
-            inputs = _Inputs(logits.float(), target, self.head)
-            terms = {name: self._term(name, inputs) for name in self.terms}
-            total = torch.stack([self.terms[name] * value for name, value in terms.items()]).sum()
-        return {"loss": total} | terms
-
-    def _term(self, name: str, x: _Inputs) -> Tensor:
-        match name:
-            case "bce":
-                return self._mean(f.bce(x.logits, x.labels))
-            case "ce":
-                # Background has weight 1.
-                return f.ce(x.logits, x.target, torch.cat([self.class_weights.new_ones(1), self.class_weights]))
-            case "dice":
-                return self._mean(1 - f.dice(*x.sums))
-            case "focal_tversky":
-                assert self.tversky
-                index = f.tversky_index(*x.sums, self.tversky.fp_weight, self.tversky.fn_weight)
-                return self._mean(f.focal_tversky(index, self.tversky.gamma))
-            case "lovasz_hinge":
-                assert isinstance(self.lovasz, LovaszHingeLoss)
-                o = self.lovasz
-                return lovasz_hinge(x.logits, x.target, elu=o.elu, symmetric=o.symmetric, per_image=o.per_image)
-            case "lovasz_softmax":
-                assert isinstance(self.lovasz, LovaszSoftmaxLoss)
-                return lovasz_softmax(
-                    torch.softmax(x.logits, 1),
-                    x.target,
-                    self.class_weights,
-                    background=self.lovasz.background,
-                    present_only=self.lovasz.classes == "present",
-                    per_image=self.lovasz.per_image,
-                )
-        raise AssertionError(f"no term {name}")
-
-    def _mean(self, per_class: Tensor) -> Tensor:
-        """Weighted mean over the foreground classes."""
-        return (per_class * self.class_weights).sum() / self.class_weights.sum()
+            batch = _Batch(logits.float(), target, self.head, self.class_weights)
+            values = {name: term(batch) for name, (_, term) in self.terms.items()}
+            total = torch.stack([weight * values[name] for name, (weight, _) in self.terms.items()]).sum()
+        return {"loss": total} | values
 
 
 def build_loss(config: LossNode, head: Head, n_classes: int) -> Loss:
     """The loss of a config for K classes, background included."""
     weights = torch.tensor(config.class_weights or [1.0] * (n_classes - 1))
+    return Loss(head, weights, _terms(config))
+
+
+def _terms(config: LossNode) -> dict[str, tuple[float, Term]]:
+    """Name, weight and function of each term."""
     match config:
-        case BceLoss() | CeLoss() | DiceLoss():
-            return Loss(head, {config.name: 1.0}, weights)
+        case BceLoss():
+            return {"bce": (1.0, _bce)}
+        case CeLoss():
+            return {"ce": (1.0, _ce)}
+        case DiceLoss():
+            return {"dice": (1.0, _dice)}
         case DiceBceLoss():
-            return Loss(head, {"bce": config.bce_weight, "dice": 1.0}, weights)
+            return {"bce": (config.bce_weight, _bce), "dice": (1.0, _dice)}
         case DiceCeLoss():
-            return Loss(head, {"ce": config.ce_weight, "dice": 1.0}, weights)
+            return {"ce": (config.ce_weight, _ce), "dice": (1.0, _dice)}
         case FocalTverskyLoss():
-            return Loss(head, {"focal_tversky": 1.0}, weights, config)
-        case LovaszHingeLoss() | LovaszSoftmaxLoss():
-            return Loss(head, {config.name: 1.0}, weights, lovasz=config)
+            return {"focal_tversky": (1.0, lambda x: _focal_tversky(x, config))}
+        case LovaszHingeLoss():
+            return {"lovasz_hinge": (1.0, lambda x: _lovasz_hinge(x, config))}
+        case LovaszSoftmaxLoss():
+            return {"lovasz_softmax": (1.0, lambda x: _lovasz_softmax(x, config))}
+        case TwoHeadLoss():
+            return {
+                "bce": (1.0, lambda x: _bce(x.outline)),
+                "dice": (1.0, lambda x: _dice(x.outline)),
+                "class_ce": (config.class_weight, lambda x: f.class_ce(x.logits[:, 1:], x.labels, x.weights)),
+            }
     raise AssertionError(f"no loss for {type(config).__name__}")
+
+
+def _bce(x: _Batch) -> Tensor:
+    return x.mean(f.bce(x.logits, x.labels))
+
+
+def _ce(x: _Batch) -> Tensor:
+    # Background has weight 1.
+    return f.ce(x.logits, x.target, torch.cat([x.weights.new_ones(1), x.weights]))
+
+
+def _dice(x: _Batch) -> Tensor:
+    return x.mean(1 - f.dice(*x.sums))
+
+
+def _focal_tversky(x: _Batch, config: FocalTverskyLoss) -> Tensor:
+    return x.mean(f.focal_tversky(f.tversky_index(*x.sums, config.fp_weight, config.fn_weight), config.gamma))
+
+
+def _lovasz_hinge(x: _Batch, config: LovaszHingeLoss) -> Tensor:
+    return lovasz_hinge(x.logits, x.target, elu=config.elu, symmetric=config.symmetric, per_image=config.per_image)
+
+
+def _lovasz_softmax(x: _Batch, config: LovaszSoftmaxLoss) -> Tensor:
+    return lovasz_softmax(
+        torch.softmax(x.logits, 1),
+        x.target,
+        x.weights,
+        background=config.background,
+        present_only=config.classes == "present",
+        per_image=config.per_image,
+    )

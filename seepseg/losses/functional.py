@@ -111,9 +111,25 @@ def ce(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """
     known = target != IGNORE
     classes = target.masked_fill(~known, 0)
-    weight = weights[classes] * known
     # Gathered by hand: F.cross_entropy on images refuses torch.use_deterministic_algorithms on a GPU, at no less cost.
     chosen = F.log_softmax(logits, 1).gather(1, classes.unsqueeze(1)).squeeze(1)
-    total, count = global_sum(torch.stack([-(weight * chosen).sum(), weight.sum()]))
-    mean: Tensor = total / count.clamp_min(1e-6)
+    return _weighted_mean(-chosen, weights[classes] * known)
+
+
+def class_ce(logits: Tensor, labels: Labels, weights: Tensor) -> Tensor:
+    """Cross-entropy of the foreground class on foreground pixels alone, weighted mean over the global batch; else 0.
+
+    Args:
+        logits: (N, K − 1, H, W).
+        weights: (K − 1) weight of each foreground class.
+    """
+    tile, row, column = labels.pixels
+    chosen = F.log_softmax(logits[tile, :, row, column], 1).gather(1, labels.channels.unsqueeze(1)).squeeze(1)
+    return _weighted_mean(-chosen, weights[labels.channels])
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Σ weights·values / Σ weights (scalar) over the pixels of the global batch; 0 where no pixel has a weight."""
+    total, weight = global_sum(torch.stack([(weights * values).sum(), weights.sum()]))
+    mean: Tensor = total / weight.clamp_min(1e-6)
     return mean

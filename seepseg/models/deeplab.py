@@ -85,7 +85,7 @@ class ImagePooling(nn.Module):
 
     The papers take the mean first. A mean passes through convolution and batch norm unchanged, so in evaluation both
     orders are one function (up to rounding); but batch norm cannot train on the single value a channel that the mean of
-    a batch of one is.
+    a batch of one is. With `norm: instance` the mean is the norm's bias and this branch a constant.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from monai.networks.nets.resnet import ResNet
+from monai.networks.nets.resnet import ResNet, ResNetBottleneck
 from torch import Tensor, nn
 
 from seepseg.config import ModelNode, PretrainedModel
@@ -23,12 +23,14 @@ class WeightsReport:
     """What of a file went into an encoder.
 
     Attributes:
+        source: the file.
         matched: names of the encoder that the file filled.
         missing: names of the encoder that the file lacks; counters of batch norm only, anything else is an error.
         unexpected: names of the file that the encoder lacks; its classifier `fc.*` only, anything else is an error.
         folded: names whose RGB channels were fitted to another number of bands.
     """
 
+    source: Path
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
@@ -36,10 +38,11 @@ class WeightsReport:
 
     def __str__(self) -> str:
         """One line for the user."""
-        parts = [f"{len(self.matched)} of {len(self.matched) + len(self.missing)} encoder tensors filled"]
-        parts += [f"{len(self.folded)} folded from RGB"] if self.folded else []
-        parts += [f"unused: {', '.join(self.unexpected)}"] if self.unexpected else []
-        return "; ".join(parts)
+        parts = [f"{len(self.matched)} of {len(self.matched) + len(self.missing)} tensors filled"]
+        parts += [f"{', '.join(self.folded)} folded from RGB"] if self.folded else []
+        parts += [f"not in the file: {len(self.missing)} counters of batch norm"] if self.missing else []
+        parts += [f"not used: {', '.join(self.unexpected)}"] if self.unexpected else []
+        return f"encoder weights {self.source}: {'; '.join(parts)}"
 
 
 def start_encoder(model: nn.Module, config: ModelNode) -> WeightsReport | None:
@@ -79,24 +82,19 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
     missing = [n for n in own if n not in found]
     unexpected = [n for n in found if n not in own]
     foreign = [n for n in missing if not n.endswith(COUNTER)] + [n for n in unexpected if not n.startswith(CLASSIFIER)]
+    advice = f"give torchvision's state dict of resnet{50 if isinstance(encoder.layer1[0], ResNetBottleneck) else 34}"
     if foreign:
         holder, lacks = ("encoder", "file") if foreign[0] in own else ("file", "encoder")
-        raise CheckpointError(
-            f"{len(foreign)} tensors have no counterpart, first {foreign[0]}: the {holder} has it, the {lacks} not",
-            path,
-            "give torchvision's state dict of the same ResNet",
-        )
+        reason = f"{len(foreign)} tensors have no counterpart, first {foreign[0]}: the {holder} has it, the {lacks} not"
+        raise CheckpointError(reason, path, advice)
     fitted = {n: _fold(v, own[n].shape[1]) if n == STEM else v for n, v in found.items() if n in own}
     for name, value in fitted.items():
         if value.shape != own[name].shape:
-            raise CheckpointError(
-                f"{name} is {tuple(found[name].shape)} in the file and {tuple(own[name].shape)} in the encoder",
-                path,
-                "give torchvision's state dict of the same ResNet",
-            )
+            shapes = f"{tuple(found[name].shape)} in the file and {tuple(own[name].shape)} in the encoder"
+            raise CheckpointError(f"{name} is {shapes}", path, advice)
     encoder.load_state_dict(fitted, strict=False)
     folded = tuple(n for n in fitted if fitted[n] is not found[n])
-    return WeightsReport(tuple(fitted), tuple(missing), tuple(unexpected), folded)
+    return WeightsReport(path, tuple(fitted), tuple(missing), tuple(unexpected), folded)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 Conv = nn.Conv2d | nn.ConvTranspose2d
 
@@ -16,9 +20,9 @@ Conv = nn.Conv2d | nn.ConvTranspose2d
 def fused(model: nn.Module, channels: int) -> nn.Module:
     """A copy of a network in eval mode whose batch norms are part of the convolutions they follow.
 
-    Which norm follows which convolution is seen by watching one small image pass through. Outputs agree to rounding
-    (1e-6 of their size in float32); a network where they do not, because something else reads what a convolution puts
-    out, is returned as it is.
+    Which norm follows which convolution, and alone reads what it puts out, is seen by watching one small image pass
+    through. Outputs agree to rounding (1e-6 of their size in float32); a network where they do not is returned as it
+    is.
 
     Args:
         model: takes (N, `channels`, H, W).
@@ -36,27 +40,43 @@ def fused(model: nn.Module, channels: int) -> nn.Module:
     return lighter if float((lighter(probe) - expected).abs().max()) <= 1e-4 * size else model
 
 
+class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts, while it is on, how many operations read each tensor, by its id."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count: Counter[int] = Counter()
+        self._kept: list[Tensor] = []  # so that no two tensors have one id
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        read = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        self._kept += read
+        self.count.update(map(id, read))
+        return func(*args, **kwargs or {})
+
+
 def _followers(model: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
-    """Names of convolutions and of the norm that takes what they put out; each called once in a forward pass."""
+    """Names of convolutions and of the norm that alone reads what they put out; each called once in a forward pass."""
     made: dict[int, str] = {}
-    pairs: list[tuple[str, str]] = []
-    calls: dict[str, int] = {}
-    kept: list[Tensor] = []  # so that no two tensors have one id
+    pairs: list[tuple[str, str, Tensor]] = []
+    calls: Counter[str] = Counter()
 
     def watch(name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            calls[name] = calls.get(name, 0) + 1
-            kept.extend((inputs[0], output))
+            calls[name] += 1
             if isinstance(module, Conv):
                 made[id(output)] = name
             elif id(inputs[0]) in made:
-                pairs.append((made[id(inputs[0])], name))
+                pairs.append((made[id(inputs[0])], name, inputs[0]))
 
         return hook
 
     watched = [(n, m) for n, m in model.named_modules() if isinstance(m, Conv | nn.BatchNorm2d)]
     handles = [module.register_forward_hook(watch(name)) for name, module in watched]
-    model(probe)
+    with _Readers() as readers:
+        model(probe)
     for handle in handles:
         handle.remove()
-    return [pair for pair in pairs if all(calls[name] == 1 for name in pair)]
+    return [(c, n) for c, n, between in pairs if calls[c] == calls[n] == readers.count[id(between)] == 1]

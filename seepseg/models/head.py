@@ -9,25 +9,42 @@ from seepseg.config import Head
 
 
 def out_channels(head: Head, n_classes: int) -> int:
-    """Output channels of a network for K classes, background included: softmax K, sigmoid K − 1, binary 1."""
-    return {"softmax": n_classes, "sigmoid": n_classes - 1, "binary": 1}[head]
+    """Output channels of a network for K classes, background included.
+
+    softmax K, sigmoid K − 1, binary 1, two_head 1 + (K − 1): foreground or not first, then which class.
+    """
+    return {"softmax": n_classes, "sigmoid": n_classes - 1, "binary": 1, "two_head": n_classes}[head]
 
 
 def foreground_probabilities(logits: Tensor, head: Head) -> Tensor:
     """Probabilities (N, K − 1, H, W) of the foreground classes from float32 logits (N, C, H, W)."""
-    return torch.softmax(logits, 1)[:, 1:] if head == "softmax" else torch.sigmoid(logits)
+    match head:
+        case "softmax":
+            return torch.softmax(logits, 1)[:, 1:]
+        case "two_head":
+            return torch.sigmoid(logits[:, :1]) * torch.softmax(logits[:, 1:], 1)
+        case "sigmoid" | "binary":
+            return torch.sigmoid(logits)
 
 
 @torch.no_grad()
 def probabilities(logits: Tensor, head: Head) -> Tensor:
     """Probabilities (N, K, H, W), background first; without gradients.
 
-    Sigmoid channels are independent, so they need not add up to one: background is 1 − the largest of them.
+    softmax: of K logits. two_head: with p = σ(first logit) and q the softmax of the others, background is 1 − p and
+    class c is p·q_c. sigmoid and binary: channels are independent and need not add up to one; background is 1 − the
+    largest of them.
     """
-    if head == "softmax":
-        return _softmax(logits)
-    foreground = torch.sigmoid(logits)
-    return torch.cat([1 - foreground.amax(1, keepdim=True), foreground], 1)
+    match head:
+        case "softmax":
+            return _softmax(logits)
+        case "two_head":
+            foreground = logits[:, :1]
+            # σ(−x) keeps the digits that 1 − σ(x) rounds off.
+            return torch.cat([torch.sigmoid(-foreground), torch.sigmoid(foreground) * _softmax(logits[:, 1:])], 1)
+        case "sigmoid" | "binary":
+            channels = torch.sigmoid(logits)
+            return torch.cat([1 - channels.amax(1, keepdim=True), channels], 1)
 
 
 def _softmax(logits: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from seepseg.inference.predictor import place
 from seepseg.io.atomic import write_text
 from seepseg.losses.build import build_loss
 from seepseg.models.build import build_model
+from seepseg.models.encoder_weights import start_encoder
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint, folder_lock
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
@@ -87,6 +88,9 @@ def train(
             )
         splits = folder.read_splits() if resume and folder.splits.exists() else None
         data = prepare(config, fold, splits, checkpoint.scaling if checkpoint else None)
+        # Before the folder: a mistake found here must not leave one. A checkpoint brings all weights, so the file that
+        # they once started from may be gone.
+        trainer = assemble(config, data, device, pretrained=not (checkpoint or init), tell=tell)
         if rank() == 0:
             if not resume:
                 folder.create(config)
@@ -94,7 +98,6 @@ def train(
                 write_text(folder.config, dump(config))
             folder.write_splits(data.splits)
         barrier()
-        trainer = assemble(config, data, device)
         if checkpoint:
             trainer.restore(checkpoint, folder.last)
         elif init:
@@ -143,10 +146,26 @@ def labelled(catalog: Catalog) -> Catalog:
     return known
 
 
-def assemble(config: Config, data: TrainingData, device: torch.device) -> Trainer:
-    """The trainer of a config: network, loss, optimiser and data, freshly initialised from the seed."""
+def assemble(
+    config: Config,
+    data: TrainingData,
+    device: torch.device,
+    *,
+    pretrained: bool = True,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Trainer:
+    """The trainer of a config: network, loss, optimiser and data, freshly initialised from the seed.
+
+    Args:
+        pretrained: read `model.encoder_weights`, where the config names them.
+        tell: takes one line about what they filled.
+    """
     torch.manual_seed(config.seed)
-    model = place(build_model(config.model, config.data.n_channels, len(data.classes)), config.runtime, device)
+    model = build_model(config.model, config.data.n_channels, len(data.classes))
+    report = start_encoder(model, config.model) if pretrained else None
+    if report and rank() == 0:
+        tell(str(report))
+    model = place(model, config.runtime, device)
     loss = build_loss(config.loss, config.model.head, len(data.classes)).to(device)
     return Trainer(config, data.classes, data.scaling, model, loss, data.train, data.val, device)
 

@@ -1,21 +1,28 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from seepseg.config import LOSS_HEADS, DiceBceLoss, FocalTverskyLoss, parse
+from seepseg.config import LOSS_HEADS, DiceBceLoss, FocalTverskyLoss, TwoHeadLoss, parse
+from seepseg.errors import ConfigError
 from seepseg.losses.build import build_loss
+from seepseg.models.head import out_channels
 
 
 def any_loss(name: str, head: str) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
     tree = {
-        "data": {"source": "seep", "root": "x", "classes": "seep_binary"},
+        "data": {"source": "seep", "root": "x", "classes": "seep" if head == "two_head" else "seep_binary"},
         "model": {"name": "unet", "head": head},
         "loss": name,
     }
-    loss = build_loss(parse(tree, "test").loss, parse(tree, "test").model.head, 2)
-    logits = torch.randn(2, 2 if head == "softmax" else 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    target = torch.randint(0, 2, (2, 8, 8), generator=torch.Generator().manual_seed(2))
+    config = parse(tree, "test")
+    k = len(config.data.class_table())
+    loss = build_loss(config.loss, config.model.head, k)
+    channels = out_channels(config.model.head, k)
+    logits = torch.randn(2, channels, 8, 8, generator=torch.Generator().manual_seed(1))
+    target = torch.randint(0, k, (2, 8, 8), generator=torch.Generator().manual_seed(2))
     return loss, logits, target
 
 
@@ -47,6 +54,67 @@ def test_terms_add_up_by_their_weights() -> None:
     logits = torch.randn(1, 2, 4, 4)
     terms = loss(logits, torch.randint(0, 3, (1, 4, 4)))
     assert terms["loss"].item() == pytest.approx(0.5 * terms["bce"].item() + terms["dice"].item(), rel=1e-6)
+
+
+def test_two_head_by_hand() -> None:
+    # Three pixels: background, class 2 of 2, ignored. First logits 0 and ln 3, so p = 1/2 and 3/4; at the second pixel
+    # the classes are 1 : 4.
+    logits = torch.tensor([[0.0, math.log(3), 9.0], [5.0, 0.0, 9.0], [-5.0, math.log(4), 9.0]]).view(1, 3, 1, 3)
+    target = torch.tensor([[[0, 2, 255]]])
+    terms = build_loss(TwoHeadLoss(class_weight=0.5), "two_head", 3)(logits, target)
+    # BCE: mean of −ln(1 − 1/2) and −ln 3/4; what the background's class logits say does not matter.
+    bce = (math.log(2) + math.log(4 / 3)) / 2
+    # Dice: tp 3/4, fp 1/2, fn 1/4; 1 − 1.5 / (1.5 + .75)
+    dice = 1 - 1.5 / 2.25
+    class_ce = math.log(5 / 4)
+    assert terms["bce"].item() == pytest.approx(bce)
+    assert terms["dice"].item() == pytest.approx(dice, abs=1e-5)
+    assert terms["class_ce"].item() == pytest.approx(class_ce)
+    assert terms["loss"].item() == pytest.approx(bce + dice + 0.5 * class_ce, abs=1e-5)
+
+
+def test_two_head_weighs_classes_in_the_cross_entropy_alone() -> None:
+    logits = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    target = torch.tensor([[[1] * 4, [2] * 4, [0] * 4, [0] * 4]])
+    even, heavy, alone = (
+        build_loss(TwoHeadLoss(class_weights=w), "two_head", 3)(logits, t)
+        for w, t in ((None, target), ([3, 1], target), (None, target.masked_fill(target == 2, 255)))
+    )
+    assert (even["bce"], even["dice"]) == (heavy["bce"], heavy["dice"])
+    # Four pixels of each class: (3 · class 1 + class 2) / 4, where the plain mean is (class 1 + class 2) / 2.
+    first = alone["class_ce"].item()
+    second = 2 * even["class_ce"].item() - first
+    assert heavy["class_ce"].item() == pytest.approx((3 * first + second) / 4, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "classes", "message"),
+    [
+        (
+            "two_head",
+            "dice_ce",
+            "seep",
+            "loss dice_ce does not go with model.head two_head: use head softmax, or loss dice or",
+        ),
+        (
+            "softmax",
+            "two_head",
+            "seep",
+            "loss two_head does not go with model.head softmax: use head two_head, or loss ce",
+        ),
+        ("two_head", "two_head", "seep_binary", "tells foreground classes apart, data.classes has one"),
+    ],
+)
+def test_a_loss_and_a_head_that_do_not_go_together_are_refused(
+    model: str, loss: str, classes: str, message: str
+) -> None:
+    tree = {
+        "data": {"source": "seep", "root": "x", "classes": classes},
+        "model": {"name": "unet", "head": model},
+        "loss": loss,
+    }
+    with pytest.raises(ConfigError, match=message):
+        parse(tree, "test")
 
 
 def test_class_weights_weigh_the_mean_over_classes() -> None:

@@ -99,10 +99,24 @@ def test_torch_agrees_on_weighted_cross_entropy_with_ignored_pixels() -> None:
     assert f.ce(logits, target, weights).item() == pytest.approx(theirs.item(), rel=1e-5)
 
 
+def test_cross_entropy_of_the_class_asks_foreground_pixels_alone() -> None:
+    logits, target = example(ignored=True)
+    weights = torch.tensor([2.0, 0.5, 3.0])
+    logits.requires_grad_()
+    ours = f.class_ce(logits, f.Labels(target), weights)
+    # Torch's, with background ignored too.
+    classes = torch.where((target == 0) | (target == 255), 255, target - 1)
+    assert ours.item() == pytest.approx(cross_entropy(logits, classes, weights, ignore_index=255).item(), rel=1e-5)
+    ours.backward()
+    assert logits.grad is not None
+    assert (logits.grad.abs().sum(1) > 0).equal(classes != 255)
+
+
 def test_every_pixel_ignored_gives_zero_and_no_nan() -> None:
     logits, target = example()
     target = torch.full_like(target, 255)
     assert f.ce(logits, target, torch.ones(3)).item() == 0
+    assert f.class_ce(logits, f.Labels(target), torch.ones(3)).item() == 0
     assert f.bce(logits, f.Labels(target)).tolist() == [0, 0, 0]
     assert f.dice(*f.region_sums(torch.sigmoid(logits), f.Labels(target))).tolist() == [1, 1, 1]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 
 import pytest
 import torch
@@ -94,6 +95,97 @@ def test_the_definition_agrees(seed: int, count: int, share: float) -> None:
     levels = [jaccard(set(order[:n]), truth) for n in range(count + 1)]
     expected = sum(errors[i].item() * (levels[n + 1] - levels[n]) for n, i in enumerate(order))
     assert (lovasz_weights(errors, true) * errors).sum().item() == pytest.approx(expected, abs=1e-5)
+
+
+def largest_over_all_orders(costs: list[float], truth: set[int]) -> float:
+    """The Lovász extension without sorting: the Jaccard loss is submodular, so no order of the pixels gives more."""
+    found = []
+    for order in permutations(range(len(costs))):
+        levels = [jaccard(set(order[:n]), truth) for n in range(len(order) + 1)]
+        found.append(sum(costs[i] * (levels[n + 1] - levels[n]) for n, i in enumerate(order)))
+    return max(found)
+
+
+def mean(values: list[float], weights: list[float]) -> float:
+    return sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights) if sum(weights) else 0.0
+
+
+# Two tiles of a few pixels with equal errors among them, and some ignored.
+tiles = st.integers(1, 3).flatmap(
+    lambda n: st.lists(
+        st.tuples(st.integers(-3, 3), st.integers(-3, 3), st.sampled_from([0, 1, 2, 255])),
+        min_size=2 * n,
+        max_size=2 * n,
+    )
+)
+
+
+def rows(known: torch.Tensor, per_image: bool) -> list[list[int]]:
+    """Indices into the flattened batch of the pixels that are judged together."""
+    n = known.numel() // 2
+    parts = [range(n), range(n, 2 * n)] if per_image else [range(2 * n)]
+    return [kept for part in parts if (kept := [i for i in part if known.flatten()[i]])]
+
+
+@settings(max_examples=40, deadline=None)
+@given(tiles, st.booleans(), st.booleans(), st.booleans())
+def test_hinge_is_the_largest_over_all_orders(
+    pixels: list[tuple[int, int, int]], per_image: bool, elu: bool, symmetric: bool
+) -> None:
+    logit = [first / 2 for first, _, _ in pixels]
+    target = torch.tensor([0 if t == 2 else t for _, _, t in pixels])
+    cost = [1 - x if t else 1 + x for x, t in zip(logit, target.tolist(), strict=True)]
+    cost = [(math.exp(e) if e < 0 else e + 1) if elu else max(e, 0) for e in cost]
+    expected = []
+    for row in rows(target != 255, per_image):
+        truth = {n for n, i in enumerate(row) if target[i] == 1}
+        sides = [truth, set(range(len(row))) - truth] if symmetric else [truth]
+        expected += [mean([largest_over_all_orders([cost[i] for i in row], s) for s in sides], [1] * len(sides))]
+    logits = torch.tensor(logit).view(2, 1, 1, -1)
+    ours = lovasz_hinge(logits, target.view(2, 1, -1), elu=elu, symmetric=symmetric, per_image=per_image)
+    assert ours.item() == pytest.approx(mean(expected, [1] * len(expected)), abs=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(tiles, st.booleans(), st.booleans(), st.booleans())
+def test_softmax_is_the_largest_over_all_orders(
+    pixels: list[tuple[int, int, int]], per_image: bool, present: bool, background: bool
+) -> None:
+    likely = torch.tensor([[0.0, a, b] for a, b, _ in pixels]).softmax(1)
+    target = torch.tensor([t for _, _, t in pixels])
+    expected = []
+    for row in rows(target != 255, per_image):
+        losses, counted = [], []
+        for c in range(0 if background else 1, 3):
+            truth = {n for n, i in enumerate(row) if target[i] == c}
+            errors = [(1 - likely[i, c] if target[i] == c else likely[i, c]).item() for i in row]
+            losses.append(largest_over_all_orders(errors, truth))
+            counted.append([1.0, 2.0, 0.5][c] if truth or not present else 0.0)
+        expected.append(mean(losses, counted))
+    ours = lovasz_softmax(
+        likely.view(2, 1, -1, 3).permute(0, 3, 1, 2),
+        target.view(2, 1, -1),
+        torch.tensor([2.0, 0.5]),
+        background=background,
+        present_only=present,
+        per_image=per_image,
+    )
+    assert ours.item() == pytest.approx(mean(expected, [1] * len(expected)), abs=1e-5)
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+def test_finite_differences_agree_on_the_gradient(per_image: bool) -> None:
+    logits, target = example(4)
+    target[0, 0] = 255
+    logits = logits.double().requires_grad_()
+    one = logits[:, :1].detach().requires_grad_()
+    for elu in (False, True):
+        assert torch.autograd.gradcheck(
+            lambda x, elu=elu: lovasz_hinge(x, target, elu=elu, symmetric=True, per_image=per_image), one
+        )
+    assert torch.autograd.gradcheck(
+        lambda x: lovasz_softmax(x.softmax(1), target, torch.ones(3).double(), per_image=per_image), logits
+    )
 
 
 def test_steps_add_up_to_one_over_a_million_pixels() -> None:

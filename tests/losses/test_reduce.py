@@ -21,9 +21,11 @@ from seepseg.config import (
     LossNode,
     LovaszHingeLoss,
     LovaszSoftmaxLoss,
+    TwoHeadLoss,
 )
 from seepseg.losses.build import build_loss
 from seepseg.losses.reduce import global_sum
+from seepseg.models.head import out_channels
 
 K = 4
 CASES: list[tuple[LossNode, Head]] = [
@@ -37,13 +39,15 @@ CASES: list[tuple[LossNode, Head]] = [
     (LovaszHingeLoss(per_image=True), "binary"),
     (LovaszSoftmaxLoss(per_image=False, class_weights=[2, 1, 0.5]), "softmax"),
     (LovaszSoftmaxLoss(per_image=True, classes="all", background=True), "softmax"),
+    (TwoHeadLoss(class_weight=0.5, class_weights=[2, 1, 0.5]), "two_head"),
+    (DiceLoss(), "two_head"),
 ]
 
 
 def batch(head: Head) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Weights of a 1×1 convolution, images (6, 2, 8, 8) and target with a class and valid pixels shared unevenly."""
     generator = torch.Generator().manual_seed(0)
-    channels = {"softmax": K, "sigmoid": K - 1, "binary": 1}[head]
+    channels = out_channels(head, K)
     weight = torch.randn(channels, 2, generator=generator)
     images = torch.randn(6, 2, 8, 8, generator=generator)
     target = torch.randint(0, K - 1, (6, 8, 8), generator=generator)

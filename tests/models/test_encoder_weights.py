@@ -11,7 +11,7 @@ from torch import nn
 from seepseg.config import DeepLabV3PlusModel, ModelNode, ResUNetScSEModel, UNetModel
 from seepseg.errors import CheckpointError, ConfigError
 from seepseg.models.build import build_model
-from seepseg.models.encoder_weights import load_encoder_weights, start_encoder
+from seepseg.models.encoder_weights import _fold, load_encoder_weights, start_encoder
 
 CONFIGS: dict[int, ModelNode] = {34: ResUNetScSEModel(decoder=8), 50: DeepLabV3PlusModel(decoder=8)}
 
@@ -70,7 +70,9 @@ def test_every_tensor_of_the_encoder_is_filled(tmp_path: Path, depth: int, tenso
     own = model.network.encoder.state_dict()
     assert own.keys() == expected.keys() - {"fc.weight", "fc.bias"}
     assert all(torch.equal(own[name], expected[name].to(own[name].dtype)) for name in own)
-    assert str(report) == f"{tensors} of {tensors} encoder tensors filled; unused: fc.weight, fc.bias"
+    assert str(report) == (
+        f"encoder weights {tmp_path / 'w.pth'}: {tensors} of {tensors} tensors filled; not used: fc.weight, fc.bias"
+    )
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
@@ -87,8 +89,6 @@ def test_alike_bands_get_the_response_of_rgb(tmp_path: Path, bands: int) -> None
 
 
 def test_one_band_gets_the_sum() -> None:
-    from seepseg.models.encoder_weights import _fold
-
     stem = torch.tensor([1.0, 2.0, 6.0]).view(1, 3, 1, 1)
     assert _fold(stem, 1).flatten().tolist() == [9]
     assert _fold(stem, 2).flatten().tolist() == [4.5, 4.5]
@@ -101,6 +101,7 @@ def test_counters_of_batch_norm_may_be_missing(tmp_path: Path) -> None:
     report = load_encoder_weights(network(), saved(tmp_path / "w.pth", old))
     # 36 batch norms
     assert (len(report.matched), len(report.missing)) == (180, 36)
+    assert "180 of 216 tensors filled; not in the file: 36 counters of batch norm" in str(report)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +132,15 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
 
 
 def test_another_depth_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no counterpart, first layer1.0.conv3.weight: the encoder has it"):
+    with pytest.raises(CheckpointError, match="first layer1.0.conv3.weight: the encoder has it.*of resnet50"):
         load_encoder_weights(network(50), saved(tmp_path / "w.pth", state(34)))
+    with pytest.raises(CheckpointError, match="first layer1.0.conv3.weight: the file has it.*of resnet34"):
+        load_encoder_weights(network(34), saved(tmp_path / "w.pth", state(50)))
+
+
+def test_torchs_older_file_format_is_read(tmp_path: Path) -> None:
+    torch.save(state(34), tmp_path / "w.pth", _use_new_zipfile_serialization=False)
+    assert len(load_encoder_weights(network(), tmp_path / "w.pth").matched) == 216
 
 
 class Payload:
