@@ -37,6 +37,7 @@ from seepseg.config.training import (
     PlateauSchedule,
     PolySchedule,
     ScheduleNode,
+    Stage,
     StepSchedule,
 )
 
@@ -78,6 +79,7 @@ __all__ = [
     "SeepData",
     "SegResNetModel",
     "Split",
+    "Stage",
     "StepSchedule",
     "TgsData",
     "UNetModel",
