@@ -114,9 +114,8 @@ class Board:
         """Write the precision-recall curve of every class that the truth holds, from `probability_counts`."""
         for name, of_class in zip(classes.names[1:], counts, strict=True):
             if of_class[1].any():
-                self._writer.add_pr_curve_raw(
-                    f"val/{name}", *precision_recall(of_class), global_step=epoch, num_thresholds=BINS
-                )
+                tp, fp, tn, fn, precision, recall = precision_recall(of_class)
+                self._writer.add_pr_curve_raw(f"val/{name}", tp, fp, tn, fn, precision, recall, epoch, BINS)
 
     def recipe(self, config: Config, progress: Progress) -> None:
         """Write the recipe and its final scores for the page of hyper-parameters.
@@ -126,10 +125,11 @@ class Board:
         best = f"best/{monitored(config).removeprefix('val/')}"
         self._writer.add_scalar(best, progress.best, progress.epoch)
         final = [key for key in progress.rows[-1] if key in MONITORS.values()]
-        writer: Any = self._writer.file_writer
-        make: Any = hparams
+        # Without types in torch.
+        untyped: Any = (self._writer, hparams)
+        writer, make = untyped
         for summary in make(hyper_parameters(config), dict.fromkeys([best, *final], 0.0)):
-            writer.add_summary(summary)
+            writer.file_writer.add_summary(summary)
 
     def close(self) -> None:
         """Flush and close."""

@@ -105,7 +105,7 @@ def smooth(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def steepest(rates: NDArray[np.float64], smoothed: NDArray[np.float64]) -> float | None:
-    """The rate of the steepest descent per decade, looked for up to the lowest loss; None where the loss never falls."""
+    """The rate of the steepest descent per decade, looked for up to the lowest loss; None where it never falls."""
     end = int(np.argmin(smoothed)) + 1
     if end < 2:
         return None

@@ -30,6 +30,7 @@ def test_numbers_of_one_class_by_hand() -> None:
             "val/iou/macro": 0.6,
             "val/iou/salt": 0.6,
             "val/dice/foreground": 0.75,
+            "val/iou/foreground": 0.6,
             "val/tgs_score": 0.65,
         }
     )
