@@ -76,7 +76,7 @@ def test_smoothing_keeps_a_line_within_and_a_constant_everywhere() -> None:
 def test_the_test_of_a_recipe_leaves_a_table_and_a_figure(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seepseg.training.find_lr.STEPS", 30)
+    monkeypatch.setattr("seepseg.training.find_lr.STEPS", 12)
     test = find_rate(tiny, tmp_path / "run")
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["find_lr.csv", "find_lr.png"]
     table = pd.read_csv(tmp_path / "run" / "find_lr.csv")

