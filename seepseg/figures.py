@@ -141,6 +141,41 @@ def save_gallery(path: Path, rows: Sequence[tuple[str, Rgb]], table: ClassTable)
 
 def save_confusion(path: Path, matrix: NDArray[Any], names: Sequence[str]) -> None:
     """Save a confusion matrix (K, K), truth by row: colours are shares of the row, numbers are pixels."""
+    _save(_confusion(matrix, names), path)
+
+
+def confusion_picture(matrix: NDArray[Any], names: Sequence[str]) -> Rgb:
+    """What `save_confusion` saves, as an array (H, W, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas: Any = FigureCanvasAgg(_confusion(matrix, names))  # without types in matplotlib
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def save_rate_curve(
+    path: Path, rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], suggested: float | None
+) -> None:
+    """Save the losses of a learning-rate range test over the rate, with the suggested one marked."""
+    figure = _figure(7, 4.2)
+    axes = figure.add_subplot()
+    axes.plot(rates, losses, color="#56B4E9", linewidth=0.8, label="loss of a batch")
+    axes.plot(rates, smoothed, color="#0072B2", linewidth=2, label="smoothed")
+    if suggested is not None:
+        axes.axvline(suggested, color="#D55E00", linestyle="--", label=f"suggested: {suggested:.2g}")
+    axes.set_xscale("log")
+    # The loss explodes at the end; what matters is what comes before.
+    low, high = min(smoothed), max(smoothed[: len(smoothed) // 2 + 1])
+    room = max(high - low, 1e-3)
+    axes.set_ylim(low - 0.5 * room, high + room)
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def _confusion(matrix: NDArray[Any], names: Sequence[str]) -> Figure:
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(3.2, 0.72 * len(names))
     figure = _figure(side + 2.0, side + 1.5)
@@ -155,7 +190,7 @@ def save_confusion(path: Path, matrix: NDArray[Any], names: Sequence[str]) -> No
     axes.set_xlabel("prediction")
     axes.set_ylabel("truth")
     figure.colorbar(drawn, ax=axes, label="share of the truth", fraction=0.046, pad=0.03)
-    _save(figure, path)
+    return figure
 
 
 def save_class_balance(path: Path, names: Sequence[str], pixels: Sequence[int], tiles: Sequence[int]) -> None:

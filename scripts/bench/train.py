@@ -11,7 +11,6 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -21,18 +20,11 @@ from seepseg.config import load
 from seepseg.data.loader import Batch
 from seepseg.data.synthetic import write_seep
 from seepseg.inference.device import choose_device, set_threads
-from seepseg.training.loop import Trainer
-from seepseg.training.run import assemble, prepare
-
-
-def epochs(trainer: Trainer) -> Iterator[Batch]:
-    """Batches of one epoch after another."""
-    while True:
-        trainer.model.train()
-        for batch in trainer._train_batches():
-            yield batch
-            trainer.progress.batch += 1
-        trainer.progress.epoch, trainer.progress.batch = trainer.progress.epoch + 1, 0
+from seepseg.training.find_lr import endless
+from seepseg.training.prepare import prepare
+from seepseg.training.run import assemble
+from seepseg.training.state import Trainer
+from seepseg.training.step import placed, train_step
 
 
 def bare_step(trainer: Trainer, batch: Batch) -> None:
@@ -70,10 +62,10 @@ def main() -> None:
         set_threads(config.runtime)
         data = prepare(config, None)
         ours, bare = assemble(config, data, device), assemble(config, data, device)
-        ours.train.preload()
-        batches = epochs(ours)
+        ours.data.train.preload()
+        batches = endless(ours)
         held = next(batches)
-        held.image, held.mask = bare._placed(held)
+        held.image, held.mask = placed(bare, held)
         bare.model.train()
         size = config.train.batch_size
         number = bare.dtype or torch.float32
@@ -83,7 +75,7 @@ def main() -> None:
             wait(device)
             begin = time.perf_counter()
             for batch in islice(batches, options.steps):
-                ours.step(batch)
+                train_step(ours, batch)
             wait(device)
             middle = time.perf_counter()
             for _ in range(options.steps):

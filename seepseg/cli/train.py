@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option, with_device
+
+if TYPE_CHECKING:
+    from seepseg.config import Config
+    from seepseg.training.folds import Best, FoldRun
 
 
 @click.command()
@@ -14,10 +19,14 @@ from seepseg.cli.options import FILE, config_argument, device_option, override_o
 @override_option
 @click.option("--run", type=FILE, help="Run folder.  [default: runs/<config's name>]")
 @click.option("--fold", type=int, help="Fold to validate on (data.split.folds).")
-@click.option("--all-folds", is_flag=True, help="Every fold, one after another, in RUN/fold_0, fold_1 …")
+@click.option(
+    "--all-folds", is_flag=True, help="Every fold, in RUN/fold_0, fold_1 …; with --resume, those not finished."
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds to train at a time.")
 @click.option("--resume", is_flag=True, help="Go on where the run folder stopped, with the folder's own config.")
 @click.option("--init", type=FILE, help="Start from the weights of another run (fine-tuning).")
 @click.option("--dry-run", is_flag=True, help="A few steps: memory and the time the whole would take. Writes nothing.")
+@click.option("--find-lr", is_flag=True, help="Learning-rate range test: a curve in RUN and a suggested optim.lr.")
 @device_option
 @quiet_option
 def command(
@@ -26,9 +35,11 @@ def command(
     run: Path | None,
     fold: int | None,
     all_folds: bool,
+    jobs: int,
     resume: bool,
     init: Path | None,
     dry_run: bool,
+    find_lr: bool,
     device: str | None,
     quiet: bool,
 ) -> None:
@@ -37,40 +48,98 @@ def command(
     \b
     seepseg train configs/seep_multiclass.yaml -s data.root=DATA
     seepseg train configs/seep_multiclass.yaml --resume
+    seepseg train configs/salt_unet.yaml --all-folds --jobs 2
     torchrun --nproc-per-node 2 -m seepseg train CONFIG     (several GPUs)
     """
-    from seepseg.cli.options import progress, relative
     from seepseg.config import load
     from seepseg.errors import ConfigError
     from seepseg.runs.folder import RunFolder
-    from seepseg.training.run import dry_run as try_out
-    from seepseg.training.run import resumed_config, train
+    from seepseg.training.folds import FoldRun
+    from seepseg.training.resume import resumed_config
 
     chosen = with_device(overrides, device)
     root = run or Path("runs") / config.stem
     recipe = load(config, chosen)
-    if dry_run:
-        for key, value in try_out(recipe, 0 if all_folds else fold).items():
-            click.echo(f"{key.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{key}: {value}")
-        return
     if (all_folds or fold is not None) and not recipe.data.split.folds:
         raise ConfigError(
             "a fold is asked for, but the config has none", "data.split.folds", "set -s data.split.folds=5"
         )
-    # Folds lie beside each other below the run, also when only one of them is trained.
-    folds = list(range(recipe.data.split.folds or 0)) if all_folds else [fold]
-    for k in folds:
-        folder = RunFolder(root if k is None else root / f"fold_{k}")
-        going_on = resume and (not all_folds or folder.config.exists())
-        with progress("epoch", None, quiet) as tick:
-            best = train(
-                resumed_config(folder, chosen) if going_on else recipe,
-                folder,
-                fold=k,
-                resume=going_on,
-                init=init,
-                tell=(lambda line: None) if quiet else click.echo,
-                tick=tick,
-            )
-        click.echo(f"best score {best.score:.4f} (epoch {best.epoch}) in {relative(folder.best)}")
-    click.echo(f"next: seepseg eval {root} --per-class")
+    if jobs > 1 and not all_folds:
+        raise ConfigError("several folds at a time, but not all are asked for", "--jobs", "give --all-folds too")
+    if dry_run or find_lr:
+        (_try if dry_run else _find_rate)(recipe, root, 0 if all_folds else fold, init)
+    elif all_folds:
+        _train_folds(recipe, root, jobs, resume, init, chosen, quiet)
+        click.echo(f"next: seepseg eval {root} --split oof --per-class")
+    else:
+        # Folds lie beside each other below the run, also when only one of them is trained.
+        folder = root if fold is None else root / f"fold_{fold}"
+        if resume:
+            recipe = resumed_config(RunFolder(folder), chosen)
+        _echo(_train_one(FoldRun(recipe, folder, fold, resume), init, quiet))
+        click.echo(f"next: seepseg eval {folder} --per-class")
+
+
+def _train_one(run: FoldRun, init: Path | None, quiet: bool) -> Best:
+    from seepseg.cli.options import progress
+    from seepseg.training.folds import train_fold
+
+    with progress("epoch", None, quiet) as tick:
+        return train_fold(run, init, (lambda line: None) if quiet else click.echo, tick)
+
+
+def _train_folds(
+    recipe: Config, root: Path, jobs: int, resume: bool, init: Path | None, overrides: list[str], quiet: bool
+) -> None:
+    """Train the folds that are not finished; with several at a time, an error of one is raised when all have ended."""
+    from seepseg.errors import SeepsegError
+    from seepseg.training.folds import plan, train_together
+
+    left = []
+    for run in plan(recipe, root, resume, overrides):
+        if best := run.done():
+            click.echo(f"fold {run.fold} is finished")
+            _echo(best)
+        else:
+            left.append(run)
+    if jobs == 1:
+        for run in left:
+            _echo(_train_one(run, init, quiet))
+        return
+    errors: list[SeepsegError] = []
+    for run, result in train_together(left, init, jobs, quiet):
+        if isinstance(result, SeepsegError):
+            click.echo(f"fold {run.fold} failed: {result}", err=True)
+            errors.append(result)
+        else:
+            _echo(result)
+    if errors:
+        raise errors[0]
+
+
+def _try(recipe: Config, root: Path, fold: int | None, init: Path | None) -> None:
+    from seepseg.training.run import dry_run
+
+    for key, value in dry_run(recipe, fold).items():
+        click.echo(f"{key.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{key}: {value}")
+
+
+def _find_rate(recipe: Config, root: Path, fold: int | None, init: Path | None) -> None:
+    from seepseg.cli.options import relative
+    from seepseg.runs.folder import RATE_TEST
+    from seepseg.training.find_lr import find_rate
+
+    test = find_rate(recipe, root, fold=fold, init=init)
+    click.echo(f"{len(test.rates)} rates tried, {test.rates[0]:.0e} to {test.rates[-1]:.1e}")
+    click.echo(f"curve: {relative(root / RATE_TEST[1])}, {RATE_TEST[0]}")
+    if test.suggested is None:
+        click.echo("the loss never fell: no rate to suggest")
+        return
+    key = "stages.0.optim.lr" if recipe.stages else "optim.lr"
+    click.echo(f"suggested, where the smoothed loss falls fastest: -s {key}={test.suggested:.2g}")
+
+
+def _echo(best: Best) -> None:
+    from seepseg.cli.options import relative
+
+    click.echo(f"best score {best.score:.4f} (epoch {best.epoch}) in {relative(best.path)}")

@@ -38,6 +38,7 @@ from seepseg.config.training import (
     PlateauSchedule,
     PolySchedule,
     ScheduleNode,
+    Stage,
     StepSchedule,
 )
 
@@ -79,6 +80,7 @@ __all__ = [
     "SeepData",
     "SegResNetModel",
     "Split",
+    "Stage",
     "StepSchedule",
     "TgsData",
     "TwoHeadLoss",

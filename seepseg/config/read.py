@@ -116,14 +116,22 @@ def _override(tree: dict[str, Any], override: str) -> None:
             f"cannot read override {override!r}", "-s", "write it as key=value, for example train.epochs=5"
         )
     *parents, last = key.split(".")
-    node = tree
+    node: Any = tree
     for name in parents:
-        below = node.get(name)
-        if isinstance(below, str):
-            below = named(below)
-        node[name] = below if isinstance(below, dict) else {}
-        node = node[name]
-    node[last] = _parse_yaml(text, f"-s {override}")
+        at = _place(node, name, override)
+        below = named(node[at] if isinstance(node, list) else node.get(at))
+        node[at] = below if isinstance(below, (dict, list)) else {}
+        node = node[at]
+    node[_place(node, last, override)] = _parse_yaml(text, f"-s {override}")
+
+
+def _place(node: dict[str, Any] | list[Any], name: str, override: str) -> Any:
+    """The key of a mapping, or the index of a list, that a part of a dotted key means."""
+    if isinstance(node, dict):
+        return name
+    if not name.isdigit() or int(name) >= len(node):
+        raise ConfigError(f"no item {name} in a list of {len(node)}", f"-s {override}", "count items from 0")
+    return int(name)
 
 
 def _explain(error: dict[str, Any]) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from seepseg.config.data import Data
 from seepseg.config.loss import DiceCeLoss, Loss, misfit
 from seepseg.config.network import Model, UNetModel
 from seepseg.config.node import Count, Fraction, Named, Node
-from seepseg.config.training import CosineSchedule, Optim, Schedule, Train
+from seepseg.config.training import CosineSchedule, Optim, Schedule, Stage, Train, laid_over
 
 
 class Predict(Node):
@@ -47,7 +47,7 @@ class Runtime(Node):
 
 
 class Config(Node):
-    """A whole recipe."""
+    """A whole recipe; `stages`, where there are any, train one after the other and say together how long."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: Data
@@ -55,15 +55,34 @@ class Config(Node):
     loss: Loss = DiceCeLoss()
     optim: Annotated[Optim, Named] = Optim()
     schedule: Schedule = CosineSchedule()
+    stages: list[Stage] = []
     train: Train = Train()
     predict: Predict = Predict()
     runtime: Runtime = Runtime()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_stages(cls, tree: Any) -> Any:
+        """Give every stage what it leaves to the top level, and `train.epochs` the sum of theirs."""
+        given = tree.get("stages") if isinstance(tree, dict) else None
+        if not isinstance(given, list) or not given or not all(isinstance(s, dict) for s in given):
+            return tree
+        kinds = {key: cls.model_fields[key].default.name for key in ("loss", "optim", "schedule")}
+        stages = [s | {k: laid_over(tree.get(k), s.get(k), kind) for k, kind in kinds.items()} for s in given]
+        train = tree.get("train") or {}
+        lengths = [s.get("epochs") for s in given]
+        if not isinstance(train, dict) or not all(isinstance(n, int) for n in lengths):
+            return tree | {"stages": stages}
+        if "epochs" in train:
+            raise ValueError(
+                f"train.epochs does not go with stages, whose own epochs add up to {sum(lengths)}: leave it out, or "
+                "change a stage, for example -s stages.0.epochs=5"
+            )
+        return tree | {"stages": stages, "train": train | {"epochs": sum(lengths)}}
+
     @model_validator(mode="after")
     def _fits(self) -> Config:
         classes = len(self.data.class_table()) - 1
-        if reason := misfit(self.loss.name, self.model.head):
-            raise ValueError(reason)
         if self.model.head == "binary" and classes != 1:
             raise ValueError(
                 f"model.head binary takes one foreground class, data.classes has {classes}: "
@@ -73,6 +92,21 @@ class Config(Node):
             raise ValueError(
                 "model.head two_head tells foreground classes apart, data.classes has one: use softmax or binary"
             )
-        if self.loss.class_weights and len(self.loss.class_weights) != classes:
-            raise ValueError(f"loss.class_weights has {len(self.loss.class_weights)} numbers for {classes} classes")
+        if self.train.monitor == "tgs_score" and classes != 1:
+            raise ValueError(f"train.monitor tgs_score takes one foreground class, data.classes has {classes}")
+        for where, loss in [(f"stages.{i}.", s.loss) for i, s in enumerate(self.stages)] or [("", self.loss)]:
+            if reason := misfit(loss.name, self.model.head):
+                raise ValueError(where + reason)
+            if loss.class_weights and len(loss.class_weights) != classes:
+                raise ValueError(
+                    f"{where}loss.class_weights has {len(loss.class_weights)} numbers for {classes} classes"
+                )
         return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """With stages without `train.epochs`, which follows from them."""
+        tree: dict[str, Any] = plain(self)
+        if self.stages:
+            del tree["train"]["epochs"]
+        return tree

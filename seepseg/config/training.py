@@ -1,12 +1,13 @@
-"""The config of optimisation: optimiser, schedule, length."""
+"""The config of optimisation: optimiser, schedule, length, stages."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from seepseg.config.node import Count, Named, Node, Positive
+from seepseg.config.loss import Loss
+from seepseg.config.node import Count, Named, Node, Positive, named
 
 
 class Optim(Node):
@@ -78,13 +79,49 @@ Schedule = Annotated[
 ]
 
 
+class Stage(Node):
+    """A part of training with an optimiser and a schedule of its own.
+
+    What a stage leaves out of loss, optim and schedule it takes from the top level (see `laid_over`).
+    """
+
+    model_config = ConfigDict(json_schema_extra={"required": ["epochs"]})
+
+    epochs: Count
+    loss: Loss
+    optim: Annotated[Optim, Named]
+    schedule: Schedule
+
+
 class Train(Node):
-    """Length, batch and what is watched; `monitor: auto` is macro Dice, for one class foreground Dice or TGS score."""
+    """Length, batch and what is watched; `monitor: auto` is macro Dice, for one class foreground Dice or TGS score.
+
+    With stages, `epochs` is what they add up to and must not be given. `early_stopping` ends a stage.
+    """
 
     epochs: Count = 40
     batch_size: Count = 8
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = 0.99
     early_stopping: Count | None = None
-    monitor: Literal["auto", "macro_dice", "foreground_dice", "tgs_score"] = "auto"
+    monitor: Literal["auto", "macro_dice", "macro_iou", "foreground_dice", "foreground_iou", "tgs_score"] = "auto"
     checkpoint_minutes: Positive = 5.0
     panels_every: Annotated[int, Field(ge=0)] = 5
+
+
+def laid_over(below: object, own: object, default: str) -> object:
+    """What a stage says of a node, laid over what the top level says of it; plain values as YAML gives them.
+
+    A stage that names the same kind as the top level, or none, changes the keys it gives; one that names another kind
+    stands for itself.
+
+    Args:
+        below: the node of the top level, None where it is not given.
+        own: the node of the stage, None where it is not given.
+        default: the kind that is meant where none is named.
+    """
+    top = named(below) if below is not None else {}
+    mine = named(own) if own is not None else {}
+    if not isinstance(top, dict) or not isinstance(mine, dict):
+        return own  # not a node at all; the schema says so
+    kind = top.get("name", default)
+    return {"name": kind} | top | mine if mine.get("name", kind) == kind else mine

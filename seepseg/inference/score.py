@@ -103,8 +103,13 @@ def score(
     config: Predict,
     loss: Loss | None = None,
     on_tile: Callable[[TileResult], None] | None = None,
+    on_batch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
 ) -> Sums:
-    """Sums over numbered batches of labelled tiles; `on_tile` sees every tile in passing."""
+    """Sums over numbered batches of labelled tiles.
+
+    In passing, `on_tile` sees every tile, and `on_batch` the probabilities (N, K, H, W) and masks (N, H, W) of every
+    batch.
+    """
     sums = Sums.empty(n_classes)
     for number, batch in batches:
         logits = predictor.logits(batch.image)
@@ -112,6 +117,8 @@ def score(
         masks = batch.mask.to(predictor.device)
         if loss is not None:
             sums.floats[number] = _floats(loss, logits, probabilities, masks)
+        if on_batch is not None:
+            on_batch(probabilities, masks)
         predicted = decode(probabilities, batch.valid, config)
         truth = batch.mask.numpy().astype(np.uint8)
         for i, (height, width) in enumerate(batch.sizes):

@@ -19,6 +19,9 @@ from seepseg.config import Config, dump
 from seepseg.errors import ConfigError, LockedError
 from seepseg.io.atomic import write_error, write_text
 
+RATE_TEST = ("find_lr.csv", "find_lr.png")
+"""What a learning-rate range test leaves in the folder of a run that has not begun."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -62,7 +65,8 @@ class RunFolder:
 
     def refuse_existing(self) -> None:
         """Raise ConfigError where the folder holds something already."""
-        if self.root.exists() and (not self.root.is_dir() or any(p.name != ".lock" for p in self.root.iterdir())):
+        harmless = (".lock", *RATE_TEST)
+        if self.root.exists() and (not self.root.is_dir() or any(p.name not in harmless for p in self.root.iterdir())):
             raise ConfigError("run folder exists", self.root, "give --resume to go on, or another --run DIR")
 
     def create(self, config: Config) -> None:

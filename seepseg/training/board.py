@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from seepseg.classes import ClassTable
+from seepseg.config import Config, plain
+from seepseg.config.training import Train
+from seepseg.figures import confusion_picture
 from seepseg.inference.score import Sums
-
-Row = dict[str, float]
+from seepseg.training.curves import BINS, precision_recall
+from seepseg.training.progress import Progress, Row
+from seepseg.training.resume import dotted
 
 
 def part_row(part: str, sums: Sums, classes: ClassTable) -> Row:
@@ -38,9 +44,48 @@ def part_row(part: str, sums: Sums, classes: ClassTable) -> Row:
         }
     if result.foreground.dice is not None:
         row[f"{part}/dice/foreground"] = result.foreground.dice
+    if result.foreground.iou is not None:
+        row[f"{part}/iou/foreground"] = result.foreground.iou
     if len(classes) == 2 and sums.tgs_score is not None and part == "val":
         row[f"{part}/tgs_score"] = sums.tgs_score
     return row
+
+
+MONITORS = {
+    "macro_dice": "val/dice/macro",
+    "macro_iou": "val/iou/macro",
+    "foreground_dice": "val/dice/foreground",
+    "foreground_iou": "val/iou/foreground",
+    "tgs_score": "val/tgs_score",
+}
+"""train.monitor → its key in a row."""
+
+
+def monitored(config: Config) -> str:
+    """The key of the score that decides which epoch is the best."""
+    if config.train.monitor != "auto":
+        return MONITORS[config.train.monitor]
+    if len(config.data.class_table()) > 2:
+        return MONITORS["macro_dice"]
+    return MONITORS["tgs_score" if config.data.source == "tgs" else "foreground_dice"]
+
+
+def epoch_line(config: Config, progress: Progress, row: Row) -> str:
+    """What the user is told of an epoch."""
+    key = monitored(config)
+    stage = f"  stage {row['stage']:.0f}/{len(config.stages)}" if config.stages else ""
+    return (
+        f"epoch {progress.epoch:3d}/{config.train.epochs}{stage}  loss {row.get('train/loss', math.nan):.4f}  "
+        f"val loss {row['val/loss']:.4f}  foreground Dice {row.get('val/dice/foreground', 0):.3f}"
+        f"  {key.removeprefix('val/')} {row.get(key, 0):.4f}"
+        f"{' *' if progress.best_epoch == progress.epoch else ''}"
+        f"  {row['tiles_per_second']:.1f} tiles/s"
+    )
+
+
+def pictures_due(train: Train, epoch: int) -> bool:
+    """Whether an epoch is one whose panels, curves and confusion matrix are drawn."""
+    return train.panels_every > 0 and (epoch % train.panels_every == 0 or epoch == train.epochs)
 
 
 class Board:
@@ -61,6 +106,41 @@ class Board:
         for name, picture in panels.items():
             self._writer.add_image(f"tiles/{name}", picture, epoch, dataformats="HWC")
 
+    def confusion(self, matrix: NDArray[np.int64], classes: ClassTable, epoch: int) -> None:
+        """Draw the confusion matrix (K, K) of validation."""
+        self._writer.add_image("val/confusion", confusion_picture(matrix, classes.names), epoch, dataformats="HWC")
+
+    def curves(self, counts: NDArray[np.int64], classes: ClassTable, epoch: int) -> None:
+        """Write the precision-recall curve of every class that the truth holds, from `probability_counts`."""
+        for name, of_class in zip(classes.names[1:], counts, strict=True):
+            if of_class[1].any():
+                tp, fp, tn, fn, precision, recall = precision_recall(of_class)
+                self._writer.add_pr_curve_raw(f"val/{name}", tp, fp, tn, fn, precision, recall, epoch, BINS)
+
+    def recipe(self, config: Config, progress: Progress) -> None:
+        """Write the recipe and its final scores for the page of hyper-parameters.
+
+        `SummaryWriter.add_hparams` would make a second run of it, with nothing but this in it.
+        """
+        best = f"best/{monitored(config).removeprefix('val/')}"
+        self._writer.add_scalar(best, progress.best, progress.epoch)
+        final = [key for key in progress.rows[-1] if key in MONITORS.values()]
+        # Without types in torch.
+        untyped: Any = (self._writer, hparams)
+        writer, make = untyped
+        for summary in make(hyper_parameters(config), dict.fromkeys([best, *final], 0.0)):
+            writer.file_writer.add_summary(summary)
+
     def close(self) -> None:
         """Flush and close."""
         self._writer.close()
+
+
+def hyper_parameters(config: Config) -> dict[str, str | float | bool]:
+    """What a recipe is made of, by dotted key: not where its data lie, what it runs on, or how it predicts later."""
+    tree = plain(config)
+    data = {
+        key: tree["data"][key] for key in ("classes", "split", "scaling", "augment", "sampling") if key in tree["data"]
+    }
+    chosen = {k: v for k, v in tree.items() if k not in ("data", "predict", "runtime")} | {"data": data}
+    return {k: v if isinstance(v, (str, float, int)) else str(v) for k, v in dotted(chosen).items() if v is not None}

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from seepseg.inference.score import Sums
 
@@ -65,6 +67,17 @@ def sum_over_ranks(sums: Sums) -> Sums:
         assert part is not None
         total = total.merge(part)
     return total
+
+
+def total_over_ranks(counts: Tensor | None) -> NDArray[np.int64] | None:
+    """The sum of whole numbers over all processes, where those without any give None; None where all do."""
+    own = None if counts is None else counts.cpu().numpy()
+    if world() == 1:
+        return own
+    parts: list[NDArray[np.int64] | None] = [None] * world()
+    dist.all_gather_object(parts, own)
+    known = [p for p in parts if p is not None]
+    return np.sum(known, axis=0) if known else None
 
 
 def same_buffers(*modules: nn.Module) -> None:

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import os
+import re
+import signal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from seepseg.config import dump, load
 from seepseg.runs.checkpoint import load_checkpoint
+from seepseg.runs.folder import RunFolder
+from seepseg.training import run as run_module
+from seepseg.training.state import Trainer
 from tests.command import error, run
 from tests.conftest import tiny_config
 
@@ -47,9 +55,14 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(config: Path, capsys: pytes
     assert not Path("runs").exists()
 
 
+FOLDS = ["-s", "data.split.folds=2", "-s", "data.split.allow_missing_classes=true", "-q"]
+SMALL = ["-s", "model.channels=[4, 8]", "-s", "train.batch_size=32"]
+
+
 def test_folds_lie_below_the_run(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folds = ["-s", "data.split.folds=2", "-s", "data.split.allow_missing_classes=true", "-q"]
-    assert run(capsys, "train", config, *ONE, *folds, "--all-folds", "--run", "r")[0] == 0
+    code, out, err = run(capsys, "train", config, *ONE, *FOLDS, *SMALL, "--all-folds", "--run", "r")
+    assert (code, err) == (0, "")
+    assert out.endswith("next: seepseg eval r --split oof --per-class\n")
     held = []
     for k in (0, 1):
         table = pd.read_csv(f"r/fold_{k}/splits.csv", dtype=str)
@@ -57,10 +70,64 @@ def test_folds_lie_below_the_run(config: Path, capsys: pytest.CaptureFixture[str
     assert not held[0] & held[1]
     code, line = error(capsys, "train", config, "--all-folds", "--run", "other")
     assert (code, line.endswith("in data.split.folds: set -s data.split.folds=5")) == (2, True)
+    assert error(capsys, "train", config, "--jobs", 2)[1].startswith("several folds at a time, but not all are asked")
     code, line = error(capsys, "eval", "r")
     assert (code, line.startswith("holds folds, not one run in r: ")) == (2, True)
     assert run(capsys, "eval", "r", "--fold", 1, "--no-figures")[0] == 0
     assert error(capsys, "eval", "r", "--fold", 7) == (2, "no fold 7 in r: train it with --fold")
+
+
+def test_resumed_folds_skip_what_is_finished_and_carry_on_the_rest(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = [*FOLDS, *SMALL, "--all-folds", "--run", "r"]
+    fit = run_module.fit
+
+    def die_in_fold_1(trainer: Trainer, folder: RunFolder, *rest: Any) -> None:
+        stop, tell, _ = rest
+
+        def tick(done: int, of: int) -> None:
+            if folder.root.name == "fold_1" and trainer.progress.epoch == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        fit(trainer, folder, stop, tell, tick)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "fit", die_in_fold_1)
+        code, line = error(capsys, "train", config, *more)
+    assert (code, line.startswith("stopped by a signal, state saved in r/fold_1")) == (143, True)
+    first = Path("r/fold_0/checkpoints/last.pt")
+    before = first.stat().st_mtime_ns
+    code, out, _ = run(capsys, "train", config, *more, "--resume", "--jobs", 2)
+    assert code == 0
+    assert out.startswith("fold 0 is finished\nbest score ")
+    assert first.stat().st_mtime_ns == before
+    assert [len(pd.read_csv(f"r/fold_{k}/metrics.csv")) for k in (0, 1)] == [2, 2]
+    # Undisturbed, fold 1 ends with the same weights.
+    assert run(capsys, "train", config, *FOLDS, *SMALL, "--fold", 1, "--run", "whole")[0] == 0
+    ours, theirs = (load_checkpoint(Path(r, "fold_1/checkpoints/last.pt")).weights for r in ("r", "whole"))
+    assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
+
+
+def test_a_fold_that_fails_beside_others_is_told_and_they_go_on(
+    config: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (Path("r") / "fold_0").mkdir(parents=True)
+    (Path("r") / "fold_0" / "notes.txt").write_text("mine")
+    code, out, err = run(capfd, "train", config, *ONE, *FOLDS, *SMALL, "--all-folds", "--jobs", 2, "--run", "r")
+    assert code == 2
+    assert "fold 0 failed: run folder exists in r/fold_0" in err
+    assert "best score" in out
+    assert len(pd.read_csv("r/fold_1/metrics.csv")) == 1
+
+
+def test_a_rate_test_leaves_no_run_behind(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "train", config, *SMALL, "--find-lr", "--run", "r")
+    assert code == 0
+    assert "curve: r/find_lr.png, find_lr.csv\n" in out
+    assert re.search(r"-s optim.lr=\S+\n$|no rate to suggest\n$", out)
+    assert sorted(p.name for p in Path("r").iterdir()) == ["find_lr.csv", "find_lr.png"]
+    assert run(capsys, "train", config, *ONE, *SMALL, "--run", "r", "-q")[0] == 0
 
 
 def test_init_starts_from_the_weights_of_another_run(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

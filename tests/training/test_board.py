@@ -5,10 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+from tensorboard.util import tensor_util
 
 from seepseg.classes import SALT, SEEP
+from seepseg.errors import ConfigError
 from seepseg.inference.score import Sums
-from seepseg.training.board import Board, part_row
+from seepseg.training.board import Board, monitored, part_row
+from seepseg.training.curves import BINS
+from seepseg.training.progress import Progress
+from tests.conftest import tiny_config
 
 
 def sums_of(matrix: list[list[int]], **more: int) -> Sums:
@@ -30,6 +36,7 @@ def test_numbers_of_one_class_by_hand() -> None:
             "val/iou/macro": 0.6,
             "val/iou/salt": 0.6,
             "val/dice/foreground": 0.75,
+            "val/iou/foreground": 0.6,
             "val/tgs_score": 0.65,
         }
     )
@@ -65,3 +72,75 @@ def test_a_resumed_run_keeps_every_epoch_on_the_board(tmp_path: Path) -> None:
     assert events.Tags()["scalars"] == ["val/loss"]
     assert [e.step for e in events.Scalars("val/loss")] == [1, 2, 3]
     assert events.Tags()["images"] == ["tiles/a"]
+
+
+def test_what_a_killed_process_wrote_past_its_checkpoint_is_hidden(tmp_path: Path) -> None:
+    # The first process reaches epoch 4, but its last checkpoint is of epoch 2: the second one does 3 and 4 again.
+    first = Board(tmp_path, 1)
+    for epoch in (1, 2, 3, 4):
+        first.row({"val/loss": epoch + 0.5}, epoch)
+        first.confusion(np.eye(2, dtype=np.int64), SALT, epoch)
+    first.close()
+    second = Board(tmp_path, 3)
+    for epoch in (3, 4, 5):
+        second.row({"val/loss": float(epoch)}, epoch)
+    second.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("val/loss")] == [(1, 1.5), (2, 2.5), (3, 3), (4, 4), (5, 5)]
+    assert [e.step for e in events.Images("val/confusion")] == [1, 2]
+
+
+def test_curves_of_the_classes_that_are_there(tmp_path: Path) -> None:
+    counts = np.zeros((7, 2, BINS), np.int64)
+    # Class 1: ten pixels of it at probability 1, five others at 0; class 2 is only predicted.
+    counts[0, 1, -1], counts[0, 0, 0], counts[1, 0, 60] = 10, 5, 3
+    board = Board(tmp_path, 1)
+    board.curves(counts, SEEP, 4)
+    board.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert events.Tags()["tensors"] == [f"val/{SEEP.names[1]}"]
+    (event,) = events.Tensors(f"val/{SEEP.names[1]}")
+    tp, fp, tn, fn, precision, recall = tensor_util.make_ndarray(event.tensor_proto)
+    assert event.step == 4
+    assert (tp[0], fp[0], precision[0]) == (10, 5, np.float32(10 / 15))
+    assert (tp[1], fp[1], tn[1], fn[1], precision[1], recall[1]) == (10, 0, 5, 0, 1, 1)
+
+
+def test_the_recipe_and_its_scores_stand_in_the_run_itself(tmp_path: Path) -> None:
+    config = tiny_config(Path("data"), stages=[{"epochs": 2, "optim": {"lr": 0.25}}], train={"early_stopping": 3})
+    progress = Progress(epoch=2, best=0.5, best_epoch=1, rows=[{"val/dice/macro": 0.4, "val/iou/macro": 0.3}])
+    board = Board(tmp_path, 1)
+    board.recipe(config, progress)
+    board.close()
+    assert [p.is_file() for p in tmp_path.iterdir()] == [True]
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("best/dice/macro")] == [(2, 0.5)]
+    content = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    values = metadata.parse_session_start_info_plugin_data(content).hparams
+    assert values["stages.0.optim.lr"].number_value == 0.25
+    assert values["stages.0.loss.name"].string_value == "dice_bce"
+    assert values["train.early_stopping"].number_value == 3
+    assert not any(key.startswith(("data.root", "runtime", "predict")) for key in values)
+    content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
+    shown = {m.name.tag for m in metadata.parse_experiment_plugin_data(content).metric_infos}
+    assert shown == {"best/dice/macro", "val/dice/macro", "val/iou/macro"}
+
+
+@pytest.mark.parametrize(
+    ("source", "monitor", "key"),
+    [
+        ("seep", "auto", "val/dice/macro"),
+        ("seep", "macro_iou", "val/iou/macro"),
+        ("seep_binary", "auto", "val/dice/foreground"),
+        ("seep_binary", "foreground_iou", "val/iou/foreground"),
+        ("tgs", "auto", "val/tgs_score"),
+    ],
+)
+def test_which_score_is_watched(source: str, monitor: str, key: str) -> None:
+    data = {"source": "tgs", "root": "d"} if source == "tgs" else {"source": "seep", "root": "d", "classes": source}
+    assert monitored(tiny_config(Path("d"), data=data, train={"monitor": monitor})) == key
+
+
+def test_a_tgs_score_of_seven_classes_is_refused() -> None:
+    with pytest.raises(ConfigError, match="train.monitor tgs_score takes one foreground class, data.classes has 7"):
+        tiny_config(Path("d"), train={"monitor": "tgs_score"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,20 @@ import torch.multiprocessing as mp
 
 from seepseg.config import LOSS_HEADS, Config, Predict
 from seepseg.inference.score import Sums
-from seepseg.training.run import assemble, prepare
+from seepseg.training.epoch import train_batches, validate
+from seepseg.training.prepare import prepare
+from seepseg.training.run import assemble
+from seepseg.training.step import train_step
 from tests.conftest import tiny_config
 
 STEPS = 10
 
 
 def recipe(root: Path, loss: str, norm: str) -> Config:
+    data = {"source": "seep", "root": str(root), "split": {"val_fraction": 0.25}, "augment": {"preset": "seep"}}
     return tiny_config(
         root,
+        data=data | ({"classes": "seep_binary"} if LOSS_HEADS[loss][0] == "binary" else {}),
         model={"name": "unet", "channels": [8, 16, 32], "num_res_units": 1, "head": LOSS_HEADS[loss][0], "norm": norm},
         loss=loss,
         # Rounding grows with the rate: at .05, merely turning the order of tiles round moves weights by 1.2e-6.
@@ -35,10 +41,10 @@ def ten_steps(config: Config) -> tuple[dict[str, torch.Tensor], Sums]:
     """Weights after ten steps, and the sums of a validation."""
     torch.set_num_threads(1)
     trainer = assemble(config, prepare(config, None), torch.device("cpu"))
-    for batch in trainer.first_batches(STEPS):
-        trainer.step(batch)
+    for batch in islice(train_batches(trainer), STEPS):
+        train_step(trainer, batch)
         trainer.progress.batch += 1
-    return {k: v.clone() for k, v in trainer.model.named_parameters()}, trainer.validate()
+    return {k: v.clone() for k, v in trainer.model.named_parameters()}, validate(trainer)
 
 
 def of_two(rank: int, configs: list[Config], folder: str) -> None:
@@ -74,14 +80,14 @@ def validate_untrained(rank: int, config: Config, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     torch.set_num_threads(1)
     trainer = assemble(config, prepare(config, None), torch.device("cpu"))
-    Path(folder, f"rank{rank}").write_bytes(pickle.dumps(trainer.validate()))
+    Path(folder, f"rank{rank}").write_bytes(pickle.dumps(validate(trainer)))
     dist.destroy_process_group()
 
 
 def test_validation_sums_are_those_of_one_process(seep_root: Path, tmp_path: Path) -> None:
     config = recipe(seep_root, "dice_bce", "batch")
     trainer = assemble(config, prepare(config, None), torch.device("cpu"))
-    alone = trainer.validate()
+    alone = validate(trainer)
     mp.spawn(validate_untrained, (config, str(tmp_path)), nprocs=2)
     for rank in (0, 1):
         shared: Sums = pickle.loads((tmp_path / f"rank{rank}").read_bytes())
@@ -95,7 +101,7 @@ def test_an_odd_number_of_validation_batches_keeps_no_process_waiting(seep_root:
     # One batch: the first process scores it and the second has nothing to do. A loss that were summed over the
     # processes here would wait for ever.
     config = recipe(seep_root, "dice_ce", "batch").model_copy(update={"predict": Predict(batch_size=1000)})
-    alone = assemble(config, prepare(config, None), torch.device("cpu")).validate()
+    alone = validate(assemble(config, prepare(config, None), torch.device("cpu")))
     assert list(alone.floats) == [0]
     mp.spawn(validate_untrained, (config, str(tmp_path)), nprocs=2)
     for rank in (0, 1):

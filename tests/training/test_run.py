@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,13 @@ from seepseg.errors import CheckpointError, InterruptedRun, LockedError, NonFini
 from seepseg.inference.score import Sums
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock
+from seepseg.training import loop
 from seepseg.training.board import part_row
-from seepseg.training.loop import Trainer
-from seepseg.training.run import assemble, prepare, train
+from seepseg.training.epoch import train_batches
+from seepseg.training.prepare import prepare
+from seepseg.training.run import assemble, train
+from seepseg.training.state import Trainer, restore, start_from
+from seepseg.training.step import train_step
 from tests.command import error, run
 from tests.conftest import tiny_config
 
@@ -124,14 +129,14 @@ def test_a_signal_during_validation_is_heard_and_the_epoch_is_finished_on_resume
 ) -> None:
     whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
     train(tiny, whole, tell=quiet)
-    validate = Trainer.validate
+    validate = loop.validate
 
-    def signalled(self: Trainer, before_batch: Callable[[], None]) -> Sums:
+    def signalled(trainer: Trainer, before_batch: Callable[[], None], on_batch: None) -> Sums:
         os.kill(os.getpid(), signal.SIGTERM)
-        return validate(self, before_batch)
+        return validate(trainer, before_batch, on_batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "validate", signalled)
+        patch.setattr(loop, "validate", signalled)
         with pytest.raises(InterruptedRun) as caught:
             train(tiny, stopped, tell=quiet)
     assert caught.value.exit_code == 143
@@ -253,11 +258,11 @@ def test_a_loss_that_is_not_finite_names_the_tiles_and_keeps_the_last_state(tmp_
     train(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})}), folder, tell=quiet)
     checkpoint = load_checkpoint(folder.last)
     trainer = assemble(config, prepare(config, None), torch.device("cpu"))
-    trainer.restore(checkpoint, folder.last)
-    (batch,) = list(trainer.first_batches(1))
+    restore(trainer, checkpoint, folder.last)
+    (batch,) = list(islice(train_batches(trainer), 1))
     batch.image[0, 0, 0, 0] = torch.nan
     with pytest.raises(NonFiniteLossError) as caught:
-        trainer.step(batch)
+        train_step(trainer, batch)
     assert "the loss is nan at epoch 2, batch 1" in str(caught.value)
     assert all(name in str(caught.value) for name in batch.ids)
     assert load_checkpoint(folder.last).epoch == 1
@@ -265,10 +270,10 @@ def test_a_loss_that_is_not_finite_names_the_tiles_and_keeps_the_last_state(tmp_
 
 def test_a_batch_without_labels_is_skipped_and_counted(tiny: Config) -> None:
     trainer = assemble(tiny, prepare(tiny, None), torch.device("cpu"))
-    (batch,) = list(trainer.first_batches(1))
+    (batch,) = list(islice(train_batches(trainer), 1))
     batch.mask[:] = 255
     before = [p.clone() for p in trainer.model.parameters()]
-    assert np.isnan(trainer.step(batch))
+    assert np.isnan(train_step(trainer, batch))
     assert trainer.progress.skipped == 1
     assert trainer.progress.step == 0
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
@@ -276,14 +281,14 @@ def test_a_batch_without_labels_is_skipped_and_counted(tiny: Config) -> None:
 
 def test_an_epoch_whose_first_batch_has_no_labels_is_summed_up(tiny: Config) -> None:
     trainer = assemble(tiny, prepare(tiny, None), torch.device("cpu"))
-    batches = list(trainer.first_batches(2))
+    batches = list(islice(train_batches(trainer), 2))
     batches[0].mask[:] = 255
     for batch in batches:
-        trainer.step(batch)
+        train_step(trainer, batch)
         trainer.progress.batch += 1
     # Every fourth batch is scored, and here that was the one skipped: losses are known, scores are not.
     assert trainer.sums.n_tiles == 0
-    row = part_row("train", trainer.sums, trainer.classes)
+    row = part_row("train", trainer.sums, trainer.data.classes)
     assert row["train/loss"] > 0
     assert not any("dice/" in key and "loss" not in key for key in row)
 
@@ -308,4 +313,4 @@ def test_a_checkpoint_of_another_network_is_refused_with_both_shapes(tiny: Confi
     wide = tiny.model_copy(update={"model": tiny.model.model_copy(update={"channels": [16, 16, 32]})})
     trainer = assemble(wide, prepare(wide, None), torch.device("cpu"))
     with pytest.raises(CheckpointError, match=r"weights do not fit: .* is \(8,\) in the checkpoint and \(16,\) "):
-        trainer.start_from(load_checkpoint(folder.best), folder.best)
+        start_from(trainer, load_checkpoint(folder.best), folder.best)

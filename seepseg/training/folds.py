@@ -1,0 +1,110 @@
+"""All folds of a config: which are left to train, one after another or some at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from seepseg.config import Config
+from seepseg.errors import SeepsegError
+from seepseg.inference.executors import processes
+from seepseg.runs.checkpoint import load_checkpoint
+from seepseg.runs.folder import RunFolder
+from seepseg.training.progress import Progress, finished
+from seepseg.training.resume import resumed_config
+from seepseg.training.run import train
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best checkpoint of a run: its score, epoch and file."""
+
+    score: float
+    epoch: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """One fold to train: its config, its folder, and whether the folder holds a part of it already."""
+
+    config: Config
+    root: Path
+    fold: int | None
+    resume: bool
+
+    def done(self) -> Best | None:
+        """The best checkpoint where the fold is trained to its end."""
+        folder = RunFolder(self.root)
+        if not self.resume or not (folder.last.exists() and folder.best.exists()):
+            return None
+        progress = Progress(**load_checkpoint(folder.last).training["progress"])
+        return best_of(folder) if finished(self.config, progress) else None
+
+
+def plan(config: Config, root: Path, resume: bool, overrides: list[str]) -> list[FoldRun]:
+    """Every fold of a config, in folders below the run; those begun go on with their own config.
+
+    Raises:
+        ConfigError: an override changes more than a resumed run may.
+    """
+    runs = []
+    for fold in range(config.data.split.folds or 0):
+        folder = RunFolder(root / f"fold_{fold}")
+        begun = resume and folder.config.exists()
+        runs.append(FoldRun(resumed_config(folder, overrides) if begun else config, folder.root, fold, begun))
+    return runs
+
+
+def train_fold(run: FoldRun, init: Path | None, tell: Tell, tick: Callable[[int, int], None]) -> Best:
+    """Train a fold to its end; its best checkpoint."""
+    folder = RunFolder(run.root)
+    train(run.config, folder, fold=run.fold, resume=run.resume, init=init, tell=tell, tick=tick)
+    return best_of(folder)
+
+
+def train_together(
+    runs: Sequence[FoldRun], init: Path | None, jobs: int, quiet: bool
+) -> Iterator[tuple[FoldRun, Best | SeepsegError]]:
+    """Folds with their best checkpoint or their error as they end, `jobs` at a time, one process each.
+
+    They share the threads of this process, unless the config says how many each takes. A fold that was begun keeps its
+    own number, which its weights depend on in the last bit.
+    """
+    threads = max(1, torch.get_num_threads() // jobs)
+    yield from processes([_with_threads(run, threads) for run in runs], partial(_alone, init=init, quiet=quiet), jobs)
+
+
+def best_of(folder: RunFolder) -> Best:
+    """The best checkpoint of a run folder."""
+    best = load_checkpoint(folder.best)
+    assert best.score is not None, "a best checkpoint is one that was scored"
+    return Best(best.score, best.epoch, folder.best)
+
+
+def _with_threads(run: FoldRun, threads: int) -> FoldRun:
+    runtime = run.config.runtime
+    if run.resume or runtime.threads:
+        return run
+    return replace(
+        run, config=run.config.model_copy(update={"runtime": runtime.model_copy(update={"threads": threads})})
+    )
+
+
+def _alone(run: FoldRun, init: Path | None, quiet: bool) -> Best | SeepsegError:
+    """`train_fold` in a process of its own; an error is handed back, so that the other folds go on."""
+
+    def tell(line: str) -> None:
+        if not quiet:
+            print(f"fold {run.fold}  {line}", flush=True)
+
+    try:
+        return train_fold(run, init, tell, lambda done, of: None)
+    except SeepsegError as error:
+        return error

@@ -1,0 +1,71 @@
+"""Where a run stands: epochs, steps and stages, and when each of them is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from seepseg.config import Config, Stage
+
+Row = dict[str, float]
+"""What is noted of one epoch, by name."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with weights, optimiser and loss scaler all that resuming needs.
+
+    Random state is not among it: order, augmentation and dropout are functions of seed, epoch and step.
+
+    Attributes:
+        epoch: epochs finished, over all stages.
+        batch: batches done of the next one.
+        step: steps of the optimiser, over all stages.
+        skipped: batches without a labelled pixel.
+        best, best_epoch: the highest monitored score so far, over all stages, and the epoch that reached it.
+        val_losses: of the current stage, for the plateau schedule.
+        rows: what metrics.csv holds.
+        stage: number of the current stage, from 0.
+        stage_epoch, stage_step: epochs and steps that were done when it began.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    skipped: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    val_losses: list[float] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    stage: int = 0
+    stage_epoch: int = 0
+    stage_step: int = 0
+
+    def begin_next_stage(self) -> None:
+        """Note that a stage begins here."""
+        self.stage += 1
+        self.stage_epoch, self.stage_step = self.epoch, self.step
+        self.val_losses = []
+
+
+def stages_of(config: Config) -> list[Stage]:
+    """The stages of a config; without any, the one that its top level describes."""
+    whole = Stage(epochs=config.train.epochs, loss=config.loss, optim=config.optim, schedule=config.schedule)
+    return config.stages or [whole]
+
+
+def out_of_patience(config: Config, progress: Progress) -> bool:
+    """Whether the current stage has gone on for `train.early_stopping` epochs without a better score."""
+    patience = config.train.early_stopping
+    waited = progress.epoch - max(progress.best_epoch, progress.stage_epoch)
+    return patience is not None and waited >= patience
+
+
+def stage_over(config: Config, progress: Progress) -> bool:
+    """Whether the current stage has had its epochs, or is out of patience."""
+    full = progress.epoch - progress.stage_epoch >= stages_of(config)[progress.stage].epochs
+    return full or out_of_patience(config, progress)
+
+
+def finished(config: Config, progress: Progress) -> bool:
+    """Whether the last stage is over."""
+    return progress.stage == len(stages_of(config)) - 1 and stage_over(config, progress)

@@ -1,0 +1,42 @@
+"""What a resumed run may change, and what it may not."""
+
+from __future__ import annotations
+
+from seepseg.config import Config, load, plain
+from seepseg.errors import ConfigError
+from seepseg.runs.folder import RunFolder
+
+RESUMABLE = ("runtime.device", "runtime.workers", "train.epochs")
+"""What may change between two parts of one run, with stages also the epochs of the last; the rest makes another run."""
+
+
+def resumed_config(folder: RunFolder, overrides: list[str]) -> Config:
+    """The folder's own config with overrides that a resumed run may have.
+
+    Raises:
+        ConfigError: there is no run in the folder, or an override changes more than `RESUMABLE`.
+    """
+    if not folder.config.exists():
+        raise ConfigError("no run to resume", folder.root, "start it without --resume")
+    before, after = load(folder.config), load(folder.config, overrides)
+    last = [f"stages.{len(before.stages) - 1}.epochs"] if before.stages else []
+    allowed = (*RESUMABLE, *last)
+    old, new = dotted(plain(before)), dotted(plain(after))
+    changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and k not in allowed)
+    if changed:
+        key = changed[0]
+        raise ConfigError(
+            f"{key} is {old.get(key)!r} in the run and {new.get(key)!r} now",
+            folder.root,
+            f"a resumed run may change only {', '.join(allowed)}",
+        )
+    return after
+
+
+def dotted(tree: object, prefix: str = "") -> dict[str, object]:
+    """The leaves of a tree of dicts and lists of dicts, by dotted key."""
+    if isinstance(tree, list) and tree and all(isinstance(item, dict) for item in tree):
+        tree = {str(i): item for i, item in enumerate(tree)}
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {k: v for name, below in tree.items() for k, v in dotted(below, f"{prefix}.{name}".strip(".")).items()}

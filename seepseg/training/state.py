@@ -1,0 +1,131 @@
+"""The state of a training: what a step reads and changes, and its way into a checkpoint and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from seepseg.config import Config, Stage
+from seepseg.data.dataset import Draw
+from seepseg.data.loader import in_batches
+from seepseg.errors import ConfigError
+from seepseg.inference.device import autocast_dtype
+from seepseg.inference.score import Sums
+from seepseg.losses.build import Loss, build_loss
+from seepseg.runs.checkpoint import Checkpoint, load_weights
+from seepseg.training.distributed import world
+from seepseg.training.ema import average_weights
+from seepseg.training.optim import build_optimizer
+from seepseg.training.prepare import TrainingData
+from seepseg.training.progress import Progress, stages_of
+
+
+class Trainer:
+    """One network, its optimiser and its data.
+
+    Attributes:
+        parallel: the network as it trains; several processes see it through DDP.
+        ema: its averaged weights, where they are asked for.
+        stages: what is trained one after the other.
+        loss, optimizer: of the current stage.
+        dtype, scaler: number format of the forward pass, and the loss scaler of float16.
+        progress: where the run stands.
+        sums: of the training batches of the current epoch.
+    """
+
+    loss: Loss
+    optimizer: torch.optim.Optimizer
+
+    def __init__(self, config: Config, data: TrainingData, model: nn.Module, device: torch.device) -> None:
+        size = config.train.batch_size
+        if size % world():
+            raise ConfigError(
+                f"batch size {size} on {world()} processes",
+                "train.batch_size",
+                "give a multiple of the number of processes",
+            )
+        self.config, self.data, self.model, self.device = config, data, model, device
+        self.parallel: nn.Module = DistributedDataParallel(model) if world() > 1 else model
+        self.ema = average_weights(model, config.train.ema_decay) if config.train.ema_decay else None
+        self.dtype = autocast_dtype(config.runtime.amp, device)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+        self.stages = stages_of(config)
+        self.steps_per_epoch = len(in_batches([Draw(0)] * len(data.train), size, drop_last=True))
+        self.progress = Progress()
+        self.sums = Sums.empty(len(data.classes))
+        enter_stage(self)
+
+    @property
+    def stage(self) -> Stage:
+        """The current stage."""
+        return self.stages[self.progress.stage]
+
+    @property
+    def predicts(self) -> nn.Module:
+        """The network that is validated and will predict: the averaged one where there is one."""
+        return self.ema.module if self.ema else self.model
+
+
+def enter_stage(trainer: Trainer) -> None:
+    """Give the trainer the loss of its current stage and a fresh optimiser; weights and their average stay."""
+    head, classes = trainer.config.model.head, len(trainer.data.classes)
+    trainer.loss = build_loss(trainer.stage.loss, head, classes).to(trainer.device)
+    trainer.optimizer = build_optimizer(trainer.model, trainer.stage.optim)
+
+
+def to_checkpoint(trainer: Trainer, *, resumable: bool = True) -> Checkpoint:
+    """The state as a checkpoint; without what only resuming needs unless `resumable`."""
+    progress, sums, ema = trainer.progress, trainer.sums, trainer.ema
+    training: dict[str, Any] = {
+        "world": world(),
+        "progress": dict(vars(progress)),
+        "optimizer": trainer.optimizer.state_dict(),
+        "scaler": trainer.scaler.state_dict(),
+        "updates": int(ema.n_averaged) if ema else 0,
+        "sums": {
+            "matrix": sums.matrix.tolist(),
+            "tiles": sums.tiles.tolist(),
+            "n_tiles": sums.n_tiles,
+            "floats": sums.floats,
+        },
+    }
+    return Checkpoint(
+        trainer.config,
+        trainer.data.classes,
+        trainer.data.scaling,
+        trainer.model.state_dict(),
+        ema.module.state_dict() if ema else None,
+        {},
+        training if resumable else {},
+        progress.best,
+        progress.epoch,
+    )
+
+
+def restore(trainer: Trainer, checkpoint: Checkpoint, where: object) -> None:
+    """Take up the state that `to_checkpoint` put down."""
+    state = checkpoint.training
+    start_from(trainer, checkpoint, where)
+    load_weights(trainer.model, checkpoint.weights, where)
+    trainer.progress = Progress(**state["progress"])
+    enter_stage(trainer)
+    trainer.optimizer.load_state_dict(state["optimizer"])
+    trainer.scaler.load_state_dict(state["scaler"])
+    if trainer.ema:
+        trainer.ema.n_averaged.fill_(state["updates"])
+    sums = state["sums"]
+    trainer.sums = Sums(
+        np.array(sums["matrix"], np.int64), np.array(sums["tiles"], np.int64), sums["n_tiles"], 0, sums["floats"]
+    )
+
+
+def start_from(trainer: Trainer, checkpoint: Checkpoint, where: object) -> None:
+    """Take the weights of a checkpoint, the averaged ones where it has them, and nothing else."""
+    weights = checkpoint.ema or checkpoint.weights
+    load_weights(trainer.model, weights, where)
+    if trainer.ema:
+        load_weights(trainer.ema.module, weights, where)

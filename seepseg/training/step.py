@@ -1,0 +1,107 @@
+"""One step of the optimiser on one batch."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from seepseg.classes import IGNORE
+from seepseg.config import PlateauSchedule
+from seepseg.data.loader import Batch
+from seepseg.errors import NonFiniteLossError
+from seepseg.inference.decode import likeliest
+from seepseg.losses.functional import pixel_sums
+from seepseg.metrics.confusion import confusion_matrix
+from seepseg.models.head import probabilities
+from seepseg.training.distributed import any_rank, rank, world
+from seepseg.training.optim import after_plateau, rate_factor
+from seepseg.training.state import Trainer
+
+SCORED = 4
+"""Every how manieth training batch is scored."""
+
+
+def train_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
+    """The loss of a batch, after a step of the optimiser on it, at the rate of the schedule unless `lr` is given.
+
+    A batch without a single labelled pixel is counted and skipped (NaN).
+
+    Raises:
+        NonFiniteLossError: the loss is NaN or infinite.
+    """
+    progress, device = trainer.progress, trainer.device
+    torch.manual_seed(hash((trainer.config.seed, progress.epoch, progress.batch, rank())) % 2**63)
+    image, mask = placed(trainer, batch)
+    if not any_rank(bool((batch.mask != IGNORE).any()), device):
+        progress.skipped += 1
+        return math.nan
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = rate(trainer) if lr is None else lr
+    with torch.autocast(device.type, trainer.dtype, enabled=trainer.dtype is not None):
+        logits = trainer.parallel(image)
+    logits = logits.float()
+    terms = trainer.loss(logits, mask)
+    value = float(terms["loss"].item())
+    if any_rank(not math.isfinite(value), device):
+        raise NonFiniteLossError(
+            f"the loss is {value} at epoch {progress.epoch + 1}, batch {progress.batch + 1}",
+            f"tiles {', '.join(batch.ids)}",
+            "look at these tiles, lower optim.lr or set runtime.amp=off; last.pt holds the last good state",
+        )
+    update(trainer, terms["loss"])
+    count(trainer, logits.detach(), mask, terms)
+    progress.step += 1
+    return value
+
+
+def update(trainer: Trainer, loss: Tensor) -> None:
+    """Backward pass, clipping, the step, and the average of weights."""
+    optimizer, scaler, clip_norm = trainer.optimizer, trainer.scaler, trainer.stage.optim.clip_norm
+    optimizer.zero_grad(set_to_none=True)
+    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    if clip_norm:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(trainer.model.parameters(), clip_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    if trainer.ema:
+        trainer.ema.update_parameters(trainer.model)
+
+
+@torch.no_grad()
+def count(trainer: Trainer, logits: Tensor, mask: Tensor, terms: dict[str, Tensor]) -> None:
+    """Add a training batch to the sums of the epoch: losses always, scores of every fourth batch.
+
+    Scoring all of them slows training, and a quarter of them tells as much.
+    """
+    sums, number = trainer.sums, trainer.progress.batch
+    losses = {("loss" if n == "loss" else f"loss_{n}"): [v.item() * len(mask)] for n, v in terms.items()}
+    entry = sums.floats[number * world() + rank()] = {"tiles": [float(len(mask))]} | losses
+    if number % SCORED:
+        return
+    likely = probabilities(logits, trainer.loss.head)
+    matrix = confusion_matrix(mask, likeliest(likely, None), len(trainer.data.classes))
+    sums.matrix += matrix
+    sums.tiles += matrix.sum(1) > 0
+    sums.n_tiles += len(mask)
+    entry |= {name: v.double().flatten().tolist() for name, v in pixel_sums(likely[:, 1:], mask).items()}
+
+
+def rate(trainer: Trainer) -> float:
+    """The learning rate of the current step: that of the stage times what its schedule says."""
+    stage, progress = trainer.stage, trainer.progress
+    step = progress.step - progress.stage_step
+    factor = rate_factor(stage.schedule, step, trainer.steps_per_epoch, stage.epochs)
+    if isinstance(stage.schedule, PlateauSchedule):
+        factor *= after_plateau(stage.schedule, progress.val_losses, stage.optim.lr)
+    return stage.optim.lr * factor
+
+
+def placed(trainer: Trainer, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Image and mask of a batch on the device, in the memory layout of the network."""
+    image = batch.image.to(trainer.device, non_blocking=True)
+    if trainer.config.runtime.channels_last:
+        image = image.contiguous(memory_format=torch.channels_last)
+    return image, batch.mask.to(trainer.device, non_blocking=True)

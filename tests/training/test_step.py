@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+
+from seepseg.config import Config
+from seepseg.training.epoch import train_batches
+from seepseg.training.step import train_step
+from tests.conftest import tiny_config
+from tests.training.trainers import trained, trainer_of
+
+
+def test_a_step_at_the_same_place_gives_the_same_weights(tiny: Config) -> None:
+    one, other = trained(tiny, 3), trained(tiny, 3)
+    torch.rand(100)  # random state of the process takes no part
+    for trainer in (one, other):
+        (batch,) = islice(train_batches(trainer), 1)
+        train_step(trainer, batch)
+    assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True))
+
+
+def test_weights_far_off_are_pulled_back_by_clipping(seep_root: Path) -> None:
+    # Plain SGD with rate 1 moves the weights by the gradient, whose norm is clipped to 0.5.
+    sgd = {"name": "sgd", "lr": 1.0, "momentum": 0.0, "weight_decay": 0.0, "clip_norm": 0.5}
+    trainer = trainer_of(
+        tiny_config(seep_root, optim=sgd, loss={"name": "dice_bce", "bce_weight": 100.0}, schedule="constant")
+    )
+    before = [p.detach().clone() for p in trainer.model.parameters()]
+    (batch,) = islice(train_batches(trainer), 1)
+    train_step(trainer, batch)
+    moved = torch.cat([(p - b).flatten() for p, b in zip(trainer.model.parameters(), before, strict=True)])
+    assert moved.norm().item() == pytest.approx(0.5, rel=1e-3)
