@@ -24,16 +24,18 @@ def _chain(value: object) -> object:
 
 
 class Fit(Node):
-    """The size a network sees, whatever the size of the tile; logits come back at the tile's own, masks stay as they are.
+    """The size a network sees, whatever the tile's; logits come back at the tile's own, and masks stay as they are.
 
     `size` is one number or a chain: an image is resized (bilinear) to every size but the last, and `mode` says how it
-    gets to the last, by a frame around it or by resizing: `{mode: pad, size: [202, 256]}` doubles a salt tile and frames
-    it. A frame never cuts, so that larger images keep their size. Resizing makes squares, whatever shape an image had:
-    for tiles of one size, not for scenes.
+    gets to the last, by a frame around it or by resizing: `{mode: pad, size: [202, 256]}` doubles a salt tile and
+    frames it. A frame never cuts, so that larger images keep their size. Resizing makes squares, whatever shape an
+    image had: for tiles of one size, not for scenes.
     """
 
     mode: Literal["pad", "resize"] = "pad"
-    size: Annotated[list[Annotated[int, Field(ge=8, le=4096)]], Field(min_length=1, max_length=3), BeforeValidator(_chain)]
+    size: Annotated[
+        list[Annotated[int, Field(ge=8, le=4096)]], Field(min_length=1, max_length=3), BeforeValidator(_chain)
+    ]
     padding: Literal["reflect", "edge", "constant"] = "reflect"
 
 

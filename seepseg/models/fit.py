@@ -16,7 +16,7 @@ class Fitted(nn.Module):
     """A network that takes images of any size: brought to a size it can take, and its logits back.
 
     Without a `fit`, images are filled up to the stride at the bottom and right. With one they are resized, or framed on
-    all sides, as `Fit` says, and then filled up to the stride if that size is no multiple of it. Truth is never touched.
+    all sides, as `Fit` says, and filled up to the stride where that size is no multiple of it.
 
     Args:
         network: takes (N, C, H, W) with H and W multiples of `stride`.

@@ -155,6 +155,10 @@ def test_a_size_may_be_one_number_or_a_chain() -> None:
     for size, chain in ((128, [128]), ([202, 256], [202, 256])):
         fit = parse(TREE | {"model": {"name": "unet", "fit": {"size": size}}}, "test").model.fit
         assert fit == Fit(mode="pad", size=chain, padding="reflect")
-    for wrong, says in ((4, "model.fit.size.0: input should be greater"), ("big", "model.fit.size.0: "), ([], "size: ")):
+    for wrong, says in (
+        (4, "model.fit.size.0: input should be greater"),
+        ("big", "model.fit.size.0: "),
+        ([], "size: "),
+    ):
         with pytest.raises(ConfigError, match=says):
             parse(TREE | {"model": {"name": "unet", "fit": {"size": wrong}}}, "test")
