@@ -156,8 +156,8 @@ def test_folds_of_loose_tiles_are_alike_in_coverage_and_depth() -> None:
         assert np.ptp(counts) <= 2
     empty = strata(catalog) == 0
     means = [depth[empty & (table["fold"] == k)].mean() for k in range(5)]
-    # Dealt by depth, means of some 32 tiles differ by no more than blocks are wide; drawn at random it would be ±45.
-    assert np.ptp(means) < 15
+    # Drawn at random, five means of some 30 depths with a spread of 260 would lie over a hundred apart.
+    assert np.ptp(means) < 30
 
 
 def test_a_drawn_fifth_is_alike_too_and_the_seed_decides_which() -> None:
