@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from seepseg.config import Config, XceptionResUNetModel, load
+from seepseg.config import Config, load
 from seepseg.data.synthetic import write_salt, write_seep
 from tests.command import run
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
-SHRUNK: dict[str, object] = {"width": 1 / 16, "decoder": 8, "middle_blocks": 1, "init_filters": 8}
-"""Keys of networks and what makes them small."""
+SHRUNK: dict[str, object] = {"width": 0.25, "decoder": 8, "middle_blocks": 1, "init_filters": 8}
+"""Keys of networks and what makes them small.
+
+Encoders keep 16 channels: with eight or fewer, torch 2.13 on the CPU writes past its memory (channels last, float32) in the
+backward pass of their 1×1 convolutions of stride 2.
+"""
 LOADABLE = [
     pytest.param(
         path,
@@ -55,9 +59,6 @@ def small(path: Path, root: Path) -> list[str]:
         if widths:
             pairs[f"model.{key}"] = [min(w, 8) for w in widths]
     pairs |= {f"model.{key}": value for key, value in SHRUNK.items() if hasattr(recipe.model, key)}
-    if isinstance(recipe.model, XceptionResUNetModel):
-        # oneDNN 3 (torch 2.13) writes past its memory in the backward pass of odd numbers of channels (728 / 16).
-        pairs["model.width"] = 0.25
     if recipe.model.fit:
         pairs["model.fit.size"] = [min(size, 128) for size in recipe.model.fit.size]
     stages = len(getattr(recipe, "stages", []))
