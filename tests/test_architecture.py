@@ -16,10 +16,10 @@ LAYERS = [
     {"runs"}, {"inference"}, {"training"}, {"evaluation"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
-    "rasterio": {"io/raster.py", "io/cog.py", "io/mask.py", "io/trace.py", "io/place.py", "data/synthetic.py"},
+    "rasterio": {"io/raster.py", "io/cog.py", "io/mask.py", "io/trace.py", "io/place.py", "data/synthetic/sar.py"},
     "pyogrio": {"io/vector.py"},
     "albumentations": {"data/augment.py"},
-    "tifffile": {"io/tiff.py", "io/ifd.py", "data/synthetic.py"},
+    "tifffile": {"io/tiff.py", "io/ifd.py", "data/synthetic/sar.py"},
     "matplotlib": {"figures.py"},
     "monai": {"models/build.py", "models/resnet.py", "models/encoder_weights.py"},
 }

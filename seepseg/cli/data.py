@@ -26,6 +26,7 @@ def command() -> None:
 def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     """Read every image and mask of CONFIG's data and say whether they can be trained on."""
     from seepseg.config import load
+    from seepseg.data.catalog import FLAGS
 
     recipe = load(config, overrides)
     catalog = _counted(recipe, quiet)
@@ -34,6 +35,8 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
         f"ok: {len(catalog)} tiles of {len(catalog.groups())} groups, {labelled} labelled, "
         f"{len(catalog.classes) - 1} foreground classes"
     )
+    for flag, count in catalog.flagged().items():
+        click.echo(f"flagged: {count} {flag} ({FLAGS[flag]})")
 
 
 @command.command()
@@ -42,10 +45,13 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
 @click.option("-o", "--out", type=FILE, help="Folder for the figures and tables.  [default: runs/<config's name>-data]")
 @quiet_option
 def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: bool) -> None:
-    """Pixels and tiles of each class, and the distribution of intensities in each scene; printed and drawn."""
+    """Pixels and tiles of each class, and the distribution of intensities in each scene; printed and drawn.
+
+    For salt also the coverage, depth and flag of each tile.
+    """
     from seepseg.cli.options import print_table, relative
     from seepseg.config import load
-    from seepseg.data.stats import balance, intensities
+    from seepseg.data.stats import balance, coverage_classes, flags, intensities, tile_table
     from seepseg.figures import save_class_balance, save_intensity
     from seepseg.io.atomic import write_text
 
@@ -63,7 +69,14 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
         folder / "classes.png", catalog.classes.names, classes["pixels"].tolist(), classes["tiles"].tolist()
     )
     save_intensity(folder / "intensity.png", histograms, edges)
-    click.echo(f"written: {relative(folder)}/ (classes.csv, classes.png, intensity.csv, intensity.png)")
+    written = "classes.csv, classes.png, intensity.csv, intensity.png"
+    if recipe.data.source == "tgs":
+        print_table(coverage_classes(catalog), "tiles by coverage, in tenths rounded up")
+        if catalog.flagged():
+            print_table(flags(catalog), "tiles with a flag")
+        write_text(folder / "tiles.csv", tile_table(catalog).to_csv(index=False))
+        written += ", tiles.csv"
+    click.echo(f"written: {relative(folder)}/ ({written})")
 
 
 @command.command()

@@ -107,13 +107,21 @@ class Scaling(Node):
 class Augment(Node):
     """Random changes to training tiles. `preset` chooses the geometry; the rest are strengths, 0 = off.
 
-    Zoom and shift are off by default for radar: the scale of waves and slicks is physical.
+    `crop` takes a window of 1 − crop to 1 times the tile and enlarges it to the tile's size; `zoom`, `shift` and
+    `rotate` (degrees) uncover pixels, which `fill` makes no-data or a reflection; `roll` moves the tile sideways by up
+    to this share of its width, what leaves on one side coming in on the other. `gain` and `speckle` are factors 1 ± s,
+    `brightness` is added, `contrast` a factor around the tile's mean. Zoom, crop and shift are off by default for
+    radar: the scale of waves and slicks is physical.
     """
 
     preset: Literal["none", "hflip", "seep_original", "seep"] = "none"
     gain: Fraction = 0.0
     gamma: Fraction = 0.0
     speckle: Fraction = 0.0
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    crop: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    roll: Fraction = 0.0
     zoom: Fraction = 0.0
     shift: Fraction = 0.0
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
@@ -188,10 +196,15 @@ class SeepData(DataNode):
 
 
 class TgsData(DataNode):
-    """The TGS salt folder: train/images, train/masks or train.csv, depths.csv, test/images."""
+    """The TGS salt folder or its ZIP: train/images, train/masks or train.csv, depths.csv, test/images.
+
+    `masks` says where truth is read: PNG files, or the run lengths of train.csv. `drop_flagged` leaves constant images
+    and vertical masks out of training; they are validated on and scored all the same.
+    """
 
     source: Literal["tgs"] = "tgs"
     masks: Literal["png", "rle"] = "png"
+    drop_flagged: bool = False
     classes: Classes = "salt"
     nodata: Nodata | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from seepseg.config.node import Count, Named, Node
 
@@ -18,13 +18,35 @@ Width = Annotated[float, Field(ge=1 / 32, le=4)]
 """What multiplies an encoder's channels: no level may end up with none."""
 
 
+def _chain(value: object) -> object:
+    """Let `size: 128` stand for `size: [128]`."""
+    return value if isinstance(value, list) else [value]
+
+
+class Fit(Node):
+    """The size a network sees, whatever the tile's; logits come back at the tile's own, and masks stay as they are.
+
+    `size` is one number or a chain: an image is resized (bilinear) to every size but the last, and `mode` says how it
+    gets to the last, by a frame around it or by resizing: `{mode: pad, size: [202, 256]}` doubles a salt tile and
+    frames it. A frame never cuts, so that larger images keep their size. Resizing makes squares, whatever shape an
+    image had: for tiles of one size, not for scenes.
+    """
+
+    mode: Literal["pad", "resize"] = "pad"
+    size: Annotated[
+        list[Annotated[int, Field(ge=8, le=4096)]], Field(min_length=1, max_length=3), BeforeValidator(_chain)
+    ]
+    padding: Literal["reflect", "edge", "constant"] = "reflect"
+
+
 class ModelNode(Node):
-    """What every network has in common."""
+    """What every network has in common; without `fit`, images are padded to its stride."""
 
     head: Head = "softmax"
     init: Literal["default", "he"] = "default"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     norm: Literal["batch", "instance", "group"] = "batch"
+    fit: Fit | None = None
 
 
 class UNetModel(ModelNode):

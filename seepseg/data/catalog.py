@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,12 @@ from seepseg.errors import DataError
 SHOWN = 20
 """How many names an error lists before it only counts."""
 
+FLAGS = {
+    "constant": "one grey level all over: nothing to see in it, whatever its mask says",
+    "vertical": "every column of the mask is all salt or none: thought to be a labelling artefact",
+}
+"""What can be odd about a tile, and what that means."""
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -27,6 +34,7 @@ class Tile:
         rle: TGS run lengths, where masks come from the table instead of `mask`.
         depth: depth of a salt tile, in the units of depths.csv.
         pixels: pixels of each class (K), None when unlabelled; filled in by `with_counts`.
+        flag: what is odd about a salt tile, a key of `FLAGS`, or "" (also before `with_counts`).
     """
 
     id: str
@@ -37,19 +45,33 @@ class Tile:
     rle: str | None = None
     depth: float | None = None
     pixels: tuple[int, ...] | None = None
+    flag: str = ""
 
     @property
     def labelled(self) -> bool:
         """Whether truth is known."""
         return self.mask is not None or self.rle is not None
 
+    @property
+    def coverage(self) -> float | None:
+        """Share of foreground among the labelled pixels, 0–1; None before they are counted, or where there are none."""
+        total = sum(self.pixels or ())
+        return sum((self.pixels or ())[1:]) / total if total else None
+
+    @property
+    def coverage_class(self) -> int | None:
+        """Coverage in tenths, rounded up: 0 is empty, 1 up to 10 %, 10 over 90 %."""
+        total = sum(self.pixels or ())
+        return -(-10 * sum((self.pixels or ())[1:]) // total) if total else None
+
 
 @dataclass(frozen=True)
 class Catalog:
-    """Tiles sorted by id, and the class table their masks are read with."""
+    """Tiles sorted by id, the class table their masks are read with, and whether flagged tiles may train."""
 
     tiles: tuple[Tile, ...]
     classes: ClassTable
+    train_flagged: bool = True
 
     def __len__(self) -> int:
         """Number of tiles."""
@@ -64,6 +86,11 @@ class Catalog:
         """(N, K) pixels of each class in each tile; zeros for an unlabelled one."""
         rows = [t.pixels or (0,) * len(self.classes) for t in self.tiles]
         return np.array(rows, dtype=np.int64).reshape(len(self.tiles), len(self.classes))
+
+    def flagged(self) -> dict[str, int]:
+        """How many tiles carry each flag that there is."""
+        found = Counter(t.flag for t in self.tiles if t.flag)
+        return dict(sorted(found.items()))
 
     def groups(self) -> tuple[str, ...]:
         """Names of the groups, sorted."""

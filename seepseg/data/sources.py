@@ -13,14 +13,22 @@ from seepseg.classes import IGNORE
 from seepseg.config import DataNode, SeepData, TgsData
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.seep import group_of, index_seep, read_seep_image, read_seep_mask
-from seepseg.data.tgs import index_tgs, read_tgs_image, read_tgs_mask
+from seepseg.data.tgs import IMAGES, flag_of, index_tgs, read_tgs_image, read_tgs_mask
 from seepseg.errors import DataError
+from seepseg.io.archive import folder_holding, unpacked
 from seepseg.io.rle import decode
 
 
 def open_catalog(data: DataNode) -> Catalog:
-    """The catalog of `data`, by its source; masks are not read yet."""
-    if not data.root.is_dir():
+    """The catalog of `data`, by its source; masks are not read yet. A root that is a ZIP is unpacked into the cache.
+
+    Raises:
+        DataError: there is no such root, the ZIP cannot be trusted, or tiles and masks do not belong together.
+    """
+    if data.root.is_file():
+        inner = data.images if isinstance(data, SeepData) else IMAGES
+        data = data.model_copy(update={"root": folder_holding(unpacked(data.root), inner)})
+    elif not data.root.is_dir():
         raise DataError("no such data folder", data.root, "give -s data.root=FOLDER")
     match data:
         case SeepData():
@@ -81,9 +89,10 @@ def validity(raw: NDArray[np.generic], nodata: str | float | None, tag: float | 
 
 
 def with_counts(catalog: Catalog, data: DataNode, tick: Callable[[int, int], None] = lambda done, of: None) -> Catalog:
-    """The catalog with the pixels of each class counted in every tile; reads and so checks every image and mask.
+    """The catalog with the pixels of each class counted, and odd salt tiles flagged.
 
-    No-data pixels are not counted. `tick` is called after each tile with how many of how many are done.
+    Reads and so checks every image and mask. No-data pixels are not counted. `tick` is called after each tile with how
+    many of how many are done.
 
     Raises:
         DataError: an image or mask is damaged, does not fit its partner, holds unknown labels, or holds NaN or
@@ -97,6 +106,8 @@ def with_counts(catalog: Catalog, data: DataNode, tick: Callable[[int, int], Non
             mask = read_mask(tile, catalog, valid.shape)
             counts = np.bincount(mask[valid], minlength=256)[: len(catalog.classes)]
             tile = replace(tile, pixels=tuple(counts.tolist()))
+        if isinstance(data, TgsData):
+            tile = replace(tile, flag=flag_of(raw, mask if tile.labelled else None))
         tiles.append(tile)
         tick(number, len(catalog))
     return replace(catalog, tiles=tuple(tiles))

@@ -5,21 +5,27 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold
 
 from seepseg.config import Split
 from seepseg.data.catalog import Catalog, listed
 from seepseg.errors import ConfigError, DataError
 
+Card = TypeVar("Card", bound=np.generic)
 PARTS = ("train", "val", "test")
+UNUSED = "unused"
+"""The part of flagged tiles that would train, where the catalog says they may not."""
+BLOCK = 10
+"""Tiles that are alike, of which a drawn part gets its share."""
 
 
 def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = None) -> pd.DataFrame:
-    """One row a labelled tile: id, group, split (train, val or test) and, with folds, the fold it is held out in.
+    """One row a labelled tile: id, group, split (train, val, test or unused), with folds the fold it is held out in.
 
     Args:
         catalog: labelled tiles with their class counts.
@@ -36,7 +42,9 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
     if split.folds:
         if fold is None or not 0 <= fold < split.folds:
             raise ConfigError(f"fold {fold} of {split.folds}", "--fold", f"give 0 to {split.folds - 1}")
-        tiles["fold"] = _folds(catalog, split, seed)
+        tiles["fold"] = (
+            _dealt_folds(catalog, split, seed) if split.by == "random" else _group_folds(catalog, split, seed)
+        )
         tiles["split"] = np.where(tiles["fold"] == fold, "val", "train")
     elif fold is not None:
         raise ConfigError("a fold is asked for, but the config has none", "--fold", "set data.split.folds=5")
@@ -45,7 +53,10 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
     elif split.by == "group":
         tiles["split"] = _by_group(catalog, split)
     else:
-        tiles["split"] = _at_random(len(tiles), split, seed)
+        tiles["split"] = _at_random(catalog, split, seed)
+    if not catalog.train_flagged:
+        flagged = np.array([bool(t.flag) for t in catalog.tiles])
+        tiles.loc[flagged & (tiles["split"] == "train").to_numpy(), "split"] = UNUSED
     _check(catalog, tiles["split"].to_numpy(), split)
     return tiles
 
@@ -64,15 +75,14 @@ def shares(catalog: Catalog, splits: pd.DataFrame) -> pd.DataFrame:
     table = by[list(catalog.classes.names)].sum()
     table.insert(0, "tiles", by.size())
     table.insert(1, "groups", by["group"].nunique())
-    return table.reindex([p for p in PARTS if p in table.index])
+    return table.reindex([p for p in (*PARTS, UNUSED) if p in table.index])
 
 
 def strata(catalog: Catalog) -> NDArray[np.int64]:
     """What a tile is balanced by, (N,): its rarest class, or its coverage in tenths where there is one class."""
-    pixels = catalog.pixels()
     if len(catalog.classes) == 2:
-        tenths: NDArray[np.int64] = np.ceil(10 * pixels[:, 1] / np.maximum(pixels.sum(1), 1)).astype(np.int64)
-        return tenths
+        return np.array([t.coverage_class or 0 for t in catalog.tiles], np.int64)
+    pixels = catalog.pixels()
     total = pixels.sum(0)
     rarest_first = sorted(range(1, len(catalog.classes)), key=lambda c: int(total[c]))
     held = pixels[:, rarest_first] > 0
@@ -80,22 +90,52 @@ def strata(catalog: Catalog) -> NDArray[np.int64]:
     return rarest
 
 
-def _folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
+def _group_folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
     assert split.folds
     groups = [t.group for t in catalog.tiles]
-    if split.by == "group" and len(set(groups)) < split.folds:
+    if len(set(groups)) < split.folds:
         raise ConfigError(f"{split.folds} folds of {len(set(groups))} groups", "data.split.folds", "ask for fewer")
-    if len(catalog) < split.folds:
-        raise ConfigError(f"{split.folds} folds of {len(catalog)} tiles", "data.split.folds", "ask for fewer")
-    chooser = StratifiedGroupKFold if split.by == "group" else StratifiedKFold
     fold = np.zeros(len(catalog), np.int64)
+    chooser = StratifiedGroupKFold(split.folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A stratum smaller than the number of folds is a rare class; what matters is checked below.
         warnings.simplefilter("ignore", UserWarning)
-        parts = chooser(split.folds, shuffle=True, random_state=seed).split(groups, strata(catalog), groups)
-        for k, (_, held_out) in enumerate(parts):
+        for k, (_, held_out) in enumerate(chooser.split(groups, strata(catalog), groups)):
             fold[held_out] = k
     return fold
+
+
+def _dealt_folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
+    assert split.folds
+    n = len(catalog)
+    if n < split.folds:
+        raise ConfigError(f"{split.folds} folds of {n} tiles", "data.split.folds", "ask for fewer")
+    return _dealt(catalog, np.arange(n) % split.folds, split.folds, seed)
+
+
+def _at_random(catalog: Catalog, split: Split, seed: int) -> NDArray[np.str_]:
+    n = len(catalog)
+    wanted = {"val": round(n * split.val_fraction), "test": round(n * split.test_fraction)}
+    wanted["train"] = n - sum(wanted.values())
+    # Each part's k-th card lies at (k + ½) / its number of cards: all parts evenly through the pack.
+    places = [((k + 0.5) / count, part) for part, count in wanted.items() for k in range(count)]
+    return _dealt(catalog, np.array([part for _, part in sorted(places)], dtype="<U6"), BLOCK, seed)
+
+
+def _dealt(catalog: Catalog, cards: NDArray[Card], block: int, seed: int) -> NDArray[Card]:
+    """One of the cards (N,) for each tile: tiles in order of stratum and depth get the cards in order.
+
+    So alike tiles go to all parts in their shares. Chance shuffles the cards inside blocks, and the tiles that are
+    equal in both.
+    """
+    n = len(catalog)
+    rng = np.random.default_rng(seed)
+    depth = np.array([-1.0 if t.depth is None else t.depth for t in catalog.tiles])
+    order = np.lexsort((rng.permutation(n), depth, strata(catalog)))
+    dealt = np.empty_like(cards)
+    for start in range(0, n, block):
+        dealt[order[start : start + block]] = rng.permutation(cards[start : start + block])
+    return dealt
 
 
 def _from_file(tiles: pd.DataFrame, path: Path, allow_leak: bool) -> NDArray[np.str_]:
@@ -158,15 +198,6 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
         chosen[group] = best
         filled[best] += share[group]
     return np.array([chosen[g] for g in member])
-
-
-def _at_random(count: int, split: Split, seed: int) -> NDArray[np.str_]:
-    order = np.random.default_rng(seed).permutation(count)
-    n_test, n_val = round(count * split.test_fraction), round(count * split.val_fraction)
-    parts = np.full(count, "train", dtype="<U5")
-    parts[order[:n_test]] = "test"
-    parts[order[n_test : n_test + n_val]] = "val"
-    return parts
 
 
 def _check(catalog: Catalog, parts: NDArray[np.str_], split: Split) -> None:

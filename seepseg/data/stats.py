@@ -1,13 +1,15 @@
-"""What a data set holds: class balance and intensities, as tables."""
+"""What a data set holds: class balance, coverage, odd tiles and intensities, as tables."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from seepseg.config import DataNode
-from seepseg.data.catalog import Catalog
+from seepseg.data.catalog import FLAGS, Catalog
 from seepseg.data.scaling import thin, transform
 from seepseg.data.sources import read_image
 from seepseg.errors import DataError
@@ -29,6 +31,33 @@ def balance(catalog: Catalog) -> pd.DataFrame:
             "tiles": (pixels > 0).sum(0),
         }
     )
+
+
+def tile_table(catalog: Catalog) -> pd.DataFrame:
+    """A row a tile: id, depth, whether it holds foreground, coverage (0–1), its class in tenths (0–10), flag."""
+    return pd.DataFrame(
+        {
+            "id": [t.id for t in catalog.tiles],
+            "depth": [t.depth for t in catalog.tiles],
+            "foreground": pd.array([t.coverage and int(t.coverage > 0) for t in catalog.tiles], dtype="Int64"),
+            "coverage": [t.coverage for t in catalog.tiles],
+            "coverage_class": pd.array([t.coverage_class for t in catalog.tiles], dtype="Int64"),
+            "flag": [t.flag for t in catalog.tiles],
+        }
+    )
+
+
+def coverage_classes(catalog: Catalog) -> pd.DataFrame:
+    """A row a coverage class (0 = empty, 1 up to 10 %, 10 over 90 %) that there is: labelled tiles, and their share."""
+    tiles = Counter(t.coverage_class for t in catalog.tiles if t.coverage_class is not None)
+    table = pd.DataFrame(sorted(tiles.items()), columns=["coverage_class", "tiles"])
+    return table.assign(percent=100 * table["tiles"] / max(int(table["tiles"].sum()), 1))
+
+
+def flags(catalog: Catalog) -> pd.DataFrame:
+    """A row a flag that some tile carries: tiles, and what it means."""
+    rows = [(flag, count, FLAGS[flag]) for flag, count in catalog.flagged().items()]
+    return pd.DataFrame(rows, columns=["flag", "tiles", "meaning"])
 
 
 def intensities(

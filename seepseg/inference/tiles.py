@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seepseg.data.scaling import Image, Limits, group_limits
 from seepseg.data.sources import group_name, validity
+from seepseg.data.tgs import read_tgs_image
 from seepseg.errors import DataError
 from seepseg.inference.decode import decode
 from seepseg.inference.ensemble import Ensemble
@@ -20,7 +21,7 @@ from seepseg.inference.jobs import Job
 from seepseg.inference.scene import Report, SceneRows, Wanted
 from seepseg.inference.stream import Member, Rows, stream
 from seepseg.io.cog import class_layout, probability_layout, write_raster
-from seepseg.io.images import read_gray_png, write_png
+from seepseg.io.images import write_png
 from seepseg.io.mask import open_mask
 from seepseg.io.raster import Georeference, open_scene
 
@@ -121,7 +122,7 @@ class _Held:
 def _read(job: Job, ensemble: Ensemble, mask: Path | None) -> _Tile:
     data = ensemble.data
     if job.png_source:
-        raw = read_gray_png(job.source)[None]
+        raw = read_tgs_image(job.source)
         return _Tile(Rows(raw, validity(raw, data.nodata, None)), Georeference())
     with open_scene(job.source, page=data.page, bands=data.bands) as scene, ExitStack() as stack:
         covered = stack.enter_context(open_mask(mask, scene)) if mask else None

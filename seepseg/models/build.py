@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import cast
-
 import torch
 from monai.networks.nets.attentionunet import AttentionUnet
 from monai.networks.nets.basic_unet import BasicUNet
 from monai.networks.nets.segresnet import SegResNet
 from monai.networks.nets.unet import UNet
-from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch import nn
 
 from seepseg.config import (
     AttentionUNetModel,
@@ -25,43 +21,17 @@ from seepseg.config import (
     XceptionResUNetModel,
 )
 from seepseg.models.deeplab import DeepLabV3Plus
+from seepseg.models.fit import Fitted
 from seepseg.models.head import out_channels
 from seepseg.models.preact import PreActResUNet
 from seepseg.models.resunet import ResUNetScSE
 from seepseg.models.xception import XceptionResUNet
 
 
-class Padded(nn.Module):
-    """A network that takes images of any size: filled up to its stride, and logits cut back.
-
-    Args:
-        network: takes (N, C, H, W) with H and W multiples of `stride`.
-        stride: product of all its down-samplings.
-    """
-
-    def __init__(self, network: nn.Module, stride: int) -> None:
-        super().__init__()
-        self.network, self.stride = network, stride
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, K', H, W) of images (N, C, H, W)."""
-        height, width = images.shape[2:]
-        down, right = (self._fill(size) for size in (height, width))
-        if not down and not right:
-            return cast(Tensor, self.network(images))
-        # Reflection needs as many pixels as it adds; tiny images repeat their border instead.
-        mode = "reflect" if down < height and right < width else "replicate"
-        return cast(Tensor, self.network(pad(images, (0, right, 0, down), mode)))[:, :, :height, :width]
-
-    def _fill(self, size: int) -> int:
-        # Two cells at the bottom: batch norm cannot train on a single value a channel.
-        return max(2, math.ceil(size / self.stride)) * self.stride - size
-
-
 def build_model(config: ModelNode, in_channels: int, n_classes: int) -> nn.Module:
     """The network of a config for `in_channels` bands and K classes, background included."""
     channels = out_channels(config.head, n_classes)
-    model = Padded(*_network(config, in_channels, channels))
+    model = Fitted(*_network(config, in_channels, channels), config.fit)
     # MONAI's AttentionUnet holds instance norms that no argument reaches; they let one NaN spread over a window.
     _replace_norms(model, config.norm)
     if config.init == "he":

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -488,3 +489,27 @@ def test_bad_salt_tables(salt_root: Path, capsys: pytest.CaptureFixture[str], tm
     (root / "train" / "images" / f"{name}.png").write_bytes((root / "train.csv").read_bytes())
     code, line = error(capsys, "data", "check", config, "-s", "data.masks=png")
     assert (code, line.startswith("not a PNG")) == (3, True)
+
+
+def test_archives_that_cannot_be_trusted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEPSEG_CACHE", str(tmp_path / "cache"))
+    config, path = tmp_path / "c.yaml", tmp_path / "competition_data.zip"
+    config.write_text(f"data: {{source: tgs, root: {path}}}\nmodel: {{name: unet, head: softmax}}\n")
+    link = zipfile.ZipInfo("train/images")
+    link.external_attr = 0o120777 << 16
+    for member, content, says in (
+        ("../../evil.png", b"1", "member '../../evil.png' would land outside its folder"),
+        ("/evil.png", b"1", "member '/evil.png' would land outside its folder"),
+        (link, b"/etc", "member 'train/images' is a symbolic link"),
+        ("bomb.csv", bytes(2**27), "unpacks to 10"),
+    ):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(member, content)
+        code, line = error(capsys, "data", "check", config)
+        assert (code, line.startswith(says), f" in {path}: " in line) == (3, True, True), line
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["c.yaml", "competition_data.zip"]
+    path.write_bytes(b"no archive at all")
+    assert error(capsys, "data", "check", config) == (
+        3, f"not a ZIP archive, the file is of an unknown kind in {path}: give a folder, or a .zip")  # fmt: skip

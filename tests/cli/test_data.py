@@ -81,3 +81,27 @@ def test_folds_and_random_splits(config: Path, capsys: pytest.CaptureFixture[str
     code, _, err = run(capsys, "data", "split", config, "-s", "data.split.by=random")
     assert code == 0
     assert "on both sides of a random split" in err
+
+
+def test_salt_tiles_are_told_with_coverage_and_flags(
+    salt_root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("salt.yaml").write_text(f"data: {{source: tgs, root: {salt_root}}}\nmodel: unet\n")
+    code, out, _ = run(capsys, "data", "check", "salt.yaml")
+    assert code == 0
+    assert "flagged: 1 constant (one grey level all over" in out
+    code, out, _ = run(capsys, "data", "stats", "salt.yaml")
+    assert code == 0
+    assert "tiles by coverage" in out
+    assert "constant" in out
+    tiles = pd.read_csv("runs/salt-data/tiles.csv", dtype={"id": str})
+    assert len(tiles) == 40
+    assert (tiles["flag"] == "constant").sum() == 1
+    assert ((tiles["coverage"] > 0) == (tiles["coverage_class"] > 0)).all()
+    drop = ["-s", "data.drop_flagged=true", "-s", "data.split.by=random", "-s", "data.split.folds=2"]
+    assert run(capsys, "data", "split", "salt.yaml", *drop, "-o", ".")[0] == 0
+    (flagged,) = tiles.loc[tiles["flag"] == "constant", "id"]
+    splits = pd.read_csv("splits.csv", dtype={"id": str}).set_index("id")["split"]
+    assert splits[flagged] in ("val", "unused")
+    assert set(splits.drop(flagged)) == {"train", "val"}

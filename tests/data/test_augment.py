@@ -88,3 +88,95 @@ def test_two_bands_stay_two() -> None:
         image, np.zeros((8, 8), np.uint8), np.ones((8, 8), bool), 3
     )
     assert new.shape == (2, 8, 8)
+
+
+GRID = np.arange(64, dtype=np.uint8).reshape(8, 8)
+
+
+def moved(config: Augment, n: int = 60) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Image, mask and validity of a grid of distinct numbers under some seeds."""
+    augment = build_augmentation(config)
+    image = GRID[None].astype(np.float32) / 100
+    return [augment(image, GRID, np.ones(GRID.shape, bool), seed) for seed in range(n)]
+
+
+def test_rolling_brings_in_on_one_side_what_leaves_on_the_other() -> None:
+    shifts = set()
+    for image, mask, valid in moved(Augment(roll=0.5)):
+        assert valid.all()
+        assert np.allclose(image[0], mask / 100)
+        (by,) = {k for k in range(8) if np.array_equal(mask, np.roll(GRID, k, 1))}
+        shifts.add(by)
+    # up to half of 8 columns either way: all eight places
+    assert shifts == set(range(8))
+
+
+def test_a_crop_is_a_window_at_the_size_of_the_whole() -> None:
+    kept = set()
+    for image, mask, valid in moved(Augment(crop=0.5)):
+        assert (mask.shape, image.shape) == ((8, 8), (1, 8, 8))
+        assert valid.all()
+        # The mask holds whole numbers of the grid, the image values between its window's ends.
+        rows, cols = np.unique(mask // 8), np.unique(mask % 8)
+        assert np.array_equal(rows, np.arange(rows[0], rows[-1] + 1))
+        assert np.array_equal(cols, np.arange(cols[0], cols[-1] + 1))
+        assert image.min() * 100 >= mask.min() - 1e-3
+        assert image.max() * 100 <= mask.max() + 1e-3
+        # and they lie in the same place: a grid step down is 8, so half a pixel is at most 4.5
+        assert np.abs(image[0] * 100 - mask).max() <= 4.5 + 1e-3
+        kept.add((rows.size, cols.size))
+    # shares of .5 to 1 of 8 are 4 to 8 pixels
+    assert {side for pair in kept for side in pair} == {4, 5, 6, 7, 8}
+
+
+def test_brightness_adds_and_contrast_turns_around_the_mean_of_what_is_valid() -> None:
+    # Valid pixels .4 and .6 have the mean .5; the invalid one must not count, or the mean would be .33.
+    image, mask = np.array([[[0.4, 0.6, 0.0]]], np.float32), np.array([[0, 1, 255]], np.uint8)
+    valid = np.array([[True, True, False]])
+    spreads, means = [], []
+    for seed in range(200):
+        new, labels, known = build_augmentation(Augment(contrast=0.5))(image, mask, valid, seed)
+        assert new[0, 0, :2].mean() == pytest.approx(0.5, abs=1e-6)
+        spreads.append(new[0, 0, 1] - new[0, 0, 0])
+        assert (new[0, 0, 2], labels.tolist(), known.tolist()) == (0, mask.tolist(), valid.tolist())
+        new = build_augmentation(Augment(brightness=0.2))(image, mask, valid, seed)[0]
+        means.append(new[0, 0, :2].mean())
+        assert new[0, 0, 1] - new[0, 0, 0] == pytest.approx(0.2, abs=1e-6)
+    assert 0.1 <= min(spreads) < 0.13 < 0.27 < max(spreads) <= 0.3  # .2 · (1 ± .5)
+    assert 0.3 <= min(means) < 0.35 < 0.65 < max(means) <= 0.7  # .5 ± .2
+
+
+def test_ten_degrees_are_no_more_than_ten() -> None:
+    augment = build_augmentation(Augment(rotate=10))
+    line = np.zeros((101, 101), np.uint8)
+    line[50] = 1
+    slopes = []
+    for seed in range(40):
+        _, mask, valid = augment(np.zeros((1, 101, 101), np.float32), line, np.ones((101, 101), bool), seed)
+        rows, cols = np.nonzero((mask == 1) & valid)
+        slopes.append(float(np.degrees(np.arctan(np.polyfit(cols, rows, 1)[0]))))
+    assert -10.5 < min(slopes) < -7
+    assert 7 < max(slopes) < 10.5
+
+
+def test_zoom_keeps_shapes() -> None:
+    augment = build_augmentation(Augment(zoom=0.3))
+    square = np.zeros((101, 101), np.uint8)
+    square[30:71, 30:71] = 1
+    sides = set()
+    for seed in range(20):
+        _, mask, _ = augment(np.zeros((1, 101, 101), np.float32), square, np.ones((101, 101), bool), seed)
+        height, width = ((mask == 1).any(axis).sum() for axis in (1, 0))
+        assert abs(int(height) - int(width)) <= 1
+        sides.add(int(height))
+    assert min(sides) < 35 < 47 < max(sides)  # 41 · (1 ± .3) is 29 to 53
+
+
+def test_all_at_once_depends_on_the_seed_alone() -> None:
+    everything = Augment(
+        preset="hflip", roll=0.3, crop=0.2, rotate=10, zoom=0.1, shift=0.1, brightness=0.1, contrast=0.1, fill="reflect"
+    )
+    first, again = moved(everything, 5), moved(everything, 5)
+    assert all(np.array_equal(a, b) for x, y in zip(first, again, strict=True) for a, b in zip(x, y, strict=True))
+    assert len({mask.tobytes() for _, mask, _ in first}) == 5
+    assert all(valid.all() and image.dtype == np.float32 for image, _, valid in first)

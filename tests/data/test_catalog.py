@@ -48,3 +48,22 @@ def test_twenty_names_are_listed_and_the_rest_counted() -> None:
     assert listed(["x"]) == "x"
     assert listed([str(i) for i in range(20)]).endswith(", 18, 19")
     assert listed([str(i) for i in range(23)]).endswith(", 18, 19 and 3 more")
+
+
+def test_coverage_is_a_share_and_its_class_tenths_rounded_up() -> None:
+    # 0 of 100, 1, 10, 11 and 100 %; and 3060 of 10200, which is .3 exactly but not in binary
+    pixels = [(100, 0), (99, 1), (90, 10), (89, 11), (0, 100), (7140, 3060)]
+    tiles = [Tile("x", Path("x"), Path("m"), pixels=p) for p in pixels]
+    assert [t.coverage for t in tiles] == [0, 0.01, 0.1, 0.11, 1, 0.3]
+    assert [t.coverage_class for t in tiles] == [0, 1, 1, 2, 10, 3]
+    # Several classes count together; not counted, and nothing valid, is not known.
+    assert Tile("x", Path("x"), pixels=(5, 3, 2)).coverage == 0.5
+    unknown = [Tile("x", Path("x")), Tile("x", Path("x"), pixels=(0, 0))]
+    assert [(t.coverage, t.coverage_class) for t in unknown] == [(None, None)] * 2
+
+
+def test_flags_are_counted() -> None:
+    flags = ["", "vertical", "constant", "vertical"]
+    catalog = Catalog(tuple(Tile(str(i), Path("x"), flag=f) for i, f in enumerate(flags)), SEEP_BINARY)
+    assert catalog.flagged() == {"constant": 1, "vertical": 2}
+    assert CATALOG.flagged() == {}

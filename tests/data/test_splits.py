@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,75 @@ def test_strata_are_the_rarest_class_or_the_coverage() -> None:
     )
     # Coverage 0, 1, 10, 11, 100 % in tenths, rounded up.
     assert strata(salt).tolist() == [0, 1, 1, 2, 10]
+
+
+def salt_catalog(n: int = 400, seed: int = 0) -> Catalog:
+    """Salt tiles of 100 pixels: two in five empty, the others of any coverage, at any depth."""
+    rng = np.random.default_rng(seed)
+    salt = np.where(rng.random(n) < 0.4, 0, rng.integers(1, 101, n))
+    depths = rng.integers(50, 960, n)
+    return Catalog(
+        tuple(
+            Tile(f"{i:04d}", Path("x"), Path("m"), f"{i:04d}", depth=float(z), pixels=(100 - c, c))
+            for i, (c, z) in enumerate(zip(salt.tolist(), depths.tolist(), strict=True))
+        ),
+        SALT,
+    )
+
+
+def test_folds_of_loose_tiles_are_alike_in_coverage_and_depth() -> None:
+    catalog = salt_catalog()
+    split = Split(by="random", folds=5)
+    table = make_splits(catalog, split, seed=0, fold=2)
+    assert Counter(table["fold"]) == dict.fromkeys(range(5), 80)
+    assert (table["split"].eq("val") == table["fold"].eq(2)).all()
+    depth = np.array([t.depth for t in catalog.tiles])
+    for stratum in range(11):
+        inside = strata(catalog) == stratum
+        counts = np.bincount(table["fold"][inside], minlength=5)
+        # Blocks of five hold a tile of every fold; only the two at the ends of a stratum are shared with others.
+        assert np.ptp(counts) <= 2
+    empty = strata(catalog) == 0
+    means = [depth[empty & (table["fold"] == k)].mean() for k in range(5)]
+    # Drawn at random, five means of some 30 depths with a spread of 260 would lie over a hundred apart.
+    assert np.ptp(means) < 30
+
+
+def test_a_drawn_fifth_is_alike_too_and_the_seed_decides_which() -> None:
+    catalog = salt_catalog()
+    split = Split(by="random", val_fraction=0.2)
+    first, again, other = (make_splits(catalog, split, seed)["split"] for seed in (0, 0, 1))
+    assert Counter(first) == {"train": 320, "val": 80}
+    assert first.equals(again)
+    assert not first.equals(other)
+    for stratum in range(11):
+        inside = strata(catalog) == stratum
+        assert abs((first[inside] == "val").sum() - 0.2 * inside.sum()) <= 2
+
+
+@given(n=st.integers(10, 60), val=st.floats(0.1, 0.4), test=st.floats(0, 0.3), seed=st.integers(0, 9))
+def test_drawn_parts_have_the_size_that_was_asked(n: int, val: float, test: float, seed: int) -> None:
+    split = Split(by="random", val_fraction=val, test_fraction=test, allow_missing_classes=True)
+    count = Counter(make_splits(salt_catalog(n), split, seed)["split"])
+    assert (count["val"], count["test"]) == (round(n * val), round(n * test))
+    assert sum(count.values()) == n
+
+
+@pytest.mark.parametrize("split", [Split(by="random", folds=4), Split(by="random", val_fraction=0.25)], ids=str)
+def test_flagged_tiles_leave_training_and_nothing_else(split: Split) -> None:
+    catalog = salt_catalog()
+    tiles = tuple(replace(t, flag="vertical") if i % 10 == 0 else t for i, t in enumerate(catalog.tiles))
+    kept = replace(catalog, tiles=tiles)
+    dropped = replace(kept, train_flagged=False)
+    fold = 1 if split.folds else None
+    before, after = (make_splits(c, split, 0, fold)["split"] for c in (kept, dropped))
+    assert "unused" not in set(before)
+    flagged = np.arange(400) % 10 == 0
+    assert (after[flagged & (before == "train")] == "unused").all()
+    assert after[~flagged | (before == "val")].equals(before[~flagged | (before == "val")])
+    table = shares(dropped, make_splits(dropped, split, 0, fold))
+    assert table.index.tolist() == ["train", "val", "unused"]
+    assert table["tiles"].sum() == 400
 
 
 def test_shares_count_tiles_groups_and_pixels() -> None:

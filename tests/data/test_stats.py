@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from seepseg.classes import SALT
 from seepseg.config import Scaling, SeepData
+from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.sources import open_catalog, with_counts
-from seepseg.data.stats import balance, intensities
+from seepseg.data.stats import balance, coverage_classes, flags, intensities, tile_table
 from seepseg.errors import DataError
 
 
@@ -72,3 +74,34 @@ def test_nothing_but_no_data_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         intensities(open_catalog(data), data)
     assert str(caught.value) == f"no valid pixel in {tmp_path}: check data.nodata"
+
+
+SALT_TILES = Catalog(
+    (
+        Tile("a", Path("a"), Path("m"), "a", depth=300.0, pixels=(10, 0), flag="constant"),
+        Tile("b", Path("b"), Path("m"), "b", depth=400.0, pixels=(3, 7)),
+        Tile("c", Path("c"), Path("m"), "c", depth=500.0, pixels=(4, 6), flag="vertical"),
+        Tile("d", Path("d"), Path("m"), "d", depth=600.0, pixels=(9, 0)),
+        Tile("e", Path("e"), None, "e"),
+    ),
+    SALT,
+)
+
+
+def test_tiles_and_their_coverage_by_hand() -> None:
+    assert tile_table(SALT_TILES).to_csv(index=False).splitlines() == [
+        "id,depth,foreground,coverage,coverage_class,flag",
+        "a,300.0,0,0.0,0,constant",
+        "b,400.0,1,0.7,7,",
+        "c,500.0,1,0.6,6,vertical",
+        "d,600.0,0,0.0,0,",
+        "e,,,,,",
+    ]
+    # Four are labelled: two empty, one each of 60 and 70 %.
+    assert coverage_classes(SALT_TILES).to_numpy().tolist() == [[0, 2, 50], [6, 1, 25], [7, 1, 25]]
+
+
+def test_flags_come_with_their_meaning() -> None:
+    table = flags(SALT_TILES)
+    assert table[["flag", "tiles"]].to_numpy().tolist() == [["constant", 1], ["vertical", 1]]
+    assert table["meaning"].str.contains("column").tolist() == [False, True]

@@ -107,7 +107,7 @@ def test_tiles_are_cells_of_their_scene(tmp_path: Path) -> None:
 def test_tiles_without_data_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image, mask = np.zeros((32, 32), np.uint16), np.zeros((32, 32), np.uint8)
     image[20, 3] = 5
-    monkeypatch.setattr(synthetic, "seep_scene", lambda *_: (image, mask))
+    monkeypatch.setattr(synthetic.sar, "seep_scene", lambda *_: (image, mask))
     synthetic.write_seep(tmp_path, scenes=1, grid=(2, 2), tile=16)
     assert [f.name for f in (tmp_path / "train_images_256").iterdir()] == ["900001.000002.tif"]
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 
 from seepseg.config import TgsData
-from seepseg.data.sources import read_mask
-from seepseg.data.tgs import index_tgs, read_tgs_image, read_tgs_mask
+from seepseg.data.sources import open_catalog, read_mask, with_counts
+from seepseg.data.tgs import flag_of, index_tgs, read_tgs_image, read_tgs_mask
 from seepseg.errors import DataError
 
 
@@ -69,6 +70,11 @@ def test_tables_that_do_not_fit_are_refused(root: Path) -> None:
         f"1 images have no mask ({name}) in {table}: add or remove the odd ones": [header, *rest],
         f"1 masks have no image (zzz) in {table}: add or remove the odd ones": [header, "zzz,1 2", first, *rest],
         f"columns are id, mask in {table}: it needs id and rle_mask": ["id,mask", first, *rest],
+        f"columns are none in {table}: it needs id and rle_mask": [],
+        f"a row has no id in {table}: mend the row": [header, ",1 2", first, *rest],
+        # One cell too many in every row, and pandas would have taken the ids for an index.
+        f"row 2 has 3 cells, the header 2 in {table}: mend the row": [header, *(f"{r},x" for r in (first, *rest))],
+        f"row 3 has 1 cells, the header 2 in {table}: mend the row": [header, first, "abc", *rest],
     }
     for message, lines in cases.items():
         table.write_text("\n".join(lines))
@@ -86,10 +92,17 @@ def test_a_missing_mask_picture_and_an_odd_depth_are_named(root: Path) -> None:
     with pytest.raises(DataError) as caught:
         index_tgs(TgsData(root=root))
     assert str(caught.value).startswith(f"1 images have no mask ({victim.stem}) in ")
-    (root / "depths.csv").write_text(f"id,z\n{victim.stem},deep\n")
+    table = root / "depths.csv"
+    lines = table.read_text().splitlines()
+    for odd in ("deep", "nan", "inf", ""):
+        table.write_text("\n".join(f"{victim.stem},{odd}" if x.startswith(victim.stem) else x for x in lines))
+        with pytest.raises(DataError) as caught:
+            index_tgs(TgsData(root=root))
+        assert str(caught.value) == f"depth of {victim.stem} is {odd!r} in {table}: give a number"
+    table.write_text("\n".join(x for x in lines if not x.startswith(victim.stem)))
     with pytest.raises(DataError) as caught:
         index_tgs(TgsData(root=root))
-    assert str(caught.value) == f"depth of {victim.stem} is 'deep' in {root / 'depths.csv'}: give a number"
+    assert str(caught.value) == (f"1 images have no depth ({victim.stem}) in {table}: add them, or remove the table")
 
 
 def test_masks_of_any_depth_are_above_zero(tmp_path: Path) -> None:
@@ -103,3 +116,86 @@ def test_masks_of_any_depth_are_above_zero(tmp_path: Path) -> None:
 def test_images_are_one_band_of_eight_bits(salt_root: Path) -> None:
     image = read_tgs_image(index_tgs(TgsData(root=salt_root)).tiles[0].image)
     assert (image.shape, image.dtype.name) == ((1, 101, 101), "uint8")
+
+
+def test_a_sixteen_bit_image_is_on_the_scale_of_eight(tmp_path: Path) -> None:
+    eight = np.array([[0, 1], [128, 255]], np.uint8)
+    Image.fromarray(eight).save(tmp_path / "8.png")
+    Image.fromarray(eight.astype(np.uint16) * 257).save(tmp_path / "16.png")
+    (tmp_path / "rgba.png").write_bytes(imagecodecs.png_encode(np.dstack([eight] * 3 + [eight // 2])))
+    for name in ("8", "16", "rgba"):
+        assert np.array_equal(read_tgs_image(tmp_path / f"{name}.png"), eight[None]), name
+
+
+def test_flags_by_hand() -> None:
+    image = np.arange(12).reshape(1, 3, 4)
+    flat = np.full((1, 3, 4), 7)
+    empty, full = np.zeros((3, 4), np.uint8), np.ones((3, 4), np.uint8)
+    stripes = empty.copy()
+    stripes[:, 1:3] = 1
+    nearly = stripes.copy()
+    nearly[0, 0] = 1
+    lying = empty.copy()
+    lying[1] = 1
+    assert flag_of(image, stripes) == "vertical"
+    assert [flag_of(image, mask) for mask in (empty, full, nearly, lying, None)] == [""] * 5
+    assert [flag_of(flat, mask) for mask in (empty, stripes, None)] == ["constant"] * 3
+
+
+def test_odd_tiles_are_flagged_when_they_are_counted(root: Path) -> None:
+    data = TgsData(root=root, drop_flagged=True)
+    catalog = open_catalog(data)
+    assert not catalog.train_flagged
+    assert catalog.flagged() == {}
+    salty = next(t for t in with_counts(catalog, data).tiles if t.coverage)
+    stripes = np.zeros((101, 101), np.uint16)
+    stripes[:, 40:] = 65535
+    assert salty.mask is not None
+    Image.fromarray(stripes).save(salty.mask)
+    counted = with_counts(catalog, data)
+    # One constant tile in fifty and at least one is what the synthetic set holds: round(.02 · 40) = 1.
+    assert counted.flagged() == {"constant": 1, "vertical": 1}
+    (found,) = (t for t in counted.tiles if t.flag == "vertical")
+    assert (found.id, found.coverage, found.coverage_class) == (salty.id, 61 / 101, 7)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEEPSEG_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_zip_is_as_good_as_its_folder(root: Path, tmp_path: Path, cache: Path) -> None:
+    def told(place: Path, masks: str) -> list[object]:
+        data = TgsData.model_validate({"root": place, "masks": masks})
+        return [(t.id, t.depth, t.pixels, t.flag) for t in with_counts(open_catalog(data), data).tiles]
+
+    plain = shutil.make_archive(str(tmp_path / "plain"), "zip", root)
+    # As it was downloaded: everything in a folder, tiles in archives of their own.
+    kaggle = tmp_path / "kaggle" / "competition_data"
+    kaggle.mkdir(parents=True)
+    for part in ("train", "test"):
+        shutil.make_archive(str(kaggle / part), "zip", root / part)
+    for table in ("train.csv", "depths.csv"):
+        shutil.copy(root / table, kaggle)
+    nested = shutil.make_archive(str(tmp_path / "competition_data"), "zip", tmp_path / "kaggle")
+    for masks in ("png", "rle"):
+        for place in (plain, nested):
+            assert told(Path(place), masks) == told(root, masks)
+    assert len([p for p in cache.iterdir() if p.is_dir()]) == 2
+
+
+def test_a_zip_without_tiles_says_so(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "d" / "x").mkdir(parents=True)
+    (tmp_path / "d" / "x" / "readme.txt").write_text("nothing")
+    path = Path(shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "d"))
+    with pytest.raises(DataError, match="no folder of images in .*train/images: set data.root"):
+        open_catalog(TgsData(root=path))
+
+
+@pytest.mark.data
+def test_the_real_set_has_as_many_odd_tiles_as_it_is_said_to(real_data: Path) -> None:
+    data = TgsData(root=real_data / "salt")
+    catalog = with_counts(open_catalog(data), data)
+    # 80 and 113 of the 4000 public tiles; 3600 of them are here.
+    assert catalog.flagged() == {"constant": 72, "vertical": 110}

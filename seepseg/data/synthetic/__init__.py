@@ -1,0 +1,10 @@
+"""Made-up seep scenes and salt tiles in the layouts of the public sets, the same bytes for the same seed.
+
+They are for tests and the demo: easy enough for a small network to learn in minutes, and no measure of real skill.
+"""
+
+from seepseg.data.synthetic.salt import salt_tile, write_salt
+from seepseg.data.synthetic.sar import SATURATED, seep_scene, speckle, write_scene, write_seep
+from seepseg.data.synthetic.slicks import SLICKS
+
+__all__ = ["SATURATED", "SLICKS", "salt_tile", "seep_scene", "speckle", "write_salt", "write_scene", "write_seep"]

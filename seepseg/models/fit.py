@@ -1,0 +1,94 @@
+"""Images of any size through a network that takes some sizes only; logits come back at the image's own size."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad
+
+from seepseg.config import Fit
+
+
+class Fitted(nn.Module):
+    """A network that takes images of any size: brought to a size it can take, and its logits back.
+
+    Without a `fit`, images are filled up to the stride at the bottom and right. With one they are resized, or framed on
+    all sides, as `Fit` says, and filled up to the stride where that size is no multiple of it.
+
+    Args:
+        network: takes (N, C, H, W) with H and W multiples of `stride`.
+        stride: product of all its down-samplings.
+        fit: the size it is to see.
+    """
+
+    def __init__(self, network: nn.Module, stride: int, fit: Fit | None = None) -> None:
+        super().__init__()
+        self.network, self.stride = network, stride
+        sizes = fit.size if fit else []
+        framed = fit is not None and fit.mode == "pad"
+        self.resizes, self.frame = (sizes[:-1], sizes[-1]) if framed else (sizes, 0)
+        self.padding = fit.padding if fit else "reflect"
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, K', H, W) of images (N, C, H, W)."""
+        own = images.shape[2:]
+        for size in self.resizes:
+            images = resized(images, (size, size))
+        height, width = images.shape[2:]
+        (top, down), (left, right) = (self._margins(size) for size in (height, width))
+        logits = cast(Tensor, self.network(padded(images, (top, down, left, right), self.padding)))
+        return resized(logits[:, :, top : top + height, left : left + width], (own[0], own[1]))
+
+    def _margins(self, size: int) -> tuple[int, int]:
+        """Pixels to add before and after."""
+        # Two cells at the bottom: batch norm cannot train on a single value a channel.
+        cells = max(2, math.ceil(max(size, self.frame) / self.stride))
+        missing = cells * self.stride - size
+        before = missing // 2 if self.frame else 0
+        return before, missing - before
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images (N, C, *size), float32, by bilinear interpolation; those that have the size already stay as they are.
+
+    Where they shrink, every pixel counts (antialiasing): a grid of single pixels would leave most logits without a
+    gradient.
+    """
+    own = (images.shape[2], images.shape[3])
+    if own == size:
+        return images
+    shrinks = size[0] < own[0] or size[1] < own[1]
+    return interpolate(images.float(), size, mode="bilinear", align_corners=False, antialias=shrinks)
+
+
+def padded(images: Tensor, margins: tuple[int, int, int, int], padding: str) -> Tensor:
+    """Images (N, C, H + top + bottom, W + left + right) with margins (top, bottom, left, right).
+
+    Args:
+        images: (N, C, H, W).
+        margins: pixels to add, each any number; a reflection wider than the image swings back and forth.
+        padding: reflect (the border pixel once), edge (its value goes on) or constant (0, the mean after
+            standardising).
+    """
+    top, bottom, left, right = margins
+    if not any(margins):
+        return images
+    if padding == "constant":
+        return pad(images, (left, right, top, bottom))
+    # torch reflects by less than the image's size only.
+    rows = _sources(images.shape[2], top, bottom, padding, images.device)
+    cols = _sources(images.shape[3], left, right, padding, images.device)
+    return images[:, :, rows][:, :, :, cols]
+
+
+def _sources(size: int, before: int, after: int, padding: str, device: torch.device) -> Tensor:
+    """Which of `size` pixels stands at each place of before + size + after."""
+    place = torch.arange(-before, size + after, device=device)
+    if padding == "edge":
+        return place.clamp(0, size - 1)
+    period = max(2 * (size - 1), 1)
+    place = place.remainder(period)
+    return torch.minimum(place, period - place)
