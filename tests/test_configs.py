@@ -15,8 +15,8 @@ CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 SHRUNK: dict[str, object] = {"width": 0.25, "decoder": 8, "middle_blocks": 1, "init_filters": 8}
 """Keys of networks and what makes them small.
 
-Encoders keep 16 channels: with eight or fewer, torch 2.13 on the CPU writes past its memory (channels last, float32) in the
-backward pass of their 1×1 convolutions of stride 2.
+Encoders keep 16 channels: with eight or fewer, torch 2.13 on the CPU writes past its memory (channels last, float32) in
+the backward pass of their 1×1 convolutions of stride 2.
 """
 LOADABLE = [
     pytest.param(

@@ -30,10 +30,10 @@ LOCAL: list[ModelNode] = [
 ]
 SMALL: list[ModelNode] = [
     *LOCAL,
-    XceptionResUNetModel(width=1 / 16, middle_blocks=1, decoder=4),
+    XceptionResUNetModel(width=0.25, middle_blocks=1, decoder=4),
     # Both take means over the whole window.
-    ResUNetScSEModel(width=1 / 8, decoder=8),
-    DeepLabV3PlusModel(width=1 / 16, decoder=8),
+    ResUNetScSEModel(width=0.25, decoder=8),
+    DeepLabV3PlusModel(width=0.25, decoder=8),
 ]
 NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "group": nn.GroupNorm}
 

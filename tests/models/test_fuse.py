@@ -13,10 +13,10 @@ NETWORKS = {
     "basic_unet": {"features": [8, 8, 8, 8, 8, 8]},
     "attention_unet": {"channels": [8, 16, 32]},
     "segresnet": {"init_filters": 8},
-    "resunet_scse": {"width": 0.125, "decoder": 8, "hypercolumn": True},
-    "xception_resunet": {"width": 0.0625, "middle_blocks": 1, "decoder": 4},
+    "resunet_scse": {"width": 0.25, "decoder": 8, "hypercolumn": True},
+    "xception_resunet": {"width": 0.25, "middle_blocks": 1, "decoder": 4},
     "preact_resunet": {"channels": [8, 16, 32]},
-    "deeplabv3plus": {"width": 0.125, "decoder": 8},
+    "deeplabv3plus": {"width": 0.25, "decoder": 8},
 }
 
 

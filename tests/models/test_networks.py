@@ -22,13 +22,13 @@ from seepseg.models.resnet import dilate, resnet_channels, resnet_encoder, resne
 from seepseg.models.xception import Xception
 
 TINY: list[ModelNode] = [
-    ResUNetScSEModel(width=1 / 8, decoder=8),
-    ResUNetScSEModel(width=1 / 8, decoder=8, stem_stride=2, hypercolumn=True),
-    ResUNetScSEModel(width=1 / 8, decoder=8, stem_stride=1),
-    XceptionResUNetModel(width=1 / 16, middle_blocks=1, decoder=4),
+    ResUNetScSEModel(width=0.25, decoder=8),
+    ResUNetScSEModel(width=0.25, decoder=8, stem_stride=2, hypercolumn=True),
+    ResUNetScSEModel(width=0.25, decoder=8, stem_stride=1),
+    XceptionResUNetModel(width=0.25, middle_blocks=1, decoder=4),
     PreActResUNetModel(channels=[4, 8, 16], blocks=1),
-    DeepLabV3PlusModel(encoder="resnet34", width=1 / 8, decoder=8),
-    DeepLabV3PlusModel(width=1 / 16, decoder=8, low_level=False),
+    DeepLabV3PlusModel(encoder="resnet34", width=0.25, decoder=8),
+    DeepLabV3PlusModel(width=0.25, decoder=8, low_level=False),
 ]
 
 
