@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ def columns_of(group: str, grid: Mapping[str, int]) -> int | None:
     return grid[max(keys, key=len)] if keys else None
 
 
-def assemble(tiles: Mapping[int, NDArray[np.uint8]], columns: int, missing: int = 255) -> NDArray[np.uint8]:
+def assemble(tiles: Mapping[int, NDArray[Any]], columns: int, missing: float = 255) -> NDArray[Any]:
     """One plane (H, W) of tiles by their index, row and column being divmod(index, columns).
 
     The plane is cut to the rows and columns that hold tiles, so that cells shift together; missing cells, and what a
@@ -24,7 +25,8 @@ def assemble(tiles: Mapping[int, NDArray[np.uint8]], columns: int, missing: int 
     height = max(tile.shape[0] for tile in tiles.values())
     width = max(tile.shape[1] for tile in tiles.values())
     top, left = min(rows), min(cols)
-    plane = np.full(((max(rows) - top + 1) * height, (max(cols) - left + 1) * width), missing, np.uint8)
+    shape = ((max(rows) - top + 1) * height, (max(cols) - left + 1) * width)
+    plane = np.full(shape, missing, next(iter(tiles.values())).dtype)
     for index, tile in tiles.items():
         row, column = divmod(index, columns)
         y, x = (row - top) * height, (column - left) * width
