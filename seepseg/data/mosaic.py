@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,27 @@ def columns_of(group: str, grid: Mapping[str, int]) -> int | None:
     """How many cells a row of a scene has: that of the longest key its name begins with; None where none does."""
     keys = [key for key in grid if group.startswith(key)]
     return grid[max(keys, key=len)] if keys else None
+
+
+def clusters(indices: Iterable[int], columns: int) -> list[list[int]]:
+    """The cells (row and column being divmod(index, columns)) in groups that touch, at corners too.
+
+    Nothing on one group can reach another, so each can be looked at on its own: most of a scene may be missing.
+    """
+    left, found = set(indices), []
+    while left:
+        group, front = [], [min(left)]
+        left.remove(front[0])
+        while front:
+            index = front.pop()
+            group.append(index)
+            row, column = divmod(index, columns)
+            beside = [c for c in (column - 1, column, column + 1) if 0 <= c < columns]
+            around = {r * columns + c for r in (row - 1, row, row + 1) for c in beside}
+            front += sorted(around & left)
+            left -= around
+        found.append(sorted(group))
+    return found
 
 
 def assemble(tiles: Mapping[int, NDArray[Any]], columns: int, missing: float = 255) -> NDArray[Any]:

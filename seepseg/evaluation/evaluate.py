@@ -21,7 +21,8 @@ from seepseg.evaluation.fitting import Search, fit_decoding, store, write_search
 from seepseg.evaluation.gallery import Gallery
 from seepseg.evaluation.source import Source, open_folds, open_source
 from seepseg.evaluation.tables import summarise, write_scores
-from seepseg.figures import save_gallery
+from seepseg.figures import save_confusion, save_gallery
+from seepseg.inference.ahead import behind
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics.baseline import commonest_class
 from seepseg.runs.checkpoint import Checkpoint
@@ -152,7 +153,9 @@ def _evaluate(
 
     total, rows = Sums.empty(len(first.classes)), []
     for source, fit in zip(sources, used, strict=True):
-        sums = source.score(config, fit, runtime.workers, on_tile)
+        # The network need not wait for what is counted.
+        with behind(on_tile) as send:
+            sums = source.score(config, fit, runtime.workers, send)
         rows.append(fold_row(source, sums, fit))
         total = total.merge(sums)
     evidence.finish()
@@ -171,6 +174,7 @@ def _evaluate(
     if len(sources) > 1:
         write_folds(where, rows)
     if how.figures:
+        save_confusion(where / "confusion.png", total.matrix, list(first.classes.names))
         save_gallery(where / "tiles.png", gallery.rows(), first.classes)
         draw_evidence(where, evidence)
     return summary

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.mosaic import assemble, columns_of
+from seepseg.data.mosaic import assemble, clusters, columns_of
 from seepseg.evaluation.breakdown import Breakdown, coverage_class, flag_of
 from seepseg.inference.score import TileResult
 from seepseg.metrics import calibration
@@ -19,6 +19,7 @@ from seepseg.metrics.boundary import SurfaceCounts, surface_counts
 from seepseg.metrics.calibration import Reliability, reliability
 from seepseg.metrics.confusion import confusion_matrix
 from seepseg.metrics.detection import Detections, FrocCounts, detections, froc_counts
+from seepseg.metrics.matching import TruthObjects
 from seepseg.metrics.salt_score import tgs_score
 
 REFERENCES = ("predict nothing", "perfect outline, one class", "truth shifted by (1, 1)")
@@ -110,17 +111,22 @@ class Evidence:
         columns = columns_of(self._scene[0][0].group, self.grid)
         indexed = {t.index: r for t, r in self._scene if t.index is not None}
         if columns and len(indexed) == len(self._scene):
-            truth = assemble({i: r.truth for i, r in indexed.items()}, columns)
-            predicted = assemble({i: r.prediction for i, r in indexed.items()}, columns)
-            self._count(truth, predicted, assemble({i: _foreground(r) for i, r in indexed.items()}, columns, np.nan))
+            for cells in clusters(indexed, columns):
+                here = {i: indexed[i] for i in cells}
+                self._count(
+                    assemble({i: r.truth for i, r in here.items()}, columns),
+                    assemble({i: r.prediction for i, r in here.items()}, columns),
+                    assemble({i: _foreground(r) for i, r in here.items()}, columns, np.nan),
+                )
         else:
             for _, r in self._scene:
                 self._count(r.truth, r.prediction, _foreground(r))
         self._scene = []
 
     def _count(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], foreground: NDArray[np.float32]) -> None:
-        self.objects += detections(truth, predicted, len(self.catalog.classes), self.pixel_size)
-        self.froc += froc_counts(truth, foreground, FROC_THRESHOLDS, self.min_pixels, self.pixel_size)
+        known = TruthObjects(np.where((truth == IGNORE) | (predicted == IGNORE), np.uint8(0), truth))
+        self.objects += detections(truth, predicted, len(self.catalog.classes), self.pixel_size, known)
+        self.froc += froc_counts(truth, foreground, FROC_THRESHOLDS, self.min_pixels, self.pixel_size, known)
 
     def _stand_ins(self, tile: Tile, result: TileResult) -> dict[str, NDArray[np.uint8]]:
         truth = result.truth

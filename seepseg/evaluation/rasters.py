@@ -12,6 +12,7 @@ from seepseg.classes import IGNORE, ClassTable
 from seepseg.data.catalog import listed
 from seepseg.errors import DataError
 from seepseg.evaluation.tables import summarise, write_scores
+from seepseg.figures import save_confusion
 from seepseg.inference.score import Sums
 from seepseg.io.files import image_files
 from seepseg.io.images import read_gray_png
@@ -64,6 +65,7 @@ def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: P
     summary = summarise(sums, classes, "rasters", tgs=len(classes) == 2)
     if out:
         write_scores(out, sums, classes, summary)
+        save_confusion(out / "confusion.png", sums.matrix, list(classes.names))
     return summary
 
 

@@ -16,6 +16,7 @@ from seepseg.data.scaling import Limits, group_limits
 from seepseg.data.sources import open_catalog, read_image, with_counts
 from seepseg.data.splits import part
 from seepseg.errors import ConfigError, DataError
+from seepseg.inference.ahead import ahead
 from seepseg.inference.predictor import Predictor, load_predictor
 from seepseg.inference.score import Sums, TileResult, score
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
@@ -57,8 +58,10 @@ class Source:
     ) -> Sums:
         """Sums over the tiles (every k-th of them), in the order of the catalog; `on_tile` sees each in passing."""
         draws = [Draw(i) for i in range(0, len(self.dataset), every)]
-        batches = load_batches(self.dataset, in_batches(draws, config.batch_size, drop_last=False), workers)
-        return score(self.predictor(), enumerate(batches), len(self.classes), config, on_tile=on_tile, fit=fit)
+        loader = load_batches(self.dataset, in_batches(draws, config.batch_size, drop_last=False), workers)
+        # Without workers of its own, the next batch is read in a thread while the network is at this one.
+        batches = enumerate(loader if workers else ahead(loader))
+        return score(self.predictor(), batches, len(self.classes), config, on_tile=on_tile, fit=fit)
 
 
 def open_source(

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from seepseg.classes import ClassTable
-from seepseg.figures import save_confusion
 from seepseg.inference.score import Sums
 from seepseg.io.atomic import write_text
 
@@ -44,13 +43,12 @@ def summarise(sums: Sums, classes: ClassTable, split: str, *, tgs: bool) -> dict
 
 
 def write_scores(folder: Path, sums: Sums, classes: ClassTable, summary: dict[str, Any]) -> None:
-    """Write metrics.json, per_class.csv, confusion.csv and the confusion figure."""
+    """Write metrics.json, per_class.csv and confusion.csv."""
     write_text(folder / "metrics.json", json.dumps(summary, indent=1) + "\n")
     write_text(folder / "per_class.csv", table(summary).to_csv(index=False, na_rep="n/a"))
     names = list(classes.names)
     frame = pd.DataFrame(sums.matrix, index=pd.Index(names, name="truth"), columns=names)
     write_text(folder / "confusion.csv", frame.to_csv())
-    save_confusion(folder / "confusion.png", sums.matrix, names)
 
 
 def table(summary: dict[str, Any]) -> pd.DataFrame:

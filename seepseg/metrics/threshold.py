@@ -113,24 +113,29 @@ def threshold_counts(
         classes: (H, W) the class 1 … K − 1 of each pixel if it is foreground.
         n_classes: K.
     """
-    out = ThresholdCounts.empty(n_classes, thresholds, sizes)
     known = truth != IGNORE
-    out.truth[:] = np.bincount(truth[known], minlength=n_classes)[1:]
+    of_class = np.bincount(truth[known], minlength=n_classes)[1:]
+    shape = (len(thresholds), len(sizes))
+    right, predicted = np.zeros((2, *shape, n_classes - 1), np.int64)
+    both = np.zeros(shape, np.int64)
     for i, threshold in enumerate(thresholds):
         labels, count = label_objects((foreground >= threshold).astype(np.uint8))
         here = (labels > 0) & known
         owner, theirs, own = labels[here], classes[here], truth[here]
-        predicted, right = (
-            np.bincount(o.astype(np.int64) * n_classes + c, minlength=(count + 1) * n_classes).reshape(-1, n_classes)
-            for o, c in ((owner, theirs), (owner[own == theirs], theirs[own == theirs]))
-        )
-        both = np.bincount(owner[own > 0], minlength=count + 1)
+        hit = own == theirs
         kept = (np.bincount(labels.ravel(), minlength=count + 1) >= np.array(sizes)[:, None]).astype(np.int64)
         kept[:, 0] = 0
-        out.predicted[i], out.right[i], out.both[i] = kept @ predicted[:, 1:], kept @ right[:, 1:], kept @ both
-    either = out.predicted.sum(2) + out.truth.sum() - out.both
-    out.tenths[:] = tgs_tenths(out.both, either)
-    return ThresholdCounts(out.thresholds, out.sizes, out.truth, out.right, out.predicted, out.both, out.tenths, 1)
+        predicted[i] = kept @ _by_object(owner, theirs, count, n_classes)
+        right[i] = kept @ _by_object(owner[hit], theirs[hit], count, n_classes)
+        both[i] = kept @ np.bincount(owner[own > 0], minlength=count + 1)
+    tenths = tgs_tenths(both, predicted.sum(2) + of_class.sum() - both)
+    return ThresholdCounts(tuple(thresholds), tuple(sizes), of_class, right, predicted, both, tenths, 1)
+
+
+def _by_object(owner: NDArray[np.int32], classes: NDArray[np.uint8], count: int, n_classes: int) -> Ints:
+    """(count + 1, K − 1) pixels of each foreground class in each object, from the object and class of each pixel."""
+    flat = owner.astype(np.int64) * n_classes + classes
+    return np.bincount(flat, minlength=(count + 1) * n_classes).reshape(count + 1, n_classes)[:, 1:]
 
 
 def macro_dice(right: NDArray[np.number], predicted: NDArray[np.number], truth: NDArray[np.number]) -> Floats:
