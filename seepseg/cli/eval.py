@@ -71,9 +71,11 @@ def command(
     from seepseg.errors import ConfigError
     from seepseg.evaluation import printing
     from seepseg.evaluation.evaluate import Options, evaluate_folds, evaluate_run
+    from seepseg.evaluation.fitting import told
     from seepseg.evaluation.rasters import evaluate_rasters
     from seepseg.inference.device import set_threads
     from seepseg.runs.checkpoint import load_checkpoint
+    from seepseg.runs.fit import Fit
     from seepseg.runs.folder import RunFolder, find_checkpoint, find_checkpoints
 
     if (predictions is None) != (truth is None) or (run is None) == (predictions is None):
@@ -120,5 +122,10 @@ def command(
         print_table(printing.references(summary), "what scores are worth")
     for line in printing.lines(summary):
         click.echo(line)
+    if fit and run is not None:
+        for made in find_checkpoints(run) if split == "oof" else [path]:
+            found = Fit.from_plain(load_checkpoint(made).decoding)
+            assert found
+            click.echo(f"fitted {relative(made)}: {told(found)}; used on other tiles, and by predict")
     if where:
         click.echo(f"written: {relative(where)}/ (metrics.json, per_class.csv, confusion.csv, figures)")

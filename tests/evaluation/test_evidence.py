@@ -92,9 +92,7 @@ def test_the_order_of_tiles_within_their_scene_does_not_matter(seed: int, data: 
 
 def test_one_scene_is_held_however_many_there_are() -> None:
     catalog, results = scenes(5, 2)
-    alive = [
-        weakref.ref(r.probabilities.base if r.probabilities.base is not None else r.probabilities) for r in results
-    ]
+    alive = [weakref.ref(r.probabilities) for r in results]
     evidence = Evidence(catalog, {"s": 4}, 1)
     while results:
         evidence.see(results.pop(0))
