@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from seepseg.data.scaling import fit_scaling
 from seepseg.errors import DataError
 from seepseg.inference.jobs import Job
 from seepseg.inference.scene import Report, Wanted, predict_scene
+from seepseg.inference.tiles import predict_tiles
+from seepseg.runs.fit import Fit
 from tests.inference.toy import SIZES, files, picture, toy
 
 PLAIN = Wanted(vectors=None, quicklook=False)
@@ -125,3 +128,29 @@ def test_a_scene_that_breaks_on_the_way_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is damaged"):
         predict(path, tmp_path / "out", Wanted(probabilities=True))
     assert not list((tmp_path / "out").rglob("*"))
+
+
+@pytest.mark.parametrize("as_tile", [False, True])
+def test_maps_are_decoded_and_calibrated_as_fitted_and_say_how_unsure_they_are(tmp_path: Path, as_tile: bool) -> None:
+    raw = picture((60, 50))
+    raw[:5] = 0
+    tifffile.imwrite(tmp_path / "x.tif", raw)
+    fit = Fit("binary", 0.5, 0.6, (), 0, "val", ())
+    ensemble = replace(toy(decoding=fit.onto(Predict(window=64))), fit=fit)
+    job = Job(tmp_path / "x.tif", "x", tmp_path / "out", False)
+    wanted = Wanted(probabilities=True, uncertainty=True, vectors=None, quicklook=False)
+    report = predict_tiles([job], ensemble, wanted, {})[0] if as_tile else predict_scene(job, ensemble, wanted)
+    assert isinstance(report, Report)
+    assert [p.name for p in report.outputs] == ["x_class.tif", "x_prob.tif", "x_uncertainty.tif"]
+    # Logit raw/100 − 1, divided by a temperature of one half.
+    p = 1 / (1 + np.exp(-2 * (raw / 100 - 1)))
+    entropy = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+    seen = raw > 0
+    assert np.array_equal(tifffile.imread(tmp_path / "out" / "x_class.tif"), np.where(seen, p >= 0.6, 255))
+    with rasterio.open(tmp_path / "out" / "x_uncertainty.tif") as source:
+        assert (source.count, source.dtypes, source.nodata) == (1, ("uint8",), 255)
+        unsure = source.read(1)
+    assert np.array_equal(unsure == 255, ~seen)
+    assert np.allclose(unsure[seen], 254 * entropy[seen], atol=0.6)
+    with rasterio.open(tmp_path / "out" / "x_prob.tif") as source:
+        assert np.allclose(source.read(2)[seen], p[seen], atol=1e-5)
