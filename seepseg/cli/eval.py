@@ -28,6 +28,7 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 )
 @click.option("-o", "--out", type=FILE, help="Where to write.  [default: RUN/eval/SPLIT]")
 @click.option("--no-figures", is_flag=True, help="Tables only.")
+@click.option("--report", is_flag=True, help="Write report.html as well: everything on one page that opens offline.")
 @device_option
 @quiet_option
 def command(
@@ -43,13 +44,14 @@ def command(
     classes: str,
     out: Path | None,
     no_figures: bool,
+    report: bool,
     device: str | None,
     quiet: bool,
 ) -> None:
     r"""Dice, IoU, precision and recall of RUN on a split, from one confusion matrix over all its pixels.
 
     \b
-    seepseg eval runs/seep_multiclass --per-class
+    seepseg eval runs/seep_multiclass --per-class --report
     seepseg eval runs/seep_multiclass --data OTHER_ROOT --per-class -o scores
     seepseg eval --predictions DIR --truth DIR --per-class
     """
@@ -64,6 +66,8 @@ def command(
 
     if (predictions is None) != (truth is None) or (run is None) == (predictions is None):
         raise ConfigError("what to score is not clear", "eval", "give RUN, or --predictions DIR with --truth DIR")
+    if predictions and report:
+        raise ConfigError("--report shows tiles of a run", "eval", "give RUN instead of --predictions")
     if predictions and truth:
         where = out
         summary = evaluate_rasters(predictions, truth, TABLES[classes], out)
@@ -87,6 +91,7 @@ def command(
                 threshold=threshold,
                 out=where,
                 figures=not no_figures,
+                report=report,
                 tick=tick,
             )
     frame = table(summary)
@@ -95,4 +100,5 @@ def command(
     if summary.get("tgs_score") is not None:
         click.echo(f"TGS score {summary['tgs_score']:.4f}")
     if where:
-        click.echo(f"written: {relative(where)}/ (metrics.json, per_class.csv, confusion.csv, figures)")
+        page = ", report.html" if report else ""
+        click.echo(f"written: {relative(where)}/ (metrics.json, per_class.csv, confusion.csv, figures{page})")

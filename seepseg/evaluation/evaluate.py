@@ -19,7 +19,8 @@ from seepseg.data.sources import open_catalog, read_image, with_counts
 from seepseg.data.splits import part
 from seepseg.errors import ConfigError, DataError
 from seepseg.evaluation.evidence import Evidence
-from seepseg.evaluation.gallery import Gallery
+from seepseg.evaluation.gallery import REPORTED, SHOWN, Gallery
+from seepseg.evaluation.report import write_report
 from seepseg.evaluation.tables import conclusions, summarise, write_evidence, write_scores
 from seepseg.figures import save_gallery
 from seepseg.inference.predictor import load_predictor
@@ -45,11 +46,13 @@ def evaluate_run(
     threshold: float | None = None,
     out: Path | None = None,
     figures: bool = True,
+    report: bool = False,
     tick: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, Any]:
     """Scores of a run on one split of its data (val, test, train, all), or on all labelled tiles of another root.
 
-    Writes metrics.json, its tables (docs/metrics.md names them) and figures; returns what metrics.json holds.
+    Writes metrics.json, its tables (docs/metrics.md names them), figures, and report.html where `report` says so;
+    returns what metrics.json holds.
 
     Raises:
         ConfigError: the split is empty or the run has no splits.csv.
@@ -70,11 +73,11 @@ def evaluate_run(
     batches = in_batches([Draw(i) for i in range(len(dataset))], config.batch_size, drop_last=False)
     grid = data.grid if isinstance(data, SeepData) else {}
     evidence = Evidence(catalog, grid, commonest_class(catalog.pixels().sum(0)))
-    gallery, done = Gallery(checkpoint.classes), 0
+    gallery, done = Gallery(checkpoint.classes, REPORTED if report else SHOWN), 0
 
     def on_tile(tile: TileResult) -> None:
         evidence.see(tile)
-        if figures:
+        if figures or report:
             gallery.see(tile)
         nonlocal done
         done += 1
@@ -90,6 +93,8 @@ def evaluate_run(
     write_evidence(where, evidence)
     if figures:
         save_gallery(where / "tiles.png", gallery.rows(), checkpoint.classes)
+    if report:
+        write_report(where, folder, checkpoint.classes, gallery.chosen())
     return summary
 
 

@@ -21,13 +21,17 @@ from seepseg.metrics.salt_score import tgs_scores
 
 @dataclass
 class TileResult:
-    """One scored tile: image (C, H, W) standardised, truth and prediction (H, W), its own confusion matrix (K, K)."""
+    """One scored tile: image (C, H, W) standardised, truth and prediction (H, W), its own confusion matrix (K, K).
+
+    `doubt` is the mean of 1 − the highest class probability over the pixels that hold data.
+    """
 
     id: str
     image: NDArray[np.float32]
     truth: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
     matrix: NDArray[np.int64]
+    doubt: float = 0.0
 
 
 @dataclass
@@ -113,6 +117,7 @@ def score(
         if loss is not None:
             sums.floats[number] = _floats(loss, logits, probabilities, masks)
         predicted = decode(probabilities, batch.valid, config)
+        doubts = _doubts(probabilities, batch.valid) if on_tile else []
         truth = batch.mask.numpy().astype(np.uint8)
         for i, (height, width) in enumerate(batch.sizes):
             t, p = truth[i, :height, :width], predicted[i, :height, :width]
@@ -124,8 +129,15 @@ def score(
                 sums.tgs_tenths += round(10 * float(tgs_scores(t[None], p[None])[0]))
             if on_tile:
                 image = batch.image[i, :, :height, :width].numpy()
-                on_tile(TileResult(batch.ids[i], image, t, p, matrix))
+                on_tile(TileResult(batch.ids[i], image, t, p, matrix, doubts[i]))
     return sums
+
+
+def _doubts(probabilities: torch.Tensor, valid: torch.Tensor) -> list[float]:
+    """Mean over the valid pixels of each tile of 1 − the highest of its probabilities (N, K, H, W); 0 without any."""
+    held = valid.to(probabilities.device)
+    unsure = (1 - probabilities.amax(1).float()) * held
+    return (unsure.sum((1, 2)) / held.sum((1, 2)).clamp(min=1)).tolist()
 
 
 def _floats(
