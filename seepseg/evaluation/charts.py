@@ -53,7 +53,7 @@ def lines(title: str, series: Sequence[Series], x: Axis, y: Axis, *, diagonal: b
         runs = _runs(one, x, y, across, up)
         path = " ".join(_path(run) for run in runs)
         look = _look(one, number)
-        parts.append(f'<g {look[0]}><path class="under" d="{path}"/><path class="curve" {look[1]} d="{path}"/>')
+        parts.append(f'<g {look[0]}><path class="under" {look[1]} d="{path}"/><path class="curve" {look[1]} d="{path}"/>')
         few = dots or any(len(run) == 1 for run in runs)
         parts.extend(f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for run in runs if few for a, b in run)
         parts.append("</g>")
@@ -174,7 +174,7 @@ def _look(one: Series, number: int) -> tuple[str, str]:
 
 def _legend(one: Series, number: int) -> str:
     color, dash = _look(one, number)
-    sample = '<path class="under" d="M0 6H34"/>' + f'<path class="curve" {dash} d="M0 6H34"/>'
+    sample = "".join(f'<path class="{part}" {dash} d="M0 6H34"/>' for part in ("under", "curve"))
     return f'<li><svg viewBox="0 0 34 12" aria-hidden="true" {color}>{sample}</svg>{escape(one.name)}</li>'
 
 
@@ -193,6 +193,8 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _tick(value: float) -> str:
+    if 0 < abs(value) < 0.001:
+        return f"{value:.0e}".replace("e-0", "e−")
     return f"{value:.3g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 

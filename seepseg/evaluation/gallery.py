@@ -16,7 +16,7 @@ from seepseg.inference.score import TileResult
 SHOWN = 3
 """Tiles of each kind in tiles.png."""
 
-REPORTED = 24
+REPORTED = 16
 """Tiles of each kind in report.html."""
 
 SAMPLE = 200

@@ -122,8 +122,7 @@ def table(
     body, last = lines[: len(lines) - foot], lines[len(lines) - foot :]
     label = escape(caption or f"table of {source}")
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table class="sortable">'
-        + (f"<caption>{escape(caption)}</caption>" if caption else "")
+        (paragraph(caption, "muted") if caption else "") + f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table class="sortable">'
         + f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
         + (f"<tfoot>{''.join(last)}</tfoot>" if last else "")
         + f"</table></div>{source_line(source)}"
@@ -176,8 +175,8 @@ def confusion(rows: Rows, source: str) -> str:
         lines.append(f'<tr><th scope="row" class="text">{escape(row["truth"])}</th>{cells}</tr>')
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix"><table class="matrix">'
-        "<caption>Truth by row, prediction by column: pixels, and their share of the row.</caption>"
+        paragraph("Truth by row, prediction by column: pixels, and their share of the row.", "muted")
+        + '<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix"><table class="matrix">'
         f'<thead><tr><th class="text">truth</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
         + source_line(source)
     )

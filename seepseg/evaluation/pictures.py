@@ -47,11 +47,11 @@ class Group:
     pictures: Sequence[Picture]
 
 
-def gallery(groups: Sequence[Group], classes: ClassTable) -> str:
+def gallery(groups: Sequence[Group], classes: ClassTable, side: int = SIDE) -> str:
     """All groups with one set of controls; nothing for no pictures.
 
     A page holds one gallery. Images are JPEG, class maps run lengths; the browser composes the rest, so that a tile of
-    256 pixels takes some 30 kB.
+    256 pixels takes some 30 kB. Pictures longer than `side` pixels are thinned.
     """
     pictures = [p for group in groups for p in group.pictures]
     if not pictures:
@@ -62,7 +62,7 @@ def gallery(groups: Sequence[Group], classes: ClassTable) -> str:
         figures = []
         for picture in group.pictures:
             maps = [picture.truth] if picture.prediction is None else [picture.truth, picture.prediction]
-            gray, thin = thinned(picture.gray, maps, SIDE)
+            gray, thin = thinned(picture.gray, maps, side)
             entry: dict[str, object] = {"height": gray.shape[0], "width": gray.shape[1]}
             store.append(entry | {n: runs(m) for n, m in zip(("truth", "prediction"), thin, strict=False)})
             figures.append(_tile(picture.caption, gray, number))

@@ -202,7 +202,7 @@ def _objects(reader: _Reader, swatches: Mapping[str, str]) -> str:
     if not rows:
         return ""
     text = ("class", "pixels")
-    whole = [row for row in rows if row["pixels"] == "all"]
+    whole = [{k: v for k, v in row.items() if k != "pixels"} for row in rows if row["pixels"] == "all"]
     sizes = [row for row in rows if row["pixels"] != "all"]
     note = (
         "An object is an 8-connected component of foreground of a whole scene. Found: a predicted object overlaps it at "
@@ -215,7 +215,7 @@ def _objects(reader: _Reader, swatches: Mapping[str, str]) -> str:
 def _boundaries(reader: _Reader) -> str:
     rows = [{"tolerance_px": r.pop("tolerance_px"), **r} for r in reader("surface.csv")]
     note = "Normalised surface Dice: the share of outline pixels, of both sides, that have one of the other nearby."
-    return (paragraph(note, "muted") + table(rows, "surface.csv")) if rows else ""
+    return (paragraph(note, "muted") + table(rows, "surface.csv", text=("tolerance_px",))) if rows else ""
 
 
 def _scenes(reader: _Reader) -> str:
