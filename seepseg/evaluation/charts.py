@@ -53,7 +53,9 @@ def lines(title: str, series: Sequence[Series], x: Axis, y: Axis, *, diagonal: b
         runs = _runs(one, x, y, across, up)
         path = " ".join(_path(run) for run in runs)
         look = _look(one, number)
-        parts.append(f'<g {look[0]}><path class="under" {look[1]} d="{path}"/><path class="curve" {look[1]} d="{path}"/>')
+        parts.append(
+            f'<g {look[0]}><path class="under" {look[1]} d="{path}"/><path class="curve" {look[1]} d="{path}"/>'
+        )
         few = dots or any(len(run) == 1 for run in runs)
         parts.extend(f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for run in runs if few for a, b in run)
         parts.append("</g>")
@@ -62,8 +64,11 @@ def lines(title: str, series: Sequence[Series], x: Axis, y: Axis, *, diagonal: b
 
 
 def bars(title: str, names: Sequence[str], counts: Sequence[int], colors: Sequence[str], label: str) -> str:
-    """A bar a name on a logarithmic axis (a class may have a thousandth of another's pixels), its count beside it."""
-    row, left, right = 24, 110, 70
+    """A bar a name on a logarithmic axis (a class may have a thousandth of another's pixels), its count beside it.
+
+    Colours are "#rrggbb", or "" for the page's own.
+    """
+    row, left, right = 24, 110, 96
     top = math.log10(max(10, *counts)) if counts else 1.0
     parts = []
     for i, (name, count, color) in enumerate(zip(names, counts, colors, strict=True)):
@@ -71,7 +76,7 @@ def bars(title: str, names: Sequence[str], counts: Sequence[int], colors: Sequen
         wide = max(0.0, math.log10(max(count, 1)) / top) * (WIDE - left - right)
         parts.append(
             f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(_short_name(name))}</text>'
-            f'<rect class="bar" style="--color:{escape(color)}" x="{left}" y="{y + 3}" width="{wide:.1f}" height="16"/>'
+            f'<rect {_color("bar", color)} x="{left}" y="{y + 3}" width="{wide:.1f}" height="16"/>'
             f'<text x="{left + wide + 6:.1f}" y="{y + 15}">{count:,}</text>'
         )
     high = TOP + row * len(names) + 22
@@ -170,6 +175,10 @@ def _look(one: Series, number: int) -> tuple[str, str]:
     color = f'style="--color:{escape(one.color)}"' if one.color else f'class="hue{number % HUES}"'
     dash = DASHES[number % len(DASHES)]
     return color, f'stroke-dasharray="{dash}"' if dash else ""
+
+
+def _color(kind: str, color: str) -> str:
+    return f'class="{kind}" style="--color:{escape(color)}"' if color else f'class="{kind} hue0"'
 
 
 def _legend(one: Series, number: int) -> str:

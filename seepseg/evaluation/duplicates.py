@@ -69,7 +69,9 @@ def _standard(smalls: NDArray[np.float32]) -> NDArray[np.float32]:
     plane = np.stack([np.ones((side, side)), *np.meshgrid(at, at)]).reshape(3, -1)
     known = np.isfinite(smalls).reshape(n, -1)
     flat = np.where(known, smalls.reshape(n, -1), 0).astype(np.float64)
-    fit = np.linalg.pinv(np.einsum("nk,ik,jk->nij", known, plane, plane)) @ np.einsum("nk,ik->ni", flat, plane)[..., None]
+    fit = (
+        np.linalg.pinv(np.einsum("nk,ik,jk->nij", known, plane, plane)) @ np.einsum("nk,ik->ni", flat, plane)[..., None]
+    )
     rest = np.where(known, flat - (fit[..., 0] @ plane), 0)
     length = np.linalg.norm(rest, axis=1, keepdims=True)
     # What is left of an even picture is rounding.

@@ -20,6 +20,17 @@ from seepseg.objects import label_objects
 SMALL = 32
 """Side of the small picture kept of every tile, for maps of scenes and to find look-alikes."""
 
+KINDS = {
+    "unreadable": "The file cannot be read; training would stop here.",
+    "not finite": "NaN or infinite pixels that are not declared as no data; training would stop here.",
+    "value outside the table": "Label values that the class table does not know; training would stop here.",
+    "labelled on no data": "Foreground where the image holds nothing; not learned from.",
+    "ends at a tile border": "An object stops where the neighbouring tile begins.",
+    "class changes at a tile border": "An object goes on in the neighbouring tile under another class.",
+    "one-pixel object": "Foreground of one pixel: a slip of the pen, or the rest of an outline.",
+}
+"""Kinds of label problems, and what they mean."""
+
 Plane = NDArray[np.uint8]
 
 

@@ -1,4 +1,4 @@
-"""What every HTML page of seepseg shares: one file that opens offline, tables that sort, facts, text that is escaped."""
+"""What every HTML page shares: one file that opens offline, tables that sort, facts, text that is escaped."""
 
 from __future__ import annotations
 
@@ -122,7 +122,8 @@ def table(
     body, last = lines[: len(lines) - foot], lines[len(lines) - foot :]
     label = escape(caption or f"table of {source}")
     return (
-        (paragraph(caption, "muted") if caption else "") + f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table class="sortable">'
+        (paragraph(caption, "muted") if caption else "")
+        + f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table class="sortable">'
         + f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
         + (f"<tfoot>{''.join(last)}</tfoot>" if last else "")
         + f"</table></div>{source_line(source)}"

@@ -87,7 +87,7 @@ def gallery(groups: Sequence[Group], classes: ClassTable, side: int = SIDE) -> s
 
 
 def runs(plane: NDArray[np.uint8]) -> list[int]:
-    """Run lengths of a plane (H, W), row by row: value, length, value, length, …"""
+    """Run lengths of a plane (H, W), row by row: value, length, value, length and so on."""
     flat = plane.ravel()
     starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]])
     lengths = np.diff(np.r_[starts, flat.size])
@@ -125,9 +125,7 @@ def _legends(classes: ClassTable, errors: bool) -> str:
         for n, (r, g, b) in names
     )
     of_errors = "".join(f'<li><i style="background:{_pattern(kind)}"></i>{kind}</li>' for kind in ERROR_COLORS)
-    return f'<ul class="legend">{of_classes}</ul>' + (
-        f'<ul class="legend errors">{of_errors}</ul>' if errors else ""
-    )
+    return f'<ul class="legend">{of_classes}</ul>' + (f'<ul class="legend errors">{of_errors}</ul>' if errors else "")
 
 
 def _pattern(kind: str) -> str:
@@ -137,8 +135,8 @@ def _pattern(kind: str) -> str:
 
 def _dialog() -> str:
     return (
-        '<dialog id="large" aria-label="Enlarged tile"><div class="row"><span><button type="button" data-step="-1">'
-        '← before</button> <button type="button" data-step="1">next →</button></span>'
+        '<dialog id="large" aria-label="Enlarged tile"><div class="row"><span><button type="button" data-step="-1" '
+        'aria-label="before">←</button> <button type="button" data-step="1" aria-label="next">→</button></span>'
         '<button type="button" data-flip>flip: <span data-layer></span></button>'
         '<button type="button" data-close>close</button></div>'
         '<div class="picture"><img alt=""><canvas></canvas></div><p></p></dialog>'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,28 +33,18 @@ ROWS = 200
 """A longer table is left to its file."""
 
 HEADLINE = (
+    ("tgs_score", "TGS score"),
     ("dice/foreground", "foreground Dice"),
     ("dice/macro", "macro Dice"),
     ("iou/foreground", "foreground IoU"),
     ("class_accuracy", "class accuracy in the foreground"),
-    ("tgs_score", "TGS score"),
 )
-
-TRAINING = (
-    ("Loss", ("train/loss", "val/loss"), Axis("loss"), False),
-    ("Foreground Dice", ("train/dice/foreground", "val/dice/foreground"), Axis("Dice", 0, 1), False),
-    ("Macro Dice", ("train/dice/macro", "val/dice/macro"), Axis("Dice", 0, 1), False),
-    ("TGS score", ("train/tgs_score", "val/tgs_score"), Axis("score", 0, 1), False),
-    ("Validation Dice of each class", ("val/dice/*",), Axis("Dice", 0, 1), True),
-    ("Learning rate", ("lr",), Axis("learning rate", log=True), False),
-)
-"""Title, columns of metrics.csv, the upright axis, and whether curves are those of classes."""
 
 REMARKS = {
     "best": "Highest foreground Dice.",
     "median": "In the middle of all tiles with foreground.",
     "worst": "Lowest foreground Dice.",
-    "uncertain": "Highest mean of 1 − the probability of the likeliest class, among tiles not shown above.",
+    "uncertain": "Highest doubt, the mean of 1 − the probability of the likeliest class, among tiles not shown above.",
 }
 
 
@@ -84,13 +74,13 @@ def write_report(
         Section("Objects", _objects(reader, swatches)),
         Section("Boundaries", _boundaries(reader)),
         Section("Scenes", _scenes(reader)),
-        Section("Training", _training(run, where, classes)),
-        Section("Detection against false alarms", _froc(reader)),
-        Section("Calibration", _reliability(reader)),
+        Section("Training", training(run, where, classes)),
+        Section("Detection against false alarms", froc(reader("froc.csv"))),
+        Section("Calibration", reliability(reader("reliability.csv"))),
         Section("Tiles", _gallery(where, classes, tiles)),
         Section("Config and environment", _provenance(run, where)),
     ]
-    # Last but shown before the pictures: whatever else an evaluation left beside these.
+    # Read last, when it is known which tables were shown; placed before the pictures.
     sections.insert(-2, Section("More tables", _others(reader)))
     name = run.root.resolve().name if run else where.resolve().name
     subtitle = f"{summary['n_tiles']:,} tiles of {summary['split']}"
@@ -205,8 +195,8 @@ def _objects(reader: _Reader, swatches: Mapping[str, str]) -> str:
     whole = [{k: v for k, v in row.items() if k != "pixels"} for row in rows if row["pixels"] == "all"]
     sizes = [row for row in rows if row["pixels"] != "all"]
     note = (
-        "An object is an 8-connected component of foreground of a whole scene. Found: a predicted object overlaps it at "
-        "IoU ≥ .25 or ≥ .5; touched: prediction lies on a tenth of its length. A false alarm touches no true object."
+        "An object is an 8-connected component of foreground of a whole scene. Found: a predicted object overlaps it "
+        "at IoU ≥ .25 or ≥ .5; touched: prediction lies on a tenth of its length. A false alarm touches no true object."
     )
     by_size = folded("By size, pixels", table(sizes, "objects.csv", text=text, swatches=swatches))
     return paragraph(note, "muted") + table(whole, "objects.csv", text=text, swatches=swatches) + by_size
@@ -235,64 +225,6 @@ def _scenes(reader: _Reader) -> str:
     return paragraph(f"{len(rows):,} groups: their table is in the file.") + chart + source_line("scenes.csv")
 
 
-def _training(run: RunFolder | None, where: Path, classes: ClassTable) -> str:
-    rows = read_rows(run.metrics) if run else []
-    if not run or not rows or "epoch" not in rows[0]:
-        return ""
-    colors = {f"val/dice/{c.name}": c.color for c in classes.foreground}
-    epochs = [float(row["epoch"]) for row in rows]
-    figures = []
-    for title, columns, axis, by_class in TRAINING:
-        if by_class and len(classes) == 2:
-            continue
-        named = list(colors) if by_class else columns
-        series = [
-            Series(_curve_name(column), epochs, [number(row[column]) for row in rows], colors.get(column, ""))
-            for column in named
-            if column in rows[0]
-        ]
-        figures.append(lines(title, series, Axis("epoch"), axis))
-    return f'<div class="charts">{"".join(figures)}</div>' + source_line(os.path.relpath(run.metrics, where))
-
-
-def _curve_name(column: str) -> str:
-    part, _, rest = column.partition("/")
-    return rest.removeprefix("dice/") if rest not in ("loss", "dice/foreground", "dice/macro", "tgs_score") else part
-
-
-def _froc(reader: _Reader) -> str:
-    rows = reader("froc.csv")
-    if not rows or not {"found", "false_alarms_per_mpx"} <= rows[0].keys():
-        return ""
-    points = sorted(
-        (a, f) for a, f in ((number(r["false_alarms_per_mpx"]), number(r["found"])) for r in rows) if a is not None and f is not None
-    )  # fmt: skip
-    chart = lines(
-        "Objects found against false alarms, over the threshold",
-        [Series("threshold", [a for a, _ in points], [f for _, f in points])],
-        Axis("false alarms per megapixel", low=0),
-        Axis("share of objects found", 0, 1),
-        dots=True,
-    )
-    return chart + folded("Table", table(rows, "froc.csv")) + source_line("froc.csv")
-
-
-def _reliability(reader: _Reader) -> str:
-    rows = reader("reliability.csv")
-    if not rows or not {"confidence", "accuracy"} <= rows[0].keys():
-        return ""
-    chart = lines(
-        "Came true against confidence",
-        [Series("pixels", [number(r["confidence"]) or 0.0 for r in rows], [number(r["accuracy"]) for r in rows])],
-        Axis("mean confidence", 0, 1),
-        Axis("share that came true", 0, 1),
-        diagonal=True,
-        dots=True,
-    )
-    note = paragraph("Below the dotted line the network is too sure of itself.", "muted")
-    return chart + note + folded("Table", table(rows, "reliability.csv")) + source_line("reliability.csv")
-
-
 def _others(reader: _Reader) -> str:
     parts = []
     for path in sorted(reader.folder.glob("*.csv")):
@@ -318,7 +250,9 @@ def _gallery(where: Path, classes: ClassTable, tiles: Mapping[str, Sequence[Show
         return ""
     rows = [{"kind": k, "tile": s.id, "dice": s.dice, "doubt": s.doubt} for k, held in tiles.items() for s in held]
     write_rows(where / "gallery.csv", rows, ("kind", "tile", "dice", "doubt"))
-    groups = [Group(kind.capitalize(), REMARKS[kind], [_picture(kind, s) for s in held]) for kind, held in tiles.items()]
+    groups = [
+        Group(kind.capitalize(), REMARKS[kind], [_picture(kind, s) for s in held]) for kind, held in tiles.items()
+    ]
     return gallery(groups, classes) + source_line("gallery.csv")
 
 
@@ -330,12 +264,9 @@ def _picture(kind: str, tile: Shown) -> Picture:
 def _provenance(run: RunFolder | None, where: Path) -> str:
     if run is None:
         return ""
-    files: list[tuple[str, Path, Callable[[str], str]]] = [
-        ("Resolved config", run.config, listing),
-        ("Environment of the training", run.root / "env.json", listing),
-    ]
+    files = (("Resolved config", run.config), ("Environment of the training", run.root / "env.json"))
     return "".join(
-        f"<h3>{title}</h3>{show(path.read_text('utf-8'))}{source_line(os.path.relpath(path, where))}"
-        for title, path, show in files
+        f"<h3>{title}</h3>{listing(path.read_text('utf-8'))}{source_line(os.path.relpath(path, where))}"
+        for title, path in files
         if path.is_file()
     )
