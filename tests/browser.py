@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,15 @@ OPTIONS = (
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
     "--remote-debugging-pipe",
 )  # fmt: skip
+
+START = """
+import fcntl, os, sys
+read, write = (fcntl.fcntl(int(pipe), fcntl.F_DUPFD, 10) for pipe in sys.argv[1:3])
+os.dup2(read, 3)
+os.dup2(write, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Puts our pipes where the browser expects them: it reads commands from descriptor 3 and answers on 4."""
 
 
 class Browser:
@@ -122,10 +132,9 @@ def browser() -> Iterator[Browser]:
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
 
-    # The browser reads commands from descriptor 3 and answers on 4; the shell puts our pipes there.
-    line = f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}'
     with TemporaryDirectory() as home:
-        command = ["sh", "-c", line, PROGRAM, *OPTIONS, f"--user-data-dir={home}"]
+        pipes = [str(to_read), str(from_write)]
+        command = [sys.executable, "-c", START, *pipes, PROGRAM, *OPTIONS, f"--user-data-dir={home}"]
         process = subprocess.Popen(command, pass_fds=(to_read, from_write), stderr=subprocess.DEVNULL)
         os.close(to_read)
         os.close(from_write)

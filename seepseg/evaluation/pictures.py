@@ -87,8 +87,13 @@ def gallery(groups: Sequence[Group], classes: ClassTable, side: int = SIDE) -> s
 
 
 def runs(plane: NDArray[np.uint8]) -> list[int]:
-    """Run lengths of a plane (H, W), row by row: value, length, value, length and so on."""
-    flat = plane.ravel()
+    """Run lengths (value, length, value, length and so on) of a plane (H, W), each row XORed with the one above.
+
+    Rows mostly repeat the one above, so what is left is mostly one long run of zeros.
+    """
+    flat = plane.copy()
+    flat[1:] ^= plane[:-1]
+    flat = flat.ravel()
     starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]])
     lengths = np.diff(np.r_[starts, flat.size])
     return np.stack([flat[starts].astype(np.int64), lengths], 1).ravel().tolist()

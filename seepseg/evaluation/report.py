@@ -10,6 +10,7 @@ from typing import Any
 
 from seepseg.classes import ClassTable
 from seepseg.evaluation.charts import Axis, Series, lines
+from seepseg.evaluation.curves import froc, reliability, training
 from seepseg.evaluation.gallery import Shown
 from seepseg.evaluation.page import (
     Section,

@@ -42,9 +42,11 @@
   let shown = 0; // the tile in the dialog
 
   const layer = () => layers.find((input) => input.checked).value;
-  function unpack(runs, count) {
-    const plane = new Uint8Array(count);
+  // Run lengths of a plane whose rows are each XORed with the one above.
+  function unpack(runs, width, height) {
+    const plane = new Uint8Array(width * height);
     for (let i = 0, at = 0; i < runs.length; i += 2) plane.fill(runs[i], at, (at += runs[i + 1]));
+    for (let i = width; i < plane.length; i++) plane[i] ^= plane[i - width];
     return plane;
   }
   function kindOf(truth, made) {
@@ -61,21 +63,21 @@
     "wrong class": (x, y) => ((x >> 1) + (y >> 1)) % 2 > 0,
   };
   function draw(canvas, tile) {
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { willReadFrequently: true }); // drawn by the processor, never a GPU
     const picture = context.createImageData(canvas.width, canvas.height);
     const pixels = picture.data;
     const what = layer();
     if (what !== "image") {
-      const count = canvas.width * canvas.height;
-      const truth = unpack(tile.truth, count);
-      const made = what === "truth" ? truth : unpack(tile.prediction, count);
-      for (let i = 0; i < count; i++) {
+      const { width, height } = tile;
+      const truth = unpack(tile.truth, width, height);
+      const made = what === "truth" ? truth : unpack(tile.prediction, width, height);
+      for (let i = 0; i < truth.length; i++) {
         let colour = null;
         let light = 1;
         if (what === "error") {
           const kind = kindOf(truth[i], made[i]);
           if (kind) colour = errors[kind];
-          if (kind in dim && dim[kind](i % canvas.width, Math.floor(i / canvas.width))) light = 0.45;
+          if (kind in dim && dim[kind](i % width, Math.floor(i / width))) light = 0.45;
         } else if (made[i] === IGNORED) colour = errors.ignored;
         else if (made[i]) colour = palette[made[i]];
         if (colour) pixels.set([...colour.map((c) => c * light), 255], 4 * i);
