@@ -11,11 +11,19 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 
 @click.command()
 @click.argument("run", type=FILE, required=False)
-@click.option("--split", type=click.Choice(["val", "test", "train", "all"]), default="val", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["val", "test", "train", "all", "oof"]),
+    default="val",
+    show_default=True,
+    help="oof: every tile by the fold that has not seen it, pooled.",
+)
 @click.option("--data", "data_root", type=FILE, help="Score all labelled tiles below this root instead of a split.")
 @click.option("--per-class", is_flag=True, help="Print a row for every class.")
 @click.option("--tta", is_flag=True, help="Average over the config's test-time flips (predict.tta).")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground where 1 − P(background) reaches this.")
+@click.option("--fit", is_flag=True, help="First fit temperature, threshold, offsets and least size on validation.")
+@click.option("--no-fit", is_flag=True, help="Decode as the config says, not as an earlier --fit found.")
 @click.option("--fold", type=int, help="One fold of a run with folds.")
 @click.option("--predictions", type=FILE, help="Folder of class rasters to score, made by anything.")
 @click.option("--truth", type=FILE, help="Folder of truth rasters for --predictions.")
@@ -29,6 +37,7 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 @click.option("-o", "--out", type=FILE, help="Where to write.  [default: RUN/eval/SPLIT]")
 @click.option("--no-figures", is_flag=True, help="Tables only.")
 @click.option("--report", is_flag=True, help="Write report.html as well: everything on one page that opens offline.")
+@click.option("--profile", is_flag=True, help="Say how much of the time the network took.")
 @device_option
 @quiet_option
 def command(
@@ -38,6 +47,8 @@ def command(
     per_class: bool,
     tta: bool,
     threshold: float | None,
+    fit: bool,
+    no_fit: bool,
     fold: int | None,
     predictions: Path | None,
     truth: Path | None,
@@ -45,6 +56,7 @@ def command(
     out: Path | None,
     no_figures: bool,
     report: bool,
+    profile: bool,
     device: str | None,
     quiet: bool,
 ) -> None:
@@ -52,53 +64,66 @@ def command(
 
     \b
     seepseg eval runs/seep_multiclass --per-class --report
+    seepseg eval runs/salt --split oof --fit
     seepseg eval runs/seep_multiclass --data OTHER_ROOT --per-class -o scores
     seepseg eval --predictions DIR --truth DIR --per-class
     """
     from seepseg.classes import TABLES
     from seepseg.cli.options import fold_folder, print_table, progress, relative, runtime_for
     from seepseg.errors import ConfigError
-    from seepseg.evaluation.evaluate import evaluate_rasters, evaluate_run
-    from seepseg.evaluation.tables import table
+    from seepseg.evaluation import printing
+    from seepseg.evaluation.evaluate import Options, evaluate_folds, evaluate_run
+    from seepseg.evaluation.rasters import evaluate_rasters
     from seepseg.inference.device import set_threads
     from seepseg.runs.checkpoint import load_checkpoint
-    from seepseg.runs.folder import RunFolder, find_checkpoint
+    from seepseg.runs.folder import RunFolder, find_checkpoint, find_checkpoints
 
     if (predictions is None) != (truth is None) or (run is None) == (predictions is None):
         raise ConfigError("what to score is not clear", "eval", "give RUN, or --predictions DIR with --truth DIR")
+    if fit and (no_fit or threshold is not None):
+        raise ConfigError("a fit is made and not to be used", "--fit", "leave out --no-fit and --threshold")
     if predictions and report:
         raise ConfigError("--report shows tiles of a run", "eval", "give RUN instead of --predictions")
+    how = Options(threshold, not no_fit, not no_figures, profile, report)
     if predictions and truth:
         where = out
         summary = evaluate_rasters(predictions, truth, TABLES[classes], out)
     else:
         assert run is not None
-        path = find_checkpoint(fold_folder(run, fold))
-        checkpoint = load_checkpoint(path)
-        folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path.parent)
-        name = f"data-{data_root.resolve().name}" if data_root else split
-        where = out or folder.eval(name)
-        runtime = runtime_for(checkpoint.config.runtime, device)
+        oof = split == "oof"
+        if oof and (fold is not None or data_root is not None):
+            raise ConfigError("oof is of all folds and their own data", "--split oof", "leave out --fold and --data")
+        root = fold_folder(run, fold)
+        path = find_checkpoints(root)[0] if oof else find_checkpoint(root)
+        recipe = load_checkpoint(path)
+        runtime = runtime_for(recipe.config.runtime, device)
         set_threads(runtime)
         with progress("scoring", None, quiet) as tick:
-            summary = evaluate_run(
-                checkpoint,
-                folder,
-                runtime,
-                split=name if data_root else split,
-                data_root=data_root,
-                tta=checkpoint.config.predict.tta if tta else "none",
-                threshold=threshold,
-                out=where,
-                figures=not no_figures,
-                report=report,
-                tick=tick,
-            )
-    frame = table(summary)
-    shown = frame if per_class else frame.tail(2)
-    print_table(shown, f"{summary['split']}: {summary['n_tiles']} tiles")
-    if summary.get("tgs_score") is not None:
-        click.echo(f"TGS score {summary['tgs_score']:.4f}")
+            if oof:
+                where = out or RunFolder(run).eval("oof")
+                summary = evaluate_folds(run, runtime, tta=tta, out=where, fit=fit, how=how, tick=tick)
+            else:
+                folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path.parent)
+                name = f"data-{data_root.resolve().name}" if data_root else split
+                where = out or folder.eval(name)
+                summary = evaluate_run(
+                    recipe,
+                    folder,
+                    runtime,
+                    split=name,
+                    data_root=data_root,
+                    tta=recipe.config.predict.tta if tta else "none",
+                    out=where,
+                    fit_into=path if fit else None,
+                    how=how,
+                    tick=tick,
+                )
+    frame = printing.per_class(summary)
+    print_table(frame if per_class else frame.tail(2), f"{summary['split']}: {summary['n_tiles']} tiles")
+    if per_class and "references" in summary:
+        print_table(printing.references(summary), "what scores are worth")
+    for line in printing.lines(summary):
+        click.echo(line)
     if where:
         page = ", report.html" if report else ""
         click.echo(f"written: {relative(where)}/ (metrics.json, per_class.csv, confusion.csv, figures{page})")

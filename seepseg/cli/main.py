@@ -17,6 +17,7 @@ COMMANDS = {
     "data": "check a data set, count its classes, divide it",
     "train": "train a config",
     "eval": "score a run, or rasters made by anything",
+    "compare": "which of two runs is better, by how much, how sure",
     "predict": "class maps of tiles and scenes",
     "config": "show a resolved config, or every key there is",
     "monitor": "open TensorBoard on run folders",

@@ -19,6 +19,8 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 @click.option("--tta", is_flag=True, help="Average over the config's test-time flips (predict.tta).")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground where 1 − P(background) reaches this.")
 @click.option("--probabilities", is_flag=True, help="Also write <stem>_prob.tif, one band a class.")
+@click.option("--uncertainty", is_flag=True, help="Also write <stem>_uncertainty.tif, 0 (sure) to 254, 255 = no data.")
+@click.option("--no-fit", is_flag=True, help="Decode as the config says, not as `seepseg eval --fit` found.")
 @click.option("--no-polygons", is_flag=True, help="No polygons and findings of scenes.")
 @click.option("--vectors", type=click.Choice(["gpkg", "geojson"]), default="gpkg", show_default=True)
 @click.option("--mask", type=FILE, help="Raster or polygons of what to leave out: land, outside the area of interest.")
@@ -48,6 +50,8 @@ def command(
     tta: bool,
     threshold: float | None,
     probabilities: bool,
+    uncertainty: bool,
+    no_fit: bool,
     no_polygons: bool,
     vectors: str,
     mask: Path | None,
@@ -88,9 +92,12 @@ def command(
     if threads is None and executor != "serial":
         threads = max(1, (os.cpu_count() or 1) // workers)
     runtime = first.runtime.model_copy(update={"device": device or "auto", "threads": threads or first.runtime.threads})
-    wanted = Wanted(probabilities=probabilities, vectors=None if no_polygons else vectors, mask=mask)
+    wanted = Wanted(
+        probabilities=probabilities, vectors=None if no_polygons else vectors, mask=mask, uncertainty=uncertainty
+    )
     place = Placement(executor, workers, scheduler, _shard(shard))
-    recipe = Recipe(paths, runtime, config, tta, wanted)
+    # A threshold of one's own is for probabilities as the network gives them.
+    recipe = Recipe(paths, runtime, config, tta, wanted, fitted=threshold is None and not no_fit)
     with progress("predicting", None, quiet) as tick:
         result = predict_batch(jobs, recipe, out, place, overwrite=overwrite, strict=strict, tick=tick)
     if tgs:

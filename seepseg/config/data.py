@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from seepseg.classes import TABLES, ClassTable, SegClass
-from seepseg.config.node import Count, Fraction, Named, Node
+from seepseg.config.node import Count, Fraction, Named, Node, Positive
 
 
 class ClassNode(Node):
@@ -165,7 +165,8 @@ class SeepData(DataNode):
     """Folders of TIFF tiles and masks with equal names, `GROUP.INDEX.tif`.
 
     `grid` says how many cells a row of a scene has, by the beginning of its name: tile INDEX is cell divmod(INDEX,
-    columns). The default is that of the public seep set. Objects are counted in scenes put together by it.
+    columns). The default is that of the public seep set. Objects are counted in scenes put together by it. With
+    `pixel_size`, the side of a pixel in metres, false alarms are also told per 1000 km².
     """
 
     source: Literal["seep"] = "seep"
@@ -173,6 +174,7 @@ class SeepData(DataNode):
     masks: str = "train_masks_256"
     name_pattern: str = r"^(?P<group>.+)\.(?P<index>\d+)$"
     grid: dict[str, Count] = {"0418": 19, "0455": 20}
+    pixel_size: Positive | None = None
     classes: Classes = "seep"
     nodata: Nodata | None = 0.0
 

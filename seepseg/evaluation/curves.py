@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seepseg.classes import ClassTable
 from seepseg.evaluation.charts import Axis, Series, lines
-from seepseg.evaluation.page import Rows, folded, number, paragraph, read_rows, source_line, table
+from seepseg.evaluation.page import Rows, folded, number, paragraph, read_rows, shown, source_line, table
 from seepseg.runs.folder import RunFolder
 
 TRAINING = (
@@ -20,34 +21,46 @@ TRAINING = (
 """Title, columns of metrics.csv, and the upright axis."""
 
 
-def training(run: RunFolder | None, where: Path, classes: ClassTable) -> str:
-    """Curves of a run's metrics.csv; nothing without one."""
-    rows = read_rows(run.metrics) if run else []
-    if not run or not rows:
+def training(runs: Sequence[RunFolder], where: Path, classes: ClassTable) -> str:
+    """Curves of a run's metrics.csv, or of the validation of each of its folds; nothing without one."""
+    tables = {run: rows for run in runs if (rows := read_rows(run.metrics))}
+    if not tables:
         return ""
-    epochs = [float(row["epoch"]) for row in rows]
-
-    def curve(column: str, name: str, color: str = "") -> Series:
-        return Series(name, epochs, [number(row.get(column)) for row in rows], color)
-
     # With one class the macro mean is that class; it would be the same curve again.
-    shown_here = [t for t in TRAINING if len(classes) > 2 or t[0] != "Macro Dice"]
-    figures = [lines(t, [curve(c, c.partition("/")[0]) for c in cs], Axis("epoch"), y) for t, cs, y in shown_here]
-    if len(classes) > 2:
-        of_classes = [curve(f"val/dice/{c.name}", c.name, c.color) for c in classes.foreground]
-        figures.append(lines("Validation Dice of each class", of_classes, Axis("epoch"), Axis("Dice", 0, 1)))
-    return f'<div class="charts">{"".join(figures)}</div>' + source_line(os.path.relpath(run.metrics, where))
+    kinds = [kind for kind in TRAINING if len(classes) > 2 or kind[0] != "Macro Dice"]
+    if len(tables) == 1:
+        rows = next(iter(tables.values()))
+        figures = [
+            lines(title, [_curve(rows, c, c.partition("/")[0]) for c in columns], Axis("epoch"), y)
+            for title, columns, y in kinds
+        ]
+        if len(classes) > 2:
+            each = [_curve(rows, f"val/dice/{c.name}", c.name, c.color) for c in classes.foreground]
+            figures.append(lines("Validation Dice of each class", each, Axis("epoch"), Axis("Dice", 0, 1)))
+    else:
+        figures = [
+            lines(
+                f"{title}, validation", [_curve(r, columns[-1], run.root.name) for run, r in tables.items()],
+                Axis("epoch"), y,
+            )
+            for title, columns, y in kinds
+        ]  # fmt: skip
+    sources = [os.path.relpath(run.metrics, where) for run in tables]
+    return f'<div class="charts">{"".join(figures)}</div>' + source_line(*sources)
 
 
 def froc(rows: Rows) -> str:
     """Objects found against false alarms over the threshold, of froc.csv; nothing without rows."""
-    if not rows or not {"found", "false_alarms_per_mpx"} <= rows[0].keys():
+    if not rows:
         return ""
-    curve = [(number(row["false_alarms_per_mpx"]), number(row["found"])) for row in rows]
-    points = sorted((a, f) for a, f in curve if a is not None and f is not None)
+    alarms = [number(row["false_alarms_per_mpx"]) or 0.0 for row in rows]
+    curves = [
+        Series(label, alarms, [number(row[f"found_{criterion}"]) for row in rows])
+        for criterion, label in (("touched", "touched"), ("iou25", "IoU ≥ .25"), ("iou50", "IoU ≥ .5"))
+    ]
     chart = lines(
         "Objects found against false alarms, over the threshold",
-        [Series("threshold", [a for a, _ in points], [f for _, f in points])],
+        curves,
         Axis("false alarms per megapixel", low=0),
         Axis("share of objects found", 0, 1),
         dots=True,
@@ -55,17 +68,32 @@ def froc(rows: Rows) -> str:
     return chart + folded("Table", table(rows, "froc.csv")) + source_line("froc.csv")
 
 
-def reliability(rows: Rows) -> str:
-    """How often confidences came true, of reliability.csv; nothing without rows."""
-    if not rows or not {"confidence", "accuracy"} <= rows[0].keys():
+def reliability(rows: Rows, errors: Mapping[str, Mapping[str, float | None]]) -> str:
+    """How often confidences came true, of reliability.csv, and expected calibration errors; nothing without rows."""
+    if not rows:
         return ""
+    names = list(dict.fromkeys(row["of"] for row in rows))
+    curves = []
+    for name in names:
+        held = [row for row in rows if row["of"] == name]
+        confidence = [number(row["confidence"]) or 0.0 for row in held]
+        curves.append(Series(name, confidence, [number(row["came_true"]) for row in held]))
     chart = lines(
         "Came true against confidence",
-        [Series("pixels", [number(r["confidence"]) or 0.0 for r in rows], [number(r["accuracy"]) for r in rows])],
+        curves,
         Axis("mean confidence", 0, 1),
         Axis("share that came true", 0, 1),
         diagonal=True,
         dots=True,
     )
     note = paragraph("Below the dotted line the network is too sure of itself.", "muted")
-    return chart + note + folded("Table", table(rows, "reliability.csv")) + source_line("reliability.csv")
+    told = "; ".join(f"{name} {shown(error['expected_error'])}" for name, error in errors.items())
+    ece = paragraph(f"Expected calibration error: {told}.") if told else ""
+    return (
+        chart + note + ece + folded("Table", table(rows, "reliability.csv", text=("of",)))
+        + source_line("reliability.csv", "metrics.json")
+    )  # fmt: skip
+
+
+def _curve(rows: Rows, column: str, name: str, color: str = "") -> Series:
+    return Series(name, [float(row["epoch"]) for row in rows], [number(row.get(column)) for row in rows], color)

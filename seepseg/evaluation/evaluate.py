@@ -1,38 +1,56 @@
-"""Evaluation of a run on labelled tiles, or of finished rasters against truth rasters."""
+"""Evaluation of a run on labelled tiles, or of its folds on the tiles each has not seen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seepseg.classes import IGNORE, ClassTable
 from seepseg.config import Runtime, SeepData
-from seepseg.data.catalog import Catalog, listed
-from seepseg.data.dataset import Draw, TileDataset
-from seepseg.data.loader import in_batches, load_batches
-from seepseg.data.scaling import Limits, group_limits
-from seepseg.data.sources import open_catalog, read_image, with_counts
-from seepseg.data.splits import part
-from seepseg.errors import ConfigError, DataError
-from seepseg.evaluation.evidence import Evidence
+from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.sources import read_image
+from seepseg.errors import ConfigError
+from seepseg.evaluation.conclusions import conclusions, draw_evidence, fold_row, write_evidence, write_folds
+from seepseg.evaluation.evidence import Brightness, Evidence
+from seepseg.evaluation.fitting import Search, fit_decoding, store, write_search
 from seepseg.evaluation.gallery import REPORTED, SHOWN, Gallery
 from seepseg.evaluation.report import write_report
-from seepseg.evaluation.tables import conclusions, summarise, write_evidence, write_scores
-from seepseg.figures import save_gallery
-from seepseg.inference.predictor import load_predictor
-from seepseg.inference.score import Sums, TileResult, score
-from seepseg.io.files import image_files
-from seepseg.io.images import read_gray_png
-from seepseg.io.tiff import read_tiff
+from seepseg.evaluation.source import Source, open_folds, open_source
+from seepseg.evaluation.tables import summarise, write_scores
+from seepseg.figures import save_confusion, save_gallery
+from seepseg.inference.ahead import behind
+from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics.baseline import commonest_class
-from seepseg.metrics.confusion import confusion_matrix
-from seepseg.metrics.salt_score import tgs_scores
 from seepseg.runs.checkpoint import Checkpoint
-from seepseg.runs.folder import RunFolder
+from seepseg.runs.fit import Fit, fit_for
+from seepseg.runs.folder import RunFolder, folder_lock
+
+Tick = Callable[[int, int], None]
+"""(tiles done, of how many)"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to evaluate.
+
+    Attributes:
+        threshold: of foreground, in place of the config's and of what was fitted.
+        fitted: decode as the checkpoint was fitted to, where it was, on tiles that the fit has not seen.
+        figures: draw them.
+        profile: add where the time went.
+        report: write report.html as well.
+    """
+
+    threshold: float | None = None
+    fitted: bool = True
+    figures: bool = True
+    profile: bool = False
+    report: bool = False
 
 
 def evaluate_run(
@@ -43,140 +61,152 @@ def evaluate_run(
     split: str,
     data_root: Path | None = None,
     tta: str = "none",
-    threshold: float | None = None,
     out: Path | None = None,
-    figures: bool = True,
-    report: bool = False,
-    tick: Callable[[int, int], None] = lambda done, of: None,
+    fit_into: Path | None = None,
+    how: Options = Options(),
+    tick: Tick = lambda done, of: None,
 ) -> dict[str, Any]:
     """Scores of a run on one split of its data (val, test, train, all), or on all labelled tiles of another root.
 
-    Writes metrics.json, its tables (docs/metrics.md names them), figures, and report.html where `report` says so;
-    returns what metrics.json holds.
+    Writes metrics.json, its tables (docs/metrics.md names them) and figures; returns what metrics.json holds. With
+    `fit_into`, decoding is fitted on the validation part first and stored in that checkpoint; the scores, being of the
+    same tiles, are still those of the config's decoding.
 
     Raises:
-        ConfigError: the split is empty or the run has no splits.csv.
+        ConfigError: the split is empty, the run has no splits.csv, or a fit is asked for on another part than val.
         DataError: no labelled tile, or a damaged file.
     """
-    data = (
-        checkpoint.config.data if data_root is None else checkpoint.config.data.model_copy(update={"root": data_root})
-    )
-    catalog = with_counts(_chosen(open_catalog(data), folder, split, data_root), data)
-    limits: dict[str, Limits] = {}
-    if data.scaling.basis == "scene":
-        limits = group_limits(data.scaling, ((t.group, *read_image(t.image, data)) for t in open_catalog(data).tiles))
-    dataset = TileDataset(catalog, data.model_copy(update={"cache_gb": 0.0}), checkpoint.scaling, limits)
-    predictor = load_predictor(checkpoint, runtime, tta, folder.root)
-    config = checkpoint.config.predict
-    if threshold is not None:
-        config = config.model_copy(update={"threshold": threshold})
-    batches = in_batches([Draw(i) for i in range(len(dataset))], config.batch_size, drop_last=False)
-    grid = data.grid if isinstance(data, SeepData) else {}
-    evidence = Evidence(catalog, grid, commonest_class(catalog.pixels().sum(0)))
-    gallery, done = Gallery(checkpoint.classes, REPORTED if report else SHOWN), 0
+    if fit_into and (split != "val" or data_root is not None):
+        raise ConfigError("decoding is fitted on validation tiles only", "--fit", "give --split val, or --split oof")
+    source = open_source(checkpoint, folder, runtime, split=split, data_root=data_root, tta=tta)
+    where = out or folder.eval(split)
+    fit = source.fit
+    if fit_into:
+        with folder_lock(folder.root):
+            search = fit_decoding(source, split, runtime.workers, tick)
+            store(fit_into, search.fit)
+        write_search(where, search)
+        fit = search.fit
+    return _evaluate([source], [folder], [fit], runtime, split, where, how, tick)
+
+
+def evaluate_folds(
+    run: Path,
+    runtime: Runtime,
+    *,
+    tta: bool = False,
+    out: Path | None = None,
+    fit: bool = False,
+    how: Options = Options(),
+    tick: Tick = lambda done, of: None,
+) -> dict[str, Any]:
+    """Out-of-fold scores of a run with folds: every tile by the fold that has not seen it, pooled over pixels.
+
+    Each fold predicts with its last weights, and is decoded with the mean of what the other folds fitted. Writes what
+    `evaluate_run` writes, and folds.csv. With `fit`, every fold is fitted first and stores that in its checkpoint.
+
+    Raises:
+        ConfigError: no folds, or folds that do not belong together.
+        DataError: a damaged file.
+    """
+    sources = open_folds(run, runtime, tta=tta)
+    where = out or RunFolder(run).eval("oof")
+    fits = [source.fit for source in sources]
+    if fit:
+        with folder_lock(run):
+            searches: list[Search] = []
+            for source in sources:
+                searches.append(fit_decoding(source, "val", runtime.workers, tick))
+                write_search(where / source.name, searches[-1])
+            for source, search in zip(sources, searches, strict=True):
+                store(RunFolder(run / source.name).last, search.fit)
+        fits = [search.fit for search in searches]
+    folders = [RunFolder(run / source.name) for source in sources]
+    return _evaluate(sources, folders, fits, runtime, "oof", where, how, tick)
+
+
+def _evaluate(
+    sources: Sequence[Source],
+    folders: Sequence[RunFolder],
+    fits: Sequence[Fit | None],
+    runtime: Runtime,
+    split: str,
+    where: Path,
+    how: Options,
+    tick: Tick,
+) -> dict[str, Any]:
+    begin = time.perf_counter()
+    first = sources[0]
+    catalog = Catalog(tuple(t for s in sources for t in s.catalog.tiles), first.classes)
+    data, config = first.config.data, first.config.predict
+    if how.threshold is not None:
+        config = config.model_copy(update={"threshold": how.threshold})
+    used = [fit_for(fits, source.ids) if how.fitted and how.threshold is None else None for source in sources]
+    grid, pixel_size = (data.grid, data.pixel_size) if isinstance(data, SeepData) else ({}, None)
+    commonest = commonest_class(catalog.pixels().sum(0))
+    least = config.min_pixels if used[0] is None else used[0].min_pixels
+    evidence = Evidence(catalog, grid, commonest, _brightness(first), least, pixel_size)
+    gallery, done = Gallery(first.classes, REPORTED if how.report else SHOWN), 0
 
     def on_tile(tile: TileResult) -> None:
         evidence.see(tile)
-        if figures or report:
+        if how.figures or how.report:
             gallery.see(tile)
         nonlocal done
         done += 1
-        tick(done, len(dataset))
+        tick(done, len(catalog))
 
-    loader = load_batches(dataset, batches, runtime.workers)
-    sums = score(predictor, enumerate(loader), len(checkpoint.classes), config, on_tile=on_tile)
+    total, rows = Sums.empty(len(first.classes)), []
+    for source, fit in zip(sources, used, strict=True):
+        # The network need not wait for what is counted.
+        with behind(on_tile) as send:
+            sums = source.score(config, fit, runtime.workers, send)
+        rows.append(fold_row(source, sums, fit))
+        total = total.merge(sums)
     evidence.finish()
-    where = out or folder.eval(split)
-    summary = summarise(sums, checkpoint.classes, split, tgs=data.source == "tgs")
-    summary |= conclusions(evidence)
-    write_scores(where, sums, checkpoint.classes, summary)
+    summary = summarise(total, first.classes, split, tgs=data.source == "tgs")
+    summary |= conclusions(evidence) | {"decoding": _decoding(config.threshold, config.min_pixels, used)}
+    if how.profile:
+        seconds = time.perf_counter() - begin
+        summary["profile"] = {
+            "seconds": seconds,
+            "network_seconds": total.seconds,
+            "network_share": total.seconds / seconds,
+            "tiles_per_second": total.n_tiles / seconds,
+        }
+    write_scores(where, total, first.classes, summary)
     write_evidence(where, evidence)
-    if figures:
-        save_gallery(where / "tiles.png", gallery.rows(), checkpoint.classes)
-    if report:
-        write_report(where, folder, checkpoint.classes, gallery.chosen())
+    if len(sources) > 1:
+        write_folds(where, rows)
+    if how.figures:
+        save_confusion(where / "confusion.png", total.matrix, list(first.classes.names))
+        save_gallery(where / "tiles.png", gallery.rows(), first.classes)
+        draw_evidence(where, evidence)
+    if how.report:
+        write_report(where, folders, first.classes, gallery.chosen())
     return summary
 
 
-def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: Path | None = None) -> dict[str, Any]:
-    """Scores of class rasters made by anything against truth rasters of the same stems (`_class` may follow it).
-
-    Predictions hold class indices, truth holds label values of the class table.
-
-    Raises:
-        DataError: nothing to compare, truth without a prediction, or sizes that differ.
-    """
-    found = {p.stem.removesuffix("_class"): p for p in _rasters(predictions)}
-    known = {p.stem.removesuffix("_mask"): p for p in _rasters(truth)}
-    missing = sorted(known.keys() - found.keys())
-    if missing:
-        raise DataError(
-            f"{len(missing)} truth rasters have no prediction ({listed(missing)})",
-            predictions,
-            "predict them, or remove them from --truth",
-        )
-    sums = Sums.empty(len(classes))
-    for stem, path in known.items():
-        t, p = classes.to_indices(_labels(path, classes), path), _labels(found[stem], classes)
-        if t.shape != p.shape:
-            raise DataError(
-                f"prediction is {p.shape[0]}×{p.shape[1]}, truth {t.shape[0]}×{t.shape[1]}",
-                found[stem],
-                "give rasters of the same size",
-            )
-        # A pixel the prediction calls no-data was not looked at; scoring it as background would be a guess.
-        t = np.where(p == IGNORE, np.uint8(IGNORE), t)
-        odd = np.unique(p[(p >= len(classes)) & (p != IGNORE)])
-        if odd.size:
-            raise DataError(
-                f"prediction holds class {odd[0]}, the class table has {len(classes) - 1}",
-                found[stem],
-                "choose the class table with --classes",
-            )
-        matrix = confusion_matrix(t, p, len(classes))
-        sums.matrix += matrix
-        sums.tiles += matrix.sum(1) > 0
-        sums.n_tiles += 1
-        if len(classes) == 2:
-            sums.tgs_tenths += round(10 * float(tgs_scores(t[None], p[None])[0]))
-    summary = summarise(sums, classes, "rasters", tgs=len(classes) == 2)
-    if out:
-        write_scores(out, sums, classes, summary)
-    return summary
+def _decoding(threshold: float | None, min_pixels: int, used: Sequence[Fit | None]) -> dict[str, Any]:
+    """What decoded the predictions, for metrics.json; out of fold, folds.csv says it for each fold."""
+    fit = used[0]
+    if fit is None:
+        return {"from": "config", "temperature": 1.0, "threshold": threshold, "offsets": [], "min_pixels": min_pixels}
+    if len(used) > 1:
+        return {"from": "the other folds' fits, see folds.csv"}
+    plain = fit.to_plain()
+    return {"from": f"fit on {fit.split}"} | {
+        key: plain[key] for key in ("temperature", "threshold", "offsets", "min_pixels")
+    }
 
 
-def _chosen(catalog: Catalog, folder: RunFolder, split: str, data_root: Path | None) -> Catalog:
-    labelled = catalog.subset([t.id for t in catalog.tiles if t.labelled])
-    if not len(labelled):
-        raise DataError("no labelled tile", data_root or "data.root", "evaluation needs masks")
-    if data_root is not None or split == "all":
-        return labelled
-    if not folder.splits.exists():
-        raise ConfigError(
-            f"no splits.csv, so the {split} part is not known", folder.root, "give the run folder, or --data ROOT"
-        )
-    ids = part(folder.read_splits(), split)
-    if not ids:
-        raise ConfigError(f"the {split} part is empty", folder.splits, "choose another --split")
-    gone = sorted(set(ids) - {t.id for t in labelled.tiles})
-    if gone:
-        raise DataError(f"{len(gone)} tiles of the split are gone ({listed(gone)})", "data.root", "restore them")
-    return labelled.subset(ids)
+def _brightness(source: Source) -> Brightness | None:
+    data = source.config.data
+    if not isinstance(data, SeepData):
+        return None
 
+    def read(tile: Tile) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        raw, valid = read_image(tile.image, data)
+        return raw[0], valid
 
-def _rasters(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DataError("no such folder", folder, "give a folder of rasters")
-    files = image_files(folder, (".tif", ".tiff", ".png"))
-    files = [f for f in files if not f.stem.endswith(("_quicklook", "_prob"))]
-    if not files:
-        raise DataError("no TIFF or PNG rasters", folder, "give a folder of rasters")
-    return files
-
-
-def _labels(path: Path, classes: ClassTable) -> NDArray[np.int64]:
-    if path.suffix.lower() != ".png":
-        return np.asarray(read_tiff(path)[0], dtype=np.int64)
-    labels = read_gray_png(path)
-    # Salt masks come as 0 and 255 or 65535; with one class, anything above 0 is it.
-    return (labels > 0).astype(np.int64) if len(classes) == 2 else labels.astype(np.int64)
+    return read

@@ -1,23 +1,34 @@
-"""What a pass over labelled tiles leaves behind beside the sums: by scene, by tile, by object."""
+"""What a pass over labelled tiles leaves behind beside the sums: by scene, by tile, by object, by confidence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.mosaic import assemble, columns_of
+from seepseg.data.mosaic import assemble, clusters, columns_of
+from seepseg.evaluation.breakdown import Breakdown, coverage_class, flag_of
 from seepseg.inference.score import TileResult
-from seepseg.metrics.baseline import nothing, one_class, shifted
+from seepseg.metrics import calibration
+from seepseg.metrics.baseline import dark_spots, nothing, one_class, shifted
 from seepseg.metrics.boundary import SurfaceCounts, surface_counts
+from seepseg.metrics.calibration import Reliability, reliability
 from seepseg.metrics.confusion import confusion_matrix
-from seepseg.metrics.detection import Detections, detections
+from seepseg.metrics.detection import Detections, FrocCounts, detections, froc_counts
+from seepseg.metrics.matching import TruthObjects
 from seepseg.metrics.salt_score import tgs_score
 
 REFERENCES = ("predict nothing", "perfect outline, one class", "truth shifted by (1, 1)")
+DARK = "dark spots"
+
+FROC_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+
+Brightness = Callable[[Tile], tuple[NDArray[np.generic], NDArray[np.bool_]]]
+"""Raw pixels (H, W) of a tile and where they are valid."""
 
 
 @dataclass
@@ -28,21 +39,34 @@ class Evidence:
     a tile border is one object. One scene at a time is held.
 
     Attributes:
+        brightness: reads the raw pixels of a radar tile for the dark-spot row; None leaves that row out. It reads the
+            file again, because what the network was given may be scaled by tile or against its surroundings.
+        pixel_size: side of a pixel in metres, where it is known.
+        min_pixels: objects below it are dropped on the FROC curve, as in decoding.
         matrices: confusion matrix (K, K) of each scene, rows truth.
         tgs: TGS score of each tile, where there is one class.
         objects: object counts of all scenes.
+        froc: object counts at every threshold.
         surfaces: boundary counts of all tiles.
+        reliability: histograms of confidence, of the likeliest class and of foreground.
         references: confusion matrix of each reference row.
         reference_tgs: TGS scores of each reference row.
+        by_coverage: salt scores by the tenth of the tile that is salt.
+        by_flag: salt scores by the flag of the tile; "" is no flag.
     """
 
     catalog: Catalog
     grid: Mapping[str, int]
     commonest: int
+    brightness: Brightness | None = None
+    min_pixels: int = 0
+    pixel_size: float | None = None
     matrices: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     tgs: dict[str, float] = field(default_factory=dict)
     references: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     reference_tgs: dict[str, list[float]] = field(default_factory=dict)
+    by_coverage: dict[int, Breakdown] = field(default_factory=dict)
+    by_flag: dict[str, Breakdown] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Start from nothing."""
@@ -50,9 +74,12 @@ class Evidence:
         self._tiles = {t.id: t for t in self.catalog.tiles}
         self._scene: list[tuple[Tile, TileResult]] = []
         self.objects = Detections.empty(k)
+        self.froc = FrocCounts.empty(FROC_THRESHOLDS)
         self.surfaces = SurfaceCounts.empty(k)
-        self.references = {name: np.zeros((k, k), np.int64) for name in REFERENCES}
-        self.reference_tgs = {name: [] for name in REFERENCES}
+        self.reliability = {"foreground": Reliability.empty(), "likeliest class": Reliability.empty()}
+        names = (*REFERENCES, *([DARK] if self.brightness else []))
+        self.references = {name: np.zeros((k, k), np.int64) for name in names}
+        self.reference_tgs = {name: [] for name in names}
 
     def see(self, result: TileResult) -> None:
         """Take note of a tile."""
@@ -60,13 +87,19 @@ class Evidence:
         held = self.matrices.setdefault(tile.group, np.zeros((k, k), np.int64))
         held += result.matrix
         self.surfaces += surface_counts(result.truth, result.prediction, k)
-        stand_ins = (nothing(result.truth), one_class(result.truth, self.commonest), shifted(result.truth))
-        for name, stand_in in zip(REFERENCES, stand_ins, strict=True):
+        for name, pairs in (
+            ("foreground", calibration.foreground(result.probabilities, result.truth)),
+            ("likeliest class", calibration.top_label(result.probabilities, result.truth)),
+        ):
+            self.reliability[name] += reliability(*pairs)
+        for name, stand_in in self._stand_ins(tile, result).items():
             self.references[name] += confusion_matrix(result.truth, stand_in, k)
             if k == 2:
                 self.reference_tgs[name].append(tgs_score(result.truth, stand_in))
         if k == 2:
             self.tgs[result.id] = tgs_score(result.truth, result.prediction)
+            self.by_coverage.setdefault(coverage_class(result.truth), Breakdown.empty()).add(result)
+            self.by_flag.setdefault(flag_of(tile), Breakdown.empty()).add(result)
         if self._scene and self._scene[0][0].group != tile.group:
             self.finish()
         self._scene.append((tile, result))
@@ -75,14 +108,37 @@ class Evidence:
         """Count the objects of the scene that is held."""
         if not self._scene:
             return
-        k = len(self.catalog.classes)
         columns = columns_of(self._scene[0][0].group, self.grid)
         indexed = {t.index: r for t, r in self._scene if t.index is not None}
         if columns and len(indexed) == len(self._scene):
-            truth = assemble({i: r.truth for i, r in indexed.items()}, columns)
-            predicted = assemble({i: r.prediction for i, r in indexed.items()}, columns)
-            self.objects += detections(truth, predicted, k)
+            for cells in clusters(indexed, columns):
+                here = {i: indexed[i] for i in cells}
+                self._count(
+                    assemble({i: r.truth for i, r in here.items()}, columns),
+                    assemble({i: r.prediction for i, r in here.items()}, columns),
+                    assemble({i: _foreground(r) for i, r in here.items()}, columns, np.nan),
+                )
         else:
-            for _, result in self._scene:
-                self.objects += detections(result.truth, result.prediction, k)
+            for _, r in self._scene:
+                self._count(r.truth, r.prediction, _foreground(r))
         self._scene = []
+
+    def _count(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], foreground: NDArray[np.float32]) -> None:
+        known = TruthObjects(np.where((truth == IGNORE) | (predicted == IGNORE), np.uint8(0), truth))
+        self.objects += detections(truth, predicted, len(self.catalog.classes), self.pixel_size, known)
+        self.froc += froc_counts(truth, foreground, FROC_THRESHOLDS, self.min_pixels, self.pixel_size, known)
+
+    def _stand_ins(self, tile: Tile, result: TileResult) -> dict[str, NDArray[np.uint8]]:
+        truth = result.truth
+        rows = (nothing(truth), one_class(truth, self.commonest), shifted(truth))
+        found = dict(zip(REFERENCES, rows, strict=True))
+        if self.brightness:
+            raw, valid = self.brightness(tile)
+            dark = dark_spots(raw, valid, self.commonest)
+            found[DARK] = np.where(truth == IGNORE, truth, dark)
+        return found
+
+
+def _foreground(result: TileResult) -> NDArray[np.float32]:
+    """Probability (H, W) of any foreground, NaN where nothing was predicted."""
+    return np.where(result.prediction == IGNORE, np.float32(np.nan), 1 - result.probabilities[0])

@@ -32,7 +32,7 @@ class Shown:
     Attributes:
         id: the tile's.
         dice: of any foreground against background; None where truth and prediction have none.
-        doubt: as in `TileResult`.
+        doubt: as `mean_doubt` has it.
         gray: the stretched image uint8 (H, W).
         truth: class indices (H, W).
         prediction: class indices (H, W).
@@ -71,8 +71,9 @@ class Gallery:
         dice = foreground_dice(tile.matrix)
         gray = stretch(tile.image[0], tile.prediction != IGNORE)
         # Copies: a tile is a view into its batch, which would be kept whole.
-        entry = Shown(tile.id, dice, tile.doubt, gray, tile.truth.copy(), tile.prediction.copy())
-        _keep(self.uncertain, tile.doubt, entry, self.kept)
+        doubt = mean_doubt(tile)
+        entry = Shown(tile.id, dice, doubt, gray, tile.truth.copy(), tile.prediction.copy())
+        _keep(self.uncertain, doubt, entry, self.kept)
         if dice is None:
             return
         _keep(self.best, dice, entry, self.kept)
@@ -112,6 +113,12 @@ def foreground_dice(matrix: NDArray[np.int64]) -> float | None:
     both, missed, false = matrix[1:, 1:].sum(), matrix[1:, 0].sum(), matrix[0, 1:].sum()
     total = 2 * both + missed + false
     return float(2 * both / total) if total else None
+
+
+def mean_doubt(tile: TileResult) -> float:
+    """Mean of 1 − the probability of the likeliest class over the pixels that hold data; 0 without any."""
+    valid = tile.prediction != IGNORE
+    return float((1 - tile.probabilities.max(0))[valid].mean()) if valid.any() else 0.0
 
 
 def _keep(heap: Heap, key: float, entry: Shown, kept: int) -> None:

@@ -51,7 +51,7 @@ REMARKS = {
 
 def write_report(
     where: Path,
-    run: RunFolder | None,
+    runs: Sequence[RunFolder],
     classes: ClassTable,
     tiles: Mapping[str, Sequence[Shown]],
 ) -> Path:
@@ -59,7 +59,7 @@ def write_report(
 
     Args:
         where: folder that `write_scores` wrote, and that any other table may lie in.
-        run: whose training curves, config and environment are shown, where they are there.
+        runs: whose training curves are shown, and the config and environment of the first: the run, or its folds.
         classes: names and colours.
         tiles: pictures by kind; none leaves the gallery out.
     """
@@ -75,15 +75,16 @@ def write_report(
         Section("Objects", _objects(reader, swatches)),
         Section("Boundaries", _boundaries(reader)),
         Section("Scenes", _scenes(reader)),
-        Section("Training", training(run, where, classes)),
+        Section("Training", training(runs, where, classes)),
         Section("Detection against false alarms", froc(reader("froc.csv"))),
-        Section("Calibration", reliability(reader("reliability.csv"))),
+        Section("Calibration", reliability(reader("reliability.csv"), summary.get("calibration", {}))),
         Section("Tiles", _gallery(where, classes, tiles)),
-        Section("Config and environment", _provenance(run, where)),
+        Section("Config and environment", _provenance(runs, where)),
     ]
     # Read last, when it is known which tables were shown; placed before the pictures.
     sections.insert(-2, Section("More tables", _others(reader)))
-    name = run.root.resolve().name if run else where.resolve().name
+    root = where if not runs else runs[0].root if len(runs) == 1 else runs[0].root.parent
+    name = root.resolve().name
     subtitle = f"{summary['n_tiles']:,} tiles of {summary['split']}"
     write_page(where / "report.html", f"{name}: how well it finds", subtitle, sections)
     return where / "report.html"
@@ -136,12 +137,16 @@ def _headline(summary: dict[str, Any], reader: _Reader) -> str:
         facts.append(("objects found", shown(objects["found_iou25"]), found))
         alarms = f"{objects['false_alarms']:,} of {objects['predicted']:,} predicted objects"
         facts.append(("false alarms per megapixel", shown(objects["false_alarms_per_mpx"]), alarms))
-    note = paragraph(
-        "Ranges are 95 % intervals: scenes drawn again 2000 times (the TGS score: tiles). Too few scenes, no range.",
-        "muted",
-    )
+    note = ""
+    if rows:
+        drawn = "Ranges are 95 % intervals: scenes drawn again 2000 times (the TGS score: tiles)."
+        note = paragraph(f"{drawn} Too few scenes, no range.", "muted")
+    decoding = summary.get("decoding", {})
+    if decoding:
+        told = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in decoding.items() if v not in (None, [], ""))
+        note += paragraph(f"Decoding: {told}.", "muted")
     sources = [n for n in ("intervals.csv", "per_class.csv", "objects.csv") if (reader.folder / n).exists()]
-    return cards(facts) + (note if rows else "") + source_line(*sources, "metrics.json")
+    return cards(facts) + note + source_line(*sources, "metrics.json")
 
 
 def _range(row: Mapping[str, str] | None) -> str:
@@ -262,10 +267,10 @@ def _picture(kind: str, tile: Shown) -> Picture:
     return Picture(caption, tile.gray, tile.truth, tile.prediction)
 
 
-def _provenance(run: RunFolder | None, where: Path) -> str:
-    if run is None:
+def _provenance(runs: Sequence[RunFolder], where: Path) -> str:
+    if not runs:
         return ""
-    files = (("Resolved config", run.config), ("Environment of the training", run.root / "env.json"))
+    files = (("Resolved config", runs[0].config), ("Environment of the training", runs[0].root / "env.json"))
     return "".join(
         f"<h3>{title}</h3>{listing(path.read_text('utf-8'))}{source_line(os.path.relpath(path, where))}"
         for title, path in files

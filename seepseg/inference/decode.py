@@ -1,4 +1,4 @@
-"""Decoding: from probabilities to one class a pixel, in one place and one order."""
+"""Decoding: from averaged probabilities to one class a pixel, in one place and one order."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from torch import Tensor
 from seepseg.classes import IGNORE
 from seepseg.config import Predict
 from seepseg.errors import DataError
+from seepseg.metrics.calibration import apply_temperature
 from seepseg.objects import elect, label_objects, log_sums, remove_small
+from seepseg.runs.fit import Fit
 
 
-def decode(probabilities: Tensor, valid: Tensor, config: Predict) -> NDArray[np.uint8]:
+def decode(probabilities: Tensor, valid: Tensor, config: Predict, fit: Fit | None = None) -> NDArray[np.uint8]:
     """Class indices (N, H, W) of averaged probabilities (N, K, H, W); `IGNORE` where not valid (N, H, W).
 
-    As `likeliest`; then, with `vote`, one class an object; objects below `min_pixels` go last.
+    As `likeliest`; then, with `vote`, one class an object; objects below `min_pixels` go last. A fit gives temperature
+    and offsets; its threshold and size are in the config already (`Fit.onto`).
     """
-    found = likeliest(probabilities, config.threshold).cpu().numpy()
+    found = likeliest(probabilities, config.threshold, fit).cpu().numpy()
     classes = np.where(valid.cpu().numpy(), found, np.uint8(IGNORE))
     if config.vote:
         planes = probabilities.permute(0, 2, 3, 1).float().cpu().numpy()
@@ -37,11 +40,13 @@ def vote(classes: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDAr
     return np.where(labels > 0, chosen[labels], classes)
 
 
-def likeliest(probabilities: Tensor, threshold: float | None) -> Tensor:
-    """Class indices uint8 (N, H, W) of probabilities (N, K, H, W).
+def likeliest(probabilities: Tensor, threshold: float | None, fit: Fit | None = None) -> Tensor:
+    """Class indices uint8 (N, H, W) of averaged probabilities (N, K, H, W).
 
     Without a threshold the likeliest of all K classes wins, the first among equals. With one, a pixel is foreground
-    where 1 − P(background) reaches it, and then the likeliest foreground class.
+    where 1 − P(background), at the temperature of the fit, reaches it, and then the likeliest foreground class, less
+    or more likely by the offsets of the fit. Classes are compared before the temperature: it keeps their order, but
+    below 1 several may round to the same number.
 
     Raises:
         DataError: a probability is not a number.
@@ -52,11 +57,32 @@ def likeliest(probabilities: Tensor, threshold: float | None) -> Tensor:
         raise DataError("the network gives NaN", "", "use runtime.amp=off, or bf16 where there is a choice")
     # Nearly all of the sea is background. Where its probability is above one half nothing else can win, so the classes
     # are compared at the few other pixels only: comparing them everywhere takes longer than the network's softmax.
-    open_pixels = background < 0.501 if threshold is None else 1 - background >= threshold
+    if threshold is None:
+        open_pixels = background < 0.501
+    else:
+        open_pixels = 1 - (calibrated(probabilities, fit)[:, 0] if fit else background) >= threshold
     indices = torch.zeros(background.shape, dtype=torch.uint8, device=background.device)
     candidates = probabilities.permute(0, 2, 3, 1)[open_pixels]
     if threshold is None:
         indices[open_pixels] = candidates.argmax(1).to(torch.uint8)
     else:
-        indices[open_pixels] = (candidates[:, 1:].argmax(1) + 1).to(torch.uint8)
+        foreground = candidates[:, 1:]
+        if fit and fit.offsets:
+            foreground = foreground * torch.tensor(fit.offsets, device=foreground.device).exp()
+        indices[open_pixels] = (foreground.argmax(1) + 1).to(torch.uint8)
     return indices
+
+
+def calibrated(probabilities: Tensor, fit: Fit | None, axis: int = 1) -> Tensor:
+    """Averaged probabilities, classes along `axis`, at the temperature of a fit: what maps and reports show."""
+    return apply_temperature(probabilities, fit.temperature, fit.head, axis) if fit else probabilities
+
+
+def uncertainty(probabilities: Tensor, axis: int = 1) -> Tensor:
+    """Entropy of probabilities over its largest value log K, without `axis`: 0 = sure, 1 = every class alike.
+
+    Independent channels (sigmoid) are brought to a sum of one first; where all are 0, as outside the data, it is 0.
+    """
+    p = probabilities / probabilities.sum(axis, keepdim=True).clamp_min(1e-12)
+    entropy: Tensor = torch.special.entr(p).sum(axis) / float(np.log(p.shape[axis]))
+    return entropy.clamp(0, 1)

@@ -16,6 +16,7 @@ from seepseg.errors import ConfigError
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.stream import Member
 from seepseg.runs.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
+from seepseg.runs.fit import Fit, mean_fit
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Ensemble:
         data: how their inputs are read: bands, no-data value, names.
         config: windows, batches and decoding, of the first member.
         tags: provenance for the outputs: version, digests of weights and config.
+        fit: what decoding was fitted to be, the mean of the members'; its threshold and least size are in `config`.
     """
 
     members: tuple[Member, ...]
@@ -35,6 +37,7 @@ class Ensemble:
     data: DataNode
     config: Predict
     tags: dict[str, str]
+    fit: Fit | None = None
 
     @property
     def by_scene(self) -> bool:
@@ -46,7 +49,9 @@ class Ensemble:
         return tuple(replace(m, limits=own) for m, own in zip(self.members, limits, strict=True))
 
 
-def load_ensemble(paths: Sequence[Path], runtime: Runtime, config: Predict | None = None, *, tta: bool) -> Ensemble:
+def load_ensemble(
+    paths: Sequence[Path], runtime: Runtime, config: Predict | None = None, *, tta: bool, fitted: bool = True
+) -> Ensemble:
     """The networks of some checkpoints on one device.
 
     Args:
@@ -54,9 +59,10 @@ def load_ensemble(paths: Sequence[Path], runtime: Runtime, config: Predict | Non
         runtime: device, threads, number format.
         config: windows and decoding instead of the first checkpoint's own.
         tta: average over the flips that the config names.
+        fitted: decode as the checkpoints were fitted to, where they were.
 
     Raises:
-        ConfigError: they differ in classes, bands or no-data value.
+        ConfigError: they differ in classes, bands or no-data value, or only some were fitted.
         CheckpointError: a file is damaged.
     """
     checkpoints = [load_checkpoint(path) for path in paths]
@@ -69,6 +75,7 @@ def load_ensemble(paths: Sequence[Path], runtime: Runtime, config: Predict | Non
                 "only runs on the same kind of data can be averaged",
             )
     config = config or first.config.predict
+    fit = mean_fit([Fit.from_plain(c.decoding) for c in checkpoints]) if fitted else None
     turns = config.tta if tta else "none"
     members = tuple(
         Member(load_predictor(c, runtime, turns, path), c.scaling) for path, c in zip(paths, checkpoints, strict=True)
@@ -79,7 +86,7 @@ def load_ensemble(paths: Sequence[Path], runtime: Runtime, config: Predict | Non
         "SEEPSEG_MODEL": " ".join(checkpoint_digest(path)[:16] for path in paths),
         "SEEPSEG_CONFIG": hashlib.sha256(recipe.encode()).hexdigest()[:16],
     }
-    return Ensemble(members, first.classes, first.config.data, config, tags)
+    return Ensemble(members, first.classes, first.config.data, fit.onto(config) if fit else config, tags, fit)
 
 
 def _reads(checkpoint: Checkpoint) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ from seepseg.data.scaling import Limits, measure, thin, transform
 from seepseg.data.sources import validity
 from seepseg.figures import save_quicklook, stretch
 from seepseg.inference.ahead import behind
-from seepseg.inference.decode import likeliest
+from seepseg.inference.decode import calibrated, likeliest, uncertainty
 from seepseg.inference.ensemble import Ensemble
 from seepseg.inference.jobs import Job
 from seepseg.inference.objectwise import ObjectDecisions
@@ -25,11 +25,12 @@ from seepseg.inference.polygons import trace
 from seepseg.inference.stream import Rows, Strip, stream
 from seepseg.inference.thumbnail import Thumbnail
 from seepseg.io.atomic import scratch_path
-from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer
+from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
 from seepseg.io.mask import RowMask, open_mask
 from seepseg.io.place import Place, place_of
 from seepseg.io.raster import Scene, open_scene
 from seepseg.io.vector import write_style, write_vectors
+from seepseg.runs.fit import Fit
 
 FAR = 0.1
 """A scene farther than this from the training set, in the scaled range, and twice as far as any training scene, is
@@ -48,6 +49,7 @@ class Wanted:
 
     Attributes:
         probabilities: `<stem>_prob.tif`, a band a class.
+        uncertainty: `<stem>_uncertainty.tif`, 0 (sure) to 254, 255 = no data.
         vectors: "gpkg", "geojson", or None for no polygons.
         quicklook: `<stem>_quicklook.png` of scenes.
         mask: raster or vector of what is left out: land, outside the area of interest.
@@ -57,6 +59,7 @@ class Wanted:
     vectors: str | None = "gpkg"
     quicklook: bool = True
     mask: Path | None = None
+    uncertainty: bool = False
 
 
 @dataclass
@@ -140,6 +143,11 @@ def predict_scene(
                 report.outputs.append(path)
                 likely = probability_layout(table.names, ensemble.tags)
                 writers["probabilities"] = files.enter_context(row_writer(path, *size, likely))
+            if wanted.uncertainty:
+                path = job.beside("_uncertainty.tif")
+                report.outputs.append(path)
+                unsure = uncertainty_layout(ensemble.tags)
+                writers["uncertainty"] = files.enter_context(row_writer(path, *size, unsure))
             if confidence:
                 plain = Layout(1, "uint8", 0, {})
                 writers["confidence"] = files.enter_context(row_writer(confidence, *size, plain, cog=False))
@@ -150,9 +158,10 @@ def predict_scene(
 
             send = files.enter_context(behind(write))
             for strip in stream(rows, members, len(table), config):
-                classes = likeliest(strip.probabilities.permute(2, 0, 1)[None], config.threshold)[0].cpu().numpy()
+                planes = strip.probabilities.permute(2, 0, 1)[None]
+                classes = likeliest(planes, config.threshold, ensemble.fit)[0].cpu().numpy()
                 classes[~strip.rows.valid] = IGNORE
-                send(_pixels(strip, classes, writers))
+                send(_pixels(strip, classes, writers, ensemble.fit))
                 thumbnail.add_image(strip.start, strip.rows.raw[0], strip.rows.valid)
                 if decisions:
                     decisions.see(classes, strip.probabilities.cpu().numpy() if config.vote else None)
@@ -160,7 +169,7 @@ def predict_scene(
                     thumbnail.add_classes(strip.start, classes)
                 tick((strip.start + len(classes)) * scene.width)
             # The blended rows of a wide scene are large, and what follows needs room of its own.
-            del strip
+            del strip, planes
         if decisions:
             with row_writer(job.class_raster, *size, layout) as final:
                 start = 0
@@ -199,19 +208,31 @@ def _limits(rows: SceneRows, ensemble: Ensemble, report: Report) -> list[Limits 
     return limits
 
 
-def _pixels(strip: Strip, classes: NDArray[np.uint8], wanted: Collection[str]) -> dict[str, NDArray[Any]]:
-    """What the files of a strip hold, by name."""
+def _pixels(
+    strip: Strip, classes: NDArray[np.uint8], wanted: Collection[str], fit: Fit | None
+) -> dict[str, NDArray[Any]]:
+    """What the files of a strip hold, by name; probabilities are calibrated."""
     found: dict[str, NDArray[Any]] = {"classes": classes}
+    if "probabilities" in wanted or "uncertainty" in wanted:
+        likely = calibrated(strip.probabilities, fit, 2)
     if "probabilities" in wanted:
-        planes = strip.probabilities.permute(2, 0, 1).cpu().numpy()
+        planes = likely.permute(2, 0, 1).cpu().numpy()
         found["probabilities"] = np.where(strip.rows.valid, planes, np.float32(np.nan))
+    if "uncertainty" in wanted:
+        found["uncertainty"] = in_steps(uncertainty(likely, 2), strip.rows.valid)
     if "confidence" in wanted:
         row, column = np.nonzero((classes > 0) & (classes != IGNORE))
         device = strip.probabilities.device
         where = [torch.from_numpy(i).to(device) for i in (row, column, classes[row, column].astype(np.int64))]
+        chosen = calibrated(strip.probabilities[where[0], where[1]], fit).gather(1, where[2][:, None])[:, 0]
         found["confidence"] = np.zeros(classes.shape, np.uint8)
-        found["confidence"][row, column] = (strip.probabilities[tuple(where)] * 255).round().cpu().numpy()
+        found["confidence"][row, column] = (chosen * 255).round().cpu().numpy()
     return found
+
+
+def in_steps(share: torch.Tensor, valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Shares 0–1 (H, W) as uint8 0–254, 255 where not valid."""
+    return np.where(valid, (share * 254).round().to(torch.uint8).cpu().numpy(), np.uint8(IGNORE))
 
 
 def _vectors(job: Job, confidence: Path, place: Place, ensemble: Ensemble, wanted: Wanted, report: Report) -> None:

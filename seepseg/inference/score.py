@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -11,19 +12,24 @@ from numpy.typing import NDArray
 
 from seepseg.config import Predict
 from seepseg.data.loader import Batch
-from seepseg.inference.decode import decode
+from seepseg.inference.decode import calibrated, decode
 from seepseg.inference.predictor import Predictor
 from seepseg.losses.build import Loss
 from seepseg.losses.functional import pixel_sums
 from seepseg.metrics.confusion import Scores, confusion_matrix, scores
 from seepseg.metrics.salt_score import tgs_scores
+from seepseg.runs.fit import Fit
 
 
 @dataclass
 class TileResult:
-    """One scored tile: image (C, H, W) standardised, truth and prediction (H, W), its own confusion matrix (K, K).
+    """One scored tile.
 
-    `doubt` is the mean of 1 − the highest class probability over the pixels that hold data.
+    Attributes:
+        image: (C, H, W) standardised.
+        truth, prediction: (H, W) class indices, 255 = no data.
+        matrix: its own confusion matrix (K, K).
+        probabilities: (K, H, W), averaged and calibrated, background first.
     """
 
     id: str
@@ -31,7 +37,7 @@ class TileResult:
     truth: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
     matrix: NDArray[np.int64]
-    doubt: float = 0.0
+    probabilities: NDArray[np.float32]
 
 
 @dataclass
@@ -44,6 +50,7 @@ class Sums:
         n_tiles: tiles scored.
         tgs_tenths: sum over tiles of ten times the TGS score; an integer, because a tile's score is k/10.
         floats: per batch, the losses and the soft sums; kept apart so that they are added in one order everywhere.
+        seconds: time spent in the network.
     """
 
     matrix: NDArray[np.int64]
@@ -51,6 +58,7 @@ class Sums:
     n_tiles: int = 0
     tgs_tenths: int = 0
     floats: dict[int, dict[str, list[float]]] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @classmethod
     def empty(cls, n_classes: int) -> Sums:
@@ -74,6 +82,7 @@ class Sums:
             self.n_tiles + other.n_tiles,
             self.tgs_tenths + other.tgs_tenths,
             self.floats | other.floats,
+            self.seconds + other.seconds,
         )
 
     def means(self) -> dict[str, float | list[float]]:
@@ -107,17 +116,26 @@ def score(
     config: Predict,
     loss: Loss | None = None,
     on_tile: Callable[[TileResult], None] | None = None,
+    fit: Fit | None = None,
 ) -> Sums:
-    """Sums over numbered batches of labelled tiles; `on_tile` sees every tile in passing."""
+    """Sums over numbered batches of labelled tiles; `on_tile` sees every tile in passing.
+
+    A fit lays its threshold and least size over those of the config.
+    """
+    config = fit.onto(config) if fit else config
     sums = Sums.empty(n_classes)
     for number, batch in batches:
+        begin = time.perf_counter()
         logits = predictor.logits(batch.image)
         probabilities = predictor.probabilities(batch.image, logits)
+        if predictor.device.type == "cuda":
+            torch.cuda.synchronize(predictor.device)
+        sums.seconds += time.perf_counter() - begin
         masks = batch.mask.to(predictor.device)
         if loss is not None:
             sums.floats[number] = _floats(loss, logits, probabilities, masks)
-        predicted = decode(probabilities, batch.valid, config)
-        doubts = _doubts(probabilities, batch.valid) if on_tile else []
+        predicted = decode(probabilities, batch.valid, config, fit)
+        likely = calibrated(probabilities, fit).cpu().numpy() if on_tile else None
         truth = batch.mask.numpy().astype(np.uint8)
         for i, (height, width) in enumerate(batch.sizes):
             t, p = truth[i, :height, :width], predicted[i, :height, :width]
@@ -127,17 +145,10 @@ def score(
             sums.n_tiles += 1
             if n_classes == 2:
                 sums.tgs_tenths += round(10 * float(tgs_scores(t[None], p[None])[0]))
-            if on_tile:
+            if on_tile and likely is not None:
                 image = batch.image[i, :, :height, :width].numpy()
-                on_tile(TileResult(batch.ids[i], image, t, p, matrix, doubts[i]))
+                on_tile(TileResult(batch.ids[i], image, t, p, matrix, likely[i, :, :height, :width]))
     return sums
-
-
-def _doubts(probabilities: torch.Tensor, valid: torch.Tensor) -> list[float]:
-    """Mean over the valid pixels of each tile of 1 − the highest of its probabilities (N, K, H, W); 0 without any."""
-    held = valid.to(probabilities.device)
-    unsure = (1 - probabilities.amax(1).float()) * held
-    return (unsure.sum((1, 2)) / held.sum((1, 2)).clamp(min=1)).tolist()
 
 
 def _floats(

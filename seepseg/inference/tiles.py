@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from seepseg.data.scaling import Image, Limits, group_limits
 from seepseg.data.sources import group_name, validity
 from seepseg.errors import DataError
-from seepseg.inference.decode import decode
+from seepseg.inference.decode import calibrated, decode, uncertainty
 from seepseg.inference.ensemble import Ensemble
 from seepseg.inference.jobs import Job
-from seepseg.inference.scene import Report, SceneRows, Wanted
+from seepseg.inference.scene import Report, SceneRows, Wanted, in_steps
 from seepseg.inference.stream import Member, Rows, stream
-from seepseg.io.cog import class_layout, probability_layout, write_raster
+from seepseg.io.cog import class_layout, probability_layout, uncertainty_layout, write_raster
 from seepseg.io.images import read_gray_png, write_png
 from seepseg.io.mask import open_mask
 from seepseg.io.raster import Georeference, open_scene
@@ -77,7 +77,8 @@ def predict_tiles(
         groups = [group_name(jobs[number].source, ensemble.data) for number, _ in tiles]
         likely = _probabilities([t for _, t in tiles], groups, ensemble, limits)
         valid = torch.from_numpy(np.stack([t.rows.valid for _, t in tiles]))
-        classes = decode(likely, valid, ensemble.config)
+        classes = decode(likely, valid, ensemble.config, ensemble.fit)
+        likely = calibrated(likely, ensemble.fit)
         for (number, tile), found, probabilities in zip(tiles, classes, likely, strict=True):
             results[number] = _write(jobs[number], tile, found, probabilities, ensemble, wanted)
     return results
@@ -142,5 +143,13 @@ def _write(
         path = job.beside("_prob.tif")
         masked = np.where(tile.rows.valid, likely.cpu().numpy(), np.float32(np.nan))
         write_raster(path, masked, tile.georeference, probability_layout(table.names, ensemble.tags))
+        report.outputs.append(path)
+    if wanted.uncertainty:
+        steps = in_steps(uncertainty(likely, 0), tile.rows.valid)
+        path = job.beside("_uncertainty.png" if job.png else "_uncertainty.tif")
+        if job.png:
+            write_png(path, steps)
+        else:
+            write_raster(path, steps, tile.georeference, uncertainty_layout(ensemble.tags))
         report.outputs.append(path)
     return report

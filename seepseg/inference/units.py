@@ -30,6 +30,7 @@ class Recipe:
     config: Predict
     tta: bool
     wanted: Wanted
+    fitted: bool = True
 
     def key(self, ensemble: Ensemble) -> str:
         """A digest of it all: outputs with equal keys are equal."""
@@ -40,6 +41,7 @@ class Recipe:
             "tags": ensemble.tags,
             "config": self.config.model_dump(mode="json"),
             "tta": self.tta,
+            "fitted": self.fitted,
             "wanted": asdict(self.wanted) | {"mask": mask and _digest(mask)},
             "amp": str(ensemble.members[0].predictor.dtype),
             "device": ensemble.members[0].predictor.device.type,
@@ -107,7 +109,7 @@ def _shape(job: Job, ensemble: Ensemble) -> tuple[int, int]:
 def load(recipe: Recipe) -> Ensemble:
     """The networks of a recipe; kept, so that a worker process loads them once."""
     set_threads(recipe.runtime)
-    return load_ensemble(recipe.checkpoints, recipe.runtime, recipe.config, tta=recipe.tta)
+    return load_ensemble(recipe.checkpoints, recipe.runtime, recipe.config, tta=recipe.tta, fitted=recipe.fitted)
 
 
 def work(

@@ -71,6 +71,11 @@ def probability_layout(names: Sequence[str], tags: Mapping[str, str]) -> Layout:
     return Layout(len(names), "float32", float("nan"), tags, tuple(names), resampling="AVERAGE")
 
 
+def uncertainty_layout(tags: Mapping[str, str]) -> Layout:
+    """The layout of uncertainty rasters: uint8, 0 = sure … 254 = every class alike, 255 = no data."""
+    return Layout(1, "uint8", IGNORE, tags, ("uncertainty",), resampling="AVERAGE")
+
+
 class RowWriter:
     """A raster being written from the first row to the last."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from seepseg.classes import IGNORE
 from seepseg.objects import remove_small
@@ -74,10 +74,15 @@ def dark_spots(
 
 def _local_mean(values: NDArray[np.float64], seen: NDArray[np.bool_], side: int) -> NDArray[np.float64]:
     """Mean of the seen pixels of a box around each pixel; 0 where the pixel itself is not seen."""
-    total = ndimage.uniform_filter(values * seen, side, mode="constant")
-    share = ndimage.uniform_filter(seen.astype(np.float64), side, mode="constant")
-    # The pixel itself is seen, so the share is at least one pixel of the box; less is rounding of a running sum.
-    return np.asarray(np.where(seen, total / np.maximum(share, 0.5 / side**2), 0))
+    count = _box_sum(seen.astype(np.float64), side)
+    # The pixel itself is seen, so there is at least one in the box.
+    return np.asarray(np.where(seen, _box_sum(values * seen, side) / np.maximum(count, 1), 0))
+
+
+def _box_sum(plane: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Sum over a box around each pixel; 0 outside the plane."""
+    total = cv2.boxFilter(plane, cv2.CV_64F, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(total, dtype=np.float64)
 
 
 def _where_known(truth: Classes, prediction: Classes) -> Classes:

@@ -81,8 +81,7 @@ def top_label(
         truth: (H, W) class indices, 255 = ignore.
     """
     counted = truth != IGNORE
-    kept = probabilities[:, counted]
-    return kept.max(0), kept.argmax(0) == truth[counted]
+    return probabilities.max(0)[counted], (probabilities.argmax(0) == truth)[counted]
 
 
 def foreground(

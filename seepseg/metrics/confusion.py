@@ -20,6 +20,12 @@ def confusion_matrix(
     Raises:
         ValueError: the shapes differ, or a counted pixel holds a class outside 0 … K − 1.
     """
+    if (
+        isinstance(truth, np.ndarray)
+        and isinstance(prediction, np.ndarray)
+        and truth.dtype == np.uint8 == prediction.dtype
+    ):
+        return _matrix_of_bytes(truth, prediction, n_classes)
     t, p = (x if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x)) for x in (truth, prediction))
     if t.shape != p.shape:
         raise ValueError(f"truth {tuple(t.shape)} and prediction {tuple(p.shape)} differ in shape")
@@ -29,6 +35,17 @@ def confusion_matrix(
         raise ValueError(f"class outside 0 … {n_classes - 1}")
     flat = torch.bincount(t * n_classes + p, minlength=n_classes * n_classes)
     return flat.reshape(n_classes, n_classes).cpu().numpy()
+
+
+def _matrix_of_bytes(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n_classes: int) -> NDArray[np.int64]:
+    """The same for bytes, several times quicker: evaluation spends its time here otherwise."""
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} differ in shape")
+    pairs = np.bincount((truth.astype(np.uint16) * 256 + prediction).ravel(), minlength=65536).reshape(256, 256)
+    counted = pairs[:IGNORE]
+    if counted[n_classes:].any() or counted[:, n_classes:].any():
+        raise ValueError(f"class outside 0 … {n_classes - 1}")
+    return pairs[:n_classes, :n_classes].astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
-from seepseg.metrics.matching import TruthObjects
+from seepseg.metrics.matching import SparseObjects, TruthObjects
 from seepseg.objects import label_objects
 
 CRITERIA = ("iou25", "iou50", "touched")
@@ -94,7 +94,11 @@ def detection_rows(counts: Detections) -> list[DetectionRow]:
 
 
 def detections(
-    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n_classes: int, pixel_size: float | None = None
+    truth: NDArray[np.uint8],
+    prediction: NDArray[np.uint8],
+    n_classes: int,
+    pixel_size: float | None = None,
+    known: TruthObjects | None = None,
 ) -> Detections:
     """Counts of the objects of one scene from class maps (H, W).
 
@@ -103,15 +107,16 @@ def detections(
 
     Args:
         pixel_size: metres; the side of a square pixel with the area of this scene's.
+        known: the truth objects of the pixels that count, where the caller has them already.
     """
     valid = _valid(truth, prediction)
     t, p = (np.where(valid, x, np.uint8(0)) for x in (truth, prediction))
-    known, (labels, count) = TruthObjects(t), label_objects(p)
+    known, (labels, count) = known or TruthObjects(t), label_objects(p)
     theirs, seen = labels.ravel()[known.pixels], p.ravel()[known.pixels]
     true_class = _class_pixels(known.owner, t.ravel()[known.pixels], known.count, n_classes)
     seen_class = _class_pixels(known.owner, seen, known.count, n_classes)
     predicted_class = _class_pixels(labels[labels > 0], p[labels > 0], count, n_classes)
-    found = known.found_by(labels, np.append(0, predicted_class.sum(1)))
+    found = known.found_by(theirs, np.append(0, predicted_class.sum(1)))
     right = (seen_class.argmax(1) == true_class.argmax(1)) & seen_class.any(1)
     false = np.ones(count + 1, bool)
     false[theirs] = False
@@ -190,24 +195,31 @@ def froc_counts(
     thresholds: Sequence[float],
     min_pixels: int = 0,
     pixel_size: float | None = None,
+    known: TruthObjects | None = None,
 ) -> FrocCounts:
     """Counts of one scene at every threshold, from a class map and foreground probabilities 1 − P(background) (H, W).
 
     A pixel is predicted where its probability reaches the threshold, as in decoding; predicted objects below
-    `min_pixels` are dropped. Pixels that are 255 in truth, or whose probability is NaN, count nowhere.
+    `min_pixels` are dropped. Pixels that are 255 in truth, or whose probability is NaN, count nowhere. `known` are the
+    truth objects of the pixels that count, where the caller has them already.
     """
     if truth.shape != foreground.shape:
         raise ValueError(f"truth {truth.shape} and probabilities {foreground.shape} differ in shape")
     valid = (truth != IGNORE) & ~np.isnan(foreground)
-    known = TruthObjects(np.where(valid, truth, np.uint8(0)))
+    known = known or TruthObjects(np.where(valid, truth, np.uint8(0)))
+    sparse = SparseObjects(valid & (foreground >= min(thresholds)))
+    likely = foreground.ravel()[sparse.pixels]
+    plane = np.zeros(truth.size, np.int32)
     found, false_alarms = [], []
     for threshold in thresholds:
-        labels, count = label_objects((valid & (foreground >= threshold)).astype(np.uint8))
-        sizes = np.bincount(labels[labels > 0], minlength=count + 1)
+        numbers = sparse.label(likely >= threshold)
+        sizes = np.bincount(numbers, minlength=1)
+        sizes[0] = 0
         kept = sizes >= max(min_pixels, 1)
-        labels *= kept[labels]
-        found.append(known.found_by(labels, sizes).sum(1))
-        kept[labels.ravel()[known.pixels]] = False
+        plane[sparse.pixels] = numbers * kept[numbers]
+        theirs = plane[known.pixels]
+        found.append(known.found_by(theirs, sizes).sum(1))
+        kept[theirs] = False
         false_alarms.append(kept.sum())
     pixels, shape = int(valid.sum()), (len(thresholds), len(CRITERIA))
     return FrocCounts(

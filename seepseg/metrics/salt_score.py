@@ -25,6 +25,10 @@ def tgs_scores(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> N
         raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} differ in shape")
     counted = truth != IGNORE
     t, p = (truth == 1) & counted, (prediction == 1) & counted
-    both, either = (t & p).sum((1, 2)), (t | p).sum((1, 2))
-    hits = (20 * both[:, None] > THRESHOLDS * either[:, None]).sum(1)
-    return np.asarray(np.where(either == 0, 1.0, hits / 10))
+    return np.asarray(tgs_tenths((t & p).sum((1, 2)), (t | p).sum((1, 2))) / 10)
+
+
+def tgs_tenths(both: NDArray[np.integer], either: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Ten times the TGS scores (…) of tiles, from the pixels (…) that both masks hold and those that either holds."""
+    hits = (20 * both[..., None] > THRESHOLDS * either[..., None]).sum(-1)
+    return np.where(either == 0, np.int64(10), hits)

@@ -125,14 +125,32 @@ def find_checkpoint(run: Path) -> Path:
         if candidate.exists():
             return candidate
     if any(run.glob("fold_*")):
-        raise ConfigError("holds folds, not one run", run, f"give one of them, for example {run / 'fold_0'}")
+        raise ConfigError(
+            "holds folds, not one run", run, f"give one of them, for example {run / 'fold_0'} (eval: or --split oof)"
+        )
     raise ConfigError("no checkpoint", run, "give a run folder that `seepseg train` made, or a .pt file")
 
 
 def find_checkpoints(run: Path) -> list[Path]:
-    """The checkpoints a RUN means: those of its folds, where it holds folds, else the one of `find_checkpoint`."""
+    """The checkpoints a RUN means: the last ones of its folds, where it holds folds, else that of `find_checkpoint`.
+
+    Folds answer together, and their scores are pooled, at a fixed length of training: the best epoch of a fold is
+    chosen on the very tiles it is scored on.
+    """
+    return [fold.last for fold in folds_of(run)] or [find_checkpoint(run)]
+
+
+def folds_of(run: Path) -> list[RunFolder]:
+    """The folders of the folds of a run, in order; none where it is no run with folds.
+
+    Raises:
+        ConfigError: one of them is without a checkpoint.
+    """
     folds = sorted((p for p in run.glob("fold_*") if p.is_dir()), key=lambda p: (len(p.name), p.name))
-    return [find_checkpoint(fold) for fold in folds] if folds else [find_checkpoint(run)]
+    for fold in folds:
+        if not RunFolder(fold).last.exists():
+            raise ConfigError("no checkpoint", fold, "train the fold to its end with `seepseg train … --resume`")
+    return [RunFolder(fold) for fold in folds]
 
 
 def environment() -> dict[str, object]:

@@ -12,8 +12,9 @@ from PIL import Image
 from seepseg.classes import SALT, SEEP, ClassTable, SegClass
 from seepseg.config import Runtime
 from seepseg.errors import ConfigError, DataError
-from seepseg.evaluation.evaluate import evaluate_rasters, evaluate_run
+from seepseg.evaluation.evaluate import Options, evaluate_run
 from seepseg.evaluation.gallery import SHOWN, Gallery, foreground_dice
+from seepseg.evaluation.rasters import evaluate_rasters
 from seepseg.evaluation.tables import summarise, table, write_scores
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics.confusion import confusion_matrix
@@ -29,7 +30,14 @@ def tile(name: str, hit: int, missed: int, width: int = 16) -> TileResult:
     truth, made = np.zeros((1, width), np.uint8), np.zeros((1, width), np.uint8)
     truth[0, : hit + missed], made[0, :hit] = 1, 1
     matrix = confusion_matrix(truth, made, 3)
-    return TileResult(name, np.zeros((1, 1, width), np.float32), truth, made, matrix)
+    return TileResult(
+        name,
+        np.zeros((1, 1, width), np.float32),
+        truth,
+        made,
+        matrix,
+        np.eye(3, dtype=np.float32)[made].transpose(2, 0, 1),
+    )
 
 
 def test_foreground_dice_by_hand() -> None:
@@ -158,7 +166,12 @@ def test_a_run_is_scored_alike_at_any_batch_and_lost_tiles_are_named(seep_root: 
     best = train(config, folder, tell=lambda line: None)
     told: list[int] = []
     first = evaluate_run(
-        best, folder, Runtime(device="cpu"), split="val", figures=False, tick=lambda done, of: told.append(of - done)
+        best,
+        folder,
+        Runtime(device="cpu"),
+        split="val",
+        how=Options(figures=False),
+        tick=lambda done, of: told.append(of - done),
     )
     assert told == list(range(first["n_tiles"] - 1, -1, -1))
     again = evaluate_run(best, folder, Runtime(device="cpu"), split="val", out=tmp_path / "elsewhere")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from seepseg.classes import IGNORE, ClassTable, SegClass
+from seepseg.evaluation.curves import training
 from seepseg.evaluation.gallery import Gallery
 from seepseg.evaluation.report import write_report
 from seepseg.evaluation.tables import summarise, write_scores
@@ -26,26 +27,31 @@ def tile(name: str, hit: int, missed: int, doubt: float = 0.0) -> TileResult:
     truth, made = np.zeros((2, 10, 10), np.uint8)
     truth[0, : hit + missed], made[0, :hit] = 1, 1
     image = np.arange(100, dtype=np.float32).reshape(1, 10, 10)
-    return TileResult(name, image, truth, made, confusion_matrix(truth, made, 3), doubt)
+    probabilities = np.full((3, 10, 10), doubt / 2, np.float32)
+    probabilities[0] = 1 - doubt  # the likeliest, up to a doubt of 2/3
+    return TileResult(name, image, truth, made, confusion_matrix(truth, made, 3), probabilities)
 
 
 def test_the_gallery_holds_a_tile_once_and_ranks_doubt_too() -> None:
     gallery = Gallery(TWO, kept=2)
-    doubts = [0.1, 0.9, 0.2, 0.8, 0.0, 0.3, 0.95]
+    doubts = [0.1, 0.5, 0.2, 0.4, 0.0, 0.3, 0.55]
     for k, doubt in enumerate(doubts):
         gallery.see(tile(f"t{k}", k, 6 - k, doubt))
-    gallery.see(tile("sea", 0, 0, 0.5))
+    gallery.see(tile("sea", 0, 0, 0.45))
     kinds = {kind: [s.id for s in held] for kind, held in gallery.chosen().items()}
     # Dice rises with k. The two most doubtful, 6 and 1, are shown already; only two are kept of a kind.
     assert kinds == {"best": ["t6", "t5"], "median": ["t3", "t2"], "worst": ["t0", "t1"], "uncertain": []}
-    gallery.see(tile("clear", 0, 0, 0.99))
+    gallery.see(tile("clear", 0, 0, 0.6))
     assert [s.id for s in gallery.chosen()["uncertain"]] == ["clear"]
     assert gallery.chosen()["uncertain"][0].dice is None
 
 
 def test_the_gallery_is_the_same_in_any_order_and_bounded() -> None:
     rng = np.random.default_rng(0)
-    tiles = [tile(f"t{n}", int(h), int(m), float(d)) for n, (h, m, d) in enumerate(rng.integers(1, 5, (400, 3)))]
+    tiles = [
+        tile(f"t{n}", int(h), int(m), float(d))
+        for n, (h, m, d) in enumerate(rng.integers(1, 5, (400, 3)) * (1, 1, 0.1))
+    ]
     one, other = Gallery(TWO), Gallery(TWO)
     for seen in tiles:
         one.see(seen)
@@ -72,6 +78,8 @@ def run(tmp_path: Path) -> RunFolder:
         "dice/1": interval,
         "dice/2": interval | {"value": None, "low": None, "high": None},
     }
+    summary["calibration"] = {"foreground": {"expected_error": 0.043}}
+    summary["decoding"] = {"from": "fit on val", "temperature": 1.25, "offsets": []}
     summary["lacking"] = {"thick": 0.0, "<thin>": 0.35}
     write_scores(where, sums, TWO, summary)
     for name, text in {
@@ -79,8 +87,8 @@ def run(tmp_path: Path) -> RunFolder:
         "references": "row,foreground_dice,macro_dice\npredict nothing,0.0,0.0\n",
         "objects": "class,pixels,objects,found_iou25\nall,all,7,0.571\nall,0–49,3,0.333\n",
         "surface": "foreground,thick,tolerance_px\n0.83,0.2,1.0\n",
-        "froc": "threshold,found,false_alarms_per_mpx\n0.5,0.6,4.5\n0.2,0.8,19.25\n",
-        "reliability": "low,high,confidence,accuracy,pixels\n0.0,0.5,0.31,0.22,1000\n0.5,1.0,0.9,0.7,12\n",
+        "froc": "threshold,found_iou25,found_iou50,found_touched,false_alarms_per_mpx\n0.5,0.6,0.5,0.7,19.25\n",
+        "reliability": "of,confidence,came_true,pixels\ntop label,0.31,0.22,1000\nforeground,0.9,0.7,12\n",
         "folds": "fold,dice\n0,0.515\n",
     }.items():
         (where / f"{name}.csv").write_text(text)
@@ -94,7 +102,7 @@ def written(run: RunFolder) -> str:
     gallery = Gallery(TWO)
     for k in range(4):
         gallery.see(tile(f"t{k} {EVIL}", k, 4 - k, k / 10))
-    return write_report(run.eval("val"), run, TWO, gallery.chosen()).read_text()
+    return write_report(run.eval("val"), [run], TWO, gallery.chosen()).read_text()
 
 
 def test_a_report_shows_every_table_and_escapes_names(run: RunFolder) -> None:
@@ -106,6 +114,8 @@ def test_a_report_shows_every_table_and_escapes_names(run: RunFolder) -> None:
         "no interval (3 clusters)",
         "Draws that lack a class, so that their macro mean is of fewer: <thin> 35%.",
         "this run", "predict nothing",
+        "Decoding: from fit on val, temperature 1.25.",
+        "Expected calibration error: foreground 0.043.",
         "19.250", "Came true against confidence", "folds", "0.515",
         EVIL, '{"torch": "9.9"}', f"name: {EVIL}",
     ):  # fmt: skip
@@ -135,10 +145,20 @@ def test_a_report_of_bare_scores_has_no_empty_sections(tmp_path: Path) -> None:
     sums = Sums(np.array([[5, 0, 0], [0, 5, 0], [0, 0, 0]], np.int64), np.array([1, 1, 0], np.int64), 1)
     summary = summarise(sums, TWO, "rasters", tgs=False)
     write_scores(tmp_path, sums, TWO, summary)
-    html = write_report(tmp_path, None, TWO, {}).read_text()
+    html = write_report(tmp_path, [], TWO, {}).read_text()
     titles = re.findall(r"<h2>(.*?)</h2>", html)
     assert titles == ["Headline", "Classes", "Confusion"]
     assert json.loads((tmp_path / "metrics.json").read_text()) == summary
+
+
+def test_the_curves_of_folds_are_drawn_together(tmp_path: Path) -> None:
+    folds = [RunFolder(tmp_path / f"fold_{k}") for k in range(2)]
+    for fold in folds:
+        fold.write_metrics([{"epoch": e, "lr": 0.1, "train/loss": 1.0, "val/loss": 1 / e} for e in (1, 2)])
+    html = training(folds, tmp_path, TWO)
+    assert "Loss, validation" in html and "</svg>fold_0" in html and "</svg>fold_1" in html
+    assert "Source: fold_0/metrics.csv, fold_1/metrics.csv" in html
+    assert training([RunFolder(tmp_path / "none")], tmp_path, TWO) == ""
 
 
 def test_ignored_pixels_take_no_part_in_the_stretch() -> None:

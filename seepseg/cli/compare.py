@@ -1,0 +1,37 @@
+"""seepseg compare: reads the evaluations of two runs, says which is better and how sure that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from seepseg.cli.options import FILE
+
+
+@click.command()
+@click.argument("run_a", type=FILE)
+@click.argument("run_b", type=FILE)
+@click.option("--split", default="val", show_default=True, help="Which evaluation of theirs: val, test, all, oof.")
+@click.option("-o", "--out", type=FILE, help="Where to write.  [default: RUN_B/eval/SPLIT/against-RUN_A]")
+def command(run_a: Path, run_b: Path, split: str, out: Path | None) -> None:
+    r"""Is RUN_B better than RUN_A? A paired bootstrap over the scenes (salt: tiles) that both were scored on.
+
+    \b
+    seepseg eval runs/base && seepseg eval runs/mine
+    seepseg compare runs/base runs/mine
+    """
+    from seepseg.cli.options import print_table, relative
+    from seepseg.evaluation.compare import compare, evaluated, verdict, write_comparison
+
+    frame = compare(run_a, run_b, split)
+    names = (run_a.resolve().name, run_b.resolve().name)
+    if names[0] == names[1]:
+        names = (str(run_a), str(run_b))
+    where = out or evaluated(run_b, split) / f"against-{run_a.resolve().name}"
+    write_comparison(where, frame, names)
+    print_table(
+        frame.rename(columns={"a": names[0], "b": names[1], "b_better": "B better"}), f"{names[1]} against {names[0]}"
+    )
+    click.echo(verdict(frame, names))
+    click.echo(f"written: {relative(where)}/ (compare.csv, compare.png)")

@@ -1,0 +1,148 @@
+"""Fitting what decoding asks: temperature, threshold, class offsets and least size, on tiles held out from training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seepseg.classes import IGNORE
+from seepseg.config import Head
+from seepseg.evaluation.source import Source
+from seepseg.figures import save_threshold
+from seepseg.inference.score import TileResult
+from seepseg.io.atomic import write_text
+from seepseg.metrics.calibration import PixelSample, apply_temperature, fit_temperature, sample_pixels
+from seepseg.metrics.threshold import ThresholdCounts, fit_offsets, threshold_counts
+from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
+from seepseg.runs.fit import Fit
+
+TEMPERATURE_TILES = 200
+"""Tiles the temperature is fitted on at most, evenly chosen: it is one number, and they hold millions of pixels."""
+
+ROOM = 1_000_000
+"""Pixels the class offsets are fitted on at most."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A fit and the scores it was chosen by.
+
+    Attributes:
+        fit: the best point.
+        counts: scores at every threshold and least size, classes compared without offsets.
+        at: number of the best threshold and of the best size.
+        tgs: whether the TGS score decided.
+    """
+
+    fit: Fit
+    counts: ThresholdCounts
+    at: tuple[int, int]
+    tgs: bool
+
+    def scores(self) -> dict[str, NDArray[np.float64]]:
+        """(T, A) every score at every threshold and least size, what decided first."""
+        counts = self.counts
+        found = {"macro_dice": counts.macro_dice(), "foreground_dice": counts.foreground_dice()}
+        if len(counts.truth) == 1:
+            found.pop("macro_dice")
+        return ({"tgs_score": counts.tgs_score()} if self.tgs else {}) | found
+
+
+def fit_decoding(
+    source: Source, split: str, workers: int, tick: Callable[[int, int], None] = lambda done, of: None
+) -> Search:
+    """The decoding of best score on the tiles of a source: salt by TGS score, seeps by macro Dice, then foreground.
+
+    The first pass fits the temperature. The second counts at every threshold and least size, and samples the pixels
+    that may be foreground; on them, at the best threshold, the offsets of the classes are fitted last (not with
+    `predict.vote`, which chooses classes by object).
+    """
+    config, k, head = source.config.predict, len(source.classes), source.config.model.head
+    # Nothing of the config's own decoding: its threshold and sizes are what is looked for.
+    plain = config.model_copy(update={"threshold": None, "min_pixels": 0})
+    every = -(-len(source.dataset) // TEMPERATURE_TILES)
+    pixels = _Sampler(k)
+    source.score(plain, None, workers, pixels.see, every)
+    temperature = fit_temperature(pixels.sample.probabilities, pixels.sample.labels, head)
+    points = _Points(k, head, temperature, tick, len(source.dataset))
+    source.score(plain, None, workers, points.see)
+    tgs = source.config.data.source == "tgs"
+    at = points.counts.best(tgs=tgs)
+    threshold, least = points.counts.thresholds[at[0]], points.counts.sizes[at[1]]
+    fit = Fit(head, temperature, threshold, (), least, split, source.ids)
+    if k > 2 and not config.vote:
+        fit = replace(fit, offsets=points.offsets(threshold))
+    return Search(fit, points.counts, at, tgs)
+
+
+class _Sampler:
+    """A random sample of all pixels."""
+
+    def __init__(self, n_classes: int) -> None:
+        self.sample = PixelSample.empty(n_classes)
+
+    def see(self, tile: TileResult) -> None:
+        self.sample += sample_pixels(tile.probabilities, tile.truth, tile.id)
+
+
+class _Points:
+    """Counts at every threshold, and a sample of the pixels that may be foreground."""
+
+    def __init__(
+        self, n_classes: int, head: Head, temperature: float, tick: Callable[[int, int], None], total: int
+    ) -> None:
+        self.counts = ThresholdCounts.empty(n_classes)
+        self._open, self._seen = PixelSample.empty(n_classes, ROOM), 0
+        self._head, self._temperature, self._tick, self._total = head, temperature, tick, total
+
+    def see(self, tile: TileResult) -> None:
+        k = len(tile.probabilities)
+        foreground = 1 - apply_temperature(tile.probabilities, self._temperature, self._head, 0)[0]
+        foreground = np.where(tile.prediction == IGNORE, np.float32(np.nan), foreground)
+        classes = (tile.probabilities[1:].argmax(0) + 1).astype(np.uint8)
+        self.counts += threshold_counts(tile.truth, foreground, classes, k)
+        if k > 2:
+            chosen = np.where(foreground >= self.counts.thresholds[0], tile.truth, np.uint8(IGNORE))
+            self._seen += int((chosen != IGNORE).sum())
+            self._open += sample_pixels(tile.probabilities, chosen, tile.id, ROOM)
+        self._tick(self.counts.tiles, self._total)
+
+    def offsets(self, threshold: float) -> tuple[float, ...]:
+        """The class offsets at a threshold; () where none helps."""
+        likely, labels = self._open.probabilities, self._open.labels
+        foreground = 1 - apply_temperature(likely, self._temperature, self._head, 1)[:, 0]
+        kept = foreground >= threshold
+        weight = self._seen / max(len(labels), 1)
+        found = fit_offsets(likely[kept, 1:], labels[kept], self.counts.truth, weight)
+        return found if any(found) else ()
+
+
+def store(path: Path, fit: Fit) -> None:
+    """Put a fit into a checkpoint, which is otherwise left as it is."""
+    save_checkpoint(path, replace(load_checkpoint(path), decoding=fit.to_plain()))
+
+
+def write_search(folder: Path, search: Search) -> None:
+    """Write threshold.csv (at the best least size), area.csv (at the best threshold) and a figure of both."""
+    scores, (t, a) = search.scores(), search.at
+    counts = search.counts
+    by_threshold: dict[str, Any] = {"threshold": counts.thresholds} | {n: s[:, a] for n, s in scores.items()}
+    by_size: dict[str, Any] = {"min_pixels": counts.sizes} | {n: s[t] for n, s in scores.items()}
+    for name, columns in (("threshold", by_threshold), ("area", by_size)):
+        write_text(folder / f"{name}.csv", pd.DataFrame(columns).to_csv(index=False))
+    save_threshold(folder / "threshold.png", by_threshold, by_size, search.at)
+
+
+def told(fit: Fit) -> str:
+    """A fit in words."""
+    offsets = f", class offsets {' '.join(f'{o:+.2f}' for o in fit.offsets)}" if fit.offsets else ""
+    return (
+        f"temperature {fit.temperature:.2f}, threshold {fit.threshold:.2f}, objects of at least {fit.min_pixels} "
+        f"pixels{offsets}"
+    )

@@ -1,0 +1,86 @@
+"""What decoding learns from tiles with truth, as checkpoints hold it, and on which tiles it may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+from seepseg.config import Head, Predict
+from seepseg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How averaged probabilities become classes, as fitted on tiles with truth.
+
+    Attributes:
+        head: the head whose probabilities these are.
+        temperature: what logits are divided by; above 1 the network was too sure of itself.
+        threshold: foreground is where 1 − P(background), at this temperature, reaches it.
+        offsets: added to the log-probability of each foreground class (K − 1) before they are compared; () = none.
+        min_pixels: objects of fewer pixels are background.
+        split: the part the tiles are of.
+        tiles: their ids. No score of any of them is ever decoded with this fit.
+    """
+
+    head: Head
+    temperature: float
+    threshold: float
+    offsets: tuple[float, ...]
+    min_pixels: int
+    split: str
+    tiles: tuple[str, ...]
+
+    def onto(self, config: Predict) -> Predict:
+        """The config with what is fitted in place of what it says."""
+        return config.model_copy(update={"threshold": self.threshold, "min_pixels": self.min_pixels})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain types, for the checkpoint."""
+        return asdict(self) | {"offsets": list(self.offsets), "tiles": list(self.tiles)}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Fit | None:
+        """The fit that `to_plain` wrote; None of an empty dict: nothing was fitted."""
+        if not plain:
+            return None
+        return cls(**plain | {"offsets": tuple(plain["offsets"]), "tiles": tuple(plain["tiles"])})
+
+
+def mean_fit(fits: Sequence[Fit | None]) -> Fit | None:
+    """The mean of the fits of several networks, which is what their ensemble is decoded with; None of none.
+
+    Raises:
+        ConfigError: some have a fit and some have not, or they have different heads.
+    """
+    known = [f for f in fits if f is not None]
+    if not known:
+        return None
+    if len(known) < len(fits):
+        raise ConfigError(
+            f"{len(known)} of {len(fits)} checkpoints hold a fit for decoding",
+            mend="fit the others with `seepseg eval RUN --fit`, or use none with --no-fit",
+        )
+    if len({(f.head, len(f.offsets)) for f in known}) > 1:
+        raise ConfigError("the fits are of different heads", mend="use none with --no-fit")
+    return Fit(
+        known[0].head,
+        fmean(f.temperature for f in known),
+        fmean(f.threshold for f in known),
+        tuple(fmean(column) for column in zip(*(f.offsets for f in known), strict=True)),
+        round(fmean(f.min_pixels for f in known)),
+        known[0].split,
+        tuple(dict.fromkeys(t for f in known for t in f.tiles)),
+    )
+
+
+def fit_for(fits: Sequence[Fit | None], reported: Collection[str]) -> Fit | None:
+    """The mean of the fits that have seen none of the tiles whose scores are to be reported; None where none is left.
+
+    This is the only way from a checkpoint's fit to a score: a number is never reported on tiles that its own threshold
+    was chosen on. Out of fold, what is left for fold k is what the other folds fitted.
+    """
+    seen = set(reported)
+    return mean_fit([f for f in fits if f is None or seen.isdisjoint(f.tiles)])

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seepseg.errors import ConfigError, DataError
+from seepseg.evaluation.compare import compare, verdict
+from tests.command import error, run
+
+NAMES = ["background", "thick", "thin"]
+
+
+def evaluation(
+    run: Path, hits: list[int], classes: list[str] = NAMES, scenes: list[str] | None = None, truth: int = 10
+) -> Path:
+    """A run of which each scene has ten pixels of the first class, so many of them hit."""
+    folder = run / "eval" / "val"
+    folder.mkdir(parents=True)
+    rows = []
+    for name, hit in zip(scenes or [f"s{i}" for i in range(len(hits))], hits, strict=True):
+        matrix = np.zeros((len(classes), len(classes)), np.int64)
+        matrix[0, 0], matrix[1, 1], matrix[1, 0] = 90, hit, truth - hit
+        rows += [(name, t, p, matrix[i, j]) for i, t in enumerate(classes) for j, p in enumerate(classes)]
+    pd.DataFrame(rows, columns=["scene", "truth", "prediction", "pixels"]).to_csv(folder / "matrices.csv", index=False)
+    return run
+
+
+def test_which_is_better_by_how_much_and_how_sure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = evaluation(tmp_path / "a", [5] * 10)
+    b = evaluation(tmp_path / "b", [8] * 9 + [5])
+    frame = compare(a, b, "val").set_index("score")
+    # A hits 50 of 100: Dice 2·50/150; B 77: 2·77/177. The second class is nowhere, so the mean is of the first.
+    row = frame.loc["foreground Dice"]
+    assert (row["a"], row["b"]) == pytest.approx((100 / 150, 154 / 177))
+    assert row["difference"] == pytest.approx(154 / 177 - 100 / 150)
+    assert frame.loc["macro Dice", "difference"] == pytest.approx(row["difference"])
+    assert pd.isna(frame.loc["Dice of thin", "difference"])
+    # B is never worse on a scene; ten draws of the tenth scene happen in 10⁻¹⁰ of the draws.
+    assert row["b_better"] == 1
+    assert 0 < row["low"] < row["difference"] < row["high"]
+    code, out, _ = run(capsys, "compare", a, b)
+    assert code == 0
+    assert "b is better in foreground Dice by 0.2034, in 100% of the draws\n" in out
+    where = b / "eval" / "val" / "against-a"
+    assert (where / "compare.png").stat().st_size > 1000
+    assert pd.read_csv(where / "compare.csv")["clusters"].tolist() == [10] * 5
+    # The other way round it is still b.
+    assert "b is better in foreground Dice by 0.2034, in 100% of the draws" in verdict(compare(b, a, "val"), ("b", "a"))
+
+
+def test_what_may_be_chance_is_said_to_be(tmp_path: Path) -> None:
+    a = evaluation(tmp_path / "a", [5] * 10)
+    b = evaluation(tmp_path / "b", [10, 1] * 5)
+    assert "which may be chance: the 95 % interval holds 0" in verdict(compare(a, b, "val"), ("a", "b"))
+    assert verdict(compare(a, a, "val"), ("a", "a")) == "no difference in foreground Dice"
+    few = [evaluation(tmp_path / n, hits) for n, hits in (("c", [5, 5]), ("d", [6, 6]))]
+    assert verdict(compare(*few, "val"), ("c", "d")).endswith("n/a how sure (2 scenes)")
+
+
+def test_salt_is_compared_by_its_own_score_first(tmp_path: Path) -> None:
+    runs = []
+    for name, scores in (("a", [0.5] * 8), ("b", [0.6] * 8)):
+        runs.append(evaluation(tmp_path / name, [5] * 8, ["background", "salt"]))
+        tiles = pd.DataFrame({"tile": [f"{i}" for i in range(8)], "tgs_score": scores})
+        tiles.to_csv(runs[-1] / "eval" / "val" / "tiles.csv", index=False)
+    frame = compare(*runs, "val")
+    assert frame["score"].tolist() == ["TGS score", "Dice"]
+    assert frame.loc[0, "difference"] == pytest.approx(0.1)
+    assert "b is better in TGS score by 0.1000, in 100% of the draws" in verdict(frame, ("a", "b"))
+
+
+def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = evaluation(tmp_path / "a", [5, 5])
+    with pytest.raises(DataError, match=r"different scenes \(s1, s9\)"):
+        compare(a, evaluation(tmp_path / "b", [5, 5], scenes=["s0", "s9"]), "val")
+    with pytest.raises(DataError, match=r"class tables differ \(thick, thin; thick, other\)"):
+        compare(a, evaluation(tmp_path / "c", [5, 5], ["background", "thick", "other"]), "val")
+    with pytest.raises(DataError, match="not scored on the same truth"):
+        compare(a, evaluation(tmp_path / "d", [5, 5], truth=11), "val")
+    with pytest.raises(ConfigError, match="not evaluated on oof"):
+        compare(a, a, "oof")
+    assert error(capsys, "compare", a, tmp_path / "none") == (
+        2,
+        f"not evaluated on val in {tmp_path / 'none'}: run: seepseg eval {tmp_path / 'none'} --split val",
+    )

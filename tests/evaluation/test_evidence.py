@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seepseg.classes import SALT, ClassTable, SegClass
+from seepseg.config import parse
+from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.sources import open_catalog, read_mask
+from seepseg.evaluation.breakdown import coverage_class, coverage_rows, flag_of, flag_rows
+from seepseg.evaluation.conclusions import conclusions
+from seepseg.evaluation.evidence import DARK, FROC_THRESHOLDS, Evidence
+from seepseg.inference.score import TileResult
+from seepseg.metrics.baseline import nothing
+from seepseg.metrics.confusion import confusion_matrix
+from seepseg.metrics.salt_score import tgs_score
+
+TWO = ClassTable((SegClass("thick", (1,), "#E69F00"), SegClass("thin", (2,), "#56B4E9")))
+
+
+def result(name: str, truth: np.ndarray, made: np.ndarray, classes: int = 3, sure: float = 0.9) -> TileResult:
+    """A tile whose network is this sure of what it says."""
+    likely = np.full((classes, *truth.shape), (1 - sure) / (classes - 1), np.float32)
+    np.put_along_axis(likely, np.where(made == 255, 0, made)[None].astype(np.intp), sure, 0)
+    image = np.zeros((1, *truth.shape), np.float32)
+    return TileResult(name, image, truth, made, confusion_matrix(truth, made, classes), likely)
+
+
+def scenes(count: int, tiles: int, seed: int = 0) -> tuple[Catalog, list[TileResult]]:
+    """Scenes of tiles in one row, with random blocks of truth and prediction."""
+    rng = np.random.default_rng(seed)
+    entries, results = [], []
+    for s in range(count):
+        for i in range(tiles):
+            name = f"s{s}.{i}"
+            entries.append(Tile(name, Path(name), group=f"s{s}", index=i))
+            truth, made = (np.kron(rng.choice([0, 0, 1, 2], (3, 3)), np.ones((4, 4))).astype(np.uint8) for _ in "ab")
+            truth[0, :2] = 255
+            results.append(result(name, truth, made))
+    return Catalog(tuple(entries), TWO), results
+
+
+def gathered(catalog: Catalog, results: list[TileResult]) -> Evidence:
+    evidence = Evidence(catalog, {"s": 4}, 1)
+    for r in results:
+        evidence.see(r)
+    evidence.finish()
+    return evidence
+
+
+def test_an_object_cut_by_a_tile_border_is_one() -> None:
+    catalog, _ = scenes(1, 2)
+    truth, made = np.zeros((2, 12, 12), np.uint8)
+    truth[4, 8:] = 1
+    made[4, 10:] = 1
+    left, right = result("s0.0", truth, made), result("s0.1", truth[:, ::-1], made[:, ::-1])
+    evidence = gathered(catalog, [left, right])
+    # Eight pixels of truth, four in the middle of it predicted: IoU 4/8 finds it at .5; foreground is .95 sure there.
+    assert evidence.objects.objects.sum() == 1
+    assert evidence.objects.found.sum((1, 2)).tolist() == [1, 1, 1]
+    at = FROC_THRESHOLDS.index(0.9)
+    assert evidence.froc.found[at].tolist() == [1, 1, 1]
+    assert evidence.froc.found[-1].tolist() == [0, 0, 0]
+    # And .1 at sea: below that all is one object, IoU 8 of 288.
+    assert evidence.froc.found[0].tolist() == [0, 0, 1]
+
+
+def test_missing_cells_of_a_scene_keep_tiles_apart() -> None:
+    whole = np.ones((4, 4), np.uint8)
+    entries = tuple(Tile(f"s0.{i}", Path("x"), group="s0", index=i) for i in (0, 2, 3, 11))
+    evidence = gathered(Catalog(entries, TWO), [result(t.id, whole, whole) for t in entries])
+    # Cells 2 and 3 lie side by side; 0 is two columns away, and 11 two rows below.
+    assert evidence.objects.objects.sum() == 3
+    assert evidence.objects.valid_pixels == 4 * 16
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32), st.data())
+def test_the_order_of_tiles_within_their_scene_does_not_matter(seed: int, data: st.DataObject) -> None:
+    catalog, results = scenes(3, 3, seed)
+    groups = [results[i : i + 3] for i in (0, 3, 6)]
+    shuffled = [r for g in data.draw(st.permutations(groups)) for r in data.draw(st.permutations(g))]
+    before, after = (conclusions(gathered(catalog, r)) for r in (results, shuffled))
+    assert before == after
+
+
+def test_one_scene_is_held_however_many_there_are() -> None:
+    catalog, results = scenes(5, 2)
+    alive = [
+        weakref.ref(r.probabilities.base if r.probabilities.base is not None else r.probabilities) for r in results
+    ]
+    evidence = Evidence(catalog, {"s": 4}, 1)
+    while results:
+        evidence.see(results.pop(0))
+    gc.collect()
+    assert [ref() is not None for ref in alive] == [False] * 8 + [True] * 2
+
+
+def test_reliability_by_hand() -> None:
+    catalog, _ = scenes(1, 1)
+    truth, made = np.zeros((12, 12), np.uint8), np.zeros((12, 12), np.uint8)
+    truth[0, :6] = made[0, :12] = 1
+    evidence = gathered(catalog, [result("s0.0", truth, made, sure=0.8)])
+    # Foreground: 12 pixels at .9 (.1 is left for each other class), half of them true; 132 at .2, none.
+    of = conclusions(evidence)["calibration"]
+    assert of["foreground"]["expected_error"] == pytest.approx((12 * 0.4 + 132 * 0.2) / 144, abs=1e-6)
+    # The likeliest class: all at .8, 138 of 144 right.
+    assert of["likeliest class"]["expected_error"] == pytest.approx(138 / 144 - 0.8, abs=1e-6)
+
+
+def test_the_dark_row_sees_raw_pixels() -> None:
+    catalog, _ = scenes(1, 1)
+    truth = np.zeros((64, 64), np.uint8)
+    truth[20:30, 10:50] = 2
+    raw = np.random.default_rng(0).normal(1000, 30, truth.shape)
+    raw[truth > 0] = 500
+    valid = np.ones(truth.shape, bool)
+    evidence = Evidence(catalog, {}, 2, lambda tile: (raw, valid))
+    evidence.see(result("s0.0", truth, np.zeros_like(truth)))
+    evidence.finish()
+    rows = conclusions(evidence)["references"]
+    assert rows[DARK]["foreground_dice"] > 0.8
+    assert rows[DARK]["class_accuracy"] == 1
+    assert rows["predict nothing"]["foreground_dice"] == 0
+    assert DARK not in Evidence(catalog, {}, 2).references
+
+
+def salt_tile(name: str, rows: int, found: int) -> TileResult:
+    """Ten rows of which the upper ones are salt, and found."""
+    truth, made = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
+    truth[:rows], made[:found] = 1, 1
+    return result(name, truth, made, 2)
+
+
+def test_salt_by_coverage_and_flag() -> None:
+    kinds = {"a": (0, 0), "b": (0, 1), "c": (1, 1), "d": (10, 8)}
+
+    class Flagged(Tile):
+        flag = "vertical"
+
+    tiles = [Tile(n, Path(n), group=n) for n in "abc"] + [Flagged("d", Path("d"), group="d")]
+    assert [flag_of(t) for t in tiles] == ["", "", "", "vertical"]
+    evidence = gathered(Catalog(tuple(tiles), SALT), [salt_tile(n, *k) for n, k in kinds.items()])
+    rows = coverage_rows(evidence.by_coverage)
+    # Empty masks: one right, one not. A tenth: all of it. All salt, 8 of 10 rows: IoU .8 exceeds .50 … .75, six.
+    assert [(r["coverage"], r["tiles"], r["tgs_score"]) for r in rows] == [
+        ("none", 2, 0.5),
+        ("0.0–0.1", 1, 1.0),
+        ("0.9–1.0", 1, 0.6),
+    ]
+    assert [(r["tiles_with"], r["tiles"], r["tgs_score"]) for r in flag_rows(evidence.by_flag)] == [
+        ("all tiles", 4, pytest.approx(0.65)),
+        ("without flagged", 3, pytest.approx(2 / 3)),
+        ("vertical", 1, 0.6),
+    ]
+    assert flag_rows({"": evidence.by_flag[""]}) == []
+    assert coverage_class(np.array([[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255]], np.uint8)) == 1
+    assert coverage_class(np.full((2, 2), 255, np.uint8)) == 0
+
+
+@given(st.lists(st.integers(0, 10), min_size=1, max_size=20))
+@settings(max_examples=20, deadline=None)
+def test_predicting_no_salt_scores_the_share_of_empty_masks(rows: list[int]) -> None:
+    catalog = Catalog(tuple(Tile(str(i), Path("x"), group=str(i)) for i in range(len(rows))), SALT)
+    evidence = gathered(catalog, [salt_tile(str(i), n, n) for i, n in enumerate(rows)])
+    found = conclusions(evidence)["references"]["predict nothing"]["tgs_score"]
+    assert found == pytest.approx(rows.count(0) / len(rows), abs=1e-12)
+
+
+@pytest.mark.data
+def test_predicting_no_salt_on_the_real_masks(real_data: Path) -> None:
+    tree = {"data": {"source": "tgs", "root": str(real_data / "salt")}, "model": {"name": "unet", "head": "binary"}}
+    catalog = open_catalog(parse(tree | {"loss": "bce"}, "test").data)
+    masks = [read_mask(t, catalog, (101, 101)) for t in catalog.tiles if t.labelled]
+    empty = sum(not m.any() for m in masks)
+    assert (len(masks), empty) == (3600, 1397)
+    assert sum(tgs_score(m, nothing(m)) for m in masks) / len(masks) == pytest.approx(1397 / 3600, abs=1e-12)
