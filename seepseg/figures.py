@@ -7,11 +7,13 @@ object API (no pyplot: no global state), the same bytes for the same input.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.io.atomic import atomic_path
@@ -255,6 +257,29 @@ def save_quicklook(path: Path, gray: Gray, indices: Indices, table: ClassTable) 
     _show(axes, picture)
     _legend(figure, _class_entries(table), (0.5, legend * lines / 2 / high), "center")
     _save(figure, path)
+
+
+def thinned(gray: Gray, maps: Sequence[Indices], side: int) -> tuple[Gray, list[NDArray[np.uint8]]]:
+    """A picture and its class maps (H, W), at most `side` pixels a side, as a page shows them.
+
+    Thinned as in `save_quicklook`; a block is ignored where all of it is.
+    """
+    step = -(-max(gray.shape) // side)
+    if step == 1:
+        return gray, [np.asarray(indices, np.uint8) for indices in maps]
+    thin = []
+    for indices in maps:
+        blocks = _blocks(indices.astype(np.uint8), step)
+        found = np.where(blocks == IGNORE, np.uint8(0), blocks).max((1, 3))
+        thin.append(np.where((blocks == IGNORE).all((1, 3)), np.uint8(IGNORE), found))
+    return _blocks(gray, step).mean((1, 3)).round().astype(np.uint8), thin
+
+
+def jpeg(gray: Gray, quality: int = 75) -> bytes:
+    """A grey picture (H, W) as a JPEG file."""
+    stream = BytesIO()
+    Image.fromarray(gray).save(stream, format="JPEG", quality=quality, optimize=True)
+    return stream.getvalue()
 
 
 def save_froc(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:

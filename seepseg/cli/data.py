@@ -82,6 +82,26 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
 @command.command()
 @config_argument
 @override_option
+@click.option("-o", "--out", type=FILE, help="Folder for the page and tables.  [default: runs/<config's name>-data]")
+@quiet_option
+def report(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: bool) -> None:
+    """One page on CONFIG's data before training: classes, scenes, label problems, duplicates, split.
+
+    Labels and files that `check` stops at are listed instead.
+    """
+    from seepseg.cli.options import progress, relative
+    from seepseg.config import load
+    from seepseg.evaluation.dataset_report import write_dataset_report
+
+    recipe = load(config, overrides)
+    with progress("reading", None, quiet) as tick:
+        page = write_dataset_report(recipe, config.stem, out or Path("runs") / f"{config.stem}-data", tick)
+    click.echo(f"written: {relative(page)} and its tables")
+
+
+@command.command()
+@config_argument
+@override_option
 @click.option("--fold", type=int, help="Fold to hold out (data.split.folds).  [default: 0 where there are folds]")
 @click.option("-o", "--out", type=FILE, help="Write splits.csv here.")
 @quiet_option

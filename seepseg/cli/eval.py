@@ -36,6 +36,7 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 )
 @click.option("-o", "--out", type=FILE, help="Where to write.  [default: RUN/eval/SPLIT]")
 @click.option("--no-figures", is_flag=True, help="Tables only.")
+@click.option("--report", is_flag=True, help="Write report.html as well: everything on one page that opens offline.")
 @click.option("--profile", is_flag=True, help="Say how much of the time the network took.")
 @device_option
 @quiet_option
@@ -54,6 +55,7 @@ def command(
     classes: str,
     out: Path | None,
     no_figures: bool,
+    report: bool,
     profile: bool,
     device: str | None,
     quiet: bool,
@@ -61,7 +63,7 @@ def command(
     r"""Dice, IoU, precision and recall of RUN on a split, from one confusion matrix over all its pixels.
 
     \b
-    seepseg eval runs/seep_multiclass --per-class
+    seepseg eval runs/seep_multiclass --per-class --report
     seepseg eval runs/salt --split oof --fit
     seepseg eval runs/seep_multiclass --data OTHER_ROOT --per-class -o scores
     seepseg eval --predictions DIR --truth DIR --per-class
@@ -82,7 +84,9 @@ def command(
         raise ConfigError("what to score is not clear", "eval", "give RUN, or --predictions DIR with --truth DIR")
     if fit and (no_fit or threshold is not None):
         raise ConfigError("a fit is made and not to be used", "--fit", "leave out --no-fit and --threshold")
-    how = Options(threshold, not no_fit, not no_figures, profile)
+    if predictions and report:
+        raise ConfigError("--report shows tiles of a run", "eval", "give RUN instead of --predictions")
+    how = Options(threshold, not no_fit, not no_figures, profile, report)
     if predictions and truth:
         where = out
         summary = evaluate_rasters(predictions, truth, TABLES[classes], out)
@@ -128,4 +132,5 @@ def command(
             assert found
             click.echo(f"fitted {relative(made)}: {told(found)}; used on other tiles, and by predict")
     if where:
-        click.echo(f"written: {relative(where)}/ (metrics.json, per_class.csv, confusion.csv, figures)")
+        page = ", report.html" if report else ""
+        click.echo(f"written: {relative(where)}/ (metrics.json, per_class.csv, confusion.csv, figures{page})")

@@ -56,10 +56,23 @@ def read_mask(tile: Tile, catalog: Catalog, shape: tuple[int, int]) -> NDArray[n
     Raises:
         DataError: the mask differs in size from the image or holds an unknown value.
     """
+    labels = read_labels(tile, shape)
+    if labels is None:
+        return np.full(shape, IGNORE, np.uint8)
+    # Run lengths tell where salt is; they hold no label values to look up.
+    return labels.astype(np.uint8) if tile.rle is not None else catalog.classes.to_indices(labels, str(tile.mask))
+
+
+def read_labels(tile: Tile, shape: tuple[int, int]) -> NDArray[np.generic] | None:
+    """Label values (H, W) of a tile as they are in its mask; None when it is unlabelled.
+
+    Raises:
+        DataError: the mask is damaged or differs in size from the image.
+    """
     if tile.rle is not None:
         return decode(tile.rle, shape, f"{tile.id} of train.csv").astype(np.uint8)
     if tile.mask is None:
-        return np.full(shape, IGNORE, np.uint8)
+        return None
     labels = read_tgs_mask(tile.mask) if tile.mask.suffix.lower() == ".png" else read_seep_mask(tile.mask)
     if labels.shape != shape:
         raise DataError(
@@ -67,7 +80,7 @@ def read_mask(tile: Tile, catalog: Catalog, shape: tuple[int, int]) -> NDArray[n
             tile.mask,
             "give a mask of the image's size",
         )
-    return catalog.classes.to_indices(labels, tile.mask)
+    return labels
 
 
 def group_name(path: Path, data: DataNode) -> str:

@@ -18,7 +18,8 @@ from seepseg.errors import ConfigError
 from seepseg.evaluation.conclusions import conclusions, draw_evidence, fold_row, write_evidence, write_folds
 from seepseg.evaluation.evidence import Brightness, Evidence
 from seepseg.evaluation.fitting import Search, fit_decoding, store, write_search
-from seepseg.evaluation.gallery import Gallery
+from seepseg.evaluation.gallery import REPORTED, SHOWN, Gallery
+from seepseg.evaluation.report import write_report
 from seepseg.evaluation.source import Source, open_folds, open_source
 from seepseg.evaluation.tables import summarise, write_scores
 from seepseg.figures import save_confusion, save_gallery
@@ -42,12 +43,14 @@ class Options:
         fitted: decode as the checkpoint was fitted to, where it was, on tiles that the fit has not seen.
         figures: draw them.
         profile: add where the time went.
+        report: write report.html as well.
     """
 
     threshold: float | None = None
     fitted: bool = True
     figures: bool = True
     profile: bool = False
+    report: bool = False
 
 
 def evaluate_run(
@@ -84,7 +87,7 @@ def evaluate_run(
             store(fit_into, search.fit)
         write_search(where, search)
         fit = search.fit
-    return _evaluate([source], [fit], runtime, split, where, how, tick)
+    return _evaluate([source], [folder], [fit], runtime, split, where, how, tick)
 
 
 def evaluate_folds(
@@ -118,11 +121,13 @@ def evaluate_folds(
             for source, search in zip(sources, searches, strict=True):
                 store(RunFolder(run / source.name).last, search.fit)
         fits = [search.fit for search in searches]
-    return _evaluate(sources, fits, runtime, "oof", where, how, tick)
+    folders = [RunFolder(run / source.name) for source in sources]
+    return _evaluate(sources, folders, fits, runtime, "oof", where, how, tick)
 
 
 def _evaluate(
     sources: Sequence[Source],
+    folders: Sequence[RunFolder],
     fits: Sequence[Fit | None],
     runtime: Runtime,
     split: str,
@@ -141,11 +146,11 @@ def _evaluate(
     commonest = commonest_class(catalog.pixels().sum(0))
     least = config.min_pixels if used[0] is None else used[0].min_pixels
     evidence = Evidence(catalog, grid, commonest, _brightness(first), least, pixel_size)
-    gallery, done = Gallery(first.classes), 0
+    gallery, done = Gallery(first.classes, REPORTED if how.report else SHOWN), 0
 
     def on_tile(tile: TileResult) -> None:
         evidence.see(tile)
-        if how.figures:
+        if how.figures or how.report:
             gallery.see(tile)
         nonlocal done
         done += 1
@@ -177,6 +182,8 @@ def _evaluate(
         save_confusion(where / "confusion.png", total.matrix, list(first.classes.names))
         save_gallery(where / "tiles.png", gallery.rows(), first.classes)
         draw_evidence(where, evidence)
+    if how.report:
+        write_report(where, folders, first.classes, gallery.chosen())
     return summary
 
 

@@ -83,6 +83,21 @@ def test_without_per_class_only_the_means_are_printed(
     assert not (tmp_path / "s" / "tiles.png").exists()
 
 
+def test_a_report_is_written_when_asked_for(seep_run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = run(capsys, "eval", seep_run, "--report", "--no-figures", "-o", tmp_path)
+    assert (code, err) == (0, "")
+    assert "report.html)" in out
+    page = (tmp_path / "report.html").read_text()
+    for title in ("Headline", "Confusion", "Objects", "Training", "Tiles", "Config and environment"):
+        assert f"<h2>{title}</h2>" in page
+    shown = pd.read_csv(tmp_path / "gallery.csv", dtype={"tile": str})
+    assert shown["tile"].is_unique
+    # A network of one epoch is not sure of everything, and a mean of 1 − the highest of eight is below 7/8.
+    assert shown["doubt"].between(0, 7 / 8).all() and shown["doubt"].max() > 0
+    assert not (tmp_path / "tiles.png").exists()
+    assert error(capsys, "eval", "--predictions", tmp_path, "--truth", tmp_path, "--report")[0] == 2
+
+
 def test_parts_and_other_data(
     seep_run: Path, seep_root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

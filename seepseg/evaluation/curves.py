@@ -1,0 +1,99 @@
+"""The curves of report.html: training, detection against false alarms, calibration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from seepseg.classes import ClassTable
+from seepseg.evaluation.charts import Axis, Series, lines
+from seepseg.evaluation.page import Rows, folded, number, paragraph, read_rows, shown, source_line, table
+from seepseg.runs.folder import RunFolder
+
+TRAINING = (
+    ("Loss", ("train/loss", "val/loss"), Axis("loss")),
+    ("Foreground Dice", ("train/dice/foreground", "val/dice/foreground"), Axis("Dice", 0, 1)),
+    ("Macro Dice", ("train/dice/macro", "val/dice/macro"), Axis("Dice", 0, 1)),
+    ("TGS score", ("train/tgs_score", "val/tgs_score"), Axis("score", 0, 1)),
+    ("Learning rate", ("lr",), Axis("learning rate", log=True)),
+)
+"""Title, columns of metrics.csv, and the upright axis."""
+
+
+def training(runs: Sequence[RunFolder], where: Path, classes: ClassTable) -> str:
+    """Curves of a run's metrics.csv, or of the validation of each of its folds; nothing without one."""
+    tables = {run: rows for run in runs if (rows := read_rows(run.metrics))}
+    if not tables:
+        return ""
+    # With one class the macro mean is that class; it would be the same curve again.
+    kinds = [kind for kind in TRAINING if len(classes) > 2 or kind[0] != "Macro Dice"]
+    if len(tables) == 1:
+        rows = next(iter(tables.values()))
+        figures = [
+            lines(title, [_curve(rows, c, c.partition("/")[0]) for c in columns], Axis("epoch"), y)
+            for title, columns, y in kinds
+        ]
+        if len(classes) > 2:
+            each = [_curve(rows, f"val/dice/{c.name}", c.name, c.color) for c in classes.foreground]
+            figures.append(lines("Validation Dice of each class", each, Axis("epoch"), Axis("Dice", 0, 1)))
+    else:
+        figures = [
+            lines(
+                f"{title}, validation", [_curve(r, columns[-1], run.root.name) for run, r in tables.items()],
+                Axis("epoch"), y,
+            )
+            for title, columns, y in kinds
+        ]  # fmt: skip
+    sources = [os.path.relpath(run.metrics, where) for run in tables]
+    return f'<div class="charts">{"".join(figures)}</div>' + source_line(*sources)
+
+
+def froc(rows: Rows) -> str:
+    """Objects found against false alarms over the threshold, of froc.csv; nothing without rows."""
+    if not rows:
+        return ""
+    alarms = [number(row["false_alarms_per_mpx"]) or 0.0 for row in rows]
+    curves = [
+        Series(label, alarms, [number(row[f"found_{criterion}"]) for row in rows])
+        for criterion, label in (("touched", "touched"), ("iou25", "IoU ≥ .25"), ("iou50", "IoU ≥ .5"))
+    ]
+    chart = lines(
+        "Objects found against false alarms, over the threshold",
+        curves,
+        Axis("false alarms per megapixel", low=0),
+        Axis("share of objects found", 0, 1),
+        dots=True,
+    )
+    return chart + folded("Table", table(rows, "froc.csv")) + source_line("froc.csv")
+
+
+def reliability(rows: Rows, errors: Mapping[str, Mapping[str, float | None]]) -> str:
+    """How often confidences came true, of reliability.csv, and expected calibration errors; nothing without rows."""
+    if not rows:
+        return ""
+    names = list(dict.fromkeys(row["of"] for row in rows))
+    curves = []
+    for name in names:
+        held = [row for row in rows if row["of"] == name]
+        confidence = [number(row["confidence"]) or 0.0 for row in held]
+        curves.append(Series(name, confidence, [number(row["came_true"]) for row in held]))
+    chart = lines(
+        "Came true against confidence",
+        curves,
+        Axis("mean confidence", 0, 1),
+        Axis("share that came true", 0, 1),
+        diagonal=True,
+        dots=True,
+    )
+    note = paragraph("Below the dotted line the network is too sure of itself.", "muted")
+    told = "; ".join(f"{name} {shown(error['expected_error'])}" for name, error in errors.items())
+    ece = paragraph(f"Expected calibration error: {told}.") if told else ""
+    return (
+        chart + note + ece + folded("Table", table(rows, "reliability.csv", text=("of",)))
+        + source_line("reliability.csv", "metrics.json")
+    )  # fmt: skip
+
+
+def _curve(rows: Rows, column: str, name: str, color: str = "") -> Series:
+    return Series(name, [float(row["epoch"]) for row in rows], [number(row.get(column)) for row in rows], color)
