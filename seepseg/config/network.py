@@ -15,8 +15,11 @@ Encoder = Literal["resnet34", "resnet50"]
 PairCount = Annotated[int, Field(ge=2)]
 """A width that MONAI halves somewhere."""
 Width = Annotated[float, Field(ge=0.25, le=4)]
-"""What multiplies an encoder's channels. With fewer than a quarter of them, torch 2.13 on the CPU writes past its memory
-in the backward pass of channels-last 1×1 convolutions of stride 2."""
+"""What multiplies an encoder's channels.
+
+With fewer than a quarter of them, torch 2.13 on the CPU writes past its memory in the backward pass of channels-last 1×1
+convolutions of stride 2.
+"""
 
 
 def _chain(value: object) -> object:
