@@ -17,8 +17,8 @@ PairCount = Annotated[int, Field(ge=2)]
 Width = Annotated[float, Field(ge=0.25, le=4)]
 """What multiplies an encoder's channels.
 
-With fewer than a quarter of them, torch 2.13 on the CPU writes past its memory in the backward pass of channels-last 1×1
-convolutions of stride 2.
+With fewer than a quarter of them, torch 2.13 on the CPU writes past its memory in the backward pass of channels-last
+1×1 convolutions of stride 2.
 """
 
 

@@ -98,7 +98,7 @@ def test_resumed_folds_skip_what_is_finished_and_carry_on_the_rest(
     assert (code, line.startswith("stopped by a signal, state saved in r/fold_1")) == (143, True)
     first = Path("r/fold_0/checkpoints/last.pt")
     before = first.stat().st_mtime_ns
-    code, out, _ = run(capsys, "train", config, *more, "--resume", "--jobs", 2)
+    code, out, _ = run(capsys, "train", config, *more, "--resume")
     assert code == 0
     assert out.startswith("fold 0 is finished\nbest score ")
     assert first.stat().st_mtime_ns == before
