@@ -91,6 +91,9 @@ def _near(points: Mask, others: Mask, tolerances: Sequence[float]) -> NDArray[np
     """
     if not points.any() or not others.any():
         return np.zeros(len(tolerances), np.int64)
-    distance = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[points]
+    rows, columns = (np.flatnonzero((points | others).any(axis)) for axis in (1, 0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    background = (~others[box]).astype(np.uint8)
+    distance = cv2.distanceTransform(background, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[points[box]]
     nearest = np.sqrt(np.rint(distance.astype(np.float64) ** 2))
     return np.array([(nearest <= t).sum() for t in tolerances], np.int64)

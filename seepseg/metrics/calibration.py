@@ -81,7 +81,12 @@ def top_label(
         truth: (H, W) class indices, 255 = ignore.
     """
     counted = truth != IGNORE
-    return probabilities.max(0)[counted], (probabilities.argmax(0) == truth)[counted]
+    highest, label = probabilities[0].copy(), np.zeros(truth.shape, np.intp)
+    # Where background is above one half nothing else can win, and that is nearly everywhere.
+    rest = probabilities[0] < 0.501
+    others = probabilities[:, rest]
+    highest[rest], label[rest] = others.max(0), others.argmax(0)
+    return highest[counted], (label == truth)[counted]
 
 
 def foreground(

@@ -25,7 +25,7 @@ HEAVY = ("torch", "monai", "pandas", "albumentations", "sklearn", "matplotlib", 
 
 # What each command's help must name.
 MENTIONS = {
-    (): ["demo", "data", "train", "eval", "predict", "config", "monitor", "--version", "--debug"],
+    (): ["demo", "data", "train", "eval", "compare", "predict", "config", "monitor", "--version", "--debug"],
     ("demo",): ["--salt", "-o, --out", "-s, --set"],
     ("data",): ["check", "stats", "split"],
     ("data", "check"): ["CONFIG", "-s, --set"],
@@ -33,9 +33,11 @@ MENTIONS = {
     ("data", "split"): ["CONFIG", "-s, --set", "--fold", "-o, --out"],
     ("train",): ["CONFIG", "-s, --set", "--run", "--fold", "--all-folds", "--resume", "--init", "--dry-run",
                  "--device"],
-    ("eval",): ["RUN", "--split", "--data", "--per-class", "--tta", "--threshold", "--predictions", "--truth"],
+    ("eval",): ["RUN", "--split", "--data", "--per-class", "--tta", "--threshold", "--predictions", "--truth",
+               "--fit", "--no-fit", "--profile"],
+    ("compare",): ["RUN_A", "RUN_B", "--split", "-o, --out"],
     ("predict",): ["RUN", "INPUTS", "-o, --out", "--fold", "--tta", "--threshold", "--probabilities", "--overwrite",
-                   "--strict", "--device"],
+                   "--strict", "--device", "--uncertainty", "--no-fit"],
     ("config",): ["show", "schema"],
     ("monitor",): ["RUNS", "--port"],
 }  # fmt: skip
