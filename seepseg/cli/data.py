@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seepseg.cli.options import FILE, config_argument, override_option, quiet_option
+from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option
 
 if TYPE_CHECKING:
     from seepseg.config import Config
@@ -126,6 +126,29 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
     if out:
         write_text(out / "splits.csv", splits.to_csv(index=False))
         click.echo(f"written: {relative(out / 'splits.csv')}")
+
+
+@command.command()
+@click.argument("run", type=FILE)
+@click.option("-o", "--out", type=FILE, help="Folder for the page and table.  [default: RUN/suspects]")
+@device_option
+@quiet_option
+def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> None:
+    """Likely annotation errors, where RUN's folds, on tiles they have not seen, contradict the labels.
+
+    A page, and suspects.csv, the weightiest first. A run without folds tells of its validation tiles only.
+    """
+    from seepseg.cli.options import progress, relative, runtime_for
+    from seepseg.evaluation.suspects_report import write_suspects
+    from seepseg.inference.device import set_threads
+    from seepseg.runs.checkpoint import load_checkpoint
+    from seepseg.runs.folder import find_checkpoints
+
+    runtime = runtime_for(load_checkpoint(find_checkpoints(run)[0]).config.runtime, device)
+    set_threads(runtime)
+    with progress("predicting", None, quiet) as tick:
+        page = write_suspects(run, runtime, out or run / "suspects", tick)
+    click.echo(f"written: {relative(page)}, suspects.csv")
 
 
 def _counted(recipe: Config, quiet: bool) -> Catalog:

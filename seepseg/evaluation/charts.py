@@ -204,7 +204,7 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 def _tick(value: float) -> str:
     if 0 < abs(value) < 0.001:
         return f"{value:.0e}".replace("e-0", "e−")
-    return f"{value:.3g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _short_name(name: str) -> str:

@@ -20,6 +20,9 @@ TRAINING = (
 )
 """Title, columns of metrics.csv, and the upright axis."""
 
+FEWEST = 0.1
+"""Where the axis of false alarms per megapixel begins."""
+
 
 def training(runs: Sequence[RunFolder], where: Path, classes: ClassTable) -> str:
     """Curves of a run's metrics.csv, or of the validation of each of its folds; nothing without one."""
@@ -53,7 +56,8 @@ def froc(rows: Rows) -> str:
     """Objects found against false alarms over the threshold, of froc.csv; nothing without rows."""
     if not rows:
         return ""
-    alarms = [number(row["false_alarms_per_mpx"]) or 0.0 for row in rows]
+    # None at all has no place on a logarithmic axis; it is drawn with the few.
+    alarms = [max(FEWEST, number(row["false_alarms_per_mpx"]) or 0.0) for row in rows]
     curves = [
         Series(label, alarms, [number(row[f"found_{criterion}"]) for row in rows])
         for criterion, label in (("touched", "touched"), ("iou25", "IoU ≥ .25"), ("iou50", "IoU ≥ .5"))
@@ -61,11 +65,11 @@ def froc(rows: Rows) -> str:
     chart = lines(
         "Objects found against false alarms, over the threshold",
         curves,
-        Axis("false alarms per megapixel", low=0),
+        Axis(f"false alarms per megapixel (at the left end {FEWEST:g} or fewer)", low=FEWEST, log=True),
         Axis("share of objects found", 0, 1),
         dots=True,
     )
-    return chart + folded("Table", table(rows, "froc.csv")) + source_line("froc.csv")
+    return f'<div class="charts">{chart}</div>' + folded("Table", table(rows, "froc.csv")) + source_line("froc.csv")
 
 
 def reliability(rows: Rows, errors: Mapping[str, Mapping[str, float | None]]) -> str:
@@ -89,10 +93,8 @@ def reliability(rows: Rows, errors: Mapping[str, Mapping[str, float | None]]) ->
     note = paragraph("Below the dotted line the network is too sure of itself.", "muted")
     told = "; ".join(f"{name} {shown(error['expected_error'])}" for name, error in errors.items())
     ece = paragraph(f"Expected calibration error: {told}.") if told else ""
-    return (
-        chart + note + ece + folded("Table", table(rows, "reliability.csv", text=("of",)))
-        + source_line("reliability.csv", "metrics.json")
-    )  # fmt: skip
+    values = folded("Table", table(rows, "reliability.csv", text=("of",)))
+    return f'<div class="charts">{chart}</div>' + note + ece + values + source_line("reliability.csv", "metrics.json")
 
 
 def _curve(rows: Rows, column: str, name: str, color: str = "") -> Series:

@@ -71,15 +71,15 @@ def write_report(
         Section("Headline", _headline(summary, reader)),
         Section("Classes", _classes(reader, swatches)),
         Section("Confusion", confusion(reader("confusion.csv"), "confusion.csv")),
-        Section("What a number is worth", _references(summary, reader)),
+        Section("Yardsticks", _references(summary, reader)),
         Section("Objects", _objects(reader, swatches)),
         Section("Boundaries", _boundaries(reader)),
         Section("Scenes", _scenes(reader)),
         Section("Training", training(runs, where, classes)),
-        Section("Detection against false alarms", froc(reader("froc.csv"))),
+        Section("Detection", froc(reader("froc.csv"))),
         Section("Calibration", reliability(reader("reliability.csv"), summary.get("calibration", {}))),
         Section("Tiles", _gallery(where, classes, tiles)),
-        Section("Config and environment", _provenance(runs, where)),
+        Section("Config", _provenance(runs, where)),
     ]
     # Read last, when it is known which tables were shown; placed before the pictures.
     sections.insert(-2, Section("More tables", _others(reader)))
@@ -188,7 +188,7 @@ def _references(summary: dict[str, Any], reader: _Reader) -> str:
         "tgs_score": summary.get("tgs_score"),
     }
     first = {c: "n/a" if own.get(c) is None else str(own[c]) for c in rows[0]}
-    return paragraph("The same tiles scored with stand-ins for a network.") + table(
+    return paragraph("What a number is worth: the same tiles scored with stand-ins for a network.") + table(
         [first, *rows], "references.csv; this run: metrics.json", text=("row",)
     )
 

@@ -88,7 +88,7 @@ def test_a_report_is_written_when_asked_for(seep_run: Path, capsys: pytest.Captu
     assert (code, err) == (0, "")
     assert "report.html)" in out
     page = (tmp_path / "report.html").read_text()
-    for title in ("Headline", "Confusion", "Objects", "Training", "Tiles", "Config and environment"):
+    for title in ("Headline", "Confusion", "Objects", "Training", "Tiles", "Config"):
         assert f"<h2>{title}</h2>" in page
     shown = pd.read_csv(tmp_path / "gallery.csv", dtype={"tile": str})
     assert shown["tile"].is_unique
