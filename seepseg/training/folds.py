@@ -30,9 +30,12 @@ class Best:
     path: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FoldRun:
-    """One fold to train: its config, its folder, and whether the folder holds a part of it already."""
+    """One fold to train: its config, its folder, and whether the folder holds a part of it already.
+
+    Equal to itself only: executors keep units in sets, and a config with its lists has no hash.
+    """
 
     config: Config
     root: Path

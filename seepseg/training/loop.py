@@ -69,14 +69,16 @@ def fit(trainer: Trainer, folder: RunFolder, stop: StopSignal, tell: Callable[[s
                     board.curves(counts, trainer.data.classes, progress.epoch)
                 tell(epoch_line(config, progress, row))
             if stage_over(config, progress) and not finished(config, progress):
-                tell(next_stage(trainer))
+                line = next_stage(trainer)
+                if board:
+                    tell(line)
             if rank() == 0:
                 save(trainer, folder, better)
             saved = time.monotonic()
         if board and progress.epoch > begun:
             board.recipe(config, progress)
-    if out_of_patience(config, progress):
-        tell(f"stopped early: no better score for {config.train.early_stopping} epochs")
+        if board and out_of_patience(config, progress):
+            tell(f"stopped early: no better score for {config.train.early_stopping} epochs")
 
 
 def next_stage(trainer: Trainer) -> str:
