@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seepseg.classes import IGNORE
-from seepseg.data.catalog import Tile
 from seepseg.inference.score import TileResult
 from seepseg.metrics.confusion import scores
 from seepseg.metrics.salt_score import tgs_score
@@ -52,11 +50,6 @@ class Breakdown:
         }
 
 
-def coverage_class(truth: NDArray[np.uint8]) -> int:
-    """The tenth of the pixels that count which is salt, rounded up: 0 = none, 10 = more than nine tenths."""
-    return int(-(-10 * (truth == 1).sum() // max((truth != IGNORE).sum(), 1)))
-
-
 def coverage_rows(parts: dict[int, Breakdown]) -> list[dict[str, Any]]:
     """A row for each coverage class there is."""
 
@@ -64,11 +57,6 @@ def coverage_rows(parts: dict[int, Breakdown]) -> list[dict[str, Any]]:
         return "none" if tenth == 0 else f"{(tenth - 1) / 10:.1f}–{tenth / 10:.1f}"
 
     return [{"coverage": name(c)} | parts[c].row() for c in sorted(parts)]
-
-
-def flag_of(tile: Tile) -> str:
-    """Why a tile's mask is suspect ("vertical", "constant"); "" where it is not, or where catalogs know no flags."""
-    return str(getattr(tile, "flag", ""))
 
 
 def flag_rows(parts: dict[str, Breakdown]) -> list[dict[str, Any]]:

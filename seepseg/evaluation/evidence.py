@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.mosaic import assemble, clusters, columns_of
-from seepseg.evaluation.breakdown import Breakdown, coverage_class, flag_of
+from seepseg.evaluation.breakdown import Breakdown
 from seepseg.inference.score import TileResult
 from seepseg.metrics import calibration
 from seepseg.metrics.baseline import dark_spots, nothing, one_class, shifted
@@ -98,8 +98,8 @@ class Evidence:
                 self.reference_tgs[name].append(tgs_score(result.truth, stand_in))
         if k == 2:
             self.tgs[result.id] = tgs_score(result.truth, result.prediction)
-            self.by_coverage.setdefault(coverage_class(result.truth), Breakdown.empty()).add(result)
-            self.by_flag.setdefault(flag_of(tile), Breakdown.empty()).add(result)
+            self.by_coverage.setdefault(tile.coverage_class or 0, Breakdown.empty()).add(result)
+            self.by_flag.setdefault(tile.flag, Breakdown.empty()).add(result)
         if self._scene and self._scene[0][0].group != tile.group:
             self.finish()
         self._scene.append((tile, result))

@@ -13,7 +13,7 @@ from seepseg.classes import SALT, ClassTable, SegClass
 from seepseg.config import parse
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.sources import open_catalog, read_mask
-from seepseg.evaluation.breakdown import coverage_class, coverage_rows, flag_of, flag_rows
+from seepseg.evaluation.breakdown import coverage_rows, flag_rows
 from seepseg.evaluation.conclusions import conclusions
 from seepseg.evaluation.evidence import DARK, FROC_THRESHOLDS, Evidence
 from seepseg.inference.score import TileResult
@@ -138,12 +138,8 @@ def salt_tile(name: str, rows: int, found: int) -> TileResult:
 
 def test_salt_by_coverage_and_flag() -> None:
     kinds = {"a": (0, 0), "b": (0, 1), "c": (1, 1), "d": (10, 8)}
-
-    class Flagged(Tile):
-        flag = "vertical"
-
-    tiles = [Tile(n, Path(n), group=n) for n in "abc"] + [Flagged("d", Path("d"), group="d")]
-    assert [flag_of(t) for t in tiles] == ["", "", "", "vertical"]
+    pixels = {name: (10 * (10 - rows), 10 * rows) for name, (rows, _) in kinds.items()}
+    tiles = [Tile(n, Path(n), group=n, pixels=p, flag="vertical" if n == "d" else "") for n, p in pixels.items()]
     evidence = gathered(Catalog(tuple(tiles), SALT), [salt_tile(n, *k) for n, k in kinds.items()])
     rows = coverage_rows(evidence.by_coverage)
     # Empty masks: one right, one not. A tenth: all of it. All salt, 8 of 10 rows: IoU .8 exceeds .50 … .75, six.
@@ -158,8 +154,6 @@ def test_salt_by_coverage_and_flag() -> None:
         ("vertical", 1, 0.6),
     ]
     assert flag_rows({"": evidence.by_flag[""]}) == []
-    assert coverage_class(np.array([[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255]], np.uint8)) == 1
-    assert coverage_class(np.full((2, 2), 255, np.uint8)) == 0
 
 
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=20))
