@@ -30,14 +30,9 @@ def recipe(root: Path, loss: str, norm: str) -> Config:
         data=data | ({"classes": "seep_binary"} if LOSS_HEADS[loss][0] == "binary" else {}),
         model={"name": "unet", "channels": [8, 16, 32], "num_res_units": 1, "head": LOSS_HEADS[loss][0], "norm": norm},
         loss=loss,
-<<<<<<< HEAD
-        # Rounding grows with the rate: at .01, merely turning the order of tiles round moves weights by 1e-6 (Lovász).
-        optim={"name": "sgd", "lr": 0.001, "clip_norm": None},
-=======
-        # Rounding grows with the rate: at .05, merely turning the order of tiles round moves weights by 1.2e-6. Hinge
-        # losses act on logits and have the steepest gradients.
-        optim={"name": "sgd", "lr": 0.003 if loss == "lovasz_hinge" else 0.01, "clip_norm": None},
->>>>>>> w-train2
+        # Rounding grows with the rate: at .05, merely turning the order of tiles round moves weights by 1.2e-6. The
+        # hinge acts on logits and has the steepest gradients; class_ce is of few pixels.
+        optim={"name": "sgd", "lr": 0.001 if loss in ("lovasz_hinge", "two_head") else 0.01, "clip_norm": None},
         schedule="constant",
         train={"epochs": 1, "batch_size": 4, "panels_every": 0, "ema_decay": None},
     )
