@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T", bound=np.generic)
 
 
 def columns_of(group: str, grid: Mapping[str, int]) -> int | None:
@@ -14,19 +17,29 @@ def columns_of(group: str, grid: Mapping[str, int]) -> int | None:
     return grid[max(keys, key=len)] if keys else None
 
 
-def assemble(tiles: Mapping[int, NDArray[np.uint8]], columns: int, missing: int = 255) -> NDArray[np.uint8]:
+def assemble(tiles: Mapping[int, NDArray[T]], columns: int, missing: int = 255) -> NDArray[T]:
     """One plane (H, W) of tiles by their index, row and column being divmod(index, columns).
 
     The plane is cut to the rows and columns that hold tiles, so that cells shift together; missing cells, and what a
     smaller tile leaves of its cell, are `missing`.
     """
-    rows, cols = zip(*(divmod(index, columns) for index in tiles), strict=True)
-    height = max(tile.shape[0] for tile in tiles.values())
-    width = max(tile.shape[1] for tile in tiles.values())
-    top, left = min(rows), min(cols)
-    plane = np.full(((max(rows) - top + 1) * height, (max(cols) - left + 1) * width), missing, np.uint8)
+    places, (height, width) = cells({index: tile.shape for index, tile in tiles.items()}, columns)
+    plane = np.full((height, width), missing, next(iter(tiles.values())).dtype)
     for index, tile in tiles.items():
+        plane[places[index]] = tile
+    return plane
+
+
+def cells(
+    shapes: Mapping[int, tuple[int, ...]], columns: int
+) -> tuple[dict[int, tuple[slice, slice]], tuple[int, int]]:
+    """Where tiles (h, w) by their index lie in the plane of `assemble`, and the plane's shape."""
+    rows, cols = zip(*(divmod(index, columns) for index in shapes), strict=True)
+    height, width = (max(shape[axis] for shape in shapes.values()) for axis in (0, 1))
+    top, left = min(rows), min(cols)
+    places = {}
+    for index, shape in shapes.items():
         row, column = divmod(index, columns)
         y, x = (row - top) * height, (column - left) * width
-        plane[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
-    return plane
+        places[index] = (slice(y, y + shape[0]), slice(x, x + shape[1]))
+    return places, ((max(rows) - top + 1) * height, (max(cols) - left + 1) * width)
