@@ -43,6 +43,7 @@ def command(
     from seepseg.config import load
     from seepseg.errors import ConfigError
     from seepseg.runs.folder import RunFolder
+    from seepseg.training.objects import fit_object_classifiers
     from seepseg.training.run import dry_run as try_out
     from seepseg.training.run import resumed_config, train
 
@@ -73,4 +74,8 @@ def command(
                 tick=tick,
             )
         click.echo(f"best score {best.score:.4f} (epoch {best.epoch}) in {relative(folder.best)}")
+    if all_folds and recipe.objects:
+        fit_object_classifiers(
+            [RunFolder(root / f"fold_{k}") for k in folds], (lambda line: None) if quiet else click.echo
+        )
     click.echo(f"next: seepseg eval {root} --per-class")

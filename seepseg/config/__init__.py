@@ -32,6 +32,7 @@ from seepseg.config.schema import Config, Predict, Runtime
 from seepseg.config.training import (
     ConstantSchedule,
     CosineSchedule,
+    Objects,
     OneCycleSchedule,
     Optim,
     PlateauSchedule,
@@ -63,6 +64,7 @@ __all__ = [
     "LovaszHingeLoss",
     "LovaszSoftmaxLoss",
     "ModelNode",
+    "Objects",
     "OneCycleSchedule",
     "Optim",
     "PlateauSchedule",

@@ -10,7 +10,7 @@ from seepseg.config.data import Data
 from seepseg.config.loss import LOSS_HEADS, DiceCeLoss, Loss
 from seepseg.config.network import Model, UNetModel
 from seepseg.config.node import Count, Fraction, Named, Node
-from seepseg.config.training import CosineSchedule, Optim, Schedule, Train
+from seepseg.config.training import CosineSchedule, Objects, Optim, Schedule, Train
 
 
 class Predict(Node):
@@ -55,6 +55,7 @@ class Config(Node):
     schedule: Schedule = CosineSchedule()
     train: Train = Train()
     predict: Predict = Predict()
+    objects: Objects | None = None
     runtime: Runtime = Runtime()
 
     @model_validator(mode="after")
@@ -70,6 +71,12 @@ class Config(Node):
                 f"model.head binary takes one foreground class, data.classes has {classes}: "
                 "use softmax or sigmoid, or merge the classes"
             )
+        if self.objects and not self.data.split.folds:
+            raise ValueError(
+                "objects are learned from what folds find in tiles they have not seen: set data.split.folds=5"
+            )
+        if self.objects and classes == 1:
+            raise ValueError("objects tells several classes apart, data.classes has one: leave it out")
         if self.loss.class_weights and len(self.loss.class_weights) != classes:
             raise ValueError(f"loss.class_weights has {len(self.loss.class_weights)} numbers for {classes} classes")
         return self

@@ -56,6 +56,7 @@ class TileDataset(Dataset[Sample]):
     ) -> None:
         self.catalog, self.data, self.scaling, self.limits = catalog, data, scaling, limits
         self.augmentation = augmentation
+        self._index = {tile.id: i for i, tile in enumerate(catalog.tiles)}
         self._cache: dict[int, _Decoded] = {}
         self._room = data.cache_gb * 2**30
 
@@ -74,6 +75,10 @@ class TileDataset(Dataset[Sample]):
             valid=torch.from_numpy(valid),
             id=self.catalog.tiles[draw.tile].id,
         )
+
+    def unit(self, tile: str) -> NDArray[np.float32]:
+        """The image (C, H, W) of a tile by its id, scaled to [0, 1]: as it is before it is standardised."""
+        return self._decoded(self._index[tile]).unit
 
     def _decoded(self, index: int) -> _Decoded:
         found = self._cache.get(index)

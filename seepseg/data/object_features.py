@@ -1,4 +1,4 @@
-"""What tells the classes of objects apart besides their pixels: shape, contrast, sea around, neighbours, bright targets.
+"""What tells the classes of objects apart: shape, contrast, the sea around, neighbours, bright targets.
 
 All of it is read from a window around one object, `REACH` pixels wider than the object on every side, so that a scene
 larger than memory gives the same numbers as one that is held.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from seepseg.classes import IGNORE
-from seepseg.objects import label_objects
+from seepseg.objects import EIGHT, label_objects
 
 REACH = 192
 """How far from an object its surroundings are looked at, in pixels; what is farther away is as if it were not there."""
@@ -35,7 +35,6 @@ LARGEST = 2**24
 """Pixels of the largest window looked at: what is described takes about thirty bytes for each."""
 
 Floats = NDArray[np.float32]
-Window = tuple[slice, slice]
 
 SHAPE = (
     "log_area",  # pixels
@@ -101,7 +100,7 @@ def object_features(image: Floats, classes: NDArray[np.uint8]) -> Floats:
     return np.stack(rows) if rows else np.zeros((0, len(FEATURES)), np.float32)
 
 
-def window_of(box: Window, pixel: tuple[int, int]) -> tuple[Window, tuple[int, int]]:
+def window_of(box: tuple[slice, ...], pixel: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[int, int]]:
     """The window of an object with its box, wider by `REACH` where the scene goes on, and where a pixel lies in it."""
     rows, columns = (slice(max(0, s.start - REACH), s.stop + REACH) for s in box)
     return (rows, columns), (pixel[0] - rows.start, pixel[1] - columns.start)
@@ -156,7 +155,7 @@ def _shape(here: NDArray[np.bool_], valid: NDArray[np.bool_]) -> list[float]:
     perimeter = sides * np.pi / 4
     depth = _distance(mask)
     outline = mask & (depth < 1.5)
-    beside_unseen = ndimage.binary_dilation(~seen, np.ones((3, 3)))
+    beside_unseen = ndimage.binary_dilation(~seen, EIGHT)
     length = 4 * np.sqrt(large)
     return [
         np.log1p(area),
@@ -200,7 +199,12 @@ def _contrast(
 
 
 def _sea(
-    image: Floats, near: NDArray[np.bool_], sea: NDArray[np.bool_], level: float, spread: float, known: NDArray[np.bool_]
+    image: Floats,
+    near: NDArray[np.bool_],
+    sea: NDArray[np.bool_],
+    level: float,
+    spread: float,
+    known: NDArray[np.bool_],
 ) -> list[float]:
     filled = np.where(sea, image, np.float32(level))
     fine, middle = (cv2.blur(filled, (side, side)) for side in (5, 21))

@@ -22,7 +22,9 @@ from seepseg.evaluation.evidence import Evidence
 from seepseg.evaluation.gallery import Gallery
 from seepseg.evaluation.tables import conclusions, summarise, write_evidence, write_scores
 from seepseg.figures import save_gallery
+from seepseg.inference.object_classes import ObjectClassifier
 from seepseg.inference.predictor import load_predictor
+from seepseg.inference.scene_objects import object_stage
 from seepseg.inference.score import Sums, TileResult, score
 from seepseg.io.files import image_files
 from seepseg.io.images import read_gray_png
@@ -81,7 +83,9 @@ def evaluate_run(
         tick(done, len(dataset))
 
     loader = load_batches(dataset, batches, runtime.workers)
-    sums = score(predictor, enumerate(loader), len(checkpoint.classes), config, on_tile=on_tile)
+    classifier = ObjectClassifier.from_plain(checkpoint.objects, folder.root)
+    config, decide = object_stage(classifier, dataset, grid, config)
+    sums = score(predictor, enumerate(loader), len(checkpoint.classes), config, on_tile=on_tile, decide=decide)
     evidence.finish()
     where = out or folder.eval(split)
     summary = summarise(sums, checkpoint.classes, split, tgs=data.source == "tgs")

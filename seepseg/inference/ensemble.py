@@ -13,6 +13,7 @@ from seepseg.classes import ClassTable
 from seepseg.config import DataNode, Predict, Runtime, plain
 from seepseg.data.scaling import Limits
 from seepseg.errors import ConfigError
+from seepseg.inference.object_classes import ObjectClassifier, together
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.stream import Member
 from seepseg.runs.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
@@ -28,6 +29,7 @@ class Ensemble:
         data: how their inputs are read: bands, no-data value, names.
         config: windows, batches and decoding, of the first member.
         tags: provenance for the outputs: version, digests of weights and config.
+        objects: what decides the classes of whole objects, where the members hold it.
     """
 
     members: tuple[Member, ...]
@@ -35,6 +37,7 @@ class Ensemble:
     data: DataNode
     config: Predict
     tags: dict[str, str]
+    objects: ObjectClassifier | None = None
 
     @property
     def by_scene(self) -> bool:
@@ -79,7 +82,8 @@ def load_ensemble(paths: Sequence[Path], runtime: Runtime, config: Predict | Non
         "SEEPSEG_MODEL": " ".join(checkpoint_digest(path)[:16] for path in paths),
         "SEEPSEG_CONFIG": hashlib.sha256(recipe.encode()).hexdigest()[:16],
     }
-    return Ensemble(members, first.classes, first.config.data, config, tags)
+    objects = together([ObjectClassifier.from_plain(c.objects, p) for c, p in zip(checkpoints, paths, strict=True)])
+    return Ensemble(members, first.classes, first.config.data, config, tags, objects)
 
 
 def _reads(checkpoint: Checkpoint) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +28,21 @@ class TileResult:
     truth: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
     matrix: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One tile as the network sees it: id, image (C, h, w), truth and class map (h, w), probabilities (K, h, w)."""
+
+    id: str
+    image: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+    probabilities: torch.Tensor
+
+
+Decide = Callable[[Iterator[Answer]], Iterator[Answer]]
+"""Goes over the answers in their order and changes predictions by what it knows of more than one tile."""
 
 
 @dataclass
@@ -95,7 +110,6 @@ def soft_means(total: dict[str, NDArray[np.float64]]) -> dict[str, float | list[
     }
 
 
-@torch.inference_mode()
 def score(
     predictor: Predictor,
     batches: Iterable[tuple[int, Batch]],
@@ -103,29 +117,42 @@ def score(
     config: Predict,
     loss: Loss | None = None,
     on_tile: Callable[[TileResult], None] | None = None,
+    decide: Decide = lambda answers: answers,
 ) -> Sums:
     """Sums over numbered batches of labelled tiles; `on_tile` sees every tile in passing."""
     sums = Sums.empty(n_classes)
+    for answer in decide(answers(predictor, batches, config, loss, sums.floats)):
+        t, p = answer.truth, answer.prediction
+        matrix = confusion_matrix(t, p, n_classes)
+        sums.matrix += matrix
+        sums.tiles += matrix.sum(1) > 0
+        sums.n_tiles += 1
+        if n_classes == 2:
+            sums.tgs_tenths += round(10 * float(tgs_scores(t[None], p[None])[0]))
+        if on_tile:
+            on_tile(TileResult(answer.id, answer.image, t, p, matrix))
+    return sums
+
+
+def answers(
+    predictor: Predictor,
+    batches: Iterable[tuple[int, Batch]],
+    config: Predict,
+    loss: Loss | None = None,
+    floats: dict[int, dict[str, list[float]]] | None = None,
+) -> Iterator[Answer]:
+    """The tiles of numbered batches one by one; with a loss, its sums over each batch go into `floats`."""
     for number, batch in batches:
         logits = predictor.logits(batch.image)
         probabilities = predictor.probabilities(batch.image, logits)
         masks = batch.mask.to(predictor.device)
-        if loss is not None:
-            sums.floats[number] = _floats(loss, logits, probabilities, masks)
+        if loss is not None and floats is not None:
+            floats[number] = _floats(loss, logits, probabilities, masks)
         predicted = decode(probabilities, batch.valid, config)
         truth = batch.mask.numpy().astype(np.uint8)
-        for i, (height, width) in enumerate(batch.sizes):
-            t, p = truth[i, :height, :width], predicted[i, :height, :width]
-            matrix = confusion_matrix(t, p, n_classes)
-            sums.matrix += matrix
-            sums.tiles += matrix.sum(1) > 0
-            sums.n_tiles += 1
-            if n_classes == 2:
-                sums.tgs_tenths += round(10 * float(tgs_scores(t[None], p[None])[0]))
-            if on_tile:
-                image = batch.image[i, :, :height, :width].numpy()
-                on_tile(TileResult(batch.ids[i], image, t, p, matrix))
-    return sums
+        for i, (h, w) in enumerate(batch.sizes):
+            image = batch.image[i, :, :h, :w].numpy()
+            yield Answer(batch.ids[i], image, truth[i, :h, :w], predicted[i, :h, :w], probabilities[i, :, :h, :w])
 
 
 def _floats(

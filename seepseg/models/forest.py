@@ -70,7 +70,9 @@ def fit_forest(
     value = np.zeros((first[-1], n_classes), np.float32)
     value[:, fitted.classes_] = shares / shares.sum(1, keepdims=True)
     below = {
-        side: np.concatenate([getattr(tree, f"children_{side}") + start for tree, start in zip(grown, first, strict=False)])
+        side: np.concatenate(
+            [getattr(tree, f"children_{side}") + start for tree, start in zip(grown, first, strict=False)]
+        )
         for side in ("left", "right")
     }
     return Forest(
