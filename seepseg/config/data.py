@@ -107,7 +107,8 @@ class Scaling(Node):
 class Augment(Node):
     """Random changes to training tiles. `preset` chooses the geometry; the rest are strengths, 0 = off.
 
-    Zoom and shift are off by default for radar: the scale of waves and slicks is physical.
+    Zoom and shift are off by default for radar: the scale of waves and slicks is physical. `copy_paste` is how often a
+    tile gets one more object, cut from another training tile.
     """
 
     preset: Literal["none", "hflip", "seep_original", "seep"] = "none"
@@ -118,6 +119,7 @@ class Augment(Node):
     shift: Fraction = 0.0
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     fill: Literal["nodata", "reflect"] = "nodata"
+    copy_paste: Fraction = 0.0
 
 
 class Sampling(Node):

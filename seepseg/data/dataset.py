@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -14,6 +15,7 @@ from seepseg.classes import IGNORE
 from seepseg.config import DataNode
 from seepseg.data.augment import Augmentation
 from seepseg.data.catalog import Catalog
+from seepseg.data.copypaste import Bank, cut_out
 from seepseg.data.scaling import FittedScaling, Limits
 from seepseg.data.sources import read_image, read_mask, refuse_non_finite
 
@@ -67,6 +69,8 @@ class TileDataset(Dataset[Sample]):
     def __getitem__(self, draw: Draw) -> Sample:
         """The sample of a draw."""
         unit, mask, valid = self._decoded(draw.tile)
+        if draw.seed is not None and self._pastes(draw.seed):
+            unit, mask, valid = self._bank.paste(unit, mask, valid, draw.seed)
         if draw.seed is not None and self.augmentation is not None:
             unit, mask, valid = self.augmentation(unit, mask, valid, draw.seed)
         return Sample(
@@ -75,6 +79,16 @@ class TileDataset(Dataset[Sample]):
             valid=torch.from_numpy(valid),
             id=self.catalog.tiles[draw.tile].id,
         )
+
+    def _pastes(self, seed: int) -> bool:
+        """Whether a draw gets an object more, `data.augment.copy_paste` being how often."""
+        share = self.data.augment.copy_paste
+        return share > 0 and self.augmentation is not None and np.random.default_rng([seed, 1]).random() < share
+
+    @cached_property
+    def _bank(self) -> Bank:
+        """What can be pasted: the whole objects of this dataset's tiles."""
+        return Bank(cutout for index in range(len(self)) for cutout in cut_out(*self._decoded(index)))
 
     def unit(self, tile: str) -> NDArray[np.float32]:
         """The image (C, H, W) of a tile by its id, scaled to [0, 1]: as it is before it is standardised."""
@@ -99,3 +113,5 @@ class TileDataset(Dataset[Sample]):
         """Decode every tile now, so that forked loader workers share what is kept and damage shows before training."""
         for index in range(len(self)):
             self._decoded(index)
+        if self.augmentation is not None and self.data.augment.copy_paste:
+            _ = self._bank

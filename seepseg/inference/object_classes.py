@@ -78,5 +78,5 @@ def together(classifiers: Sequence[ObjectClassifier | None]) -> ObjectClassifier
 
 
 def belief(logs: NDArray[np.float64]) -> NDArray[np.float32]:
-    """What the network believes of objects (n, K): mean log-probabilities less that of the likeliest foreground class."""
+    """What the network believes of objects (n, K): mean log-probabilities less the highest of a foreground class."""
     return np.asarray(logs - logs[:, 1:].max(1, keepdims=True), dtype=np.float32)
