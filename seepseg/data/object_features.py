@@ -124,10 +124,15 @@ def describe(image: Floats, classes: NDArray[np.uint8], pixel: tuple[int, int]) 
     sea = sea if sea.any() else here
     near = near if near.any() else sea
     level, spread = float(image[near].mean()), max(float(image[near].std()), EPSILON)
+    # A frame of one pixel: what lies outside the window lies outside the scene (`window_of`).
+    box = ndimage.find_objects(here.astype(np.uint8))[0]
+    mask = np.pad(here[box], 1)
+    seen = np.pad(valid, 1)[box[0].start : box[0].stop + 2, box[1].start : box[1].stop + 2]
+    depth = _distance(mask)
     return np.array(
         [
-            *_shape(here, valid),
-            *_contrast(image, here, near & (far <= 2 * RIM), level, spread),
+            *_shape(mask, depth, seen),
+            *_contrast(image[here], depth[mask], image[near & (far <= 2 * RIM)], level, spread),
             *_sea(image, near, sea, level, spread, valid[around]),
             *_neighbours(image, labels, others, far, float(image[here].mean()), spread),
             *_targets(image, sea, far, level, spread),
@@ -136,11 +141,7 @@ def describe(image: Floats, classes: NDArray[np.uint8], pixel: tuple[int, int]) 
     )
 
 
-def _shape(here: NDArray[np.bool_], valid: NDArray[np.bool_]) -> list[float]:
-    box = ndimage.find_objects(here.astype(np.uint8))[0]
-    # A frame of one pixel: what lies outside the window lies outside the scene (`windows`).
-    mask = np.pad(here[box], 1)
-    seen = np.pad(valid, 1)[box[0].start : box[0].stop + 2, box[1].start : box[1].stop + 2]
+def _shape(mask: NDArray[np.bool_], depth: Floats, seen: NDArray[np.bool_]) -> list[float]:
     y, x = np.nonzero(mask)
     area = len(y)
     # A pixel is a square of side 1, so a single one has an extent too.
@@ -153,7 +154,6 @@ def _shape(here: NDArray[np.bool_], valid: NDArray[np.bool_]) -> list[float]:
     hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
     sides = sum(int((mask[a] & ~mask[b]).sum()) for a, b in _NEIGHBOUR_PAIRS)
     perimeter = sides * np.pi / 4
-    depth = _distance(mask)
     outline = mask & (depth < 1.5)
     beside_unseen = ndimage.binary_dilation(~seen, EIGHT)
     length = 4 * np.sqrt(large)
@@ -181,13 +181,9 @@ _NEIGHBOUR_PAIRS = [
 ]
 
 
-def _contrast(
-    image: Floats, here: NDArray[np.bool_], rim: NDArray[np.bool_], level: float, spread: float
-) -> list[float]:
-    own = image[here]
-    depth = _distance(here)[here]
+def _contrast(own: Floats, depth: Floats, rim: Floats, level: float, spread: float) -> list[float]:
     margin, core = own[depth <= RIM], own[depth > RIM]
-    beside = float(image[rim].mean()) if rim.any() else level
+    beside = float(rim.mean()) if len(rim) else level
     return [
         (level - float(own.mean())) / spread,
         float(own.mean()) / max(level, EPSILON),

@@ -15,6 +15,7 @@ from seepseg.data.loader import in_batches, load_batches
 from seepseg.data.scaling import Limits, group_limits
 from seepseg.data.sources import open_catalog, read_image
 from seepseg.data.splits import part
+from seepseg.errors import DataError
 from seepseg.inference.object_classes import ObjectClassifier, belief
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.scene_objects import WHOLE, scene_objects
@@ -49,7 +50,7 @@ def fit_object_classifiers(folders: Sequence[RunFolder], tell: Callable[[str], N
     beliefs as wrong as it will meet. It has not seen the scenes that fold k is scored on; an ensemble asks them all.
 
     Raises:
-        ConfigError: the config of a fold asks for none.
+        DataError: the folds find no object at all.
     """
     checkpoints = [load_checkpoint(folder.last) for folder in folders]
     found = []
@@ -62,8 +63,14 @@ def fit_object_classifiers(folders: Sequence[RunFolder], tell: Callable[[str], N
 
 
 def fit_classifier(found: Sequence[HeldOut], config: Config, classes: ClassTable) -> ObjectClassifier:
-    """The classifier of what some folds found."""
+    """The classifier of what some folds found.
+
+    Raises:
+        DataError: they found nothing.
+    """
     assert config.objects
+    if not sum(len(f.classes) for f in found):
+        raise DataError("the folds find no object in scenes they have not seen", "objects", "train longer")
     forest = fit_forest(
         np.concatenate([f.asked for f in found]),
         np.concatenate([f.classes for f in found]),
