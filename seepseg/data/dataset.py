@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seepseg.classes import IGNORE
-from seepseg.config import DataNode
+from seepseg.config import DataNode, SeepData
 from seepseg.data.augment import Augmentation
 from seepseg.data.catalog import Catalog
 from seepseg.data.copypaste import Bank, cut_out
+from seepseg.data.mosaic import columns_of, overlaps
 from seepseg.data.scaling import FittedScaling, Limits
 from seepseg.data.sources import read_image, read_mask, refuse_non_finite
 
@@ -68,7 +69,8 @@ class TileDataset(Dataset[Sample]):
 
     def __getitem__(self, draw: Draw) -> Sample:
         """The sample of a draw."""
-        unit, mask, valid = self._decoded(draw.tile)
+        moved = draw.seed is not None and self.augmentation is not None and self.data.sampling.windows == "random"
+        unit, mask, valid = self._moved(draw) if moved else self._decoded(draw.tile)
         if draw.seed is not None and self._pastes(draw.seed):
             unit, mask, valid = self._bank.paste(unit, mask, valid, draw.seed)
         if draw.seed is not None and self.augmentation is not None:
@@ -79,6 +81,31 @@ class TileDataset(Dataset[Sample]):
             valid=torch.from_numpy(valid),
             id=self.catalog.tiles[draw.tile].id,
         )
+
+    def _moved(self, draw: Draw) -> _Decoded:
+        """A window of a tile's size somewhere near it, up to half its size away; missing cells are no-data."""
+        tile, whole = self.catalog.tiles[draw.tile], self._decoded(draw.tile)
+        columns = columns_of(tile.group, self.data.grid) if isinstance(self.data, SeepData) else None
+        if columns is None or tile.index is None:
+            return whole
+        shape = whole.mask.shape
+        assert draw.seed is not None
+        rng = np.random.default_rng([draw.seed, 2])
+        y, x = (int(rng.integers(-(side // 2), side // 2 + 1)) for side in shape)
+        window = _Decoded(np.zeros_like(whole.unit), np.full_like(whole.mask, IGNORE), np.zeros_like(whole.valid))
+        for cell, there, here in overlaps(tile.index, columns, shape, (y, x)):
+            neighbour = self._cells.get((tile.group, cell))
+            found = None if neighbour is None else self._decoded(neighbour)
+            # A tile cut short at the edge of a scene does not fill its cell: what is beside it would be misplaced.
+            if found is not None and found.mask.shape == shape:
+                for ours, theirs in zip(window, found, strict=True):
+                    ours[..., here[0], here[1]] = theirs[..., there[0], there[1]]
+        return window
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, int | None], int]:
+        """Which tile a cell of a scene is."""
+        return {(tile.group, tile.index): i for i, tile in enumerate(self.catalog.tiles)}
 
     def _pastes(self, seed: int) -> bool:
         """Whether a draw gets an object more, `data.augment.copy_paste` being how often."""

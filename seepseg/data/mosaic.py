@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -43,3 +43,22 @@ def cells(
         y, x = (row - top) * height, (column - left) * width
         places[index] = (slice(y, y + shape[0]), slice(x, x + shape[1]))
     return places, ((max(rows) - top + 1) * height, (max(cols) - left + 1) * width)
+
+
+def overlaps(
+    index: int, columns: int, shape: tuple[int, int], offset: tuple[int, int]
+) -> Iterator[tuple[int, tuple[slice, slice], tuple[slice, slice]]]:
+    """Where a window of a tile's shape (h, w), moved off the tile by less than its size, meets the cells of the grid.
+
+    Yields, for each cell, its index, where the window lies in it, and where it lies in the window.
+    """
+    row, column = divmod(index, columns)
+    for down in {0, int(np.sign(offset[0]))}:
+        for right in {0, int(np.sign(offset[1]))}:
+            if row + down < 0 or not 0 <= column + right < columns:
+                continue
+            # The cell's first pixel, seen from the window's.
+            y, x = down * shape[0] - offset[0], right * shape[1] - offset[1]
+            here = tuple(slice(max(0, p), min(n, n + p)) for p, n in zip((y, x), shape, strict=True))
+            there = tuple(slice(s.start - p, s.stop - p) for s, p in zip(here, (y, x), strict=True))
+            yield (row + down) * columns + column + right, (there[0], there[1]), (here[0], here[1])
