@@ -1,4 +1,4 @@
-"""What tells the classes of objects apart: shape, contrast, the sea around, neighbours, bright targets.
+"""What tells the classes of objects apart: shape, contrast, the sea around, neighbours.
 
 All of it is read from a window around one object, `REACH` pixels wider than the object on every side, so that a scene
 larger than memory gives the same numbers as one that is held.
@@ -25,14 +25,11 @@ NEAR = 32
 RIM = 3
 """Pixels nearer than this to the outline belong to both sides: outlines are drawn by hand."""
 
-BRIGHT = 5.0
-"""A bright target (ship, platform) is this many spreads above the sea around it."""
-
 EPSILON = 1e-3
 """The least spread divided by, in units of the scaled range."""
 
-LARGEST = 2**24
-"""Pixels of the largest window looked at: what is described takes about thirty bytes for each."""
+LARGEST = 2**23
+"""Pixels of the largest window looked at: describing one takes about fifty bytes for each."""
 
 Floats = NDArray[np.float32]
 
@@ -76,11 +73,7 @@ NEIGHBOURS = (
     "log_neighbour_size",  # pixels of the largest
     "neighbour_likeness",  # their mean brightness less the object's, in spreads of the sea
 )
-TARGETS = (
-    "target_distance",  # pixels to the nearest bright target, REACH where there is none
-    "log_targets",  # bright pixels within REACH
-)
-FEATURES = SHAPE + CONTRAST + SEA + NEIGHBOURS + TARGETS
+FEATURES = SHAPE + CONTRAST + SEA + NEIGHBOURS
 
 
 def object_features(image: Floats, classes: NDArray[np.uint8]) -> Floats:
@@ -135,7 +128,6 @@ def describe(image: Floats, classes: NDArray[np.uint8], pixel: tuple[int, int]) 
             *_contrast(image[here], depth[mask], image[near & (far <= 2 * RIM)], level, spread),
             *_sea(image, near, sea, level, spread, valid[around]),
             *_neighbours(image, labels, others, far, float(image[here].mean()), spread),
-            *_targets(image, sea, far, level, spread),
         ],
         np.float32,
     )
@@ -231,11 +223,6 @@ def _neighbours(
         np.log1p(int(areas.max())),
         (float(image[others].mean()) - own) / spread,
     ]
-
-
-def _targets(image: Floats, sea: NDArray[np.bool_], far: Floats, level: float, spread: float) -> list[float]:
-    bright = sea & (image > level + BRIGHT * spread)
-    return [float(far[bright].min()) if bright.any() else REACH, np.log1p(int(bright.sum()))]
 
 
 def _distance(mask: NDArray[np.bool_]) -> Floats:
