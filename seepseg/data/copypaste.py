@@ -81,7 +81,7 @@ def cut_out(image: NDArray[np.float32], mask: NDArray[np.uint8], valid: NDArray[
 
 def turned(cutout: Cutout, turn: int) -> Cutout:
     """A cutout in one of its eight positions, 0 … 7: quarter turns, and from 4 on mirrored too."""
-    image, mask = (np.rot90(a, turn % 4, (-2, -1)) for a in (cutout.image, cutout.mask))
+    image, mask = np.rot90(cutout.image, turn % 4, (1, 2)), np.rot90(cutout.mask, turn % 4)
     return Cutout(image[..., ::-1], mask[..., ::-1]) if turn >= 4 else Cutout(image, mask)
 
 

@@ -98,8 +98,9 @@ class TileDataset(Dataset[Sample]):
             found = None if neighbour is None else self._decoded(neighbour)
             # A tile cut short at the edge of a scene does not fill its cell: what is beside it would be misplaced.
             if found is not None and found.mask.shape == shape:
-                for ours, theirs in zip(window, found, strict=True):
-                    ours[..., here[0], here[1]] = theirs[..., there[0], there[1]]
+                window.unit[:, *here] = found.unit[:, *there]
+                window.mask[here] = found.mask[there]
+                window.valid[here] = found.valid[there]
         return window
 
     @cached_property

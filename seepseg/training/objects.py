@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +24,7 @@ from seepseg.inference.scene_objects import WHOLE, scene_objects
 from seepseg.inference.score import answers
 from seepseg.models.forest import fit_forest
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seepseg.runs.folder import RunFolder
+from seepseg.runs.folder import RunFolder, folder_lock
 
 TOUCHED = 0.1
 """An outline with a smaller share of true seep below it is a false alarm: outlines are loose, labels are shifted."""
@@ -51,15 +53,22 @@ def fit_object_classifiers(folders: Sequence[RunFolder], tell: Callable[[str], N
 
     Raises:
         DataError: the folds find no object at all.
+        LockedError: a fold is being trained.
     """
-    checkpoints = [load_checkpoint(folder.last) for folder in folders]
-    found = []
-    for folder, checkpoint in zip(folders, checkpoints, strict=True):
-        found.append(held_out(checkpoint, folder))
-        tell(f"{folder.root.name}: {len(found[-1].classes)} objects in scenes it has not seen")
-    for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
-        classifier = fit_classifier([f for j, f in enumerate(found) if j != k], checkpoint.config, checkpoint.classes)
-        save_checkpoint(folder.last, replace(checkpoint, objects=classifier.to_plain()))
+    if int(os.environ.get("RANK", "0")):
+        return  # Under torchrun the first process does it.
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(folder_lock(folder.root))
+        checkpoints = [load_checkpoint(folder.last) for folder in folders]
+        found = []
+        for folder, checkpoint in zip(folders, checkpoints, strict=True):
+            found.append(held_out(checkpoint, folder))
+            tell(f"{folder.root.name}: {len(found[-1].classes)} objects in scenes it has not seen")
+        for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
+            others = [f for j, f in enumerate(found) if j != k]
+            classifier = fit_classifier(others, checkpoint.config, checkpoint.classes)
+            save_checkpoint(folder.last, replace(checkpoint, objects=classifier.to_plain()))
 
 
 def fit_classifier(found: Sequence[HeldOut], config: Config, classes: ClassTable) -> ObjectClassifier:
