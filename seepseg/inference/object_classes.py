@@ -28,7 +28,7 @@ class ObjectClassifier:
     tiles: frozenset[str]
 
     def choose(self, features: NDArray[np.float32], logs: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """The class (n) of each object: an index, 0 for a false alarm.
+        """The class index (n) of each object: the one its forests find likeliest on average.
 
         Objects without features, because they are too large to be looked at whole, get the class the network believes.
 

@@ -27,17 +27,19 @@ from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock
 
 TOUCHED = 0.1
-"""An outline with a smaller share of true seep below it is a false alarm: outlines are loose, labels are shifted."""
+"""An outline with a smaller share of true seep below it is a false alarm: outlines are loose, labels are shifted.
+
+False alarms teach nothing: with them as a class of their own, more true objects were lost than false ones."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """The n objects that one fold finds in the scenes it has not seen.
+    """The n true objects that one fold finds in the scenes it has not seen.
 
     Attributes:
         tiles: ids of all tiles of these scenes.
         asked: (n, F + K) features and belief.
-        classes: (n) the true class, 0 for a false alarm.
+        classes: (n) the true class; objects that are false alarms are not among them.
     """
 
     tiles: tuple[str, ...]
@@ -52,7 +54,7 @@ def fit_object_classifiers(folders: Sequence[RunFolder], tell: Callable[[str], N
     beliefs as wrong as it will meet. It has not seen the scenes that fold k is scored on; an ensemble asks them all.
 
     Raises:
-        DataError: the folds find no object at all.
+        DataError: the folds find no true object at all.
         LockedError: a fold is being trained.
     """
     if int(os.environ.get("RANK", "0")):
@@ -64,7 +66,7 @@ def fit_object_classifiers(folders: Sequence[RunFolder], tell: Callable[[str], N
         found = []
         for folder, checkpoint in zip(folders, checkpoints, strict=True):
             found.append(held_out(checkpoint, folder))
-            tell(f"{folder.root.name}: {len(found[-1].classes)} objects in scenes it has not seen")
+            tell(f"{folder.root.name}: {len(found[-1].classes)} true objects found in scenes it has not seen")
         for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
             others = [f for j, f in enumerate(found) if j != k]
             classifier = fit_classifier(others, checkpoint.config, checkpoint.classes)
@@ -75,11 +77,11 @@ def fit_classifier(found: Sequence[HeldOut], config: Config, classes: ClassTable
     """The classifier of what some folds found.
 
     Raises:
-        DataError: they found nothing.
+        DataError: they found none.
     """
     assert config.objects
     if not sum(len(f.classes) for f in found):
-        raise DataError("the folds find no object in scenes they have not seen", "objects", "train longer")
+        raise DataError("the folds find no true object in scenes they have not seen", "objects", "train longer")
     forest = fit_forest(
         np.concatenate([f.asked for f in found]),
         np.concatenate([f.classes for f in found]),
@@ -108,9 +110,10 @@ def held_out(checkpoint: Checkpoint, folder: RunFolder) -> HeldOut:
     grid = config.data.grid if isinstance(config.data, SeepData) else {}
     asked, classes = [], []
     for scene in scene_objects(answers(predictor, numbered, decoding), tiles, grid, dataset.unit):
-        known = ~np.isnan(scene.features).any(1)
+        true = true_class(scene.truth)
+        known = (true > 0) & ~np.isnan(scene.features).any(1)
         asked.append(np.concatenate([scene.features, belief(scene.logs)], axis=1)[known])
-        classes.append(true_class(scene.truth)[known])
+        classes.append(true[known])
     return HeldOut(tuple(tiles), np.concatenate(asked), np.concatenate(classes))
 
 

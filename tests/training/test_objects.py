@@ -58,7 +58,7 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
 def test_nothing_found_is_an_error(seep_root: Path) -> None:
     config = tiny_config(seep_root, data={"source": "seep", "root": "x", "split": {"folds": 2}}, objects={})
     nothing = HeldOut((), np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
-    with pytest.raises(DataError, match="find no object"):
+    with pytest.raises(DataError, match="find no true object"):
         fit_classifier([nothing], config, config.data.class_table())
 
 
