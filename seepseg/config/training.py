@@ -86,7 +86,7 @@ class Objects(Node):
     """
 
     trees: Count = 200
-    leaf: Count = 3
+    leaf: Count = 5
 
 
 class Train(Node):

@@ -51,7 +51,9 @@ class Forest:
 def fit_forest(
     features: NDArray[np.float32], classes: NDArray[np.int64], n_classes: int, *, trees: int, leaf: int, seed: int
 ) -> Forest:
-    """A forest fitted to objects (n, F) of known classes (n), every class weighing as much as any other.
+    """A forest fitted to objects (n, F) of known classes (n); a class weighs as much as the root of its number.
+
+    With equal classes more objects of the commonest one are lost than others are won; without weights, rare classes are.
 
     Args:
         trees: how many.
@@ -60,10 +62,11 @@ def fit_forest(
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
+    weight = 1 / np.sqrt(np.bincount(classes)[classes])
     # Half of the features at a node, not the root of their number: many of them say little.
-    fitted = ExtraTreesClassifier(
-        trees, min_samples_leaf=leaf, max_features=0.5, class_weight="balanced", random_state=seed
-    ).fit(features, classes)
+    fitted = ExtraTreesClassifier(trees, min_samples_leaf=leaf, max_features=0.5, random_state=seed).fit(
+        features, classes, weight / weight.mean()
+    )
     first = np.cumsum([0] + [tree.tree_.node_count for tree in fitted.estimators_]).astype(np.int32)
     grown = [tree.tree_ for tree in fitted.estimators_]
     shares = np.concatenate([tree.value[:, 0] for tree in grown])

@@ -33,9 +33,10 @@ def test_numpy_answers_as_scikit_learn_does() -> None:
     # Classes 0 and 3 never occur: their probability is 0, and the columns stay where they are.
     classes = np.array([1, 2, 4])[np.digitize(features[:, 0] + rng.normal(size=300), [0, 1])]
     forest = fit_forest(features, classes, 5, trees=20, leaf=3, seed=7)
-    oracle = ExtraTreesClassifier(
-        20, min_samples_leaf=3, max_features=0.5, class_weight="balanced", random_state=7
-    ).fit(features, classes)
+    # A class weighs as the root of its number, so each of its objects as one over that root.
+    weight = np.array([1 / np.sqrt((classes == c).sum()) for c in classes])
+    oracle = ExtraTreesClassifier(20, min_samples_leaf=3, max_features=0.5, random_state=7)
+    oracle.fit(features, classes, weight / weight.mean())
     unseen = rng.normal(size=(500, 6)).astype(np.float32)
     found = forest.probabilities(unseen)
     assert (found[:, [0, 3]] == 0).all()
