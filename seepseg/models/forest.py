@@ -53,7 +53,7 @@ def fit_forest(
 ) -> Forest:
     """A forest fitted to objects (n, F) of known classes (n); a class weighs as much as the root of its number.
 
-    With equal classes more objects of the commonest one are lost than others are won; without weights, rare classes are.
+    Were all classes alike, more of the commonest would be lost than is won; without weights, the rare ones are lost.
 
     Args:
         trees: how many.
