@@ -70,6 +70,8 @@ def command(
         (_try if dry_run else _find_rate)(recipe, root, 0 if all_folds else fold, init)
     elif all_folds:
         _train_folds(recipe, root, jobs, resume, init, chosen, quiet)
+        if recipe.objects:
+            _fit_objects(recipe, root, quiet)
         click.echo(f"next: seepseg eval {root} --split oof --per-class")
     else:
         # Folds lie beside each other below the run, also when only one of them is trained.
@@ -115,6 +117,13 @@ def _train_folds(
             _echo(result)
     if errors:
         raise errors[0]
+
+
+def _fit_objects(recipe: Config, root: Path, quiet: bool) -> None:
+    from seepseg.runs.folder import folds_of
+    from seepseg.training.objects import fit_object_classifiers
+
+    fit_object_classifiers(folds_of(root), (lambda line: None) if quiet else click.echo)
 
 
 def _try(recipe: Config, root: Path, fold: int | None, init: Path | None) -> None:

@@ -34,6 +34,7 @@ from seepseg.config.schema import Config, Predict, Runtime
 from seepseg.config.training import (
     ConstantSchedule,
     CosineSchedule,
+    Objects,
     OneCycleSchedule,
     Optim,
     PlateauSchedule,
@@ -67,6 +68,7 @@ __all__ = [
     "LovaszHingeLoss",
     "LovaszSoftmaxLoss",
     "ModelNode",
+    "Objects",
     "OneCycleSchedule",
     "Optim",
     "PlateauSchedule",

@@ -111,7 +111,8 @@ class Augment(Node):
     `rotate` (degrees) uncover pixels, which `fill` makes no-data or a reflection; `roll` moves the tile sideways by up
     to this share of its width, what leaves on one side coming in on the other. `gain` and `speckle` are factors 1 ± s,
     `brightness` is added, `contrast` a factor around the tile's mean. Zoom, crop and shift are off by default for
-    radar: the scale of waves and slicks is physical.
+    radar: the scale of waves and slicks is physical. `copy_paste` is how often a tile gets one more object, cut from
+    another training tile.
     """
 
     preset: Literal["none", "hflip", "seep_original", "seep"] = "none"
@@ -126,13 +127,19 @@ class Augment(Node):
     shift: Fraction = 0.0
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     fill: Literal["nodata", "reflect"] = "nodata"
+    copy_paste: Fraction = 0.0
 
 
 class Sampling(Node):
-    """How often a tile is drawn in an epoch: all alike, or more often when it holds a rare class (arXiv 1908.03195)."""
+    """How often a tile is drawn in an epoch: all alike, or more often when it holds a rare class (arXiv 1908.03195).
+
+    With `windows: random` a draw is a window of the tile's size moved off it by up to half of it, filled from the
+    training tiles beside it (`data.grid`), so that a seep on a border is seen whole; where there is none it is no-data.
+    """
 
     name: Literal["uniform", "repeat_factor"] = "uniform"
     threshold: Fraction = 0.3
+    windows: Literal["tiles", "random"] = "tiles"
 
 
 class DataNode(Node):

@@ -10,7 +10,7 @@ from seepseg.config.data import Data
 from seepseg.config.loss import DiceCeLoss, Loss, misfit
 from seepseg.config.network import Model, UNetModel
 from seepseg.config.node import Count, Fraction, Named, Node
-from seepseg.config.training import CosineSchedule, Optim, Schedule, Stage, Train, laid_over
+from seepseg.config.training import CosineSchedule, Objects, Optim, Schedule, Stage, Train, laid_over
 
 
 class Predict(Node):
@@ -58,6 +58,7 @@ class Config(Node):
     stages: list[Stage] = []
     train: Train = Train()
     predict: Predict = Predict()
+    objects: Objects | None = None
     runtime: Runtime = Runtime()
 
     @model_validator(mode="before")
@@ -101,6 +102,12 @@ class Config(Node):
                 raise ValueError(
                     f"{where}loss.class_weights has {len(loss.class_weights)} numbers for {classes} classes"
                 )
+        if self.objects and not self.data.split.folds:
+            raise ValueError(
+                "objects are learned from what folds find in tiles they have not seen: set data.split.folds=5"
+            )
+        if self.objects and classes == 1:
+            raise ValueError("objects tells several classes apart, data.classes has one: leave it out")
         return self
 
     @model_serializer(mode="wrap")

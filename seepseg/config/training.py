@@ -93,6 +93,17 @@ class Stage(Node):
     schedule: Schedule
 
 
+class Objects(Node):
+    """The classifier of whole objects in their scenes, fitted after the last fold by `seepseg train --all-folds`.
+
+    Extremely randomised trees (Geurts et al. 2006) on what an object looks like in its scene and what the networks
+    believe of it; `leaf` is the fewest objects in a leaf.
+    """
+
+    trees: Count = 200
+    leaf: Count = 5
+
+
 class Train(Node):
     """Length, batch and what is watched; `monitor: auto` is macro Dice, for one class foreground Dice or TGS score.
 

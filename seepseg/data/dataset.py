@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -11,9 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seepseg.classes import IGNORE
-from seepseg.config import DataNode
+from seepseg.config import DataNode, SeepData
 from seepseg.data.augment import Augmentation
 from seepseg.data.catalog import Catalog
+from seepseg.data.copypaste import Bank, cut_out
+from seepseg.data.mosaic import columns_of, overlaps
 from seepseg.data.scaling import FittedScaling, Limits
 from seepseg.data.sources import read_image, read_mask, refuse_non_finite
 
@@ -56,6 +59,7 @@ class TileDataset(Dataset[Sample]):
     ) -> None:
         self.catalog, self.data, self.scaling, self.limits = catalog, data, scaling, limits
         self.augmentation = augmentation
+        self._index = {tile.id: i for i, tile in enumerate(catalog.tiles)}
         self._cache: dict[int, _Decoded] = {}
         self._room = data.cache_gb * 2**30
 
@@ -65,7 +69,10 @@ class TileDataset(Dataset[Sample]):
 
     def __getitem__(self, draw: Draw) -> Sample:
         """The sample of a draw."""
-        unit, mask, valid = self._decoded(draw.tile)
+        moved = draw.seed is not None and self.augmentation is not None and self.data.sampling.windows == "random"
+        unit, mask, valid = self._moved(draw) if moved else self._decoded(draw.tile)
+        if draw.seed is not None and self._pastes(draw.seed):
+            unit, mask, valid = self._bank.paste(unit, mask, valid, draw.seed)
         if draw.seed is not None and self.augmentation is not None:
             unit, mask, valid = self.augmentation(unit, mask, valid, draw.seed)
         return Sample(
@@ -74,6 +81,46 @@ class TileDataset(Dataset[Sample]):
             valid=torch.from_numpy(valid),
             id=self.catalog.tiles[draw.tile].id,
         )
+
+    def _moved(self, draw: Draw) -> _Decoded:
+        """A window of a tile's size somewhere near it, up to half its size away; missing cells are no-data."""
+        tile, whole = self.catalog.tiles[draw.tile], self._decoded(draw.tile)
+        columns = columns_of(tile.group, self.data.grid) if isinstance(self.data, SeepData) else None
+        if columns is None or tile.index is None:
+            return whole
+        shape = whole.mask.shape
+        assert draw.seed is not None
+        rng = np.random.default_rng([draw.seed, 2])
+        y, x = (int(rng.integers(-(side // 2), side // 2 + 1)) for side in shape)
+        window = _Decoded(np.zeros_like(whole.unit), np.full_like(whole.mask, IGNORE), np.zeros_like(whole.valid))
+        for cell, there, here in overlaps(tile.index, columns, shape, (y, x)):
+            neighbour = self._cells.get((tile.group, cell))
+            found = None if neighbour is None else self._decoded(neighbour)
+            # A tile cut short at the edge of a scene does not fill its cell: what is beside it would be misplaced.
+            if found is not None and found.mask.shape == shape:
+                window.unit[:, *here] = found.unit[:, *there]
+                window.mask[here] = found.mask[there]
+                window.valid[here] = found.valid[there]
+        return window
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, int | None], int]:
+        """Which tile a cell of a scene is."""
+        return {(tile.group, tile.index): i for i, tile in enumerate(self.catalog.tiles)}
+
+    def _pastes(self, seed: int) -> bool:
+        """Whether a draw gets an object more, `data.augment.copy_paste` being how often."""
+        share = self.data.augment.copy_paste
+        return share > 0 and self.augmentation is not None and np.random.default_rng([seed, 1]).random() < share
+
+    @cached_property
+    def _bank(self) -> Bank:
+        """What can be pasted: the whole objects of this dataset's tiles."""
+        return Bank(cutout for index in range(len(self)) for cutout in cut_out(*self._decoded(index)))
+
+    def unit(self, tile: str) -> NDArray[np.float32]:
+        """The image (C, H, W) of a tile by its id, scaled to [0, 1]: as it is before it is standardised."""
+        return self._decoded(self._index[tile]).unit
 
     def _decoded(self, index: int) -> _Decoded:
         found = self._cache.get(index)
@@ -94,3 +141,5 @@ class TileDataset(Dataset[Sample]):
         """Decode every tile now, so that forked loader workers share what is kept and damage shows before training."""
         for index in range(len(self)):
             self._decoded(index)
+        if self.augmentation is not None and self.data.augment.copy_paste:
+            _ = self._bank

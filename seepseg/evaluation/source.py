@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from seepseg.classes import ClassTable
-from seepseg.config import Config, Predict, Runtime
+from seepseg.config import Config, Predict, Runtime, SeepData
 from seepseg.data.catalog import Catalog, listed
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import in_batches, load_batches
@@ -17,7 +17,9 @@ from seepseg.data.sources import open_catalog, read_image, with_counts
 from seepseg.data.splits import part
 from seepseg.errors import ConfigError, DataError
 from seepseg.inference.ahead import ahead
+from seepseg.inference.object_classes import ObjectClassifier
 from seepseg.inference.predictor import Predictor, load_predictor
+from seepseg.inference.scene_objects import object_stage
 from seepseg.inference.score import Sums, TileResult, score
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
 from seepseg.runs.fit import Fit
@@ -36,6 +38,7 @@ class Source:
         dataset: the same tiles as network input.
         predictor: loads the network; called when its turn comes, so that one at a time is held.
         fit: what decoding was fitted to be; use it through `runs.fit.fit_for` only.
+        objects: what decides the classes of whole objects.
         epoch: epochs the network was trained for.
     """
 
@@ -46,6 +49,7 @@ class Source:
     dataset: TileDataset
     predictor: Callable[[], Predictor]
     fit: Fit | None
+    objects: ObjectClassifier | None
     epoch: int
 
     @property
@@ -61,7 +65,10 @@ class Source:
         loader = load_batches(self.dataset, in_batches(draws, config.batch_size, drop_last=False), workers)
         # Without workers of its own, the next batch is read in a thread while the network is at this one.
         batches = enumerate(loader if workers else ahead(loader))
-        return score(self.predictor(), batches, len(self.classes), config, on_tile=on_tile, fit=fit)
+        config = fit.onto(config) if fit else config
+        grid = self.config.data.grid if isinstance(self.config.data, SeepData) else {}
+        config, decide = object_stage(self.objects, self.dataset, grid, config)
+        return score(self.predictor(), batches, len(self.classes), config, on_tile=on_tile, fit=fit, decide=decide)
 
 
 def open_source(
@@ -103,6 +110,7 @@ def open_source(
         TileDataset(catalog, data.model_copy(update={"cache_gb": 0.0}), checkpoint.scaling, limits),
         lambda: load_predictor(read(), runtime, tta, folder.root),
         Fit.from_plain(checkpoint.decoding),
+        ObjectClassifier.from_plain(checkpoint.objects, folder.root),
         checkpoint.epoch,
     )
 

@@ -13,6 +13,7 @@ from seepseg.classes import ClassTable
 from seepseg.config import DataNode, Predict, Runtime, plain
 from seepseg.data.scaling import Limits
 from seepseg.errors import ConfigError
+from seepseg.inference.object_classes import ObjectClassifier, together
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.stream import Member
 from seepseg.runs.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
@@ -30,6 +31,7 @@ class Ensemble:
         config: windows, batches and decoding, of the first member.
         tags: provenance for the outputs: version, digests of weights and config.
         fit: what decoding was fitted to be, the mean of the members'; its threshold and least size are in `config`.
+        objects: what decides the classes of whole objects, where the members hold it.
     """
 
     members: tuple[Member, ...]
@@ -38,6 +40,7 @@ class Ensemble:
     config: Predict
     tags: dict[str, str]
     fit: Fit | None = None
+    objects: ObjectClassifier | None = None
 
     @property
     def by_scene(self) -> bool:
@@ -86,7 +89,9 @@ def load_ensemble(
         "SEEPSEG_MODEL": " ".join(checkpoint_digest(path)[:16] for path in paths),
         "SEEPSEG_CONFIG": hashlib.sha256(recipe.encode()).hexdigest()[:16],
     }
-    return Ensemble(members, first.classes, first.config.data, fit.onto(config) if fit else config, tags, fit)
+    objects = together([ObjectClassifier.from_plain(c.objects, p) for c, p in zip(checkpoints, paths, strict=True)])
+    config = fit.onto(config) if fit else config
+    return Ensemble(members, first.classes, first.config.data, config, tags, fit, objects)
 
 
 def _reads(checkpoint: Checkpoint) -> tuple[object, ...]:

@@ -20,9 +20,9 @@ from seepseg.inference.ahead import behind
 from seepseg.inference.decode import calibrated, likeliest, uncertainty
 from seepseg.inference.ensemble import Ensemble
 from seepseg.inference.jobs import Job
-from seepseg.inference.objectwise import ObjectDecisions
+from seepseg.inference.objectwise import Expert, Look, ObjectDecisions
 from seepseg.inference.polygons import trace
-from seepseg.inference.stream import Rows, Strip, stream
+from seepseg.inference.stream import Member, Rows, Strip, stream
 from seepseg.inference.thumbnail import Thumbnail
 from seepseg.io.atomic import scratch_path
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
@@ -131,7 +131,9 @@ def predict_scene(
         rows = SceneRows(scene, data.nodata, mask)
         members = ensemble.fitted_to(_limits(rows, ensemble, report))
         thumbnail = Thumbnail(scene.height, scene.width)
-        decisions = ObjectDecisions(config, len(table)) if config.vote or config.min_pixels > 1 else None
+        expert = Expert(ensemble.objects, _looking(scene, members[0])) if ensemble.objects else None
+        wholes = expert or config.vote or config.min_pixels > 1
+        decisions = ObjectDecisions(config, len(table), expert) if wholes else None
         layout = class_layout(table.names, table.colors, ensemble.tags)
         size = (scene.georeference, scene.height, scene.width)
         first = stack.enter_context(scratch_path(job.class_raster)) if decisions else job.class_raster
@@ -164,7 +166,7 @@ def predict_scene(
                 send(_pixels(strip, classes, writers, ensemble.fit))
                 thumbnail.add_image(strip.start, strip.rows.raw[0], strip.rows.valid)
                 if decisions:
-                    decisions.see(classes, strip.probabilities.cpu().numpy() if config.vote else None)
+                    decisions.see(classes, strip.probabilities.cpu().numpy() if decisions.needs_probabilities else None)
                 else:
                     thumbnail.add_classes(strip.start, classes)
                 tick((strip.start + len(classes)) * scene.width)
@@ -187,6 +189,11 @@ def predict_scene(
         save_quicklook(path, stretch(thumbnail.gray, thumbnail.valid), thumbnail.classes, table)
         report.outputs.append(path)
     return report
+
+
+def _looking(scene: Scene, member: Member) -> Look:
+    """Shows a scene as a member of the ensemble scales it."""
+    return lambda rows, columns, valid: member.scaling.to_unit(scene.window(rows, columns), valid, member.limits)
 
 
 def _limits(rows: SceneRows, ensemble: Ensemble, report: Report) -> list[Limits | None]:

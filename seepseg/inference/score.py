@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,6 +38,21 @@ class TileResult:
     prediction: NDArray[np.uint8]
     matrix: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One tile as the network sees it: id, image (C, h, w), truth and class map (h, w), probabilities (K, h, w)."""
+
+    id: str
+    image: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+    probabilities: torch.Tensor
+
+
+Decide = Callable[[Iterator[Answer]], Iterator[Answer]]
+"""Goes over the answers in their order and changes predictions by what it knows of more than one tile."""
 
 
 @dataclass
@@ -108,7 +123,6 @@ def soft_means(total: dict[str, NDArray[np.float64]]) -> dict[str, float | list[
     }
 
 
-@torch.inference_mode()
 def score(
     predictor: Predictor,
     batches: Iterable[tuple[int, Batch]],
@@ -118,41 +132,63 @@ def score(
     on_tile: Callable[[TileResult], None] | None = None,
     on_batch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
     fit: Fit | None = None,
+    decide: Decide = lambda answers: answers,
 ) -> Sums:
     """Sums over numbered batches of labelled tiles.
 
     In passing, `on_tile` sees every tile, and `on_batch` the probabilities (N, K, H, W) and masks (N, H, W) of every
-    batch. A fit lays its threshold and least size over those of the config.
+    batch. The threshold and least size of a fit are in the config already (`Fit.onto`).
     """
-    config = fit.onto(config) if fit else config
     sums = Sums.empty(n_classes)
-    for number, batch in batches:
-        begin = time.perf_counter()
-        logits = predictor.logits(batch.image)
-        probabilities = predictor.probabilities(batch.image, logits)
-        if predictor.device.type == "cuda":
-            torch.cuda.synchronize(predictor.device)
-        sums.seconds += time.perf_counter() - begin
-        masks = batch.mask.to(predictor.device)
+
+    def on_logits(number: int, logits: torch.Tensor, probabilities: torch.Tensor, masks: torch.Tensor) -> None:
         if loss is not None:
             sums.floats[number] = _floats(loss, logits, probabilities, masks)
         if on_batch is not None:
             on_batch(probabilities, masks)
-        predicted = decode(probabilities, batch.valid, config, fit)
-        likely = calibrated(probabilities, fit).cpu().numpy() if on_tile else None
-        truth = batch.mask.numpy().astype(np.uint8)
-        for i, (height, width) in enumerate(batch.sizes):
-            t, p = truth[i, :height, :width], predicted[i, :height, :width]
-            matrix = confusion_matrix(t, p, n_classes)
-            sums.matrix += matrix
-            sums.tiles += matrix.sum(1) > 0
-            sums.n_tiles += 1
-            if n_classes == 2:
-                sums.tgs_tenths += round(10 * float(tgs_scores(t[None], p[None])[0]))
-            if on_tile and likely is not None:
-                image = batch.image[i, :, :height, :width].numpy()
-                on_tile(TileResult(batch.ids[i], image, t, p, matrix, likely[i, :, :height, :width]))
+
+    for answer in decide(answers(predictor, batches, config, fit, sums, on_logits)):
+        t, p = answer.truth, answer.prediction
+        matrix = confusion_matrix(t, p, n_classes)
+        sums.matrix += matrix
+        sums.tiles += matrix.sum(1) > 0
+        sums.n_tiles += 1
+        if n_classes == 2:
+            sums.tgs_tenths += round(10 * float(tgs_scores(t[None], p[None])[0]))
+        if on_tile:
+            likely = calibrated(answer.probabilities, fit, axis=0).cpu().numpy()
+            on_tile(TileResult(answer.id, answer.image, t, p, matrix, likely))
     return sums
+
+
+def answers(
+    predictor: Predictor,
+    batches: Iterable[tuple[int, Batch]],
+    config: Predict,
+    fit: Fit | None = None,
+    sums: Sums | None = None,
+    on_logits: Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], None] | None = None,
+) -> Iterator[Answer]:
+    """The tiles of numbered batches one by one; the network's time is added to `sums`.
+
+    `on_logits` sees number, logits, probabilities and masks of every batch.
+    """
+    for number, batch in batches:
+        with torch.inference_mode():
+            begin = time.perf_counter()
+            logits = predictor.logits(batch.image)
+            probabilities = predictor.probabilities(batch.image, logits)
+            if predictor.device.type == "cuda":
+                torch.cuda.synchronize(predictor.device)
+            if sums is not None:
+                sums.seconds += time.perf_counter() - begin
+            if on_logits is not None:
+                on_logits(number, logits, probabilities, batch.mask.to(predictor.device))
+            predicted = decode(probabilities, batch.valid, config, fit)
+        truth = batch.mask.numpy().astype(np.uint8)
+        for i, (h, w) in enumerate(batch.sizes):
+            image = batch.image[i, :, :h, :w].numpy()
+            yield Answer(batch.ids[i], image, truth[i, :h, :w], predicted[i, :h, :w], probabilities[i, :, :h, :w])
 
 
 def _floats(

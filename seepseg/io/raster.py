@@ -68,8 +68,13 @@ class Scene:
         Raises:
             DataError: they cannot be decoded.
         """
+        return self.window(slice(start, stop), slice(0, self.width))
+
+    def window(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """Pixels (C, h, w) of some rows and columns, as far as the scene goes; errors as `rows`."""
+        window = Window.from_slices(rows, columns, height=self.height, width=self.width)
         with gdal(), _as_data_error(self.path):
-            pixels: NDArray[Any] = self._source.read(self._bands, window=Window(0, start, self.width, stop - start))
+            pixels: NDArray[Any] = self._source.read(self._bands, window=window)
         if pixels.dtype != self.dtype:
             raise DataError(f"decodes to {pixels.dtype}, not what its header says", self.path, "save it again")
         return pixels

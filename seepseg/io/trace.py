@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,21 @@ def raster_rows(path: Path, heights: int | Sequence[int]) -> Iterator[NDArray[An
                 rows = source.read(1, window=Window(0, start, source.width, height))
             yield rows
             start += height
+
+
+@contextmanager
+def raster_windows(path: Path) -> Iterator[Callable[[slice, slice], NDArray[Any]]]:
+    """Reads rows and columns (h, w) of the first band of a raster, as far as it goes, while the block lasts."""
+    with gdal():
+        source = rasterio.open(path)
+
+    def read(rows: slice, columns: slice) -> NDArray[Any]:
+        window = Window.from_slices(rows, columns, height=source.height, width=source.width)
+        with gdal():
+            return np.asarray(source.read(1, window=window))
+
+    with source:
+        yield read
 
 
 def outlines(labels: NDArray[np.int32], first_row: int) -> Iterator[tuple[int, shapely.Polygon]]:

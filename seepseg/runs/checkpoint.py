@@ -35,6 +35,7 @@ class Checkpoint:
         training: optimiser, schedule, step, random state and sums: what resuming needs, in plain types and tensors.
         score: the monitored score of these weights, None before the first validation.
         epoch: epochs finished.
+        objects: the object classifier (`ObjectClassifier.to_plain`; empty: none was fitted).
     """
 
     config: Config
@@ -46,6 +47,7 @@ class Checkpoint:
     training: dict[str, Any] = field(default_factory=dict)
     score: float | None = None
     epoch: int = 0
+    objects: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -61,6 +63,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "weights": checkpoint.weights,
         "ema": checkpoint.ema,
         "decoding": checkpoint.decoding,
+        "objects": checkpoint.objects,
         "training": checkpoint.training,
         "score": checkpoint.score,
         "epoch": checkpoint.epoch,
@@ -105,6 +108,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         config=_config(tree["config"], path),
         classes=_classes(tree["classes"]),
         scaling=FittedScaling.from_plain(tree["scaling"]),
+        # Checkpoints of version 0.1 do not hold it.
+        objects=tree.get("objects", {}),
         **{k: tree[k] for k in ("weights", "ema", "decoding", "training", "score", "epoch")},
     )
 

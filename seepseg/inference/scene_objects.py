@@ -1,0 +1,119 @@
+"""Objects of scenes that are put together from tiles: what they look like, what the network believes, what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seepseg.classes import IGNORE
+from seepseg.config import Predict
+from seepseg.data.catalog import Tile
+from seepseg.data.dataset import TileDataset
+from seepseg.data.mosaic import assemble, cells, columns_of
+from seepseg.data.object_features import object_features
+from seepseg.inference.object_classes import ObjectClassifier
+from seepseg.inference.score import Answer, Decide
+from seepseg.objects import label_objects, log_sums
+
+Unit = Callable[[str], NDArray[np.float32]]
+"""The image (C, h, w) of a tile, scaled to [0, 1], by its id."""
+
+
+WHOLE = {"vote": False, "min_pixels": 0}
+"""Decoding of tiles whose objects are decided later."""
+
+
+@dataclass(frozen=True, eq=False)
+class SceneObjects:
+    """The n objects of one scene.
+
+    Attributes:
+        answers: its tiles.
+        labels: object numbers (h, w) of each tile, 0 where there is none.
+        features: (n, F), see `object_features`.
+        logs: (n, K) mean log-probabilities of the network.
+        truth: (n, K) pixels of each true class under each object.
+        sizes: (n) pixels.
+    """
+
+    answers: list[Answer]
+    labels: list[NDArray[np.int32]]
+    features: NDArray[np.float32]
+    logs: NDArray[np.float64]
+    truth: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+
+def scene_objects(
+    answers: Iterable[Answer], tiles: Mapping[str, Tile], grid: Mapping[str, int], unit: Unit
+) -> Iterator[SceneObjects]:
+    """The objects of scene after scene, from answers in the order of the catalog; one scene is held at a time.
+
+    Args:
+        tiles: the tiles by id.
+        grid: cells a row of a scene has, as in `columns_of`; a tile that is no cell is a scene of its own.
+        unit: reads images.
+    """
+
+    def scene_of(answer: Answer) -> tuple[str, int | None]:
+        tile = tiles[answer.id]
+        columns = columns_of(tile.group, grid) if tile.index is not None else None
+        return (tile.group if columns else tile.id), columns
+
+    for (_, columns), members in groupby(answers, scene_of):
+        scene = list(members)
+        by_cell = {tiles[a.id].index or 0 if columns else 0: a for a in scene}
+        yield _objects(by_cell, columns or 1, unit)
+
+
+def object_stage(
+    classifier: ObjectClassifier | None, dataset: TileDataset, grid: Mapping[str, int], config: Predict
+) -> tuple[Predict, Decide]:
+    """How tiles are decoded one by one, and what decides their objects after: the classifier, where there is one.
+
+    Objects are then whole ones, in their scene, so that no vote and no least size is left for the tiles. A classifier
+    that was fitted on any of the tiles is not asked: no score is ever decided by what has seen the truth.
+    """
+    tiles = {t.id: t for t in dataset.catalog.tiles}
+    if classifier is None or not classifier.tiles.isdisjoint(tiles):
+        return config, lambda answers: answers
+
+    def decide(answers: Iterator[Answer]) -> Iterator[Answer]:
+        for scene in scene_objects(answers, tiles, grid, dataset.unit):
+            chosen = classifier.choose(scene.features, scene.logs)
+            chosen[scene.sizes < config.min_pixels] = 0
+            # What is no object is background or no data, and stays.
+            lookup = np.concatenate([np.zeros(1, np.uint8), chosen])
+            for answer, labels in zip(scene.answers, scene.labels, strict=True):
+                yield replace(answer, prediction=np.where(labels > 0, lookup[labels], answer.prediction))
+
+    return config.model_copy(update=WHOLE), decide
+
+
+def _objects(answers: Mapping[int, Answer], columns: int, unit: Unit) -> SceneObjects:
+    """The objects of one scene, from the answers by cell."""
+    classes = assemble({cell: a.prediction for cell, a in answers.items()}, columns)
+    # The first band: the co-polarised one, where there are two.
+    image = assemble({cell: unit(a.id)[0] for cell, a in answers.items()}, columns, missing=0)
+    places, _ = cells({cell: a.prediction.shape for cell, a in answers.items()}, columns)
+    numbers, count = label_objects(classes)
+    logs = np.zeros((count + 1, len(next(iter(answers.values())).probabilities)))
+    truth = np.zeros(logs.shape, np.int64)
+    labels = [numbers[places[cell]] for cell in answers]
+    for own, answer in zip(labels, answers.values(), strict=True):
+        logs += log_sums(own, answer.probabilities.permute(1, 2, 0).float().cpu().numpy(), count + 1)
+        known = answer.truth != IGNORE
+        np.add.at(truth, (own[known], answer.truth[known]), 1)
+    sizes = np.bincount(numbers.ravel(), minlength=count + 1)
+    return SceneObjects(
+        list(answers.values()),
+        labels,
+        object_features(image, classes),
+        logs[1:] / sizes[1:, None],
+        truth[1:],
+        sizes[1:],
+    )

@@ -1,0 +1,88 @@
+"""A forest of decision trees as plain arrays: fitted by scikit-learn, kept in a checkpoint, evaluated by numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """Extremely randomised trees (Geurts et al. 2006), the nodes of all of them in one table.
+
+    Attributes:
+        roots: (T) the first node of each tree.
+        feature: (N) which feature a node asks for; −1 in a leaf.
+        threshold: (N) up to and with which one goes left.
+        left, right: (N) the nodes below.
+        value: (N, K) shares of the classes among what reached the node.
+    """
+
+    roots: NDArray[np.int32]
+    feature: NDArray[np.int16]
+    threshold: NDArray[np.float64]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    value: NDArray[np.float32]
+
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Class probabilities (n, K) of features (n, F): the mean over the trees."""
+        rows = np.arange(len(features))[:, None]
+        node = np.broadcast_to(self.roots, (len(features), len(self.roots)))
+        while (self.feature[node] >= 0).any():
+            goes_left = features[rows, np.maximum(self.feature[node], 0)] <= self.threshold[node]
+            node = np.where(self.feature[node] < 0, node, np.where(goes_left, self.left[node], self.right[node]))
+        return np.asarray(self.value[node].mean(1, dtype=np.float64))
+
+    def to_plain(self) -> dict[str, torch.Tensor]:
+        """Tensors by name, for the checkpoint."""
+        return {f.name: torch.from_numpy(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Forest:
+        """The forest that `to_plain` wrote."""
+        return cls(**{f.name: plain[f.name].numpy() for f in fields(cls)})
+
+
+def fit_forest(
+    features: NDArray[np.float32], classes: NDArray[np.int64], n_classes: int, *, trees: int, leaf: int, seed: int
+) -> Forest:
+    """A forest fitted to objects (n, F) of known classes (n); a class weighs as much as the root of its number.
+
+    Were all classes alike, more of the commonest would be lost than is won; without weights, the rare ones are lost.
+
+    Args:
+        trees: how many.
+        leaf: the fewest objects in a leaf.
+        seed: the same one gives the same forest.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    weight = 1 / np.sqrt(np.bincount(classes)[classes])
+    # Half of the features at a node, not the root of their number: many of them say little.
+    fitted = ExtraTreesClassifier(trees, min_samples_leaf=leaf, max_features=0.5, random_state=seed).fit(
+        features, classes, weight / weight.mean()
+    )
+    first = np.cumsum([0] + [tree.tree_.node_count for tree in fitted.estimators_]).astype(np.int32)
+    grown = [tree.tree_ for tree in fitted.estimators_]
+    shares = np.concatenate([tree.value[:, 0] for tree in grown])
+    value = np.zeros((first[-1], n_classes), np.float32)
+    value[:, fitted.classes_] = shares / shares.sum(1, keepdims=True)
+    below = {
+        side: np.concatenate(
+            [getattr(tree, f"children_{side}") + start for tree, start in zip(grown, first, strict=False)]
+        )
+        for side in ("left", "right")
+    }
+    return Forest(
+        roots=first[:-1],
+        feature=np.concatenate([np.maximum(tree.feature, -1) for tree in grown]).astype(np.int16),
+        threshold=np.concatenate([tree.threshold for tree in grown]),
+        left=below["left"].astype(np.int32),
+        right=below["right"].astype(np.int32),
+        value=value,
+    )

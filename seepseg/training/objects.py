@@ -1,0 +1,126 @@
+"""Fitting the object classifier: on outlines and beliefs that the folds of a run give for tiles they have not seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seepseg.classes import ClassTable
+from seepseg.config import Config, SeepData
+from seepseg.data.dataset import Draw, TileDataset
+from seepseg.data.loader import in_batches, load_batches
+from seepseg.data.scaling import Limits, group_limits
+from seepseg.data.sources import open_catalog, read_image
+from seepseg.data.splits import part
+from seepseg.errors import DataError
+from seepseg.inference.object_classes import ObjectClassifier, belief
+from seepseg.inference.predictor import load_predictor
+from seepseg.inference.scene_objects import WHOLE, scene_objects
+from seepseg.inference.score import answers
+from seepseg.models.forest import fit_forest
+from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from seepseg.runs.folder import RunFolder, folder_lock
+
+TOUCHED = 0.1
+"""An outline with a smaller share of true seep below it is a false alarm: outlines are loose, labels are shifted.
+
+False alarms teach nothing: with them as a class of their own, more true objects were lost than false ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The n true objects that one fold finds in the scenes it has not seen.
+
+    Attributes:
+        tiles: ids of all tiles of these scenes.
+        asked: (n, F + K) features and belief.
+        classes: (n) the true class; objects that are false alarms are not among them.
+    """
+
+    tiles: tuple[str, ...]
+    asked: NDArray[np.float32]
+    classes: NDArray[np.int64]
+
+
+def fit_object_classifiers(folders: Sequence[RunFolder], tell: Callable[[str], None] = print) -> None:
+    """Fit an object classifier for every fold of a run, and store it in the fold's last checkpoint.
+
+    That of fold k learns from what the *other* folds find in the scenes they have not seen, so from outlines as bad and
+    beliefs as wrong as it will meet. It has not seen the scenes that fold k is scored on; an ensemble asks them all.
+
+    Raises:
+        DataError: the folds find no true object at all.
+        LockedError: a fold is being trained.
+    """
+    if int(os.environ.get("RANK", "0")):
+        return  # Under torchrun the first process does it.
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(folder_lock(folder.root))
+        checkpoints = [load_checkpoint(folder.last) for folder in folders]
+        found = []
+        for folder, checkpoint in zip(folders, checkpoints, strict=True):
+            found.append(held_out(checkpoint, folder))
+            tell(f"{folder.root.name}: {len(found[-1].classes)} true objects found in scenes it has not seen")
+        for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
+            others = [f for j, f in enumerate(found) if j != k]
+            classifier = fit_classifier(others, checkpoint.config, checkpoint.classes)
+            save_checkpoint(folder.last, replace(checkpoint, objects=classifier.to_plain()))
+
+
+def fit_classifier(found: Sequence[HeldOut], config: Config, classes: ClassTable) -> ObjectClassifier:
+    """The classifier of what some folds found.
+
+    Raises:
+        DataError: they found none.
+    """
+    assert config.objects
+    if not sum(len(f.classes) for f in found):
+        raise DataError("the folds find no true object in scenes they have not seen", "objects", "train longer")
+    forest = fit_forest(
+        np.concatenate([f.asked for f in found]),
+        np.concatenate([f.classes for f in found]),
+        len(classes),
+        trees=config.objects.trees,
+        leaf=config.objects.leaf,
+        seed=config.seed,
+    )
+    return ObjectClassifier((forest,), frozenset(t for f in found for t in f.tiles))
+
+
+def held_out(checkpoint: Checkpoint, folder: RunFolder) -> HeldOut:
+    """The objects that a fold finds in the tiles it is validated on, with its last weights and test-time flips."""
+    config = checkpoint.config
+    catalog = open_catalog(config.data).subset(part(folder.read_splits(), "val"))
+    limits: dict[str, Limits] = {}
+    if config.data.scaling.basis == "scene":
+        images = ((t.group, *read_image(t.image, config.data)) for t in catalog.tiles)
+        limits = group_limits(config.data.scaling, images)
+    dataset = TileDataset(catalog, config.data, checkpoint.scaling, limits)
+    predictor = load_predictor(checkpoint, config.runtime, config.predict.tta, folder.last)
+    decoding = config.predict.model_copy(update=WHOLE)
+    draws = in_batches([Draw(i) for i in range(len(dataset))], decoding.batch_size, drop_last=False)
+    numbered = enumerate(load_batches(dataset, draws, config.runtime.workers))
+    tiles = {t.id: t for t in catalog.tiles}
+    grid = config.data.grid if isinstance(config.data, SeepData) else {}
+    asked, classes = [], []
+    for scene in scene_objects(answers(predictor, numbered, decoding), tiles, grid, dataset.unit):
+        true = true_class(scene.truth)
+        known = (true > 0) & ~np.isnan(scene.features).any(1)
+        asked.append(np.concatenate([scene.features, belief(scene.logs)], axis=1)[known])
+        classes.append(true[known])
+    return HeldOut(tuple(tiles), np.concatenate(asked), np.concatenate(classes))
+
+
+def true_class(truth: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The class (n) of objects with so many true pixels (n, K) of each class: the commonest foreground class.
+
+    It is 0 where less than `TOUCHED` of the pixels are foreground: a false alarm.
+    """
+    share = truth[:, 1:].sum(1) / np.maximum(truth.sum(1), 1)
+    return np.where(share < TOUCHED, 0, truth[:, 1:].argmax(1) + 1)

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from numpy.typing import NDArray
+
+from seepseg.classes import SEEP
+from seepseg.config import Augment, Predict, Scaling, SeepData
+from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.dataset import TileDataset
+from seepseg.data.object_features import FEATURES, object_features
+from seepseg.data.scaling import FittedScaling
+from seepseg.errors import ConfigError
+from seepseg.inference.jobs import Job
+from seepseg.inference.object_classes import ObjectClassifier, belief, together
+from seepseg.inference.objectwise import Expert, ObjectDecisions
+from seepseg.inference.scene import Wanted, predict_scene
+from seepseg.inference.scene_objects import object_stage, scene_objects
+from seepseg.inference.score import Answer
+from seepseg.models.forest import Forest, fit_forest
+from seepseg.objects import label_objects, log_sums
+from tests.inference.toy import toy
+
+UNIT = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
+
+
+def asks(name: str, threshold: float, yes: int, no: int, n_classes: int = 8) -> ObjectClassifier:
+    """A classifier that says `no` where a feature is up to a threshold, `yes` above it."""
+    value = np.zeros((3, n_classes), np.float32)
+    value[1, no] = value[2, yes] = 1
+    forest = Forest(
+        np.zeros(1, np.int32),
+        np.array([FEATURES.index(name), -1, -1], np.int16),
+        np.array([threshold, 0, 0], np.float64),
+        np.array([1, 0, 0], np.int32),
+        np.array([2, 0, 0], np.int32),
+        value,
+    )
+    return ObjectClassifier((forest,), frozenset())
+
+
+def scene(shape: tuple[int, int]) -> tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.float32]]:
+    """Raw pixels, class indices with no data, and probabilities (H, W, K) of four classes; objects in many places."""
+    rng = np.random.default_rng(5)
+    raw = rng.integers(90, 110, shape).astype(np.uint16)
+    classes = np.zeros(shape, np.uint8)
+    for _ in range(40):
+        y, x, h, w = *(rng.integers(0, s - 40) for s in shape), *rng.integers(2, 40, 2)
+        classes[y : y + h, x : x + w] = rng.integers(1, 4)
+        raw[y : y + h, x : x + w] -= np.uint16(rng.integers(10, 60))
+    classes[-50:, : shape[1] // 3] = 255
+    raw[classes == 255] = 0
+    return raw, classes, rng.dirichlet([2, 1, 1, 1], shape).astype(np.float32)
+
+
+def test_strips_and_windows_decide_as_the_scene_in_memory_does(tmp_path: Path) -> None:
+    raw, classes, probabilities = scene((700, 520))
+    labels, count = label_objects(classes)
+    sizes = np.bincount(labels.ravel())
+    features = object_features(UNIT.to_unit(raw[None], classes != 255)[0], classes)
+    logs = log_sums(labels, probabilities, count + 1)[1:] / sizes[1:, None]
+    rng = np.random.default_rng(0)
+    table = np.concatenate([features, belief(logs)], axis=1)
+    classifier = ObjectClassifier(
+        (fit_forest(table, rng.integers(0, 4, count), 4, trees=5, leaf=1, seed=0),), frozenset()
+    )
+    chosen = classifier.choose(features, logs)
+    chosen[sizes[1:] < 30] = 0
+    expected = np.where(labels > 0, np.append(np.uint8(0), chosen)[labels], classes)
+    assert len(set(chosen.tolist())) == 4
+
+    expert = Expert(classifier, lambda rows, columns, valid: UNIT.to_unit(raw[None, rows, columns], valid))
+    decisions = ObjectDecisions(Predict(min_pixels=30), 4, expert)
+    assert decisions.needs_probabilities
+    for start in range(0, 700, 37):
+        decisions.see(classes[start : start + 37], probabilities[start : start + 37])
+    tifffile.imwrite(tmp_path / "first.tif", classes)
+    assert np.array_equal(np.concatenate(list(decisions.rewritten(tmp_path / "first.tif"))), expected)
+
+
+def test_a_scene_without_objects_needs_no_expert(tmp_path: Path) -> None:
+    empty = np.zeros((20, 30), np.uint8)
+    tifffile.imwrite(tmp_path / "first.tif", empty)
+    decisions = ObjectDecisions(Predict(), 4, Expert(asks("log_area", 0, 1, 2, 4), lambda *_: pytest.fail("looked")))
+    decisions.see(empty, np.full((20, 30, 4), 0.25, np.float32))
+    assert np.array_equal(np.concatenate(list(decisions.rewritten(tmp_path / "first.tif"))), empty)
+
+
+def test_a_predicted_scene_is_decided_by_the_classifier_of_the_run(tmp_path: Path) -> None:
+    raw = np.full((120, 100), 60, np.uint16)
+    raw[20:60, 20:60], raw[90:94, 10:14] = 150, 150
+    tifffile.imwrite(tmp_path / "x.tif", raw)
+    # Whatever is larger than 100 pixels stays, the rest is a false alarm.
+    ensemble = replace(toy(), objects=asks("log_area", np.log1p(100), 1, 0, 2))
+    predict_scene(Job(tmp_path / "x.tif", "x", tmp_path, False), ensemble, Wanted(vectors=None, quicklook=False))
+    found = tifffile.imread(tmp_path / "x_class.tif")
+    assert found[20:60, 20:60].all()
+    assert found.sum() == 1600
+
+
+def dataset(root: Path) -> TileDataset:
+    """Two tiles of 20 × 20 of one scene beside each other, an object across their border, a third tile elsewhere."""
+    (root / "train_images_256").mkdir()
+    tiles = []
+    for name in ("a.0", "a.1", "b.0"):
+        raw = np.full((20, 20), 100, np.uint8)
+        path = root / "train_images_256" / f"{name}.tif"
+        tifffile.imwrite(path, raw)
+        tiles.append(Tile(name, path, None, name[0], int(name[2])))
+    data = SeepData(root=root, grid={"a": 2}, augment=Augment())
+    return TileDataset(Catalog(tuple(tiles), SEEP), data, UNIT, {})
+
+
+def answers() -> Iterator[Answer]:
+    planes = {name: np.zeros((20, 20), np.uint8) for name in ("a.0", "a.1", "b.0")}
+    planes["a.0"][5:10, 12:] = planes["a.1"][5:10, :6] = 1
+    planes["b.0"][0:3, 0:3] = 1
+    truth = {name: plane * 4 for name, plane in planes.items()}
+    truth["a.1"][5:10, :6] = 255
+    for name, plane in planes.items():
+        yield Answer(name, np.zeros((1, 20, 20), np.float32), truth[name], plane, torch.full((8, 20, 20), 0.125))
+
+
+def test_an_object_cut_by_a_tile_border_is_one(tmp_path: Path) -> None:
+    samples = dataset(tmp_path)
+    tiles = {t.id: t for t in samples.catalog.tiles}
+    first, second = scene_objects(answers(), tiles, {"a": 2}, samples.unit)
+    assert first.sizes.tolist() == [70]  # 5 · (8 + 6)
+    assert first.truth.tolist() == [[0, 0, 0, 0, 40, 0, 0, 0]]  # what is ignored is not counted
+    assert first.logs[0] == pytest.approx(np.log(0.125))
+    assert second.sizes.tolist() == [9]
+    # Scene b is on no grid, so its tile is a scene of its own.
+    assert [a.id for a in second.answers] == ["b.0"]
+
+
+def test_tiles_are_decided_by_their_whole_objects(tmp_path: Path) -> None:
+    samples = dataset(tmp_path)
+    classifier = asks("log_area", np.log1p(50), yes=6, no=2)
+    config, decide = object_stage(classifier, samples, {"a": 2}, Predict(vote=True, min_pixels=5))
+    assert (config.vote, config.min_pixels) == (False, 0)
+    found = {a.id: a.prediction for a in decide(answers())}
+    before = {a.id: a.prediction for a in answers()}
+    # 40 and 30 pixels in the tiles, 70 as one object.
+    assert np.array_equal(found["a.0"], 6 * before["a.0"])
+    assert np.array_equal(found["a.1"], 6 * before["a.1"])
+    assert np.array_equal(found["b.0"], 2 * before["b.0"])
+    _, decide = object_stage(classifier, samples, {"a": 2}, Predict(min_pixels=10))
+    assert not {a.id: a.prediction for a in decide(answers())}["b.0"].any()
+
+
+def test_a_classifier_is_not_asked_about_tiles_it_was_fitted_on(tmp_path: Path) -> None:
+    samples = dataset(tmp_path)
+    classifier = replace(asks("log_area", 0, 6, 2), tiles=frozenset(["b.0"]))
+    config, decide = object_stage(classifier, samples, {"a": 2}, Predict(vote=True))
+    assert config.vote
+    assert all(np.array_equal(x.prediction, y.prediction) for x, y in zip(decide(answers()), answers(), strict=True))
+
+
+def test_objects_without_features_get_what_the_network_believes() -> None:
+    features = np.full((2, len(FEATURES)), np.nan, np.float32)
+    features[0] = 0
+    logs = np.log(np.array([[0.6, 0.1, 0.3], [0.6, 0.1, 0.3]]))
+    assert asks("log_area", 5, 1, 1, 3).choose(features, logs).tolist() == [1, 2]
+
+
+def test_an_ensemble_averages_its_forests() -> None:
+    one, two = asks("log_area", 5, 1, 1, 3), asks("log_area", 5, 2, 2, 3)
+    both = together([replace(one, tiles=frozenset("a")), None, replace(two, tiles=frozenset("b"))])
+    assert both
+    assert both.tiles == {"a", "b"}
+    features, logs = np.zeros((1, len(FEATURES)), np.float32), np.zeros((1, 3))
+    assert both.choose(features, logs).tolist() == [1]  # a draw: the first
+    assert replace(both, forests=both.forests + two.forests).choose(features, logs).tolist() == [2]
+    assert together([None]) is None
+
+
+def test_a_classifier_of_other_features_is_refused() -> None:
+    plain = asks("log_area", 5, 1, 2).to_plain()
+    again = ObjectClassifier.from_plain(plain, "x")
+    assert again
+    assert again.forests[0].threshold.tolist() == [5, 0, 0]
+    assert ObjectClassifier.from_plain({}, "x") is None
+    with pytest.raises(ConfigError, match="fit it again"):
+        ObjectClassifier.from_plain(plain | {"features": ["size"]}, "x")

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seepseg.config import dump
+from seepseg.errors import DataError
+from seepseg.inference.object_classes import ObjectClassifier
+from seepseg.runs.checkpoint import load_checkpoint
+from seepseg.runs.folder import RunFolder
+from seepseg.training.objects import HeldOut, fit_classifier, fit_object_classifiers, true_class
+from tests.command import error, run
+from tests.conftest import tiny_config
+
+FOLDS = ["-s", "data.split.folds=2", "-s", "data.split.allow_missing_classes=true", "-s", "train.epochs=1"]
+# A network of one epoch is sure of nothing.
+OBJECTS = ["-s", "objects.trees=5", "-s", "predict.threshold=0.3", "-s", "predict.tta=none"]
+
+
+def test_the_true_class_is_the_commonest_of_the_seep_below() -> None:
+    truth = np.array([[91, 9, 0], [90, 10, 0], [0, 3, 4], [5, 0, 5], [0, 0, 0]])
+    # 9 % seep is a false alarm, 10 % is not; nothing known is one too
+    assert true_class(truth).tolist() == [0, 1, 2, 2, 0]
+
+
+def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
+    seep_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(dump(tiny_config(seep_root)))
+    code, out, err = run(capsys, "train", "c.yaml", *FOLDS, *OBJECTS, "--all-folds", "--run", "r")
+    assert (code, err) == (0, "")
+    assert "fold_1: " in out
+    held = []
+    for k in (0, 1):
+        table = pd.read_csv(f"r/fold_{k}/splits.csv", dtype=str)
+        held.append(set(table.loc[table["split"] == "val", "id"]))
+        checkpoint = load_checkpoint(Path(f"r/fold_{k}/checkpoints/last.pt"))
+        classifier = ObjectClassifier.from_plain(checkpoint.objects, "r")
+        assert classifier
+        assert len(classifier.forests[0].roots) == 5
+        assert classifier.tiles == set(table["id"]) - held[k]
+        # The rest of the checkpoint is as it was: training could go on.
+        assert checkpoint.training
+    assert held[0] | held[1] == set(table["id"])
+    # The last weights are what folds are scored with; a class map of them holds one class an object.
+    assert run(capsys, "eval", "r/fold_0/checkpoints/last.pt", "--no-figures", "-o", "scores")[0] == 0
+    # Fitting again gives the same forests.
+    before = load_checkpoint(Path("r/fold_0/checkpoints/last.pt")).objects["forests"][0]
+    fit_object_classifiers([RunFolder(Path(f"r/fold_{k}")) for k in (0, 1)], lambda line: None)
+    after = load_checkpoint(Path("r/fold_0/checkpoints/last.pt")).objects["forests"][0]
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_nothing_found_is_an_error(seep_root: Path) -> None:
+    config = tiny_config(seep_root, data={"source": "seep", "root": "x", "split": {"folds": 2}}, objects={})
+    nothing = HeldOut((), np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
+    with pytest.raises(DataError, match="find no true object"):
+        fit_classifier([nothing], config, config.data.class_table())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["-s", "objects.trees=5"], "set data.split.folds=5"),
+        ([*FOLDS, "-s", "objects.trees=5", "-s", "data.classes=seep_binary"], "data.classes has one"),
+    ],
+)
+def test_objects_need_folds_and_classes(
+    overrides: list[str], words: str, seep_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.yaml").write_text(dump(tiny_config(seep_root)))
+    code, line = error(capsys, "train", tmp_path / "c.yaml", *overrides)
+    assert code == 2
+    assert words in line
