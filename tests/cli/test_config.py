@@ -25,4 +25,6 @@ def test_schema_is_json_with_every_top_level_key(capsys: pytest.CaptureFixture[s
     code, out, _ = run(capsys, "config", "schema")
     assert code == 0
     keys = json.loads(out)["properties"].keys()
-    assert keys == {"seed", "data", "model", "loss", "optim", "schedule", "train", "predict", "runtime"}
+    assert keys == {
+        "seed", "data", "model", "loss", "optim", "schedule", "stages", "train", "predict", "objects", "runtime",
+    }  # fmt: skip

@@ -13,7 +13,9 @@ from seepseg.evaluation.fitting import fit_decoding, told, write_search
 from seepseg.evaluation.source import Source, open_source
 from seepseg.inference.score import TileResult
 from seepseg.runs.folder import RunFolder
-from seepseg.training.run import assemble, prepare
+from seepseg.training.prepare import prepare
+from seepseg.training.run import assemble
+from seepseg.training.state import to_checkpoint
 from tests.conftest import tiny_config
 
 Open = Callable[[Config], Source]
@@ -26,7 +28,7 @@ def untrained(tmp_path: Path) -> Open:
     def opened(config: Config) -> Source:
         data, folder = prepare(config, None), RunFolder(tmp_path)
         folder.write_splits(data.splits)
-        checkpoint = assemble(config, data, torch.device("cpu")).checkpoint()
+        checkpoint = to_checkpoint(assemble(config, data, torch.device("cpu")))
         return open_source(checkpoint, folder, config.runtime, split="val")
 
     return opened
