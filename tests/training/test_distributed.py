@@ -102,7 +102,7 @@ def test_an_odd_number_of_validation_batches_keeps_no_process_waiting(seep_root:
     # One batch: the first process scores it and the second has nothing to do. A loss that were summed over the
     # processes here would wait for ever.
     config = recipe(seep_root, "dice_ce", "batch").model_copy(update={"predict": Predict(batch_size=1000)})
-    alone = assemble(config, prepare(config, None), torch.device("cpu")).validate()
+    alone = validate(assemble(config, prepare(config, None), torch.device("cpu")))
     assert list(alone.floats) == [0]
     mp.spawn(validate_untrained, (config, str(tmp_path)), nprocs=2)
     for rank in (0, 1):
