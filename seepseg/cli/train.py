@@ -10,7 +10,7 @@ import click
 from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option, with_device
 
 if TYPE_CHECKING:
-    from seepseg.config import Config
+    from seepseg.config import Config, Objects
     from seepseg.training.folds import Best, FoldRun
 
 
@@ -71,7 +71,7 @@ def command(
     elif all_folds:
         _train_folds(recipe, root, jobs, resume, init, chosen, quiet)
         if recipe.objects:
-            _fit_objects(recipe, root, quiet)
+            _fit_objects(recipe.objects, root, quiet)
         click.echo(f"next: seepseg eval {root} --split oof --per-class")
     else:
         # Folds lie beside each other below the run, also when only one of them is trained.
@@ -119,11 +119,11 @@ def _train_folds(
         raise errors[0]
 
 
-def _fit_objects(recipe: Config, root: Path, quiet: bool) -> None:
+def _fit_objects(objects: Objects, root: Path, quiet: bool) -> None:
     from seepseg.runs.folder import folds_of
     from seepseg.training.objects import fit_object_classifiers
 
-    fit_object_classifiers(folds_of(root), (lambda line: None) if quiet else click.echo)
+    fit_object_classifiers(folds_of(root), objects, (lambda line: None) if quiet else click.echo)
 
 
 def _try(recipe: Config, root: Path, fold: int | None, init: Path | None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
-from seepseg.config import Config, SeepData
+from seepseg.config import Objects, SeepData
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import in_batches, load_batches
 from seepseg.data.scaling import Limits, group_limits
@@ -47,7 +47,7 @@ class HeldOut:
     classes: NDArray[np.int64]
 
 
-def fit_object_classifiers(folders: Sequence[RunFolder], tell: Callable[[str], None] = print) -> None:
+def fit_object_classifiers(folders: Sequence[RunFolder], objects: Objects, tell: Callable[[str], None] = print) -> None:
     """Fit an object classifier for every fold of a run, and store it in the fold's last checkpoint.
 
     That of fold k learns from what the *other* folds find in the scenes they have not seen, so from outlines as bad and
@@ -69,26 +69,26 @@ def fit_object_classifiers(folders: Sequence[RunFolder], tell: Callable[[str], N
             tell(f"{folder.root.name}: {len(found[-1].classes)} true objects found in scenes it has not seen")
         for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
             others = [f for j, f in enumerate(found) if j != k]
-            classifier = fit_classifier(others, checkpoint.config, checkpoint.classes)
-            save_checkpoint(folder.last, replace(checkpoint, objects=classifier.to_plain()))
+            classifier = fit_classifier(others, objects, checkpoint.config.seed, checkpoint.classes)
+            config = checkpoint.config.model_copy(update={"objects": objects})
+            save_checkpoint(folder.last, replace(checkpoint, config=config, objects=classifier.to_plain()))
 
 
-def fit_classifier(found: Sequence[HeldOut], config: Config, classes: ClassTable) -> ObjectClassifier:
+def fit_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, classes: ClassTable) -> ObjectClassifier:
     """The classifier of what some folds found.
 
     Raises:
         DataError: they found none.
     """
-    assert config.objects
     if not sum(len(f.classes) for f in found):
         raise DataError("the folds find no true object in scenes they have not seen", "objects", "train longer")
     forest = fit_forest(
         np.concatenate([f.asked for f in found]),
         np.concatenate([f.classes for f in found]),
         len(classes),
-        trees=config.objects.trees,
-        leaf=config.objects.leaf,
-        seed=config.seed,
+        trees=objects.trees,
+        leaf=objects.leaf,
+        seed=seed,
     )
     return ObjectClassifier((forest,), frozenset(t for f in found for t in f.tiles))
 

@@ -6,8 +6,11 @@ from seepseg.config import Config, load, plain
 from seepseg.errors import ConfigError
 from seepseg.runs.folder import RunFolder
 
-RESUMABLE = ("runtime.device", "runtime.workers", "train.epochs")
-"""What may change between two parts of one run, with stages also the epochs of the last; the rest makes another run."""
+RESUMABLE = ("runtime.device", "runtime.workers", "train.epochs", "objects")
+"""What may change between two parts of one run, with stages also the epochs of the last; the rest makes another run.
+
+Objects are classified when all folds are trained, so that they can be added, or changed, afterwards.
+"""
 
 
 def resumed_config(folder: RunFolder, overrides: list[str]) -> Config:
@@ -22,7 +25,7 @@ def resumed_config(folder: RunFolder, overrides: list[str]) -> Config:
     last = [f"stages.{len(before.stages) - 1}.epochs"] if before.stages else []
     allowed = (*RESUMABLE, *last)
     old, new = dotted(plain(before)), dotted(plain(after))
-    changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and k not in allowed)
+    changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith(allowed))
     if changed:
         key = changed[0]
         raise ConfigError(

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seepseg.config import dump
+from seepseg.classes import SEEP
+from seepseg.config import Objects, dump
 from seepseg.errors import DataError
 from seepseg.inference.object_classes import ObjectClassifier
 from seepseg.runs.checkpoint import load_checkpoint
@@ -50,16 +51,24 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
     assert run(capsys, "eval", "r/fold_0/checkpoints/last.pt", "--no-figures", "-o", "scores")[0] == 0
     # Fitting again gives the same forests.
     before = load_checkpoint(Path("r/fold_0/checkpoints/last.pt")).objects["forests"][0]
-    fit_object_classifiers([RunFolder(Path(f"r/fold_{k}")) for k in (0, 1)], lambda line: None)
-    after = load_checkpoint(Path("r/fold_0/checkpoints/last.pt")).objects["forests"][0]
+    folds = [RunFolder(Path(f"r/fold_{k}")) for k in (0, 1)]
+    objects = load_checkpoint(folds[0].last).config.objects
+    assert objects
+    fit_object_classifiers(folds, objects, lambda line: None)
+    after = load_checkpoint(folds[0].last).objects["forests"][0]
     assert all(np.array_equal(before[name], after[name]) for name in before)
+    # Other trees need no other network.
+    command = ("train", "c.yaml", *FOLDS, "-s", "objects.trees=7", "--all-folds", "--run", "r", "--resume")
+    code, out, _ = run(capsys, *command)
+    assert code == 0
+    assert "fold 1 is finished" in out
+    assert len(load_checkpoint(folds[1].last).objects["forests"][0]["roots"]) == 7
 
 
-def test_nothing_found_is_an_error(seep_root: Path) -> None:
-    config = tiny_config(seep_root, data={"source": "seep", "root": "x", "split": {"folds": 2}}, objects={})
+def test_nothing_found_is_an_error() -> None:
     nothing = HeldOut((), np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
     with pytest.raises(DataError, match="find no true object"):
-        fit_classifier([nothing], config, config.data.class_table())
+        fit_classifier([nothing], Objects(), 0, SEEP)
 
 
 @pytest.mark.parametrize(
