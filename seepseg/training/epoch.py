@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seepseg.data.dataset import Draw
 from seepseg.data.loader import Batch, epoch_draws, in_batches, load_batches
+from seepseg.inference.ahead import ahead
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.score import Sums, score
 from seepseg.training.board import monitored, part_row
@@ -38,7 +39,9 @@ def train_batches(trainer: Trainer) -> Iterator[Batch]:
     draws = epoch_draws(train.catalog, config.data.sampling, config.seed, progress.epoch)
     batches = in_batches(draws, config.train.batch_size, drop_last=True)[progress.batch :]
     mine = [b[rank() :: world()] for b in batches]
-    return iter(load_batches(train, mine, config.runtime.workers, pin=trainer.device.type == "cuda"))
+    loader = load_batches(train, mine, config.runtime.workers, pin=trainer.device.type == "cuda")
+    # Without workers of its own, the next batch is made in a thread while the network is at this one.
+    return iter(loader) if config.runtime.workers else ahead(loader)
 
 
 def validate(
