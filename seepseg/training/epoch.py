@@ -38,7 +38,7 @@ def train_batches(trainer: Trainer) -> Iterator[Batch]:
     draws = epoch_draws(train.catalog, config.data.sampling, config.seed, progress.epoch)
     batches = in_batches(draws, config.train.batch_size, drop_last=True)[progress.batch :]
     mine = [b[rank() :: world()] for b in batches]
-    return iter(load_batches(train, mine, config.runtime.workers, pin=trainer.device.type == "cuda"))
+    return load_batches(train, mine, config.runtime.workers, pin=trainer.device.type == "cuda")
 
 
 def validate(

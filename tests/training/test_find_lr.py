@@ -73,9 +73,7 @@ def test_smoothing_keeps_a_line_within_and_a_constant_everywhere() -> None:
     assert smooth(line)[20] == pytest.approx(20)
 
 
-def test_a_first_loss_that_is_not_finite_is_told(
-    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_first_loss_that_is_not_finite_is_told(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(*arguments: object) -> float:
         raise NonFiniteLossError("nan")
 
