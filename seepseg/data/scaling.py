@@ -198,11 +198,13 @@ def surroundings(
     planes = unit if whole else unit * valid
     inside = _whole_count(valid.shape, side) if whole else _box_sum(valid.astype(np.float32), side)
     count = np.maximum(inside, 1)
-    mean = np.stack([_box_sum(p, side) for p in planes]) / count
-    variance = np.stack([_box_sum(p, side) for p in planes**2]) / count - mean**2
+    mean, variance = (np.stack([_box_sum(p, side) for p in of]) for of in (planes, planes**2))
+    mean /= count
+    variance /= count
+    variance -= mean**2
     if not whole:
-        known = inside > 0.5
-        mean, variance = np.where(known, mean, np.float32(0)), np.where(known, variance, np.float32(1))
+        nothing = inside <= 0.5
+        mean[:, nothing], variance[:, nothing] = 0, 1
     return mean, np.sqrt(np.maximum(variance, np.float32(FLAT**2)))
 
 
