@@ -77,7 +77,7 @@ def explain(error: Exception) -> tuple[int, str]:
     match error:
         case SeepsegError():
             return error.exit_code, str(error)
-        case MemoryError():
+        case RuntimeError() | MemoryError() if _is_memory(error):
             return 5, "out of memory: use smaller tiles, batches or windows, or set data.cache_gb=0"
         case OSError(errno=errno.ENOSPC):
             return 5, f"no space left in {error.filename or 'the output folder'}: free some and run the command again"
@@ -87,3 +87,12 @@ def explain(error: Exception) -> tuple[int, str]:
             return 5, "a loader worker died: set runtime.workers=0, or enlarge /dev/shm"
     text = (str(error).splitlines() or [""])[0]
     return 70, f"{type(error).__name__}: {text} (a bug: run again with seepseg --debug and report it)"
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether memory gave out; torch's own errors are told by name and text, as it is not imported here."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )

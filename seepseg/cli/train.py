@@ -64,6 +64,12 @@ def command(
         raise ConfigError(
             "a fold is asked for, but the config has none", "data.split.folds", "set -s data.split.folds=5"
         )
+    for one, other, both in (
+        ("--fold", "--all-folds", fold is not None and all_folds),
+        ("--dry-run", "--find-lr", dry_run and find_lr),
+    ):
+        if both:
+            raise ConfigError(f"{one} does not go with {other}", "seepseg train", "give one of them")
     if jobs > 1 and not all_folds:
         raise ConfigError("several folds at a time, but not all are asked for", "--jobs", "give --all-folds too")
     if dry_run or find_lr:

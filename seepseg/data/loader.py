@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from seepseg.classes import IGNORE
 from seepseg.config import Sampling
 from seepseg.data.catalog import Catalog
 from seepseg.data.dataset import Draw, Sample, TileDataset
+from seepseg.errors import SeepsegError
 
 
 @dataclass
@@ -79,14 +80,36 @@ def in_batches(draws: Sequence[Draw], size: int, *, drop_last: bool) -> list[lis
 
 def load_batches(
     dataset: TileDataset, batches: Iterable[list[Draw]], workers: int, pin: bool = False
-) -> DataLoader[Batch]:
-    """The batches, decoded by `workers` processes (0 = in this one), in the given order."""
-    # torch's stubs have it that a loader yields what its dataset does; `collate` changes that.
-    return DataLoader(
-        dataset,  # type: ignore[arg-type]
-        batch_sampler=list(batches),
+) -> Iterator[Batch]:
+    """The batches, decoded by `workers` processes (0 = in this one), in the given order.
+
+    Raises:
+        DataError: a tile cannot be read any more.
+    """
+    loader: DataLoader[Batch | SeepsegError] = DataLoader(
+        _Batches(dataset, list(batches)),
+        batch_size=None,
         num_workers=workers,
-        collate_fn=collate,
         pin_memory=pin,
         prefetch_factor=4 if workers else None,
     )
+    for batch in loader:
+        if isinstance(batch, SeepsegError):
+            raise batch
+        yield batch
+
+
+class _Batches(Dataset["Batch | SeepsegError"]):
+    """Batches by number, or the error instead: what a worker raises, torch turns into the text of a traceback."""
+
+    def __init__(self, dataset: TileDataset, batches: list[list[Draw]]) -> None:
+        self._dataset, self._batches = dataset, batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, number: int) -> Batch | SeepsegError:
+        try:
+            return collate([self._dataset[draw] for draw in self._batches[number]])
+        except SeepsegError as error:
+            return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -193,14 +194,30 @@ def surroundings(
 
     Squares are cut at the border of the image. The spread is at least `FLAT`; where nothing is valid, mean 0, spread 1.
     """
-    planes = unit * valid
-    stack = np.concatenate([valid[None].astype(np.float32), planes, planes**2])
-    sums = [cv2.boxFilter(p, cv2.CV_32F, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT) for p in stack]
-    count, total, squares = sums[0], np.stack(sums[1 : 1 + len(unit)]), np.stack(sums[1 + len(unit) :])
-    known = count > 0.5
-    mean = np.where(known, total / np.maximum(count, 1), np.float32(0))
-    variance = np.where(known, squares / np.maximum(count, 1) - mean**2, np.float32(1))
+    whole = bool(valid.all())
+    planes = unit if whole else unit * valid
+    inside = _whole_count(valid.shape, side) if whole else _box_sum(valid.astype(np.float32), side)
+    count = np.maximum(inside, 1)
+    mean, variance = (np.stack([_box_sum(p, side) for p in of]) for of in (planes, planes**2))
+    mean /= count
+    variance /= count
+    variance -= mean**2
+    if not whole:
+        nothing = inside <= 0.5
+        mean[:, nothing], variance[:, nothing] = 0, 1
     return mean, np.sqrt(np.maximum(variance, np.float32(FLAT**2)))
+
+
+def _box_sum(plane: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Sum (H, W) over the square of `side` pixels around each pixel, nothing beyond the border."""
+    total = cv2.boxFilter(plane, cv2.CV_32F, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(total, np.float32)
+
+
+@lru_cache(maxsize=1)
+def _whole_count(shape: tuple[int, int], side: int) -> NDArray[np.float32]:
+    """Pixels (H, W) in the square around each pixel of a plane that is valid all over; training asks for one shape."""
+    return _box_sum(np.ones(shape, np.float32), side)
 
 
 def _counts(unit: NDArray[np.float32]) -> NDArray[np.float64]:

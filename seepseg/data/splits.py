@@ -40,24 +40,29 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
     """
     tiles = pd.DataFrame({"id": [t.id for t in catalog.tiles], "group": [t.group for t in catalog.tiles]})
     if split.folds:
-        if fold is None or not 0 <= fold < split.folds:
-            raise ConfigError(f"fold {fold} of {split.folds}", "--fold", f"give 0 to {split.folds - 1}")
+        if fold is None:
+            raise ConfigError(f"{split.folds} folds, and none is chosen", "--fold", "give --fold 0, or --all-folds")
+        if not 0 <= fold < split.folds:
+            raise ConfigError(f"no fold {fold} of {split.folds}", "--fold", f"give 0 to {split.folds - 1}")
         tiles["fold"] = (
             _dealt_folds(catalog, split, seed) if split.by == "random" else _group_folds(catalog, split, seed)
         )
-        tiles["split"] = np.where(tiles["fold"] == fold, "val", "train")
-    elif fold is not None:
+        # All of them, so that one that cannot train is told before hours go into the others.
+        sides = [
+            _settled(catalog, np.where(tiles["fold"] == k, "val", "train"), split, f"fold {k}")
+            for k in range(split.folds)
+        ]
+        tiles["split"] = sides[fold]
+        return tiles
+    if fold is not None:
         raise ConfigError("a fold is asked for, but the config has none", "--fold", "set data.split.folds=5")
-    elif split.file:
-        tiles["split"] = _from_file(tiles, split.file, split.allow_leak)
+    if split.file:
+        parts = _from_file(tiles, split.file, split.allow_leak)
     elif split.by == "group":
-        tiles["split"] = _by_group(catalog, split)
+        parts = _by_group(catalog, split)
     else:
-        tiles["split"] = _at_random(catalog, split, seed)
-    if not catalog.train_flagged:
-        flagged = np.array([bool(t.flag) for t in catalog.tiles])
-        tiles.loc[flagged & (tiles["split"] == "train").to_numpy(), "split"] = UNUSED
-    _check(catalog, tiles["split"].to_numpy(), split)
+        parts = _at_random(catalog, split, seed)
+    tiles["split"] = _settled(catalog, parts, split, "data.split")
     return tiles
 
 
@@ -95,12 +100,17 @@ def _group_folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]
     groups = [t.group for t in catalog.tiles]
     if len(set(groups)) < split.folds:
         raise ConfigError(f"{split.folds} folds of {len(set(groups))} groups", "data.split.folds", "ask for fewer")
+    stratum = strata(catalog)
+    if np.bincount(stratum).max() < split.folds:
+        raise ConfigError(
+            f"{split.folds} folds, but no class is the rarest of so many tiles", "data.split.folds", "ask for fewer"
+        )
     fold = np.zeros(len(catalog), np.int64)
     chooser = StratifiedGroupKFold(split.folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A stratum smaller than the number of folds is a rare class; what matters is checked below.
         warnings.simplefilter("ignore", UserWarning)
-        for k, (_, held_out) in enumerate(chooser.split(groups, strata(catalog), groups)):
+        for k, (_, held_out) in enumerate(chooser.split(groups, stratum, groups)):
             fold[held_out] = k
     return fold
 
@@ -200,18 +210,23 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     return np.array([chosen[g] for g in member])
 
 
-def _check(catalog: Catalog, parts: NDArray[np.str_], split: Split) -> None:
+def _settled(catalog: Catalog, parts: NDArray[np.str_], split: Split, where: str) -> NDArray[np.str_]:
+    """The part of each tile (N,), flagged ones left out of training where they must be, once training can work."""
+    if not catalog.train_flagged:
+        flagged = np.array([bool(t.flag) for t in catalog.tiles])
+        parts = np.where(flagged & (parts == "train"), UNUSED, parts)
     for name in ("train", "val"):
         if not (parts == name).any():
-            raise ConfigError(f"the {name} part is empty", "data.split", "change the fractions or the named groups")
+            raise ConfigError(f"the {name} part is empty", where, "change the fractions or the named groups")
     pixels = catalog.pixels()
     missing = _names(catalog, pixels[parts == "train"].sum(0) == 0)
     if missing and not split.allow_missing_classes:
         raise ConfigError(
             f"no training tile holds {listed(missing)}",
-            "data.split",
+            where,
             "choose other groups or another seed, or set data.split.allow_missing_classes=true",
         )
+    return parts
 
 
 def _names(catalog: Catalog, absent: Sequence[bool] | NDArray[np.bool_]) -> list[str]:

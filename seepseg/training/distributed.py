@@ -13,19 +13,34 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from seepseg.errors import ResourceError
 from seepseg.inference.score import Sums
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
-    """Join torchrun's processes for a `with` block; without torchrun, do nothing."""
+def process_group(device: str) -> Iterator[None]:
+    """Join torchrun's processes for a `with` block; without torchrun, do nothing.
+
+    Raises:
+        ResourceError: one of the others has ended or hangs.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
     # Half a minute without the others means that one has died; the rest must not wait for ever.
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(seconds=30))
+    on_gpu = torch.cuda.is_available() and not device.startswith("cpu")
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(seconds=30))
     try:
         yield
+    except RuntimeError as error:
+        # Of gloo's errors only the text tells where they come from.
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        raise ResourceError(
+            "another process of this run has ended or hangs",
+            f"process {os.environ.get('RANK')} of {os.environ['WORLD_SIZE']}",
+            "see the messages of the others, and go on with --resume",
+        ) from error
     finally:
         dist.destroy_process_group()
 

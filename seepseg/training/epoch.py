@@ -41,7 +41,7 @@ def train_batches(trainer: Trainer) -> Iterator[Batch]:
     mine = [b[rank() :: world()] for b in batches]
     loader = load_batches(train, mine, config.runtime.workers, pin=trainer.device.type == "cuda")
     # Without workers of its own, the next batch is made in a thread while the network is at this one.
-    return iter(loader) if config.runtime.workers else ahead(loader)
+    return loader if config.runtime.workers else ahead(loader)
 
 
 def validate(

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from seepseg.config import Config
 from seepseg.data.loader import Batch
-from seepseg.errors import NonFiniteLossError
+from seepseg.errors import DataError, NonFiniteLossError
 from seepseg.figures import save_rate_curve
 from seepseg.inference.device import choose_device, set_threads
 from seepseg.io.atomic import write_text
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RATE_TEST, find_checkpoint
 from seepseg.training.epoch import train_batches
+from seepseg.training.loop import advice_on_memory
 from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble
 from seepseg.training.state import Trainer, start_from
@@ -55,13 +56,20 @@ def find_rate(config: Config, folder: Path, *, fold: int | None = None, init: Pa
         folder: where the two files go.
         fold: the fold whose training part is used, for configs with folds.
         init: a run whose weights to start from.
+
+    Raises:
+        DataError: no batch has a label, or the very first loss is not finite.
+        ResourceError: memory gave out.
     """
     device = choose_device(config.runtime.device)
     set_threads(config.runtime)
     trainer = assemble(config, prepare(config, fold), device)
     if init:
         start_from(trainer, load_checkpoint(find_checkpoint(init)), init)
-    rates, losses = sweep(lambda batch, lr: train_step(trainer, batch, lr), endless(trainer))
+    with advice_on_memory(trainer):
+        rates, losses = sweep(lambda batch, lr: train_step(trainer, batch, lr), endless(trainer))
+    if not rates:
+        raise DataError("not one batch gives a finite loss", config.data.root, "look at `seepseg data stats`")
     smoothed = smooth(np.array(losses))
     test = RateTest(rates, losses, smoothed.tolist(), steepest(np.array(rates), smoothed))
     table, figure = (folder / name for name in RATE_TEST)

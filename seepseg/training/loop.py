@@ -34,8 +34,6 @@ def fit(trainer: Trainer, folder: RunFolder, stop: StopSignal, tell: Callable[[s
         ResourceError: memory gave out.
     """
     config, progress = trainer.config, trainer.progress
-    trainer.data.train.preload()
-    trainer.data.val.preload()
     begun, saved = progress.epoch, time.monotonic()
 
     def after_step() -> None:
@@ -102,10 +100,13 @@ def save(trainer: Trainer, folder: RunFolder, better: bool) -> None:
 
 def interrupt(trainer: Trainer, folder: RunFolder, stop: StopSignal) -> NoReturn:
     """Save and raise InterruptedRun."""
-    # Several processes hold partial sums each; they go back to the last full epoch instead.
+    saved = "state saved"
     if world() == 1:
         save_checkpoint(folder.last, to_checkpoint(trainer))
-    raise InterruptedRun(stop.number or 15, "stopped by a signal, state saved", folder.root, "go on with --resume")
+    else:
+        # Each process holds partial sums of its own.
+        saved = "the last full epoch is saved"
+    raise InterruptedRun(stop.number or 15, f"stopped by a signal, {saved}", folder.root, "go on with --resume")
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def rate_factor(schedule: ScheduleNode, step: int, steps_per_epoch: int, epochs:
     """What the learning rate is multiplied with at a step (0-based): a pure function, so resuming needs no state.
 
     Warm-up rises linearly to 1 and is followed by the schedule over the remaining steps. The plateau schedule is
-    constant here; `Plateau` lowers the rate by what validation says.
+    constant here; `after_plateau` lowers the rate by what validation says.
     """
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     if step < warmup:

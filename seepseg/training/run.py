@@ -17,15 +17,15 @@ from seepseg.inference.predictor import place
 from seepseg.io.atomic import write_text
 from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
-from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
+from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint, folder_lock
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
 from seepseg.training.epoch import train_batches
 from seepseg.training.guard import be_deterministic, stop_signals
-from seepseg.training.loop import fit
+from seepseg.training.loop import advice_on_memory, fit
 from seepseg.training.prepare import TrainingData, prepare
 from seepseg.training.progress import stages_of
-from seepseg.training.state import Trainer, restore, start_from
+from seepseg.training.state import Trainer, restore, start_from, to_checkpoint
 from seepseg.training.step import train_step
 
 
@@ -52,12 +52,15 @@ def train(
         SeepsegError: a child that says what is wrong (see DESIGN: exit codes).
     """
     with ExitStack() as stack:
-        stack.enter_context(process_group())
+        stack.enter_context(process_group(config.runtime.device))
         if rank() == 0:
             if not resume:
                 folder.refuse_existing()
             stack.enter_context(folder_lock(folder.root))
         device = choose_device(device_name(config.runtime.device))
+        if device.type == "cuda":
+            # NCCL sends objects, and waits, on the current device, which is the first GPU in every process.
+            torch.cuda.set_device(device)
         set_threads(config.runtime)
         if config.runtime.deterministic:
             be_deterministic()
@@ -68,24 +71,30 @@ def train(
                 folder.root,
                 "start as many as before",
             )
+        start = load_checkpoint(find_checkpoint(init)) if init and not checkpoint else None
         splits = folder.read_splits() if resume and folder.splits.exists() else None
         data = prepare(config, fold, splits, checkpoint.scaling if checkpoint else None)
         # Before the folder: a mistake found here must not leave one. A checkpoint brings all weights, so the file that
         # they once started from may be gone.
-        trainer = assemble(config, data, device, pretrained=not (checkpoint or init), tell=tell)
+        trainer = assemble(config, data, device, pretrained=not (checkpoint or start), tell=tell)
+        if checkpoint:
+            restore(trainer, checkpoint, folder.last)
+        elif start:
+            start_from(trainer, start, init)
         if rank() == 0:
             if not resume:
                 folder.create(config)
             elif checkpoint:
                 write_text(folder.config, dump(config))
             folder.write_splits(data.splits)
-        barrier()
-        if checkpoint:
-            restore(trainer, checkpoint, folder.last)
-        elif init:
-            start_from(trainer, load_checkpoint(find_checkpoint(init)), init)
-        if rank() == 0:
+            if start:
+                # Nothing else in the folder tells where the run began, should it be killed before its first checkpoint.
+                save_checkpoint(folder.last, to_checkpoint(trainer))
             tell(summary(config, data, device))
+        barrier()
+        # Before signals are caught: it may take minutes, and nothing is lost when one ends it.
+        data.train.preload()
+        data.val.preload()
         stop = stack.enter_context(stop_signals())
         fit(trainer, folder, stop, tell, tick)
     return load_checkpoint(folder.best)
@@ -119,10 +128,11 @@ def dry_run(config: Config, fold: int | None = None) -> dict[str, float | str]:
     set_threads(config.runtime)
     trainer = assemble(config, prepare(config, fold), device)
     seconds, loss = [], 0.0
-    for batch in islice(train_batches(trainer), 4):
-        begin = time.perf_counter()
-        loss = train_step(trainer, batch)
-        seconds.append(time.perf_counter() - begin)
+    with advice_on_memory(trainer):
+        for batch in islice(train_batches(trainer), 4):
+            begin = time.perf_counter()
+            loss = train_step(trainer, batch)
+            seconds.append(time.perf_counter() - begin)
     step = sorted(seconds[1:] or seconds)[len(seconds[1:]) // 2]
     return {
         "device": str(device),

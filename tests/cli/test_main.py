@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from seepseg.cli.main import COMMANDS, explain
 from seepseg.errors import (
@@ -107,6 +108,16 @@ def test_debug_shows_the_traceback() -> None:
         (InterruptedRun(2, "a"), 130, "a"),
         (InterruptedRun(15, "a"), 143, "a"),
         (MemoryError(), 5, "out of memory: use smaller tiles, batches or windows, or set data.cache_gb=0"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            5,
+            "out of memory: use smaller tiles, batches or windows, or set data.cache_gb=0",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory"),
+            5,
+            "out of memory: use smaller tiles, batches or windows, or set data.cache_gb=0",
+        ),
         (
             OSError(errno.ENOSPC, "No space left on device", "/d/x"),
             5,

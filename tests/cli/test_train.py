@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from seepseg.config import dump, load
+from seepseg.errors import InterruptedRun
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training import run as run_module
@@ -143,4 +144,32 @@ def test_init_starts_from_the_weights_of_another_run(config: Path, capsys: pytes
     code, line = error(capsys, "train", config, *ONE, *wider, "--run", "c", "--init", "a")
     assert code == 3
     assert line.startswith("weights do not fit: ")
+    # None of the two left a run, which would stand in the way of the next attempt.
     assert error(capsys, "train", config, "--run", "d", "--init", "nowhere")[0] == 2
+    for folder in "cd":
+        assert not (Path(folder) / "config.yaml").exists()
+
+
+def test_a_run_killed_before_its_first_checkpoint_remembers_what_it_was_started_from(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(capsys, "train", config, *ONE, "--run", "a", "-q")[0] == 0
+    assert run(capsys, "train", config, *ONE, "--run", "whole", "--init", "a", "-q")[0] == 0
+
+    def die(*arguments: object) -> None:
+        raise InterruptedRun(15, "killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "fit", die)
+        assert error(capsys, "train", config, *ONE, "--run", "cut", "--init", "a", "-q")[0] == 143
+    assert run(capsys, "train", config, "--run", "cut", "--resume", "-q")[0] == 0
+    ours, theirs = (load_checkpoint(Path(r, "checkpoints/last.pt")).weights for r in ("cut", "whole"))
+    assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
+
+
+@pytest.mark.parametrize("options", [["--fold", 0, "--all-folds"], ["--dry-run", "--find-lr"]])
+def test_options_that_contradict_each_other_are_refused(
+    config: Path, capsys: pytest.CaptureFixture[str], options: list[object]
+) -> None:
+    code, line = error(capsys, "train", config, *FOLDS, *options)
+    assert (code, " does not go with " in line) == (2, True)

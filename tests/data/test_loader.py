@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from math import ceil, floor
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from seepseg.data.dataset import Draw, Sample, TileDataset
 from seepseg.data.loader import collate, epoch_draws, in_batches, load_batches
 from seepseg.data.scaling import FittedScaling
 from seepseg.data.sources import open_catalog
+from seepseg.errors import DataError
 
 
 def catalog_of(held: list[set[int]]) -> Catalog:
@@ -131,3 +133,19 @@ def test_batches_come_in_order_from_any_number_of_workers(seep_root: Path, worke
 def test_one_tile_is_a_catalog() -> None:
     one = Catalog((Tile("a", Path("x"), Path("m"), pixels=(0, 5)),), SEEP_BINARY)
     assert counts(one, REPEAT, 0) == [1]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_tile_that_vanishes_is_one_line_from_any_number_of_workers(
+    seep_root: Path, tmp_path: Path, workers: int
+) -> None:
+    data = SeepData(root=seep_root)
+    scaling = FittedScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.0,), (1.0,))
+    catalog = open_catalog(data)
+    gone = replace(catalog.tiles[1], image=tmp_path / "gone.tif")
+    dataset = TileDataset(replace(catalog, tiles=(catalog.tiles[0], gone)), data, scaling, {})
+    batches = load_batches(dataset, [[Draw(0)], [Draw(1)]], workers)
+    assert next(batches).ids == [catalog.tiles[0].id]
+    with pytest.raises(DataError) as caught:
+        next(batches)
+    assert str(caught.value).startswith(f"no such file in {tmp_path / 'gone.tif'}: ")

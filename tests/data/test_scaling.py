@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -90,6 +91,28 @@ def test_surroundings_are_the_mean_and_spread_of_the_valid_pixels_around() -> No
     assert mean.ravel() == pytest.approx([0.15, 0.3, 0.45, 0.55, 0.5], abs=1e-6)
     # variances .0225, .06, .0225, .0025 and 0, which the least spread replaces
     assert spread.ravel() == pytest.approx([0.15, 0.06**0.5, 0.15, 0.05, 0.02], abs=1e-5)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 200, 600])
+def test_surroundings_of_a_whole_tile_are_bit_for_bit_those_of_the_general_rule(lost: int) -> None:
+    rng = np.random.default_rng(lost)
+    unit = rng.uniform(0, 1, (2, 24, 25)).astype(np.float32)
+    valid = np.ones(600, bool)
+    valid[:lost] = False
+    valid = valid.reshape(24, 25)
+
+    def box(plane: np.ndarray) -> np.ndarray:
+        return np.asarray(cv2.boxFilter(plane, cv2.CV_32F, (9, 9), normalize=False, borderType=cv2.BORDER_CONSTANT))
+
+    count, planes = box(valid.astype(np.float32)), unit * valid
+    total, squares = np.stack([box(p) for p in planes]), np.stack([box(p) for p in planes**2])
+    mean = np.where(count > 0.5, total / np.maximum(count, 1), np.float32(0))
+    variance = np.where(count > 0.5, squares / np.maximum(count, 1) - mean**2, np.float32(1))
+    expected = mean, np.sqrt(np.maximum(variance, np.float32(0.02**2)))
+    for _ in range(2):  # the count of a shape is kept
+        for ours, theirs in zip(surroundings(unit, valid, 9), expected, strict=True):
+            assert ours.dtype == np.float32
+            assert np.array_equal(ours, theirs)
 
 
 def test_local_input_does_not_change_with_gain_and_has_the_background_as_a_second_channel() -> None:

@@ -88,6 +88,19 @@ def test_unknown_group_and_missing_fold_are_named() -> None:
         make_splits(catalog, Split(folds=2), seed=0, fold=5)
     with pytest.raises(ConfigError, match="3 folds of 2 groups"):
         make_splits(catalog, Split(folds=3), seed=0, fold=0)
+    # Three scenes, but each class is the rarest of one tile alone.
+    with pytest.raises(ConfigError, match="3 folds, but no class is the rarest of so many tiles"):
+        make_splits(catalog_of({"a": [{1}], "b": [{2}], "c": [{3}]}), Split(folds=3), seed=0, fold=0)
+
+
+def test_every_fold_is_checked_whichever_is_asked_for() -> None:
+    # Seep 7 lies in one scene, so the fold that holds it out cannot learn it.
+    catalog = catalog_of({"a": [{1, 2, 3, 4, 5, 6, 7}], "b": [{1, 2, 3, 4, 5, 6}] * 2, "c": [{1, 2, 3, 4, 5, 6}]})
+    for k in range(3):
+        with pytest.raises(ConfigError, match=r"no training tile holds seep 7 in fold \d: choose other groups"):
+            make_splits(catalog, Split(folds=3), seed=0, fold=k)
+    splits = make_splits(catalog, Split(folds=3, allow_missing_classes=True), seed=0, fold=1)
+    assert (splits.split == "val").tolist() == (splits.fold == 1).tolist()
 
 
 def test_empty_parts_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from seepseg.config import LOSS_HEADS, Config, Predict
+from seepseg.errors import ResourceError
 from seepseg.inference.score import Sums
+from seepseg.training.distributed import barrier, process_group
 from seepseg.training.epoch import train_batches, validate
 from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble
@@ -108,3 +111,27 @@ def test_an_odd_number_of_validation_batches_keeps_no_process_waiting(seep_root:
     for rank in (0, 1):
         shared: Sums = pickle.loads((tmp_path / f"rank{rank}").read_bytes())
         assert shared.floats == alone.floats
+
+
+def wait_for_the_other(rank: int, folder: str) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "RANK": str(rank), "WORLD_SIZE": "2"}
+    join = dist.init_process_group
+
+    def by_file(backend: str, timeout: timedelta) -> None:
+        join(backend, init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2, timeout=timeout)
+
+    dist.init_process_group = by_file  # no free port to look for
+    try:
+        with process_group("cpu"):
+            barrier()
+            if rank:
+                os._exit(0)
+            barrier()
+    except ResourceError as error:
+        Path(folder, "told").write_text(str(error))
+
+
+def test_when_one_process_dies_the_other_says_so(tmp_path: Path) -> None:
+    mp.spawn(wait_for_the_other, (str(tmp_path),), nprocs=2)
+    told = (tmp_path / "told").read_text()
+    assert told.startswith("another process of this run has ended or hangs in process 0 of 2: ")

@@ -12,7 +12,7 @@ import torch
 
 from seepseg.config import Config
 from seepseg.data.loader import Batch
-from seepseg.errors import NonFiniteLossError
+from seepseg.errors import DataError, NonFiniteLossError
 from seepseg.training.find_lr import HIGHEST, LOWEST, STEPS, find_rate, smooth, steepest, sweep
 
 NOTHING = Batch(torch.zeros(0), torch.zeros(0), torch.zeros(0), [], [])
@@ -71,6 +71,15 @@ def test_smoothing_keeps_a_line_within_and_a_constant_everywhere() -> None:
     assert smooth(np.full(30, 2.0)) == pytest.approx(np.full(30, 2.0))
     line = np.arange(41.0)
     assert smooth(line)[20] == pytest.approx(20)
+
+
+def test_a_first_loss_that_is_not_finite_is_told(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*arguments: object) -> float:
+        raise NonFiniteLossError("nan")
+
+    monkeypatch.setattr("seepseg.training.find_lr.train_step", explode)
+    with pytest.raises(DataError, match="not one batch gives a finite loss"):
+        find_rate(tiny, tmp_path)
 
 
 def test_the_test_of_a_recipe_leaves_a_table_and_a_figure(
