@@ -119,7 +119,9 @@ class Evidence:
     def finish(self) -> None:
         """Count the objects of the scene that is held."""
         columns = columns_of(self._group or "", self.grid)
-        for cells in clusters(self._scene, columns) if columns else []:
+        if columns is None:
+            return
+        for cells in clusters(self._scene, columns):
             here = {i: self._scene[i] for i in cells}
             self._count(
                 assemble({i: truth for i, (truth, _, _) in here.items()}, columns),
