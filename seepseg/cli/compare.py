@@ -30,8 +30,8 @@ def command(run_a: Path, run_b: Path, split: str, out: Path | None) -> None:
         names = (str(run_a), str(run_b))
     where = out or evaluated(run_b, split) / f"against-{run_a.resolve().name}"
     write_comparison(where, frame, names)
-    print_table(
-        frame.rename(columns={"a": names[0], "b": names[1], "b_better": "B better"}), f"{names[1]} against {names[0]}"
-    )
+    # Not the names as headings: two runs may share one, or be named like another column.
+    columns = {"a": "A", "b": "B", "difference": "B − A", "b_better": "B better"}
+    print_table(frame.rename(columns=columns), f"A = {names[0]}, B = {names[1]}")
     click.echo(verdict(frame, names))
     click.echo(f"written: {relative(where)}/ (compare.csv, compare.png)")

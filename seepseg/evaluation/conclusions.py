@@ -34,7 +34,7 @@ def conclusions(evidence: Evidence) -> dict[str, Any]:
     drawn = bootstrap(_stack(evidence.matrices))
     intervals = {name: asdict(i) for name, i in drawn.intervals.items()}
     if evidence.tgs:
-        intervals["tgs_score"] = asdict(bootstrap_mean(np.array(list(evidence.tgs.values()))))
+        intervals["tgs_score"] = asdict(bootstrap_mean(np.array([evidence.tgs[tile] for tile in sorted(evidence.tgs)])))
     surface = evidence.surfaces.surface_dice()
     return {
         "intervals": intervals,

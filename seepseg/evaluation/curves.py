@@ -43,7 +43,8 @@ def training(runs: Sequence[RunFolder], where: Path, classes: ClassTable) -> str
     else:
         figures = [
             lines(
-                f"{title}, validation", [_curve(r, columns[-1], run.root.name) for run, r in tables.items()],
+                f"{title}, validation" if columns[-1].startswith("val/") else title,
+                [_curve(r, columns[-1], run.root.name) for run, r in tables.items()],
                 Axis("epoch"), y,
             )
             for title, columns, y in kinds

@@ -144,8 +144,8 @@ def _evaluate(
     used = [fit_for(fits, source.ids) if how.fitted and how.threshold is None else None for source in sources]
     grid, pixel_size = (data.grid, data.pixel_size) if isinstance(data, SeepData) else ({}, None)
     commonest = commonest_class(catalog.pixels().sum(0))
-    least = config.min_pixels if used[0] is None else used[0].min_pixels
-    evidence = Evidence(catalog, grid, commonest, _brightness(first), least, pixel_size)
+    salt = data.source == "tgs"
+    evidence = Evidence(catalog, grid, commonest, _brightness(first), pixel_size=pixel_size, salt=salt)
     gallery, done = Gallery(first.classes, REPORTED if how.report else SHOWN), 0
 
     def on_tile(tile: TileResult) -> None:
@@ -158,13 +158,14 @@ def _evaluate(
 
     total, rows = Sums.empty(len(first.classes)), []
     for source, fit in zip(sources, used, strict=True):
+        evidence.min_pixels = fit.min_pixels if fit else config.min_pixels
         # The network need not wait for what is counted.
         with behind(on_tile) as send:
             sums = source.score(config, fit, runtime.workers, send)
+        evidence.finish()
         rows.append(fold_row(source, sums, fit))
         total = total.merge(sums)
-    evidence.finish()
-    summary = summarise(total, first.classes, split, tgs=data.source == "tgs")
+    summary = summarise(total, first.classes, split, tgs=salt)
     summary |= conclusions(evidence) | {"decoding": _decoding(config.threshold, config.min_pixels, used)}
     if how.profile:
         seconds = time.perf_counter() - begin

@@ -31,20 +31,25 @@ Brightness = Callable[[Tile], tuple[NDArray[np.generic], NDArray[np.bool_]]]
 """Raw pixels (H, W) of a tile and where they are valid."""
 
 
+Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
+"""Truth, prediction, and probability of any foreground, (H, W) each."""
+
+
 @dataclass
 class Evidence:
     """Counts that add up, gathered as tiles stream by in the order of the catalog.
 
     Tiles of one scene are put together before objects are counted, where `data.grid` says how, so that an object cut by
-    a tile border is one object. One scene at a time is held.
+    a tile border is one object. One scene at a time is held, and only where it is put together.
 
     Attributes:
         brightness: reads the raw pixels of a radar tile for the dark-spot row; None leaves that row out. It reads the
             file again, because what the network was given may be scaled by tile or against its surroundings.
         pixel_size: side of a pixel in metres, where it is known.
+        salt: whether the tiles are of salt, which is scored tile by tile as well.
         min_pixels: objects below it are dropped on the FROC curve, as in decoding.
         matrices: confusion matrix (K, K) of each scene, rows truth.
-        tgs: TGS score of each tile, where there is one class.
+        tgs: TGS score of each tile of salt.
         objects: object counts of all scenes.
         froc: object counts at every threshold.
         surfaces: boundary counts of all tiles.
@@ -61,6 +66,7 @@ class Evidence:
     brightness: Brightness | None = None
     min_pixels: int = 0
     pixel_size: float | None = None
+    salt: bool = False
     matrices: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     tgs: dict[str, float] = field(default_factory=dict)
     references: dict[str, NDArray[np.int64]] = field(default_factory=dict)
@@ -72,7 +78,8 @@ class Evidence:
         """Start from nothing."""
         k = len(self.catalog.classes)
         self._tiles = {t.id: t for t in self.catalog.tiles}
-        self._scene: list[tuple[Tile, TileResult]] = []
+        self._group: str | None = None
+        self._scene: dict[int, Planes] = {}
         self.objects = Detections.empty(k)
         self.froc = FrocCounts.empty(FROC_THRESHOLDS)
         self.surfaces = SurfaceCounts.empty(k)
@@ -94,34 +101,34 @@ class Evidence:
             self.reliability[name] += reliability(*pairs)
         for name, stand_in in self._stand_ins(tile, result).items():
             self.references[name] += confusion_matrix(result.truth, stand_in, k)
-            if k == 2:
+            if self.salt:
                 self.reference_tgs[name].append(tgs_score(result.truth, stand_in))
-        if k == 2:
+        if self.salt:
             self.tgs[result.id] = tgs_score(result.truth, result.prediction)
             self.by_coverage.setdefault(tile.coverage_class or 0, Breakdown.empty()).add(result)
             self.by_flag.setdefault(tile.flag, Breakdown.empty()).add(result)
-        if self._scene and self._scene[0][0].group != tile.group:
+        planes = result.truth, result.prediction, _foreground(result)
+        if tile.index is None or columns_of(tile.group, self.grid) is None:
+            self._count(*planes)
+            return
+        if self._group != tile.group or tile.index in self._scene:
             self.finish()
-        self._scene.append((tile, result))
+        self._group = tile.group
+        self._scene[tile.index] = planes
 
     def finish(self) -> None:
         """Count the objects of the scene that is held."""
-        if not self._scene:
+        columns = columns_of(self._group or "", self.grid)
+        if columns is None:
             return
-        columns = columns_of(self._scene[0][0].group, self.grid)
-        indexed = {t.index: r for t, r in self._scene if t.index is not None}
-        if columns and len(indexed) == len(self._scene):
-            for cells in clusters(indexed, columns):
-                here = {i: indexed[i] for i in cells}
-                self._count(
-                    assemble({i: r.truth for i, r in here.items()}, columns),
-                    assemble({i: r.prediction for i, r in here.items()}, columns),
-                    assemble({i: _foreground(r) for i, r in here.items()}, columns, np.nan),
-                )
-        else:
-            for _, r in self._scene:
-                self._count(r.truth, r.prediction, _foreground(r))
-        self._scene = []
+        for cells in clusters(self._scene, columns):
+            here = {i: self._scene[i] for i in cells}
+            self._count(
+                assemble({i: truth for i, (truth, _, _) in here.items()}, columns),
+                assemble({i: predicted for i, (_, predicted, _) in here.items()}, columns),
+                assemble({i: foreground for i, (_, _, foreground) in here.items()}, columns, np.nan),
+            )
+        self._scene = {}
 
     def _count(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], foreground: NDArray[np.float32]) -> None:
         known = TruthObjects(np.where((truth == IGNORE) | (predicted == IGNORE), np.uint8(0), truth))

@@ -210,9 +210,9 @@ def _cell(text: str, name: bool, swatches: Mapping[str, str]) -> str:
 def _share(pixels: int, share: float | None, right: bool) -> str:
     if share is None:
         return "<td>–</td>"
-    kinds = " ".join(kind for kind, is_so in (("strong", share > 0.55), ("right", right)) if is_so)
     percent = "&lt;1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
-    return f'<td class="{kinds}" style="--share:{share:.3f}">{pixels:,}<small>{percent}</small></td>'
+    kind = ' class="right"' if right else ""
+    return f'<td{kind} style="--share:{share:.3f}">{pixels:,}<small>{percent}</small></td>'
 
 
 def _left(is_text: bool) -> str:

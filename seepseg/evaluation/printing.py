@@ -9,10 +9,10 @@ import pandas as pd
 from seepseg.evaluation.tables import table
 
 
-def shown_interval(interval: dict[str, Any]) -> str:
+def shown_interval(interval: dict[str, Any], clusters: str = "scenes") -> str:
     """An interval for people: "0.512–0.634", or why there is none."""
     if interval["low"] is None:
-        return f"n/a ({interval['clusters']} scenes)"
+        return f"n/a ({interval['clusters']} {clusters})"
     return f"{interval['low']:.3f}–{interval['high']:.3f}"
 
 
@@ -53,7 +53,9 @@ def _tgs(summary: dict[str, Any]) -> str:
     if summary.get("tgs_score") is None:
         return ""
     interval = summary.get("intervals", {}).get("tgs_score")
-    return f"TGS score {summary['tgs_score']:.4f}" + (f" (95 % {shown_interval(interval)})" if interval else "")
+    return f"TGS score {summary['tgs_score']:.4f}" + (
+        f" (95 % {shown_interval(interval, 'tiles')})" if interval else ""
+    )
 
 
 def _objects(summary: dict[str, Any]) -> str:

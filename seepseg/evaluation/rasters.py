@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seepseg.classes import IGNORE, ClassTable
+from seepseg.classes import IGNORE, SALT, ClassTable
 from seepseg.data.catalog import listed
 from seepseg.errors import DataError
 from seepseg.evaluation.tables import summarise, write_scores
@@ -27,10 +27,9 @@ def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: P
     Predictions hold class indices, truth holds label values of the class table.
 
     Raises:
-        DataError: nothing to compare, truth without a prediction, or sizes that differ.
+        DataError: nothing to compare, two of one name, truth without a prediction, or sizes that differ.
     """
-    found = {p.stem.removesuffix("_class"): p for p in _rasters(predictions)}
-    known = {p.stem.removesuffix("_mask"): p for p in _rasters(truth)}
+    found, known = _rasters(predictions, "_class"), _rasters(truth, "_mask")
     missing = sorted(known.keys() - found.keys())
     if missing:
         raise DataError(
@@ -38,7 +37,7 @@ def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: P
             predictions,
             "predict them, or remove them from --truth",
         )
-    sums = Sums.empty(len(classes))
+    sums, salt = Sums.empty(len(classes)), classes == SALT
     for stem, path in known.items():
         t, p = classes.to_indices(_labels(path, classes), path), _labels(found[stem], classes)
         if t.shape != p.shape:
@@ -60,23 +59,30 @@ def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: P
         sums.matrix += matrix
         sums.tiles += matrix.sum(1) > 0
         sums.n_tiles += 1
-        if len(classes) == 2:
+        if salt:
             sums.tgs_tenths += round(10 * float(tgs_scores(t[None], p[None])[0]))
-    summary = summarise(sums, classes, "rasters", tgs=len(classes) == 2)
+    summary = summarise(sums, classes, "rasters", tgs=salt)
     if out:
         write_scores(out, sums, classes, summary)
         save_confusion(out / "confusion.png", sums.matrix, list(classes.names))
     return summary
 
 
-def _rasters(folder: Path) -> list[Path]:
+def _rasters(folder: Path, ending: str) -> dict[str, Path]:
+    """Rasters below a folder by their stem, without its ending."""
     if not folder.is_dir():
         raise DataError("no such folder", folder, "give a folder of rasters")
     files = image_files(folder, (".tif", ".tiff", ".png"))
     files = [f for f in files if not f.stem.endswith(("_quicklook", "_prob", "_uncertainty"))]
     if not files:
         raise DataError("no TIFF or PNG rasters", folder, "give a folder of rasters")
-    return files
+    by_stem: dict[str, Path] = {}
+    for file in files:
+        other = by_stem.setdefault(file.stem.removesuffix(ending), file)
+        if other is not file:
+            # One of them would not be scored, and nobody would know which.
+            raise DataError(f"two rasters are of one tile ({other}, {file})", folder, "rename or remove one")
+    return by_stem
 
 
 def _labels(path: Path, classes: ClassTable) -> NDArray[np.int64]:

@@ -72,6 +72,14 @@ def test_salt_is_compared_by_its_own_score_first(tmp_path: Path) -> None:
     assert "b is better in TGS score by 0.1000, in 100% of the draws" in verdict(frame, ("a", "b"))
 
 
+def test_runs_of_any_name_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = evaluation(tmp_path / "low", [5] * 10)
+    b = evaluation(tmp_path / "score", [6] * 10)
+    for pair in ((a, b), (a, a)):
+        code, out, _ = run(capsys, "compare", *pair)
+        assert (code, "B better" in out) == (0, True)
+
+
 def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = evaluation(tmp_path / "a", [5, 5])
     with pytest.raises(DataError, match=r"different scenes \(s1, s9\)"):

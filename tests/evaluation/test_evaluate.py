@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from seepseg.classes import SALT, SEEP, ClassTable, SegClass
+from seepseg.classes import SALT, SEEP, SEEP_BINARY, ClassTable, SegClass
 from seepseg.config import Runtime
 from seepseg.errors import ConfigError, DataError
 from seepseg.evaluation.evaluate import Options, evaluate_run
@@ -140,6 +140,19 @@ def test_salt_rasters_have_the_tgs_score(tmp_path: Path) -> None:
     assert summary["tgs_score"] == pytest.approx(0.25)
     # Both tiles: hit 3, missed 1, false 1: 6/8.
     assert summary["foreground"]["dice"] == pytest.approx(6 / 8)
+
+
+def test_binary_seep_rasters_have_no_tgs_score(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[0, 1]], np.uint8))
+    assert "tgs_score" not in evaluate_rasters(tmp_path, tmp_path, SEEP_BINARY)
+
+
+def test_two_rasters_of_one_tile_are_refused(tmp_path: Path) -> None:
+    for name in ("t/a.tif", "p/one/a_class.tif", "p/two/a_class.tif"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        tifffile.imwrite(tmp_path / name, np.array([[0, 1]], np.uint8))
+    with pytest.raises(DataError, match=r"two rasters are of one tile \(.*one/a_class.tif, .*two/a_class.tif\)"):
+        evaluate_rasters(tmp_path / "p", tmp_path / "t", SEEP)
 
 
 def test_rasters_that_are_not_there(tmp_path: Path) -> None:

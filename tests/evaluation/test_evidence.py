@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seepseg.classes import SALT, ClassTable, SegClass
+from seepseg.classes import SALT, SEEP_BINARY, ClassTable, SegClass
 from seepseg.config import parse
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.sources import open_catalog, read_mask
@@ -47,7 +47,7 @@ def scenes(count: int, tiles: int, seed: int = 0) -> tuple[Catalog, list[TileRes
 
 
 def gathered(catalog: Catalog, results: list[TileResult]) -> Evidence:
-    evidence = Evidence(catalog, {"s": 4}, 1)
+    evidence = Evidence(catalog, {"s": 4}, 1, salt=catalog.classes == SALT)
     for r in results:
         evidence.see(r)
     evidence.finish()
@@ -97,7 +97,42 @@ def test_one_scene_is_held_however_many_there_are() -> None:
     while results:
         evidence.see(results.pop(0))
     gc.collect()
-    assert [ref() is not None for ref in alive] == [False] * 8 + [True] * 2
+    # Of the scene that is held, too, images and probabilities of single classes are not.
+    assert not any(ref() for ref in alive)
+    assert len(evidence._scene) == 2
+
+
+def test_tiles_that_are_not_put_together_are_not_held() -> None:
+    catalog, results = scenes(1, 4)
+    alive = [weakref.ref(r.probabilities) for r in results]
+    evidence = Evidence(catalog, {}, 1)
+    while results:
+        evidence.see(results.pop(0))
+    gc.collect()
+    assert not any(ref() for ref in alive)
+    assert evidence.objects.valid_pixels == 4 * (144 - 2)
+
+
+def test_two_tiles_of_one_cell_are_both_counted() -> None:
+    whole = np.ones((4, 4), np.uint8)
+    entries = tuple(Tile(name, Path("x"), group="s0", index=1) for name in ("s0.1", "s0.01"))
+    evidence = gathered(Catalog(entries, TWO), [result(t.id, whole, whole) for t in entries])
+    assert (evidence.objects.objects.sum(), evidence.objects.valid_pixels) == (2, 32)
+
+
+def test_one_class_of_seeps_is_not_scored_as_salt() -> None:
+    catalog = Catalog((Tile("a", Path("a"), group="a"),), SEEP_BINARY)
+    summary = conclusions(gathered(catalog, [salt_tile("a", 3, 2)]))
+    assert "tgs_score" not in summary["intervals"]
+    assert all("tgs_score" not in row for row in summary["references"].values())
+    assert "by_coverage" not in summary
+
+
+def test_the_interval_of_the_tgs_score_does_not_depend_on_the_order_of_tiles() -> None:
+    catalog = Catalog(tuple(Tile(str(i), Path("x"), group=str(i)) for i in range(10)), SALT)
+    results = [salt_tile(str(i), 10, i) for i in range(10)]
+    one, other = (conclusions(gathered(catalog, r))["intervals"]["tgs_score"] for r in (results, results[::-1]))
+    assert one == other
 
 
 def test_reliability_by_hand() -> None:

@@ -71,7 +71,7 @@ def test_rows_come_back_as_written(tmp_path: Path) -> None:
 
 def test_a_confusion_matrix_shades_by_the_share_of_its_row() -> None:
     html = confusion([{"truth": "sea", "sea": "75", "oil": "25"}, {"truth": "oil", "sea": "0", "oil": "0"}], "c.csv")
-    assert 'class="strong right" style="--share:0.750">75<small>75 %</small>' in html
+    assert 'class="right" style="--share:0.750">75<small>75 %</small>' in html
     assert 'style="--share:0.250">25<small>25 %</small>' in html
     assert html.count("<td>–</td>") == 2  # nothing true: no share
 
