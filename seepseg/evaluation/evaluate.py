@@ -33,6 +33,12 @@ from seepseg.runs.folder import RunFolder, folder_lock
 Tick = Callable[[int, int], None]
 """(tiles done, of how many)"""
 
+SOMETIMES = (
+    *("report.html", "gallery.csv", "intervals.csv", "folds.csv", "tiles.csv", "coverage.csv", "flags.csv"),
+    *("confusion.png", "tiles.png", "froc.png", "reliability.png"),
+)
+"""Files that only some evaluations write."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -175,6 +181,7 @@ def _evaluate(
             "network_share": total.seconds / seconds,
             "tiles_per_second": total.n_tiles / seconds,
         }
+    forget(where)
     write_scores(where, total, first.classes, summary)
     write_evidence(where, evidence)
     if len(sources) > 1:
@@ -186,6 +193,13 @@ def _evaluate(
     if how.report:
         write_report(where, folders, first.classes, gallery.chosen())
     return summary
+
+
+def forget(where: Path) -> None:
+    """Remove what an earlier evaluation left in a folder and this one may not write again: nothing stale stays."""
+    if (where / "metrics.json").exists():
+        for name in SOMETIMES:
+            (where / name).unlink(missing_ok=True)
 
 
 def _decoding(threshold: float | None, min_pixels: int, used: Sequence[Fit | None]) -> dict[str, Any]:

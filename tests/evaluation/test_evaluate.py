@@ -198,3 +198,13 @@ def test_a_run_is_scored_alike_at_any_batch_and_lost_tiles_are_named(seep_root: 
     folder.splits.unlink()
     with pytest.raises(ConfigError, match="no splits.csv, so the val part is not known"):
         evaluate_run(best, folder, Runtime(device="cpu"), split="val")
+
+
+def test_nothing_stale_stays_beside_new_scores(tmp_path: Path) -> None:
+    for name in ("report.html", "tiles.csv", "mine.txt"):
+        (tmp_path / name).write_text("old")
+    forget(tmp_path)  # somebody's folder, not one of ours
+    assert (tmp_path / "report.html").exists()
+    (tmp_path / "metrics.json").write_text("{}")
+    forget(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.json", "mine.txt"]
