@@ -12,7 +12,7 @@ from PIL import Image
 from seepseg.classes import SALT, SEEP, SEEP_BINARY, ClassTable, SegClass
 from seepseg.config import Runtime
 from seepseg.errors import ConfigError, DataError
-from seepseg.evaluation.evaluate import Options, evaluate_run
+from seepseg.evaluation.evaluate import Options, evaluate_run, forget
 from seepseg.evaluation.gallery import SHOWN, Gallery, foreground_dice
 from seepseg.evaluation.rasters import evaluate_rasters
 from seepseg.evaluation.tables import summarise, table, write_scores
