@@ -109,7 +109,7 @@ def _predict(
     tick: Tick,
 ) -> Outcome:
     manifest = Manifest(out, recipe.key(ensemble), place.name)
-    every = cut_units(jobs, ensemble)
+    every = cut_units(jobs, ensemble, recipe.wanted.mask)
     done = {} if overwrite else manifest.done(every)
     if not overwrite and not manifest.begun():
         for job in jobs:

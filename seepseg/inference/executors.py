@@ -6,10 +6,10 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 from seepseg.errors import ConfigError, ResourceError
@@ -29,30 +29,34 @@ def serial(units: Sequence[Unit], work: Callable[[Unit], Result]) -> Outcome[Uni
 def processes(units: Sequence[Unit], work: Callable[[Unit], Result], workers: int) -> Outcome[Unit, Result]:
     """In `workers` processes; one that dies takes down its own unit only.
 
-    A pool whose worker died cannot say which unit killed it. So the units left run one at a time until the next death
-    names the culprit, then in parallel again.
+    A pool whose worker died cannot say which unit killed it. Units are taken in order, so it is one of the first that
+    were lost: these run again, each alone, and the others in parallel.
     """
-    left, suspicious = list(units), False
+    left = list(units)
     while left:
-        lost: list[Unit] = []
-        # A forked copy of torch's threads hangs.
-        context = multiprocessing.get_context("spawn")
-        with _pool(ProcessPoolExecutor(1 if suspicious else workers, context, _die_with, (os.getpid(),))) as pool:
-            futures: dict[Future[Result], Unit] = {pool.submit(work, unit): unit for unit in left}
-            # One worker takes them in order, so the first that is lost is the one it died of.
-            for future in list(futures) if suspicious else as_completed(futures):
-                try:
-                    result = future.result()
-                except BrokenProcessPool:
-                    lost.append(futures[future])
-                    continue
-                yield futures[future], result
-        if suspicious and lost:
-            yield lost.pop(0), ResourceError("the worker process died on it", "", "see whether memory ran out")
-        # As_completed gives them in any order.
-        remaining = set(lost)
-        left = [unit for unit in left if unit in remaining]
-        suspicious = not suspicious and bool(left)
+        lost = yield from _in_pool(left, work, workers)
+        for suspect in lost[:workers]:
+            if (yield from _in_pool([suspect], work, 1)):
+                yield suspect, ResourceError("the worker process died on it", "", "see whether memory ran out")
+        left = lost[workers:]
+
+
+def _in_pool(
+    units: Sequence[Unit], work: Callable[[Unit], Result], workers: int
+) -> Generator[tuple[Unit, Result], None, list[Unit]]:
+    """Units with their results as they come; returns those that were lost, in order, because a worker died."""
+    # A forked copy of torch's threads hangs.
+    context = multiprocessing.get_context("spawn")
+    with _pool(ProcessPoolExecutor(workers, context, _die_with, (os.getpid(),))) as pool:
+        futures: dict[Future[Result], Unit] = {}
+        with suppress(BrokenProcessPool):
+            for unit in units:
+                futures[pool.submit(work, unit)] = unit
+        for future in as_completed(futures):
+            if not isinstance(future.exception(), BrokenProcessPool):
+                yield futures[future], future.result()
+    lost = [unit for future, unit in futures.items() if isinstance(future.exception(), BrokenProcessPool)]
+    return [*lost, *units[len(futures) :]]
 
 
 @contextmanager

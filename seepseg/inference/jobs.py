@@ -55,7 +55,7 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
         image_format: "auto" (as the input), "tif" or "png".
 
     Raises:
-        ConfigError: nothing to predict, two inputs with one output, or an output folder that is an input folder.
+        ConfigError: nothing to predict, two inputs with one output, or inputs and outputs in one folder.
     """
     found: list[tuple[Path, Path]] = []
     for text in inputs:
@@ -71,6 +71,9 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
             found += [(Path(f), Path(Path(f).name)) for f in matches]
     if not found:
         raise ConfigError("no TIFF or PNG file to predict", " ".join(inputs), "give files, folders or a quoted glob")
+    for source, _ in found:
+        if out.resolve() in source.resolve().parents:
+            raise ConfigError("the output folder holds an input", source, "choose another -o")
     jobs: dict[str, Job] = {}
     for source, place in found:
         job = Job(source, place.with_suffix("").as_posix(), out, image_format == "png")

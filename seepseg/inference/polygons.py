@@ -132,7 +132,7 @@ def trace(
         strip: rows read at once.
     """
     labels, found = StripLabels(), dict[tuple[int, int], _Part]()
-    valid, start = list[NDArray[np.int64]](), 0
+    valid, start = dict[int, NDArray[np.int64]](), 0
     previous: NDArray[np.uint8] | None = None
     for rows, sure, following in _with_next(raster, confidence, strip):
         numbers = labels.add(rows)
@@ -144,7 +144,7 @@ def trace(
         if following is None:
             edge[-1] = True
         _collect(found, numbers, rows, sure, around, edge, start)
-        valid.append(np.add.reduceat(rows != IGNORE, range(0, rows.shape[1], CELL), axis=1, dtype=np.int64))
+        _count(valid, rows != IGNORE, start)
         previous, start = rows[-1:], start + len(rows)
     final, parts = labels.numbers(), dict[tuple[int, int], _Part]()
     for (label, index), part in found.items():
@@ -169,15 +169,23 @@ def trace(
     if min_area_m2 and place.crs:
         large = (table.groupby("object")["area_m2"].transform("sum") >= min_area_m2).to_numpy(bool)
         table, held = table[large].reset_index(drop=True), held[large]
-    return Polygons(held, table, place.crs, _km2(np.concatenate(valid), width, place))
+    return Polygons(held, table, place.crs, _km2(np.stack(list(valid.values())), start, width, place))
 
 
-def _km2(valid: NDArray[np.int64], width: int, place: Place) -> float | None:
-    """Area of the valid pixels, counted in rows of `CELL` columns (H, n); None without a place."""
+def _count(cells: dict[int, NDArray[np.int64]], valid: NDArray[np.bool_], start: int) -> None:
+    """Add the valid pixels (h, W) of rows from `start` to the rows of cells (n), by their number."""
+    across = np.add.reduceat(valid, range(0, valid.shape[1], CELL), axis=1, dtype=np.int64)
+    # A row of cells may have begun in the strip before.
+    edges = [0, *range(-start % CELL or CELL, len(valid), CELL)]
+    for edge, counts in zip(edges, np.add.reduceat(across, edges, axis=0), strict=True):
+        row = (start + edge) // CELL
+        cells[row] = cells.get(row, 0) + counts
+
+
+def _km2(counts: NDArray[np.int64], height: int, width: int, place: Place) -> float | None:
+    """Area of the valid pixels, counted in cells (m, n) of a scene; None without a place."""
     if place.to_lonlat is None:
         return None
-    height = len(valid)
-    counts = np.add.reduceat(valid, range(0, height, CELL), axis=0)
     tops, lefts = np.arange(0, height, CELL), np.arange(0, width, CELL)
     middle = [(np.minimum(at + CELL, size) + at) / 2 for at, size in ((lefts, width), (tops, height))]
     column, row = (grid.ravel() for grid in np.meshgrid(*middle))

@@ -71,7 +71,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def cut_units(jobs: Sequence[Job], ensemble: Ensemble) -> list[Unit]:
+def cut_units(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = None) -> list[Unit]:
     """Scenes alone, tiles in blocks of a batch in order of their names.
 
     PNG files count as tiles: they hold no georeference.
@@ -84,6 +84,8 @@ def cut_units(jobs: Sequence[Job], ensemble: Ensemble) -> list[Unit]:
     tiles = [job for job, shape in shapes.items() if job.png_source or 0 < max(shape) <= window]
     small = set(tiles)
     for job in jobs:
+        if job.png_source and mask:
+            raise ConfigError("is a PNG, which lies nowhere a mask could cover", job.source, "leave out --mask")
         if job.png and job not in small and max(shapes[job]):
             raise ConfigError("is a scene, and scenes become GeoTIFFs", job.source, "leave out --format")
     blocks = [tuple(tiles[i : i + size]) for i in range(0, len(tiles), size)]

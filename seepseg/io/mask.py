@@ -95,10 +95,13 @@ def _polygons(path: Path, scene: Scene) -> RowMask:
 
     shapes, wkt = read_shapes(path)
     to_pixels = _to_pixels(path, wkt, scene)
+    valid = shapely.make_valid(shapes, method="structure", keep_collapsed=False)
+    near_by = shapely.intersection(valid, shapely.box(*_surroundings(wkt, scene)))
     # A straight edge in one coordinate system is a curve in another.
     pixels = [
-        shapely.transform(shapely.segmentize(s, max(np.ptp(np.reshape(s.bounds, (2, 2)), 0)) / 200), to_pixels)
-        for s in shapes
+        shapely.transform(shapely.segmentize(s, np.ptp(np.reshape(s.bounds, (2, 2)), 0).max() / 200), to_pixels)
+        for s in near_by
+        if s.area
     ]
     tree = shapely.STRtree(pixels)
 
@@ -110,6 +113,25 @@ def _polygons(path: Path, scene: Scene) -> RowMask:
         return np.asarray(drawn > 0)
 
     return rows
+
+
+def _surroundings(wkt: str | None, scene: Scene) -> tuple[float, float, float, float]:
+    """The box (x0, y0, x1, y1) of a scene and half its size around it, in a coordinate system.
+
+    Masks of land may cover the Earth, and most of it has no place in the coordinates of one scene.
+    """
+    from pyproj import Transformer
+
+    from seepseg.io.place import place_of
+
+    place = place_of(scene.georeference)
+    if place.crs is None:
+        raise DataError(f"polygons cannot be laid over it ({place.warning})", scene.path, "give a raster of its size")
+    steps = np.linspace(-0.5, 1.5, 41)
+    corners = np.stack(np.meshgrid(steps * scene.width, steps * scene.height), axis=-1).reshape(-1, 2)
+    x, y = Transformer.from_crs(place.crs, wkt, always_xy=True).transform(*place.to_map(corners).T)
+    known = np.isfinite(x) & np.isfinite(y)
+    return float(x[known].min()), float(y[known].min()), float(x[known].max()), float(y[known].max())
 
 
 def _to_pixels(path: Path, wkt: str | None, scene: Scene) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+AT_ONCE = 1024
+"""Objects asked about at once: every tree's answer for each is held, and a noisy scene may have a hundred thousand."""
+
 
 @dataclass(frozen=True, eq=False)
 class Forest:
@@ -31,6 +34,10 @@ class Forest:
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Class probabilities (n, K) of features (n, F): the mean over the trees."""
+        parts = [self._answers(features[i : i + AT_ONCE]) for i in range(0, len(features), AT_ONCE)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.value.shape[1]))
+
+    def _answers(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         rows = np.arange(len(features))[:, None]
         node = np.broadcast_to(self.roots, (len(features), len(self.roots)))
         while (self.feature[node] >= 0).any():

@@ -5,12 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 
 from seepseg.classes import SALT
 from seepseg.config import Predict
@@ -69,6 +72,14 @@ def test_a_broken_input_spoils_no_other_and_is_listed(run: Path, inputs: Path, t
     assert len(files(out)) == 7
     with pytest.raises(DataError, match="not a TIFF"):
         predict(run, inputs, tmp_path / "strict", strict=True)
+
+
+def test_a_mask_over_a_png_is_refused_before_any_work(run: Path, inputs: Path, tmp_path: Path) -> None:
+    Image.fromarray(picture((40, 40)).astype(np.uint8)).save(inputs / "z.png")
+    how = Recipe((run,), recipe().runtime, WINDOW, False, replace(QUICK, mask=inputs / "tile0.tif"))
+    with pytest.raises(ConfigError, match=r"is a PNG.*z\.png: leave out --mask"):
+        predict_batch(plan([str(inputs)], tmp_path / "out"), how, tmp_path / "out", HERE)
+    assert not files(tmp_path / "out")
 
 
 def test_a_second_run_does_nothing_and_a_mended_input_only_itself(run: Path, inputs: Path, tmp_path: Path) -> None:
@@ -155,6 +166,27 @@ def test_a_unit_that_kills_its_worker_fails_alone() -> None:
     results = dict(batch.executors.processes(list(range(6)), _poisoned, 2))
     assert {unit: value for unit, value in results.items() if unit != 3} == {u: u * u for u in (0, 1, 2, 4, 5)}
     assert "died" in str(results[3])
+
+
+def _in_company(unit: int) -> bool:
+    """Unit 0 dies while 1 is at work; whether 2 and 3 then run at the same time."""
+    folder = Path(os.environ["SEEPSEG_TEST_COMPANY"])
+    again = (folder / str(unit)).exists()
+    (folder / str(unit)).touch()
+    other = folder / str(unit ^ 1)
+    deadline = time.monotonic() + 60
+    while not again and (unit == 1 or not other.exists()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if unit == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return other.exists()
+
+
+def test_after_a_death_the_others_run_in_parallel_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEPSEG_TEST_COMPANY", str(tmp_path))
+    results = dict(batch.executors.processes(list(range(4)), _in_company, 2))
+    assert "died" in str(results.pop(0))
+    assert results == {1: True, 2: True, 3: True}
 
 
 def test_progress_ends_at_all_pixels(run: Path, inputs: Path, tmp_path: Path) -> None:

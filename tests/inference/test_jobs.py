@@ -52,6 +52,13 @@ def test_outputs_may_not_lie_among_the_inputs(tmp_path: Path, below: str) -> Non
         plan([str(tmp_path)], tmp_path / below)
 
 
+def test_an_input_given_by_name_may_not_lie_among_the_outputs(tmp_path: Path) -> None:
+    # `a_prob.tif` would be overwritten by the probabilities of `a.tif`
+    touch(tmp_path / "a.tif", tmp_path / "a_prob.tif")
+    with pytest.raises(ConfigError, match="the output folder holds an input"):
+        plan([str(tmp_path / "*.tif")], tmp_path)
+
+
 def test_nothing_to_predict(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no TIFF or PNG file to predict"):
         plan([str(tmp_path), str(tmp_path / "*.tif")], tmp_path.parent / "out")

@@ -68,6 +68,26 @@ def test_polygons_are_drawn_in_the_scene(tmp_path: Path, scene: Path) -> None:
     assert np.array_equal(masked(scene, tmp_path / "m.gpkg"), expected)
 
 
+@pytest.mark.parametrize("east", [180.0, None])
+def test_polygons_may_cover_the_earth(tmp_path: Path, scene: Path, east: float | None) -> None:
+    # Most of the Earth has no place in a UTM zone. The scene's west edge lies on the meridian −87°, the zone's middle.
+    box = shapely.box(-180, -90, -87 if east is None else east, 90)
+    write_vectors(tmp_path / "m.gpkg", np.array([box]), TABLE, "EPSG:4326")
+    assert masked(scene, tmp_path / "m.gpkg").mean() == (0 if east is None else 1)
+
+
+def test_a_polygon_that_crosses_itself_covers_what_it_goes_around(tmp_path: Path, scene: Path) -> None:
+    # two triangles that meet in the middle of the scene, and an empty one
+    bow = shapely.Polygon([(500_000, 3_000_000), (500_300, 2_999_600), (500_300, 3_000_000), (500_000, 2_999_600)])
+    write_vectors(tmp_path / "m.gpkg", np.array([bow, shapely.Polygon()]), pd.concat([TABLE, TABLE]), UTM.to_wkt())
+    rows, columns = np.mgrid[0.5:40, 0.5:30]
+    # left and right of both diagonals; pixels that a diagonal cuts may go either way
+    inside = np.abs(columns - 15) / 15 - np.abs(rows - 20) / 20
+    found = masked(scene, tmp_path / "m.gpkg")
+    assert found[inside > 0.05].all()
+    assert not found[inside < -0.05].any()
+
+
 def test_polygons_find_their_way_through_control_points(tmp_path: Path) -> None:
     points = [GroundControlPoint(r, c, 10 + c / 1000, 50 - r / 1000) for r in (0, 40) for c in (0, 30)]
     scene = save(tmp_path / "s.tif", np.ones((40, 30), np.uint16), (points, CRS.from_epsg(4326)))
