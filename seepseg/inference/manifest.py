@@ -76,7 +76,7 @@ class Manifest:
         )
 
     def _stands(self, line: dict[str, Any], job: Job, unit: str) -> bool:
-        if (line["key"], line["unit"], line["input"]) != (self.key, unit, stamp(job.source)):
+        if (line["key"], line.get("unit"), line["input"]) != (self.key, unit, stamp(job.source)):
             return False
         try:
             return all((self.out / p).stat().st_size == size for p, size in line["outputs"].items())

@@ -123,6 +123,14 @@ def test_processes_and_shards_leave_the_same_bytes(run: Path, inputs: Path, tmp_
     assert len(list((tmp_path / "shards").glob("manifest-*of3.jsonl"))) == 3
 
 
+def test_two_dask_workers_leave_the_same_bytes(run: Path, inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    predict(run, inputs, tmp_path / "serial")
+    outcome = predict(run, inputs, tmp_path / "dask", Placement("dask", 2))
+    assert [f["input"] for f in outcome.failures] == [str(inputs / "broken.tif")]
+    assert files(tmp_path / "serial") == files(tmp_path / "dask")
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(run: Path, inputs: Path, tmp_path: Path) -> None:
     predict(run, inputs, tmp_path / "whole")
     script = f"""

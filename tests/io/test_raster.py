@@ -278,3 +278,14 @@ def test_a_copy_that_will_not_fit_is_refused_before_it_is_made(tmp_path: Path, m
         _write(tmp_path / "c.tif", Georeference(), np.zeros((600, 600), np.uint8))
     assert list(tmp_path.iterdir()) == []
     _write(tmp_path / "small.tif", Georeference())  # no overviews, so no copy
+
+
+@pytest.mark.parametrize(
+    "place", [Georeference(), Georeference(crs_wkt=CRS.from_epsg(32616).to_wkt(), transform=NORTH_UP)]
+)
+@pytest.mark.parametrize("shape", [(700, 900), (40, 50)])
+def test_rio_cogeo_finds_maps_valid(tmp_path: Path, place: Georeference, shape: tuple[int, int]) -> None:
+    cogeo = pytest.importorskip("rio_cogeo.cogeo")
+    _write(tmp_path / "c.tif", place, RNG.integers(0, 8, shape).astype(np.uint8))
+    valid, errors, warnings = cogeo.cog_validate(tmp_path / "c.tif", strict=True, quiet=True)
+    assert (valid, errors, warnings) == (True, [], [])
