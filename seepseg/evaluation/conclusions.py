@@ -18,7 +18,7 @@ from seepseg.evaluation.source import Source
 from seepseg.figures import save_froc, save_reliability
 from seepseg.inference.score import Sums
 from seepseg.io.atomic import write_text
-from seepseg.metrics.bootstrap import bootstrap, bootstrap_mean
+from seepseg.metrics.bootstrap import bootstrap, bootstrap_mean, bootstrap_ratio
 from seepseg.metrics.boundary import TOLERANCES
 from seepseg.metrics.confusion import scores
 from seepseg.metrics.detection import CRITERIA, SIZE_EDGES, DetectionRow, FrocCounts, detection_rows
@@ -35,6 +35,14 @@ def conclusions(evidence: Evidence) -> dict[str, Any]:
     intervals = {name: asdict(i) for name, i in drawn.intervals.items()}
     if evidence.tgs:
         intervals["tgs_score"] = asdict(bootstrap_mean(np.array([evidence.tgs[tile] for tile in sorted(evidence.tgs)])))
+    if evidence.object_counts:
+        counts = np.stack([evidence.object_counts[scene] for scene in sorted(evidence.object_counts)])
+        objects, found, right, false_alarms, pixels = counts.T
+        intervals |= {
+            "objects/found": asdict(bootstrap_ratio(found, objects)),
+            "objects/class_accuracy": asdict(bootstrap_ratio(right, found)),
+            "objects/false_alarms_per_mpx": asdict(bootstrap_ratio(1e6 * false_alarms, pixels)),
+        }
     surface = evidence.surfaces.surface_dice()
     return {
         "intervals": intervals,

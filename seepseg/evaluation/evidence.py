@@ -18,7 +18,7 @@ from seepseg.metrics.baseline import dark_spots, nothing, one_class, shifted
 from seepseg.metrics.boundary import SurfaceCounts, surface_counts
 from seepseg.metrics.calibration import Reliability, reliability
 from seepseg.metrics.confusion import confusion_matrix
-from seepseg.metrics.detection import Detections, FrocCounts, detections, froc_counts
+from seepseg.metrics.detection import CRITERIA, Detections, FrocCounts, detections, froc_counts
 from seepseg.metrics.matching import TruthObjects
 from seepseg.metrics.salt_score import tgs_score
 
@@ -33,6 +33,8 @@ Brightness = Callable[[Tile], tuple[NDArray[np.generic], NDArray[np.bool_]]]
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
 """Truth, prediction, and probability of any foreground, (H, W) each."""
+
+IOU25 = CRITERIA.index("iou25")
 
 
 @dataclass
@@ -58,6 +60,8 @@ class Evidence:
         reference_tgs: TGS scores of each reference row.
         by_coverage: salt scores by the tenth of the tile that is salt.
         by_flag: salt scores by the flag of the tile; "" is no flag.
+        object_counts: of each scene: objects, those found at the lowest IoU, of these those of the right class, false
+            alarms, valid pixels.
     """
 
     catalog: Catalog
@@ -73,6 +77,7 @@ class Evidence:
     reference_tgs: dict[str, list[float]] = field(default_factory=dict)
     by_coverage: dict[int, Breakdown] = field(default_factory=dict)
     by_flag: dict[str, Breakdown] = field(default_factory=dict)
+    object_counts: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Start from nothing."""
@@ -109,7 +114,7 @@ class Evidence:
             self.by_flag.setdefault(tile.flag, Breakdown.empty()).add(result)
         planes = result.truth, result.prediction, _foreground(result)
         if tile.index is None or columns_of(tile.group, self.grid) is None:
-            self._count(*planes)
+            self._count(tile.group, *planes)
             return
         if self._group != tile.group or tile.index in self._scene:
             self.finish()
@@ -118,21 +123,28 @@ class Evidence:
 
     def finish(self) -> None:
         """Count the objects of the scene that is held."""
-        columns = columns_of(self._group or "", self.grid)
-        if columns is None:
+        columns = columns_of(self._group, self.grid) if self._group else None
+        if self._group is None or columns is None:
             return
         for cells in clusters(self._scene, columns):
             here = {i: self._scene[i] for i in cells}
             self._count(
+                self._group,
                 assemble({i: truth for i, (truth, _, _) in here.items()}, columns),
                 assemble({i: predicted for i, (_, predicted, _) in here.items()}, columns),
                 assemble({i: foreground for i, (_, _, foreground) in here.items()}, columns, np.nan),
             )
         self._scene = {}
 
-    def _count(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], foreground: NDArray[np.float32]) -> None:
+    def _count(
+        self, group: str, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], foreground: NDArray[np.float32]
+    ) -> None:
         known = TruthObjects(np.where((truth == IGNORE) | (predicted == IGNORE), np.uint8(0), truth))
-        self.objects += detections(truth, predicted, len(self.catalog.classes), self.pixel_size, known)
+        seen = detections(truth, predicted, len(self.catalog.classes), self.pixel_size, known)
+        self.objects += seen
+        counts = [seen.objects, seen.found[IOU25], seen.right[IOU25], seen.false_alarms, seen.valid_pixels]
+        held = self.object_counts.setdefault(group, np.zeros(len(counts), np.int64))
+        held += [np.sum(c) for c in counts]
         self.froc += froc_counts(truth, foreground, FROC_THRESHOLDS, self.min_pixels, self.pixel_size, known)
 
     def _stand_ins(self, tile: Tile, result: TileResult) -> dict[str, NDArray[np.uint8]]:

@@ -133,9 +133,10 @@ def _headline(summary: dict[str, Any], reader: _Reader) -> str:
         facts.append((what, shown(plain[key]), _range(rows.get(key))))
     objects = summary.get("objects")
     if objects:
-        found = f"{objects['objects']:,} objects, overlap at IoU ≥ .25"
+        found = f"{_range(rows.get('objects/found'))} · {objects['objects']:,} objects, overlap at IoU ≥ .25"
         facts.append(("objects found", shown(objects["found_iou25"]), found))
-        alarms = f"{objects['false_alarms']:,} of {objects['predicted']:,} predicted objects"
+        alarms = f"{_range(rows.get('objects/false_alarms_per_mpx'))} · {objects['false_alarms']:,} of "
+        alarms += f"{objects['predicted']:,} predicted objects"
         facts.append(("false alarms per megapixel", shown(objects["false_alarms_per_mpx"]), alarms))
     note = ""
     if rows:
@@ -154,7 +155,7 @@ def _range(row: Mapping[str, str] | None) -> str:
         return "no interval"
     low, high = number(row["low"]), number(row["high"])
     if low is None or high is None:
-        return f"no interval ({row['clusters']} clusters)"
+        return f"n/a ({row['clusters']} {'tiles' if row['score'] == 'tgs_score' else 'scenes'})"
     return f"{low:.3f} to {high:.3f}"
 
 

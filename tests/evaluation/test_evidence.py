@@ -71,6 +71,20 @@ def test_an_object_cut_by_a_tile_border_is_one() -> None:
     assert evidence.froc.found[0].tolist() == [0, 0, 1]
 
 
+def test_rates_of_objects_have_intervals_over_scenes() -> None:
+    catalog, results = scenes(9, 2)
+    evidence = gathered(catalog, results)
+    found = conclusions(evidence)
+    rates = found["intervals"]
+    assert rates["objects/found"]["value"] == pytest.approx(found["objects"]["found_iou25"])
+    assert rates["objects/false_alarms_per_mpx"]["value"] == pytest.approx(found["objects"]["false_alarms_per_mpx"])
+    assert rates["objects/class_accuracy"]["value"] == pytest.approx(found["objects"]["class_accuracy_iou25"])
+    for row in (rates["objects/found"], rates["objects/false_alarms_per_mpx"]):
+        assert row["clusters"] == 9
+        assert row["low"] <= row["value"] <= row["high"]
+    assert sum(counts[0] for counts in evidence.object_counts.values()) == evidence.objects.objects.sum()
+
+
 def test_missing_cells_of_a_scene_keep_tiles_apart() -> None:
     whole = np.ones((4, 4), np.uint8)
     entries = tuple(Tile(f"s0.{i}", Path("x"), group="s0", index=i) for i in (0, 2, 3, 11))

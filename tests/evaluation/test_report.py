@@ -111,7 +111,7 @@ def test_a_report_shows_every_table_and_escapes_names(run: RunFolder) -> None:
     text = unescape(re.sub(r"<[^>]+>", "\n", html))
     for told in (
         "0.610 to 0.820",  # the interval of the headline
-        "no interval (3 clusters)",
+        "n/a (3 scenes)",
         "Draws that lack a class, so that their macro mean is of fewer: <thin> 35%.",
         "this run", "predict nothing",
         "Decoding: from fit on val, temperature 1.25.",
