@@ -137,6 +137,8 @@ def _headline(summary: dict[str, Any], reader: _Reader) -> str:
         facts.append(("objects found", shown(objects["found_iou25"]), found))
         alarms = f"{_range(rows.get('objects/false_alarms_per_mpx'))} · {objects['false_alarms']:,} of "
         alarms += f"{objects['predicted']:,} predicted objects"
+        if objects.get("false_alarms_per_1000_km2") is not None:
+            alarms += f" · {shown(objects['false_alarms_per_1000_km2'])} per 1000 km²"
         facts.append(("false alarms per megapixel", shown(objects["false_alarms_per_mpx"]), alarms))
     note = ""
     if rows:
