@@ -122,6 +122,9 @@ class _Bounded(io.RawIOBase):
         return self._stream.read(size)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
+        if whence == 0 and offset < 0:
+            # The system would say "invalid argument", as of a disk.
+            raise DataError("the archive is damaged (a member before its beginning)", self._where, "copy it again")
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:

@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seepseg.errors import DataError
@@ -205,6 +205,7 @@ def test_what_is_no_archive(tmp_path: Path, cache: Path, content: bytes, says: s
 
 @settings(max_examples=40, deadline=None)
 @given(place=st.floats(0, 1), bit=st.integers(0, 7))
+@example(place=0.984375, bit=0)
 def test_one_bit_wrong_gives_the_truth_or_an_error(
     tmp_path_factory: pytest.TempPathFactory, place: float, bit: int
 ) -> None:
