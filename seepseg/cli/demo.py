@@ -25,7 +25,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     from seepseg.cli.options import print_table, progress, relative
     from seepseg.config import load
     from seepseg.data import synthetic
-    from seepseg.evaluation.evaluate import evaluate_run
+    from seepseg.evaluation.evaluate import Options, evaluate_run
     from seepseg.evaluation.tables import table
     from seepseg.inference.batch import Placement, predict_batch
     from seepseg.inference.jobs import plan
@@ -59,7 +59,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
             tick=tick,
         )
     click.echo("3/4 scoring groups that training never saw")
-    summary = evaluate_run(best, folder, recipe.runtime, split="val")
+    summary = evaluate_run(best, folder, recipe.runtime, split="val", how=Options(report=True))
     print_table(table(summary), f"{summary['split']}: {summary['n_tiles']} tiles")
     if summary.get("tgs_score") is not None:
         click.echo(f"TGS score {summary['tgs_score']:.4f}")
@@ -70,6 +70,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     scores, tiles = folder.eval("val"), relative(folder.eval("val") / "tiles.png")
     click.echo(
         f"\ndone in {time.monotonic() - begin:.0f} s; look at\n"
+        f"  report   {relative(scores / 'report.html')}\n"
         f"  table    {relative(scores / 'per_class.csv')}\n"
         f"  figures  {relative(scores / 'confusion.png')}, {tiles}\n"
         f"  maps     {relative(maps)}/\n"
