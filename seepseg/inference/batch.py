@@ -135,10 +135,12 @@ def _predict(
                 manifest.add(job, what, unit.digest, stamps[job])
                 result.done += job.name not in done
                 result.warnings += [f"{job.source}: {w}" for w in what.warnings]
-            elif strict:
+                continue
+            if isinstance(what, DataError):
+                manifest.drop(job)
+            if strict:
                 raise what
-            else:
-                result.failures.append({"input": str(job.source), "error": str(what)})
+            result.failures.append({"input": str(job.source), "error": str(what)})
     _list_failures(out / f"failures{place.name}.jsonl", result.failures)
     if recipe.wanted.vectors:
         write_findings(jobs, lambda: manifest.done(every), out, ensemble.classes)

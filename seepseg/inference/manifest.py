@@ -75,6 +75,14 @@ class Manifest:
             }
         )
 
+    def drop(self, job: Job) -> None:
+        """Remove what an earlier run made of an input that fails now: its maps show what is no longer there."""
+        lines = [line for line in self._lines() if line.get("name") == job.name]
+        for name in lines[-1]["outputs"] if lines else ():
+            path = self.out / name
+            if path.parent == job.class_raster.parent and path.name.startswith(job.source.stem):
+                path.unlink(missing_ok=True)
+
     def _stands(self, line: dict[str, Any], job: Job, unit: str) -> bool:
         if (line["key"], line.get("unit"), line["input"]) != (self.key, unit, stamp(job.source)):
             return False

@@ -102,6 +102,17 @@ def test_a_changed_input_or_a_lost_output_is_done_again(run: Path, inputs: Path,
     assert (result.done, result.before) == (2, 5)
 
 
+def test_an_input_that_fails_later_leaves_no_map_of_what_it_was(run: Path, inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(run, inputs, out)
+    assert (out / "scene1_class.tif").exists()
+    (inputs / "scene1.tif").write_text("overwritten by mistake")
+    outcome = predict(run, inputs, out)
+    assert [Path(f["input"]).name for f in outcome.failures] == ["broken.tif", "scene1.tif"]
+    assert not (out / "scene1_class.tif").exists()
+    assert (out / "scene0_class.tif").exists()
+
+
 def test_outputs_of_another_model_or_other_options_are_not_touched(run: Path, inputs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     predict(run, inputs, out)
