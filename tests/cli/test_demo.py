@@ -40,7 +40,7 @@ def test_the_demo_goes_the_whole_way_and_says_where_to_look(kind: str, capsys: p
     assert (code, err) == (0, "")
     for step in ("1/4", "2/4", "3/4", "4/4"):
         assert f"\n{step} " in f"\n{out}"
-    assert len(places(out)) == 5
+    assert len(places(out)) == 6
     for place in places(out):
         assert Path(place).exists(), place
     assert ("TGS score" in out) == (kind == "salt")
