@@ -20,7 +20,7 @@ HOMES = {
     "pyogrio": {"io/vector.py"},
     "albumentations": {"data/augment.py"},
     "tifffile": {"io/tiff.py", "io/ifd.py", "data/synthetic/sar.py"},
-    "matplotlib": {"figures.py"},
+    "matplotlib": {"figures/canvas.py", "figures/plots.py"},
     "monai": {"models/build.py", "models/resnet.py", "models/encoder_weights.py"},
 }
 FILES = sorted(ROOT.rglob("*.py"))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from seepseg import figures
 from seepseg.classes import IGNORE, SALT, SEEP
+from seepseg.figures import canvas, pictures
 
 
 def test_stretch_maps_the_percentiles_linearly() -> None:
@@ -66,14 +67,14 @@ def test_panel_is_four_pictures_wide(labelled: bool) -> None:
     image = np.arange(35, dtype=np.uint16).reshape(5, 7)
     prediction = np.ones((5, 7), np.uint8)
     drawn = figures.panel(image, np.ones((5, 7), np.uint8) if labelled else None, prediction, SALT)
-    assert drawn.shape == (5, 4 * 7 + 3 * figures.GAP, 3)
+    assert drawn.shape == (5, 4 * 7 + 3 * pictures.GAP, 3)
     assert drawn.dtype == np.uint8
-    third = drawn[:, 2 * (7 + figures.GAP) : 2 * (7 + figures.GAP) + 7]
+    third = drawn[:, 2 * (7 + pictures.GAP) : 2 * (7 + pictures.GAP) + 7]
     assert (third == SALT.colors[1]).all()
     assert (drawn[:, -7:] == (figures.ERROR_COLORS["correct"] if labelled else (128,) * 3)).all()
 
 
-def _panel() -> figures.Rgb:
+def _panel() -> pictures.Rgb:
     indices = np.arange(64, dtype=np.uint8).reshape(8, 8) % 8
     return figures.panel(indices * 100, indices, indices.T, SEEP)
 
@@ -118,4 +119,4 @@ def test_quicklook_is_thinned_and_keeps_small_findings(tmp_path: Path) -> None:
     ("count", "text"), [(0, "0"), (999, "999"), (1500, "1.5k"), (12_345, "12k"), (98_123_456, "98M")]
 )
 def test_counts_are_shortened(count: int, text: str) -> None:
-    assert figures._short(count) == text
+    assert canvas.short_count(count) == text

@@ -111,7 +111,6 @@ def trace(
     *,
     simplify: float = 0,
     fill_holes: float = 0,
-    min_pixels: int = 0,
     min_area_m2: float = 0,
     strip: int = STRIP,
 ) -> Polygons:
@@ -127,8 +126,8 @@ def trace(
         classes: names.
         simplify: how far, in pixels, an outline may be moved to need fewer vertices; 0 keeps every pixel corner.
         fill_holes: holes of up to so many pixels are filled.
-        min_pixels: objects of fewer pixels are left out; the others keep their numbers.
-        min_area_m2: objects of less area are left out; without a place there are no areas, and nothing is.
+        min_area_m2: objects of less area are left out, the others keep their numbers; without a place there are no
+            areas, and every object is kept.
         strip: rows read at once.
     """
     labels, found = StripLabels(), dict[tuple[int, int], _Part]()
@@ -150,13 +149,8 @@ def trace(
     for (label, index), part in found.items():
         parts.setdefault((int(final[label]), index), _Part()).take(part)
     width = rows.shape[1]
-    sizes = np.zeros(int(final.max()) + 1, np.int64)
-    for (number, _), part in parts.items():
-        sizes[number] += part.pixels
     records, shapes = [], []
     for (number, index), part in sorted(parts.items(), key=lambda item: item[0]):
-        if sizes[number] < min_pixels:
-            continue
         shape = joined(part.pieces)
         shape = without_holes(shape, fill_holes) if fill_holes else shape
         outline = simplified(shape, simplify) if simplify else shape

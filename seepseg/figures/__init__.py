@@ -1,0 +1,49 @@
+"""Every picture: arrays fit for TensorBoard (`pictures`), PNG files of tiles (`sheets`) and of numbers (`plots`)."""
+
+from seepseg.figures.pictures import (
+    ERROR_BACKGROUND,
+    ERROR_COLORS,
+    colorize,
+    error_map,
+    jpeg,
+    overlay,
+    panel,
+    stretch,
+    thinned,
+)
+from seepseg.figures.plots import (
+    confusion_picture,
+    save_class_balance,
+    save_confusion,
+    save_differences,
+    save_froc,
+    save_intensity,
+    save_rate_curve,
+    save_reliability,
+    save_threshold,
+)
+from seepseg.figures.sheets import QUICKLOOK_SIDE, save_gallery, save_quicklook
+
+__all__ = [
+    "ERROR_BACKGROUND",
+    "ERROR_COLORS",
+    "QUICKLOOK_SIDE",
+    "colorize",
+    "confusion_picture",
+    "error_map",
+    "jpeg",
+    "overlay",
+    "panel",
+    "save_class_balance",
+    "save_confusion",
+    "save_differences",
+    "save_froc",
+    "save_gallery",
+    "save_intensity",
+    "save_quicklook",
+    "save_rate_curve",
+    "save_reliability",
+    "save_threshold",
+    "stretch",
+    "thinned",
+]
