@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from seepseg.config import Config, parse
 from seepseg.data.synthetic import write_salt, write_seep
@@ -59,3 +60,13 @@ def real_data() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("SEEPSEG_DATA names no folder")
     return Path(root)
+
+
+def end_process() -> None:
+    """End a spawned process of a process group at once, without tearing Python down.
+
+    Gloo's threads outlive the group (torch keeps it), and one that lets go of its last tensor while Python is torn down
+    aborts the process.
+    """
+    dist.destroy_process_group()
+    os._exit(0)

@@ -26,6 +26,7 @@ from seepseg.config import (
 from seepseg.losses.build import build_loss
 from seepseg.losses.reduce import global_sum
 from seepseg.models.head import out_channels
+from tests.conftest import end_process
 
 K = 4
 CASES: list[tuple[LossNode, Head]] = [
@@ -83,7 +84,7 @@ def work(rank: int, folder: str) -> None:
             alone = global_sum(torch.ones(3))
         torch.save({"found": found, "alone": alone}, f"{folder}/found.pt")
     dist.barrier()
-    dist.destroy_process_group()
+    end_process()
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from seepseg.training.epoch import train_batches, validate
 from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble
 from seepseg.training.step import train_step
-from tests.conftest import tiny_config
+from tests.conftest import end_process, tiny_config
 
 STEPS = 10
 
@@ -56,7 +56,7 @@ def of_two(rank: int, configs: list[Config], folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     done = [ten_steps(config) for config in configs]
     Path(folder, f"rank{rank}").write_bytes(pickle.dumps(done))
-    dist.destroy_process_group()
+    end_process()
 
 
 def both(configs: list[Config], folder: Path) -> list[list[tuple[dict[str, torch.Tensor], Sums]]]:
@@ -85,7 +85,7 @@ def validate_untrained(rank: int, config: Config, folder: str) -> None:
     torch.set_num_threads(1)
     trainer = assemble(config, prepare(config, None), torch.device("cpu"))
     Path(folder, f"rank{rank}").write_bytes(pickle.dumps(validate(trainer)))
-    dist.destroy_process_group()
+    end_process()
 
 
 def test_validation_sums_are_those_of_one_process(seep_root: Path, tmp_path: Path) -> None:
