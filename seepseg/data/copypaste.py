@@ -40,15 +40,20 @@ class Bank:
         for cutout in cutouts:
             self._by_class.setdefault(int(np.bincount(cutout.mask[cutout.mask > 0]).argmax()), []).append(cutout)
 
-    def paste(self, image: NDArray[np.float32], mask: NDArray[np.uint8], valid: NDArray[np.bool_], seed: int) -> Arrays:
-        """A tile (image (C, H, W), mask and valid (H, W)) with one more object, as the seed says.
+    def paste(
+        self,
+        image: NDArray[np.float32],
+        mask: NDArray[np.uint8],
+        valid: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> Arrays:
+        """A tile (image (C, H, W), mask and valid (H, W)) with one more object, which the generator draws.
 
         The object is turned and mirrored, and lies with its rim on valid sea alone: never on no-data, ignored pixels or
         another object. Where no such place is found the tile stays as it is. What is given is not changed.
         """
         if not self._by_class:
             return image, mask, valid
-        rng = np.random.default_rng(seed)
         cutouts = self._by_class[sorted(self._by_class)[rng.integers(len(self._by_class))]]
         cutout = turned(cutouts[rng.integers(len(cutouts))], int(rng.integers(8)))
         height, width = cutout.mask.shape

@@ -71,9 +71,11 @@ class TileDataset(Dataset[Sample]):
         """The sample of a draw."""
         moved = draw.seed is not None and self.augmentation is not None and self.data.sampling.windows == "random"
         unit, mask, valid = self._moved(draw) if moved else self._decoded(draw.tile)
-        if draw.seed is not None and self._pastes(draw.seed):
-            unit, mask, valid = self._bank.paste(unit, mask, valid, draw.seed)
         if draw.seed is not None and self.augmentation is not None:
+            # Streams of their own for what is pasted, for windows and for augmentation: none of them tells of another.
+            rng = np.random.default_rng([draw.seed, 1])
+            if rng.random() < self.data.augment.copy_paste:
+                unit, mask, valid = self._bank.paste(unit, mask, valid, rng)
             unit, mask, valid = self.augmentation(unit, mask, valid, draw.seed)
         return Sample(
             image=torch.from_numpy(self.scaling.standardise(unit, valid)),
@@ -107,11 +109,6 @@ class TileDataset(Dataset[Sample]):
     def _cells(self) -> dict[tuple[str, int | None], int]:
         """Which tile a cell of a scene is."""
         return {(tile.group, tile.index): i for i, tile in enumerate(self.catalog.tiles)}
-
-    def _pastes(self, seed: int) -> bool:
-        """Whether a draw gets an object more, `data.augment.copy_paste` being how often."""
-        share = self.data.augment.copy_paste
-        return share > 0 and self.augmentation is not None and np.random.default_rng([seed, 1]).random() < share
 
     @cached_property
     def _bank(self) -> Bank:

@@ -67,8 +67,9 @@ def _overview(data: Findings) -> str:
     total = sum(look.shape[0] * look.shape[1] for look in looks)
     sizes = Counter("×".join(map(str, look.shape)) for look in looks).most_common(1) or [("n/a", 0)]
     exact = sum(pair.kind == "exact" for pair in data.pairs)
+    of_scenes = f"; {groups:,} scenes" if groups < len(looks) else ""
     facts = [
-        ("tiles", shown(len(looks)), f"{len(labelled):,} labelled; {groups:,} scenes or groups"),
+        ("tiles", shown(len(looks)), f"{len(labelled):,} labelled{of_scenes}"),
         ("commonest size", sizes[0][0], f"{sizes[0][1]:,} tiles"),
         ("foreground", f"{100 * pixels[1:].sum() / max(pixels.sum(), 1):.2f} %", "of the labelled pixels"),
         ("tiles without foreground", shown(empty), f"of {len(labelled):,}; they teach what is not one"),
@@ -178,6 +179,8 @@ def _intensity(folder: Path) -> str:
 
 def _tiles(folder: Path) -> str:
     rows = read_rows(folder / "tiles.csv")
+    if all(row["scene"] == row["tile"] for row in rows):  # every tile for itself
+        rows = [{k: v for k, v in row.items() if k != "scene"} for row in rows]
     some = f"{len(rows):,} tiles" + (f", the first {LISTED}" if len(rows) > LISTED else "")
     return folded(some, table(rows[:LISTED], "tiles.csv", text=("tile", "scene", "split")))
 

@@ -65,16 +65,18 @@ def write_report(
     """
     summary = json.loads((where / "metrics.json").read_text("utf-8"))
     reader = _Reader(where)
+    # What is drawn again for intervals, and where objects are counted: a salt tile is on its own.
+    place = "tile" if "tgs_score" in summary else "scene"
     swatches = {c.name: c.color for c in classes.foreground}
     write_rows(where / "intervals.csv", _intervals(summary, classes), INTERVAL_COLUMNS)
     sections = [
-        Section("Headline", _headline(summary, reader)),
+        Section("Headline", _headline(summary, reader, place)),
         Section("Classes", _classes(reader, swatches)),
         Section("Confusion", confusion(reader("confusion.csv"), "confusion.csv")),
         Section("Yardsticks", _references(summary, reader)),
-        Section("Objects", _objects(reader, swatches)),
+        Section("Objects", _objects(reader, swatches, place)),
         Section("Boundaries", _boundaries(reader)),
-        Section("Scenes", _scenes(reader)),
+        Section(f"Scores by {place}", _places(reader, place)),
         Section("Training", training(runs, where, classes)),
         Section("Detection", froc(reader("froc.csv"))),
         Section("Calibration", reliability(reader("reliability.csv"), summary.get("calibration", {}))),
@@ -114,7 +116,7 @@ def _intervals(summary: dict[str, Any], classes: ClassTable) -> list[dict[str, A
     return rows
 
 
-def _headline(summary: dict[str, Any], reader: _Reader) -> str:
+def _headline(summary: dict[str, Any], reader: _Reader, place: str) -> str:
     rows = {row["score"]: row for row in reader("intervals.csv")}
     plain = {
         "dice/foreground": summary["foreground"]["dice"],
@@ -130,20 +132,20 @@ def _headline(summary: dict[str, Any], reader: _Reader) -> str:
             continue
         if single and key in ("dice/macro", "class_accuracy"):  # with one class they say nothing more
             continue
-        facts.append((what, shown(plain[key]), _range(rows.get(key))))
+        facts.append((what, shown(plain[key]), _range(rows.get(key), place)))
     objects = summary.get("objects")
     if objects:
-        found = f"{_range(rows.get('objects/found'))} · {objects['objects']:,} objects, overlap at IoU ≥ .25"
+        found = f"{_range(rows.get('objects/found'), place)} · {objects['objects']:,} objects, overlap at IoU ≥ .25"
         facts.append(("objects found", shown(objects["found_iou25"]), found))
-        alarms = f"{_range(rows.get('objects/false_alarms_per_mpx'))} · {objects['false_alarms']:,} of "
+        alarms = f"{_range(rows.get('objects/false_alarms_per_mpx'), place)} · {objects['false_alarms']:,} of "
         alarms += f"{objects['predicted']:,} predicted objects"
         if objects.get("false_alarms_per_1000_km2") is not None:
             alarms += f" · {shown(objects['false_alarms_per_1000_km2'])} per 1000 km²"
         facts.append(("false alarms per megapixel", shown(objects["false_alarms_per_mpx"]), alarms))
     note = ""
     if rows:
-        drawn = "Ranges are 95 % intervals: scenes drawn again 2000 times (the TGS score: tiles)."
-        note = paragraph(f"{drawn} Too few scenes, no range.", "muted")
+        drawn = f"Ranges are 95 % intervals: {place}s drawn again 2000 times. Too few {place}s, no range."
+        note = paragraph(drawn, "muted")
     decoding = summary.get("decoding", {})
     if decoding:
         told = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in decoding.items() if v not in (None, [], ""))
@@ -152,12 +154,12 @@ def _headline(summary: dict[str, Any], reader: _Reader) -> str:
     return cards(facts) + note + source_line(*sources, "metrics.json")
 
 
-def _range(row: Mapping[str, str] | None) -> str:
+def _range(row: Mapping[str, str] | None, place: str) -> str:
     if row is None:
         return "no interval"
     low, high = number(row["low"]), number(row["high"])
     if low is None or high is None:
-        return f"n/a ({row['clusters']} {'tiles' if row['score'] == 'tgs_score' else 'scenes'})"
+        return f"n/a ({row['clusters']} {place}s)"
     return f"{low:.3f} to {high:.3f}"
 
 
@@ -196,7 +198,7 @@ def _references(summary: dict[str, Any], reader: _Reader) -> str:
     )
 
 
-def _objects(reader: _Reader, swatches: Mapping[str, str]) -> str:
+def _objects(reader: _Reader, swatches: Mapping[str, str], place: str) -> str:
     rows = reader("objects.csv")
     if not rows:
         return ""
@@ -204,8 +206,9 @@ def _objects(reader: _Reader, swatches: Mapping[str, str]) -> str:
     whole = [{k: v for k, v in row.items() if k != "pixels"} for row in rows if row["pixels"] == "all"]
     sizes = [row for row in rows if row["pixels"] != "all"]
     note = (
-        "An object is an 8-connected component of foreground of a whole scene. Found: a predicted object overlaps it "
-        "at IoU ≥ .25 or ≥ .5; touched: prediction lies on a tenth of its length. A false alarm touches no true object."
+        f"An object is an 8-connected component of foreground of a whole {place}. Found: a predicted object overlaps "
+        "it at IoU ≥ .25 or ≥ .5; touched: prediction lies on a tenth of its length. A false alarm touches no true "
+        "object."
     )
     by_size = folded("By size, pixels", table(sizes, "objects.csv", text=text, swatches=swatches))
     return paragraph(note, "muted") + table(whole, "objects.csv", text=text, swatches=swatches) + by_size
@@ -217,21 +220,22 @@ def _boundaries(reader: _Reader) -> str:
     return (paragraph(note, "muted") + table(rows, "surface.csv", text=("tolerance_px",))) if rows else ""
 
 
-def _scenes(reader: _Reader) -> str:
+def _places(reader: _Reader, place: str) -> str:
     rows = reader("scenes.csv")
     if len(rows) <= ROWS:
-        return table(rows, "scenes.csv", text=("scene",))
+        named = [{place if key == "scene" else key: value for key, value in row.items()} for row in rows]
+        return table(named, "scenes.csv", text=(place,))
     scores = sorted(v for v in (number(r["foreground_dice"]) for r in rows) if v is not None)
     share = [(i + 1) / len(scores) for i in range(len(scores))]
     # A point a percent is as much as the eye can tell apart.
     step = max(1, len(scores) // 100)
     chart = lines(
-        "Foreground Dice of tiles with foreground",
-        [Series("tiles", scores[::step], share[::step])],
+        f"Foreground Dice of {place}s with foreground",
+        [Series(f"{place}s", scores[::step], share[::step])],
         Axis("Dice", 0, 1),
-        Axis("share of tiles below", 0, 1),
+        Axis(f"share of {place}s below", 0, 1),
     )
-    return paragraph(f"{len(rows):,} groups: their table is in the file.") + chart + source_line("scenes.csv")
+    return paragraph(f"{len(rows):,} {place}s: their table is in the file.") + chart + source_line("scenes.csv")
 
 
 def _others(reader: _Reader) -> str:

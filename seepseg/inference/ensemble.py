@@ -78,7 +78,7 @@ def load_ensemble(
                 "only runs on the same kind of data can be averaged",
             )
     config = config or first.config.predict
-    fit = mean_fit([Fit.from_plain(c.decoding) for c in checkpoints]) if fitted else None
+    fit = mean_fit([Fit.from_plain(c.decoding) for c in checkpoints], paths) if fitted else None
     turns = config.tta if tta else "none"
     members = tuple(
         Member(load_predictor(c, runtime, turns, path), c.scaling) for path, c in zip(paths, checkpoints, strict=True)

@@ -70,7 +70,11 @@ class ObjectClassifier:
 
 
 def together(classifiers: Sequence[ObjectClassifier | None]) -> ObjectClassifier | None:
-    """The classifier of an ensemble: the forests of all members that have some."""
+    """The classifier of an ensemble: the forests of all members that have some.
+
+    A member without takes part all the same: forests are asked about the objects that all networks outline together,
+    and about what they believe on average, so no forest is of one network as a fit of its probabilities is.
+    """
     known = [c for c in classifiers if c is not None]
     if not known:
         return None

@@ -49,8 +49,14 @@ class Fit:
         return cls(**plain | {"offsets": tuple(plain["offsets"]), "tiles": tuple(plain["tiles"])})
 
 
-def mean_fit(fits: Sequence[Fit | None]) -> Fit | None:
+def mean_fit(fits: Sequence[Fit | None], names: Sequence[object] = ()) -> Fit | None:
     """The mean of the fits of several networks, which is what their ensemble is decoded with; None of none.
+
+    The mean of some would decode networks of which nobody knows how sure they are, so it is refused.
+
+    Args:
+        fits: what each was fitted to.
+        names: of the networks, for the error.
 
     Raises:
         ConfigError: some have a fit and some have not, or they have different heads.
@@ -60,8 +66,9 @@ def mean_fit(fits: Sequence[Fit | None]) -> Fit | None:
         return None
     if len(known) < len(fits):
         raise ConfigError(
-            f"{len(known)} of {len(fits)} checkpoints hold a fit for decoding",
-            mend="fit the others with `seepseg eval RUN --fit`, or use none with --no-fit",
+            f"{len(fits) - len(known)} of {len(fits)} checkpoints hold no fit for decoding, the others do",
+            ", ".join(str(name) for name, fit in zip(names, fits, strict=False) if fit is None),
+            "fit them with `seepseg eval RUN --fit` (folds: with --split oof), or use none with --no-fit",
         )
     if len({(f.head, len(f.offsets)) for f in known}) > 1:
         raise ConfigError("the fits are of different heads", mend="use none with --no-fit")

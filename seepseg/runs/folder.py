@@ -86,12 +86,6 @@ class RunFolder:
         """Write metrics.csv whole: a run has at most some thousand rows, and a half-written one is never seen."""
         write_text(self.metrics, pd.DataFrame(list(rows)).to_csv(index=False))
 
-    def read_metrics(self) -> list[dict[str, float]]:
-        """The rows of metrics.csv; none when there is no file yet."""
-        if not self.metrics.exists():
-            return []
-        return [{str(k): v for k, v in row.items()} for row in pd.read_csv(self.metrics).to_dict("records")]
-
 
 @contextmanager
 def folder_lock(folder: Path, name: str = ".lock", *, wait: bool = False) -> Iterator[None]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from seepseg.errors import ResourceError
 from seepseg.inference.score import Sums
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -71,27 +74,29 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     return bool(value.item())
 
 
+def of_ranks(own: T) -> list[T]:
+    """What each process gives, in the order of their numbers."""
+    if world() == 1:
+        return [own]
+    given: list[Any] = [None] * world()
+    dist.all_gather_object(given, own)
+    return given
+
+
 def sum_over_ranks(sums: Sums) -> Sums:
     """The sums of all processes; equal to one process's, because counts are integers and floats keep their batch."""
     if world() == 1:
         return sums
-    parts: list[Sums | None] = [None] * world()
-    dist.all_gather_object(parts, sums)
     total = Sums.empty(len(sums.matrix))
-    for part in parts:
-        assert part is not None
+    for part in of_ranks(sums):
         total = total.merge(part)
     return total
 
 
 def total_over_ranks(counts: Tensor | None) -> NDArray[np.int64] | None:
     """The sum of whole numbers over all processes, where those without any give None; None where all do."""
-    own = None if counts is None else counts.cpu().numpy()
-    if world() == 1:
-        return own
-    parts: list[NDArray[np.int64] | None] = [None] * world()
-    dist.all_gather_object(parts, own)
-    known = [p for p in parts if p is not None]
+    own: NDArray[np.int64] | None = None if counts is None else counts.cpu().numpy()
+    known = [part for part in of_ranks(own) if part is not None]
     return np.sum(known, axis=0) if known else None
 
 

@@ -15,7 +15,7 @@ from seepseg.inference.executors import processes
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training.progress import Progress, finished
-from seepseg.training.resume import resumed_config
+from seepseg.training.resume import checkpoint_to_resume, resumed_config
 from seepseg.training.run import train
 
 Tell = Callable[[str], None]
@@ -45,10 +45,10 @@ class FoldRun:
     def done(self) -> Best | None:
         """The best checkpoint where the fold is trained to its end."""
         folder = RunFolder(self.root)
-        if not self.resume or not (folder.last.exists() and folder.best.exists()):
+        if not self.resume or not folder.best.exists():
             return None
-        progress = Progress(**load_checkpoint(folder.last).training["progress"])
-        return best_of(folder) if finished(self.config, progress) else None
+        last = checkpoint_to_resume(folder)
+        return best_of(folder) if last and finished(self.config, Progress(**last.training["progress"])) else None
 
 
 def plan(config: Config, root: Path, resume: bool, overrides: list[str]) -> list[FoldRun]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from seepseg.config import Config, load, plain
-from seepseg.errors import ConfigError
+from seepseg.errors import CheckpointError, ConfigError
+from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
 from seepseg.runs.folder import RunFolder
 
 RESUMABLE = ("runtime.device", "runtime.workers", "train.epochs", "objects")
@@ -34,6 +35,24 @@ def resumed_config(folder: RunFolder, overrides: list[str]) -> Config:
             f"a resumed run may change only {', '.join(allowed)}",
         )
     return after
+
+
+def checkpoint_to_resume(folder: RunFolder) -> Checkpoint | None:
+    """The checkpoint that training goes on from; None where there is none yet.
+
+    Raises:
+        CheckpointError: it is damaged, or holds a network and no state of its training, as best.pt does.
+    """
+    if not folder.last.exists():
+        return None
+    checkpoint = load_checkpoint(folder.last)
+    if not checkpoint.training:
+        raise CheckpointError(
+            "holds a network, as best.pt does, but not where its training stood",
+            folder.last,
+            f"restore last.pt, or start another run from this network with --init {folder.last}",
+        )
+    return checkpoint
 
 
 def dotted(tree: object, prefix: str = "") -> dict[str, object]:

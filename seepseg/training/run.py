@@ -19,12 +19,14 @@ from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint, folder_lock
+from seepseg.training.board import monitored
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
 from seepseg.training.epoch import train_batches
 from seepseg.training.guard import be_deterministic, stop_signals
 from seepseg.training.loop import advice_on_memory, fit
 from seepseg.training.prepare import TrainingData, prepare
 from seepseg.training.progress import stages_of
+from seepseg.training.resume import checkpoint_to_resume
 from seepseg.training.state import Trainer, restore, start_from, to_checkpoint
 from seepseg.training.step import train_step
 
@@ -64,7 +66,7 @@ def train(
         set_threads(config.runtime)
         if config.runtime.deterministic:
             be_deterministic()
-        checkpoint = load_checkpoint(folder.last) if resume and folder.last.exists() else None
+        checkpoint = checkpoint_to_resume(folder) if resume else None
         if checkpoint and checkpoint.training["world"] != world():
             raise ConfigError(
                 f"the run was trained by {checkpoint.training['world']} processes, now there are {world()}",
@@ -91,6 +93,11 @@ def train(
                 # Nothing else in the folder tells where the run began, should it be killed before its first checkpoint.
                 save_checkpoint(folder.last, to_checkpoint(trainer))
             tell(summary(config, data, device))
+            if not data.val.catalog.pixels()[:, 1:].any():
+                tell(
+                    f"warning: no pixel of the {len(data.val)} validation tiles is foreground, so {monitored(config)} "
+                    "cannot tell which epoch is the best: change data.split"
+                )
         barrier()
         # Before signals are caught: it may take minutes, and nothing is lost when one ends it.
         data.train.preload()

@@ -48,6 +48,12 @@ class Trainer:
                 "train.batch_size",
                 "give a multiple of the number of processes",
             )
+        if len(data.train) < world():
+            raise ConfigError(
+                f"fewer training tiles ({len(data.train)}) than processes ({world()})",
+                config.data.root,
+                "start fewer processes, or give more tiles",
+            )
         self.config, self.data, self.model, self.device = config, data, model, device
         self.parallel: nn.Module = DistributedDataParallel(model) if world() > 1 else model
         self.ema = average_weights(model, config.train.ema_decay) if config.train.ema_decay else None

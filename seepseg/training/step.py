@@ -15,7 +15,7 @@ from seepseg.inference.decode import likeliest
 from seepseg.losses.functional import pixel_sums
 from seepseg.metrics.confusion import confusion_matrix
 from seepseg.models.head import probabilities
-from seepseg.training.distributed import any_rank, rank, world
+from seepseg.training.distributed import any_rank, of_ranks, rank, world
 from seepseg.training.optim import after_plateau, rate_factor
 from seepseg.training.state import Trainer
 
@@ -45,15 +45,23 @@ def train_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float
     terms = trainer.loss(logits, mask)
     value = float(terms["loss"].item())
     if any_rank(not math.isfinite(value), device):
-        raise NonFiniteLossError(
-            f"the loss is {value} at epoch {progress.epoch + 1}, batch {progress.batch + 1}",
-            f"tiles {', '.join(batch.ids)}",
-            "look at these tiles, lower optim.lr or set runtime.amp=off; last.pt holds the last good state",
-        )
+        raise not_finite(trainer, batch, logits, value)
     update(trainer, terms["loss"])
     count(trainer, logits.detach(), mask, terms)
     progress.step += 1
     return value
+
+
+def not_finite(trainer: Trainer, batch: Batch, logits: Tensor, value: float) -> NonFiniteLossError:
+    """The error of a loss that is not finite, the same in every process: it names the tiles of those that met it."""
+    given = of_ranks((bool(logits.isfinite().all()), value, batch.ids))
+    # A region loss adds up over processes, so that NaN is the loss of all of them; the logits tell whose it was.
+    met = [g for g in given if not g[0]] or [g for g in given if not math.isfinite(g[1])]
+    return NonFiniteLossError(
+        f"the loss is {met[0][1]} at epoch {trainer.progress.epoch + 1}, batch {trainer.progress.batch + 1}",
+        f"tiles {', '.join(name for _, _, ids in met for name in ids)}",
+        "look at these tiles, lower optim.lr or set runtime.amp=off; last.pt holds the last good state",
+    )
 
 
 def update(trainer: Trainer, loss: Tensor) -> None:

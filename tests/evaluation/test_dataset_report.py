@@ -210,6 +210,8 @@ def test_the_report_of_salt_tiles(salt_root: Path, tmp_path: Path) -> None:
     assert f'<dt>tiles of one value</dt><dd><div class="number">{flat}</div>' in html
     assert "<h3>Examples</h3>" in html and "<h3>Scenes</h3>" not in html
     assert len(pd.read_csv(tmp_path / "page" / "tiles.csv")) == 40
+    # A salt tile is of no scene.
+    assert not re.search("scene", re.sub(r"(?s)<(script|style).*?</\1>", "", html), re.IGNORECASE)
 
 
 def test_data_that_cannot_be_divided_is_still_described(seep_root: Path, tmp_path: Path) -> None:

@@ -142,8 +142,13 @@ def test_predict_uses_the_fit_unless_told_otherwise(
     checkpoint = load_checkpoint(path)
     checkpoint.decoding = Fit(*every).to_plain()
     save_checkpoint(path, checkpoint)
-    code, line = error(capsys, "predict", copy, inputs, "-o", tmp_path / "half")
-    assert (code, line.startswith("1 of 2 checkpoints hold a fit for decoding")) == (2, True)
+    assert error(capsys, "predict", copy, inputs, "-o", tmp_path / "half") == (
+        2,
+        "1 of 2 checkpoints hold no fit for decoding, the others do in "
+        f"{copy / 'fold_1' / 'checkpoints' / 'last.pt'}: fit them with `seepseg eval RUN --fit` "
+        "(folds: with --split oof), or use none with --no-fit",
+    )
+    assert error(capsys, "eval", copy, "--split", "oof")[1].startswith("1 of 2 checkpoints hold no fit for decoding")
     assert salt("no-fit", "--no-fit") < 1
     assert salt("own", "--threshold", 1) < 1
     other = copy / "fold_1" / "checkpoints" / "last.pt"

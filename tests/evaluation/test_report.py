@@ -141,6 +141,31 @@ def test_every_number_in_a_table_stands_in_the_file_below_it(run: RunFolder) -> 
     assert '"dice/macro,,0.75,n/a,n/a,3,' in '"' + (where / "intervals.csv").read_text().replace("\n", '\n"')
 
 
+def test_a_page_says_whether_its_numbers_are_of_scenes_or_of_salt_tiles(run: RunFolder) -> None:
+    where = run.eval("val")
+    of_scenes = written(run)
+    summary = json.loads((where / "metrics.json").read_text()) | {"tgs_score": 0.5}
+    (where / "metrics.json").write_text(json.dumps(summary))
+    of_tiles = written(run)
+    for html, place in ((of_scenes, "scene"), (of_tiles, "tile")):
+        text = unescape(re.sub(r"<[^>]+>", "\n", re.sub(r"(?s)<(script|style).*?</\1>", "", html)))
+        assert f"<h2>Scores by {place}</h2>" in html
+        assert f'<th scope="col" class="text"><button type="button">{place}</button></th>' in html
+        assert f"{place}s drawn again 2000 times. Too few {place}s, no range." in text
+        assert f"n/a (3 {place}s)" in text
+        assert f"component of foreground of a whole {place}." in text
+    # But for names of files, a page of tiles knows no scene.
+    assert "scene" not in text.replace("scenes.csv", "").lower()
+
+
+def test_many_tiles_are_a_curve(run: RunFolder) -> None:
+    where = run.eval("val")
+    (where / "scenes.csv").write_text("scene,foreground_dice\n" + "".join(f"s{i},0.5\n" for i in range(201)))
+    html = written(run)
+    assert "201 scenes: their table is in the file." in html
+    assert "Foreground Dice of scenes with foreground" in html
+
+
 def test_a_report_of_bare_scores_has_no_empty_sections(tmp_path: Path) -> None:
     sums = Sums(np.array([[5, 0, 0], [0, 5, 0], [0, 0, 0]], np.int64), np.array([1, 1, 0], np.int64), 1)
     summary = summarise(sums, TWO, "rasters", tgs=False)

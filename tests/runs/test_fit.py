@@ -42,8 +42,8 @@ def test_an_ensemble_is_decoded_with_the_mean() -> None:
 
 
 def test_a_fit_for_some_networks_only_is_refused() -> None:
-    with pytest.raises(ConfigError, match="1 of 2 checkpoints hold a fit.*--no-fit"):
-        mean_fit([ONE, None])
+    with pytest.raises(ConfigError, match="1 of 3 checkpoints hold no fit for decoding, the others do in b.pt: "):
+        mean_fit([ONE, None, TWO], ["a.pt", "b.pt", "c.pt"])
     with pytest.raises(ConfigError, match="different heads"):
         mean_fit([ONE, replace(TWO, head="sigmoid")])
 

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from seepseg.config import LOSS_HEADS, Config, Predict
-from seepseg.errors import ResourceError
+from seepseg.errors import ConfigError, NonFiniteLossError, ResourceError
 from seepseg.inference.score import Sums
+from seepseg.runs.folder import RunFolder
 from seepseg.training.distributed import barrier, process_group
 from seepseg.training.epoch import train_batches, validate
 from seepseg.training.prepare import prepare
-from seepseg.training.run import assemble
+from seepseg.training.run import assemble, train
 from seepseg.training.step import train_step
 from tests.conftest import end_process, tiny_config
 
 STEPS = 10
 
 
-def recipe(root: Path, loss: str, norm: str) -> Config:
-    data = {"source": "seep", "root": str(root), "split": {"val_fraction": 0.25}, "augment": {"preset": "seep"}}
+def recipe(root: Path, loss: str, norm: str, split: object = {"val_fraction": 0.25}) -> Config:
+    data = {"source": "seep", "root": str(root), "split": split, "augment": {"preset": "seep"}}
     return tiny_config(
         root,
         data=data | ({"classes": "seep_binary"} if LOSS_HEADS[loss][0] == "binary" else {}),
@@ -111,6 +114,51 @@ def test_an_odd_number_of_validation_batches_keeps_no_process_waiting(seep_root:
     for rank in (0, 1):
         shared: Sums = pickle.loads((tmp_path / f"rank{rank}").read_bytes())
         assert shared.floats == alone.floats
+
+
+def meet_trouble(rank: int, configs: list[Config], few: Config, folder: str) -> None:
+    """NaN in a tile of the second process alone, under several losses; then a tile too few."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    told, names = [], ""
+    for config in configs:
+        trainer = assemble(config, prepare(config, None), torch.device("cpu"))
+        (batch,) = islice(train_batches(trainer), 1)
+        names = ", ".join(batch.ids)
+        if rank == 1:
+            batch.image[0, 0, 32, 32] = torch.nan
+        with pytest.raises(NonFiniteLossError) as caught:
+            train_step(trainer, batch)
+        told.append(str(caught.value))
+    with pytest.raises(ConfigError) as refused:
+        train(few, RunFolder(Path(folder, "run")), tell=lambda line: None)
+    Path(folder, f"rank{rank}").write_bytes(pickle.dumps((told, names, str(refused.value))))
+    end_process()
+
+
+def test_what_two_processes_say_of_trouble(seep_root: Path, tmp_path: Path) -> None:
+    root = tmp_path / "two"
+    for kind in ("images", "masks"):
+        (root / f"train_{kind}_256").mkdir(parents=True)
+        for path in sorted((seep_root / f"train_{kind}_256").iterdir()):
+            if not list((root / f"train_{kind}_256").glob(f"{path.stem.split('.')[0]}.*")):
+                shutil.copy(path, root / f"train_{kind}_256")  # the first of each scene
+    val = [path.stem.split(".")[0] for path in sorted((root / "train_masks_256").iterdir())][1:]
+    few = recipe(root, "dice_bce", "batch", {"val": val, "test_fraction": 0, "allow_missing_classes": True})
+    # Where a loss is summed over both processes, both see NaN.
+    losses = [recipe(seep_root, loss, "batch") for loss in ("dice_bce", "bce")]
+    mp.spawn(meet_trouble, (losses, few, str(tmp_path)), nprocs=2)
+    (first, others, refused), (second, names, too) = (
+        pickle.loads((tmp_path / f"rank{rank}").read_bytes()) for rank in (0, 1)
+    )
+    assert names != others
+    # Both name the tiles of the process that met it, and its loss.
+    assert first == second
+    assert len(first) == 2
+    assert all(line.startswith(f"the loss is nan at epoch 1, batch 1 in tiles {names}: ") for line in first)
+    told = f"fewer training tiles (1) than processes (2) in {root}: start fewer processes, or give more tiles"
+    assert (refused, too) == (told, told)
+    assert not (tmp_path / "run" / "config.yaml").exists()
 
 
 def wait_for_the_other(rank: int, folder: str) -> None:

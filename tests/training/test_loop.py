@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -39,7 +40,7 @@ def test_best_is_what_the_task_is_judged_by(
     )
     folder = RunFolder(tmp_path / "run")
     best = train(config, folder, tell=quiet)
-    assert best.score == folder.read_metrics()[0][key]
+    assert best.score == pd.read_csv(folder.metrics)[key][0]
 
 
 def test_it_stops_early_when_nothing_gets_better(seep_root: Path, tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_it_stops_early_when_nothing_gets_better(seep_root: Path, tmp_path: Path
     lines: list[str] = []
     folder = RunFolder(tmp_path / "run")
     best = train(config, folder, tell=lines.append)
-    assert [row["epoch"] for row in folder.read_metrics()] == [1, 2, 3]
+    assert pd.read_csv(folder.metrics)["epoch"].tolist() == [1, 2, 3]
     assert best.epoch == 1  # the earlier wins a tie
     assert lines[-1] == "stopped early: no better score for 2 epochs"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from seepseg.runs.folder import RunFolder, folder_lock
 from seepseg.training import loop
 from seepseg.training.board import part_row
 from seepseg.training.epoch import train_batches
+from seepseg.training.folds import FoldRun
 from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble, train
 from seepseg.training.state import Trainer, restore, start_from
@@ -266,6 +268,47 @@ def test_a_loss_that_is_not_finite_names_the_tiles_and_keeps_the_last_state(tmp_
     assert "the loss is nan at epoch 2, batch 1" in str(caught.value)
     assert all(name in str(caught.value) for name in batch.ids)
     assert load_checkpoint(folder.last).epoch == 1
+
+
+def test_a_network_in_place_of_the_last_state_is_no_run_to_resume(
+    tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, folder = tmp_path / "c.yaml", RunFolder(tmp_path / "run")
+    config.write_text(dump(tiny))
+    train(tiny, folder, tell=quiet)
+    shutil.copy(folder.best, folder.last)
+    told = (
+        f"holds a network, as best.pt does, but not where its training stood in {folder.last}: "
+        f"restore last.pt, or start another run from this network with --init {folder.last}"
+    )
+    assert error(capsys, "train", config, "--run", folder.root, "--resume") == (3, told)
+    with pytest.raises(CheckpointError, match="not where its training stood"):  # with --all-folds --resume
+        FoldRun(tiny, folder.root, None, resume=True).done()
+
+
+def test_a_validation_part_that_can_tell_nothing_is_said_so_before_training(tmp_path: Path) -> None:
+    write_seep(tmp_path / "data", scenes=3, grid=(4, 4), tile=64, seed=2)
+    first = sorted((tmp_path / "data" / "train_masks_256").iterdir())[0].stem.split(".")[0]
+    masks = list((tmp_path / "data" / "train_masks_256").glob(f"{first}.*"))
+    for path in masks:
+        tifffile.imwrite(path, np.zeros_like(tifffile.imread(path)))
+
+    def lines(val: str) -> list[str]:
+        split = {"val": [val], "test_fraction": 0, "allow_missing_classes": True}
+        data = {"source": "seep", "root": str(tmp_path / "data"), "split": split}
+        config = tiny_config(tmp_path, data=data, train={"epochs": 1, "batch_size": 8, "panels_every": 0})
+        told: list[str] = []
+        train(config, RunFolder(tmp_path / val), tell=told.append)
+        return told
+
+    warning, epoch = lines(first)[1:3]
+    assert warning == (
+        f"warning: no pixel of the {len(masks)} validation tiles is foreground, so val/dice/macro cannot tell which "
+        "epoch is the best: change data.split"
+    )
+    assert epoch.startswith("epoch   1/1")
+    other = sorted((tmp_path / "data" / "train_masks_256").iterdir())[-1].stem.split(".")[0]
+    assert not any("warning" in line for line in lines(other))
 
 
 def test_a_batch_without_labels_is_skipped_and_counted(tiny: Config) -> None:
