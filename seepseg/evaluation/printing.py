@@ -55,8 +55,8 @@ def published(summary: dict[str, Any]) -> str:
         return ""
     dice, iou = (summary["as_published"][f"soft_{name}_batch16"] for name in ("dice", "iou"))
     return (
-        f"as other projects publish theirs: soft Dice {dice:.3f}, soft IoU {iou:.3f} of foreground, mean over batches "
-        "of 16 tiles; not to be set beside the scores above"
+        f"as other projects publish theirs: soft Dice {dice:.3f}, soft IoU {iou:.3f} (foreground, mean over batches of "
+        "16 tiles); to compare with such numbers only"
     )
 
 

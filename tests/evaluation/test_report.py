@@ -115,7 +115,7 @@ def test_a_report_shows_every_table_and_escapes_names(run: RunFolder) -> None:
         "n/a (3 scenes)",
         "Draws that lack a class, so that their macro mean is of fewer: <thin> 35%.",
         "this run", "predict nothing",
-        "As other projects publish theirs: soft Dice 0.420, soft IoU 0.266 of foreground, mean over batches of 16",
+        "As other projects publish theirs: soft Dice 0.420, soft IoU 0.266 (foreground, mean over batches of 16",
         "Decoding: from fit on val, temperature 1.25.",
         "Expected calibration error: foreground 0.043.",
         "19.250", "Came true against confidence", "folds", "0.515",
