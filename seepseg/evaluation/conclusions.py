@@ -22,11 +22,12 @@ from seepseg.metrics.bootstrap import bootstrap, bootstrap_mean, bootstrap_ratio
 from seepseg.metrics.boundary import TOLERANCES
 from seepseg.metrics.confusion import scores
 from seepseg.metrics.detection import CRITERIA, SIZE_EDGES, DetectionRow, FrocCounts, detection_rows
+from seepseg.metrics.published import batch_scores
 from seepseg.runs.fit import Fit
 
 
 def conclusions(evidence: Evidence) -> dict[str, Any]:
-    """What evidence adds to metrics.json: intervals, objects, boundaries, references, confidence, kinds of tiles.
+    """What evidence adds to metrics.json: intervals, objects, boundaries, yardsticks, confidence, kinds of tiles.
 
     Intervals are percentiles of a bootstrap over scenes (the TGS score: over tiles); None with too few of them.
     """
@@ -50,6 +51,7 @@ def conclusions(evidence: Evidence) -> dict[str, Any]:
         "objects": _object_row(detection_rows(evidence.objects)[0], classes),
         "surface_dice": {f"{tolerance:g} px": surface[i][0] for i, tolerance in enumerate(TOLERANCES)},
         "references": {name: _reference(evidence, name) for name in evidence.references},
+        "as_published": batch_scores(evidence.soft),
         "calibration": {name: {"expected_error": held.expected_error()} for name, held in evidence.reliability.items()},
         "froc": froc_columns(evidence.froc),
     } | (

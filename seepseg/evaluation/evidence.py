@@ -20,6 +20,7 @@ from seepseg.metrics.calibration import Reliability, reliability
 from seepseg.metrics.confusion import confusion_matrix
 from seepseg.metrics.detection import CRITERIA, Detections, FrocCounts, detections, froc_counts
 from seepseg.metrics.matching import TruthObjects
+from seepseg.metrics.published import soft_counts
 from seepseg.metrics.salt_score import tgs_score
 
 REFERENCES = ("predict nothing", "perfect outline, one class", "truth shifted by (1, 1)")
@@ -55,6 +56,7 @@ class Evidence:
         objects: object counts of all scenes.
         froc: object counts at every threshold.
         surfaces: boundary counts of all tiles.
+        soft: (T, 3) soft counts of each tile, in the order of the catalog.
         reliability: histograms of confidence, of the likeliest class and of foreground.
         references: confusion matrix of each reference row.
         reference_tgs: TGS scores of each reference row.
@@ -83,11 +85,13 @@ class Evidence:
         """Start from nothing."""
         k = len(self.catalog.classes)
         self._tiles = {t.id: t for t in self.catalog.tiles}
+        self._row = {t.id: i for i, t in enumerate(self.catalog.tiles)}
         self._group: str | None = None
         self._scene: dict[int, Planes] = {}
         self.objects = Detections.empty(k)
         self.froc = FrocCounts.empty(FROC_THRESHOLDS)
         self.surfaces = SurfaceCounts.empty(k)
+        self.soft = np.zeros((len(self.catalog), 3))
         self.reliability = {"foreground": Reliability.empty(), "likeliest class": Reliability.empty()}
         names = (*REFERENCES, *([DARK] if self.brightness else []))
         self.references = {name: np.zeros((k, k), np.int64) for name in names}
@@ -99,8 +103,11 @@ class Evidence:
         held = self.matrices.setdefault(tile.group, np.zeros((k, k), np.int64))
         held += result.matrix
         self.surfaces += surface_counts(result.truth, result.prediction, k)
+        foreground = calibration.foreground(result.probabilities, result.truth)
+        # By place in the catalog: whatever batches the network is given, those of the published scores are the same.
+        self.soft[self._row[result.id]] = soft_counts(*foreground)
         for name, pairs in (
-            ("foreground", calibration.foreground(result.probabilities, result.truth)),
+            ("foreground", foreground),
             ("likeliest class", calibration.top_label(result.probabilities, result.truth)),
         ):
             self.reliability[name] += reliability(*pairs)

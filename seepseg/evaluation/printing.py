@@ -45,8 +45,19 @@ def references(summary: dict[str, Any]) -> pd.DataFrame:
 
 
 def lines(summary: dict[str, Any]) -> list[str]:
-    """The rest, a line each: objects, outlines, confidence, decoding, time."""
-    return [line for part in (_tgs, _objects, _confidence, _decoding, _profile) if (line := part(summary))]
+    """The rest, a line each: other projects' scores, objects, outlines, confidence, decoding, time."""
+    return [line for part in (_tgs, published, _objects, _confidence, _decoding, _profile) if (line := part(summary))]
+
+
+def published(summary: dict[str, Any]) -> str:
+    """The scores as other projects publish them, and that they are others; "" where there are no probabilities."""
+    if "as_published" not in summary:
+        return ""
+    dice, iou = (summary["as_published"][f"soft_{name}_batch16"] for name in ("dice", "iou"))
+    return (
+        f"as other projects publish theirs: soft Dice {dice:.3f}, soft IoU {iou:.3f} (foreground, mean over batches of "
+        "16 tiles); to compare with such numbers only"
+    )
 
 
 def _tgs(summary: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from seepseg.evaluation.page import (
     write_rows,
 )
 from seepseg.evaluation.pictures import Group, Picture, gallery
+from seepseg.evaluation.printing import published
 from seepseg.runs.folder import RunFolder
 
 ROWS = 200
@@ -193,8 +194,11 @@ def _references(summary: dict[str, Any], reader: _Reader) -> str:
         "tgs_score": summary.get("tgs_score"),
     }
     first = {c: "n/a" if own.get(c) is None else str(own[c]) for c in rows[0]}
-    return paragraph("What a number is worth: the same tiles scored with stand-ins for a network.") + table(
-        [first, *rows], "references.csv; this run: metrics.json", text=("row",)
+    note = published(summary)
+    return (
+        paragraph("What a number is worth: the same tiles scored with stand-ins for a network.")
+        + table([first, *rows], "references.csv; this run: metrics.json", text=("row",))
+        + (paragraph(note[0].upper() + note[1:] + ".", "muted") + source_line("metrics.json") if note else "")
     )
 
 

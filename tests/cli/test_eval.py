@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import torch
 from PIL import Image
 
 from seepseg.config import parse
+from seepseg.data.sources import open_catalog, read_image, read_mask
+from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training.run import train
 from tests.command import error, run
@@ -127,6 +133,56 @@ def test_threshold_decides_how_much_is_foreground(
     # At 0 every pixel is foreground, so none is missed.
     assert foreground(0)["recall"] == 1
     assert foreground(1)["recall"] == 0
+
+
+@pytest.fixture
+def published(
+    seep_run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[[int, Callable[[torch.Tensor], torch.Tensor]], dict[str, float]]:
+    """`as_published` of the run at a batch size, its weights changed."""
+    shutil.copytree(seep_run, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoints" / "best.pt"
+    made = load_checkpoint(path)
+
+    def scores(batch_size: int, change: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
+        save_checkpoint(path, changed(made, batch_size, change))
+        code, out, _ = run(capsys, "eval", tmp_path / "run", "--no-figures")
+        found: dict[str, float] = json.loads((tmp_path / "run/eval/val/metrics.json").read_text())["as_published"]
+        told = f"soft Dice {found['soft_dice_batch16']:.3f}, soft IoU {found['soft_iou_batch16']:.3f}"
+        assert (code, told in out) == (0, True)
+        return found
+
+    return scores
+
+
+def changed(made: Checkpoint, batch_size: int, change: Callable[[torch.Tensor], torch.Tensor]) -> Checkpoint:
+    predict = made.config.predict.model_copy(update={"batch_size": batch_size})
+    weights, ema = ({k: change(v) for k, v in (part or {}).items()} for part in (made.weights, made.ema))
+    return replace(made, config=made.config.model_copy(update={"predict": predict}), weights=weights, ema=ema or None)
+
+
+def test_scores_as_published_are_those_of_a_network_that_says_one_half_everywhere(
+    seep_run: Path, published: Callable[..., dict[str, float]]
+) -> None:
+    data = load_checkpoint(seep_run / "checkpoints" / "best.pt").config.data
+    splits = RunFolder(seep_run).read_splits()
+    catalog = open_catalog(data).subset(set(splits.loc[splits["split"] == "val", "id"]))
+    # What is no data counts nowhere.
+    known = [read_mask(tile, catalog, (64, 64))[read_image(tile.image, data)[1]] for tile in catalog.tiles]
+    dice, iou = [], []
+    for start in range(0, len(known), 16):
+        batch = np.concatenate(known[start : start + 16])
+        seen, counted = int((batch > 0).sum()), batch.size
+        # p = 1/2: Σ p·y is half of the seen, Σ p half of all that count.
+        dice.append((seen + 1) / (counted / 2 + seen + 1))
+        iou.append((seen / 2 + 1) / (counted / 2 + seen / 2 + 1))
+    assert len(dice) > 1
+    found = published(5, torch.zeros_like)
+    assert found == pytest.approx({"soft_dice_batch16": np.mean(dice), "soft_iou_batch16": np.mean(iou)})
+
+
+def test_scores_as_published_do_not_know_the_batches_of_the_network(published: Callable[..., dict[str, float]]) -> None:
+    assert published(3, torch.clone) == pytest.approx(published(16, torch.clone), rel=1e-6)
 
 
 def test_salt_has_the_tgs_score(salt_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

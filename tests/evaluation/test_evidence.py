@@ -104,6 +104,18 @@ def test_the_order_of_tiles_within_their_scene_does_not_matter(seed: int, data: 
     assert before == after
 
 
+def test_published_scores_are_of_fixed_batches_of_the_catalog() -> None:
+    catalog, results = scenes(5, 4)  # batches of 16 and of 4 tiles
+    found = conclusions(gathered(catalog, results))["as_published"]
+    assert conclusions(gathered(catalog, results[::-1]))["as_published"] == found
+    dice = []
+    for batch in (results[:16], results[16:]):
+        p = np.concatenate([1 - r.probabilities[0, r.truth != 255] for r in batch])
+        y = np.concatenate([r.truth[r.truth != 255] > 0 for r in batch])
+        dice.append((2 * p[y].sum() + 1) / (p.sum() + y.sum() + 1))
+    assert found["soft_dice_batch16"] == pytest.approx(sum(dice) / 2)
+
+
 def test_one_scene_is_held_however_many_there_are() -> None:
     catalog, results = scenes(5, 2)
     alive = [weakref.ref(r.probabilities) for r in results]

@@ -63,6 +63,10 @@ def test_the_rest_in_lines() -> None:
     )
     assert lines(summary(objects=objects | {"false_alarms_per_1000_km2": 0.0}))[0].endswith("7, 0.0 per 1000 km²")
     assert lines(summary(objects={"objects": 0})) == []
+    assert lines(summary(as_published={"soft_dice_batch16": 0.9014, "soft_iou_batch16": 0.8406})) == [
+        "as other projects publish theirs: soft Dice 0.901, soft IoU 0.841 (foreground, mean over batches of 16 "
+        "tiles); to compare with such numbers only"
+    ]
     tgs = summary(tgs_score=0.81236)
     assert lines(tgs) == ["TGS score 0.8124"]
     tgs["intervals"]["tgs_score"] = interval(0.8, 0.82)

@@ -79,6 +79,7 @@ def run(tmp_path: Path) -> RunFolder:
         "dice/2": interval | {"value": None, "low": None, "high": None},
     }
     summary["calibration"] = {"foreground": {"expected_error": 0.043}}
+    summary["as_published"] = {"soft_dice_batch16": 0.4204, "soft_iou_batch16": 0.2661}
     summary["decoding"] = {"from": "fit on val", "temperature": 1.25, "offsets": []}
     summary["lacking"] = {"thick": 0.0, "<thin>": 0.35}
     write_scores(where, sums, TWO, summary)
@@ -114,6 +115,7 @@ def test_a_report_shows_every_table_and_escapes_names(run: RunFolder) -> None:
         "n/a (3 scenes)",
         "Draws that lack a class, so that their macro mean is of fewer: <thin> 35%.",
         "this run", "predict nothing",
+        "As other projects publish theirs: soft Dice 0.420, soft IoU 0.266 (foreground, mean over batches of 16",
         "Decoding: from fit on val, temperature 1.25.",
         "Expected calibration error: foreground 0.043.",
         "19.250", "Came true against confidence", "folds", "0.515",
