@@ -131,15 +131,10 @@ class Augment(Node):
 
 
 class Sampling(Node):
-    """How often a tile is drawn in an epoch: all alike, or more often when it holds a rare class (arXiv 1908.03195).
-
-    With `windows: random` a draw is a window of the tile's size moved off it by up to half of it, filled from the
-    training tiles beside it (`data.grid`), so that a seep on a border is seen whole; where there is none it is no-data.
-    """
+    """How often a tile is drawn in an epoch: all alike, or more often when it holds a rare class (arXiv 1908.03195)."""
 
     name: Literal["uniform", "repeat_factor"] = "uniform"
     threshold: Fraction = 0.3
-    windows: Literal["tiles", "random"] = "tiles"
 
 
 class DataNode(Node):

@@ -19,12 +19,14 @@ class Predict(Node):
     `blend` says how windows that overlap are weighed: by a raised cosine, a Gaussian, or their centres alone. `vote`
     gives every object the class of the highest mean log-probability over its pixels. `min_pixels` removes smaller
     objects from map and polygons, `min_area_m2` from the polygons only. `simplify` (how far an outline moves, about)
-    and `fill_holes` (the largest hole filled) shape the polygons, in pixels.
+    and `fill_holes` (the largest hole filled) shape the polygons, in pixels. `margin` is how many pixels of its
+    neighbours the network is shown around a tile that is a cell of a scene (`data.grid`).
     """
 
     window: Annotated[int, Field(ge=16)] = 512
     overlap: Annotated[float, Field(ge=0, lt=0.9)] = 0.125
     blend: Literal["hann", "gaussian", "crop"] = "hann"
+    margin: Annotated[int, Field(ge=0)] = 32
     batch_size: Count = 8
     tta: Literal["none", "hflip", "flips", "d4"] = "flips"
     threshold: Fraction | None = None

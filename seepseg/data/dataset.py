@@ -12,22 +12,30 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seepseg.classes import IGNORE
-from seepseg.config import DataNode, SeepData
+from seepseg.config import DataNode, Scaling, SeepData
 from seepseg.data.augment import Augmentation
 from seepseg.data.catalog import Catalog
 from seepseg.data.copypaste import Bank, cut_out
-from seepseg.data.mosaic import columns_of, overlaps
+from seepseg.data.mosaic import framed
 from seepseg.data.scaling import FittedScaling, Limits
-from seepseg.data.sources import read_image, read_mask, refuse_non_finite
+from seepseg.data.sources import columns_around, read_image, read_mask, refuse_non_finite
 
 
 class Sample(TypedDict):
-    """image float32 (C, H, W) standardised; mask int64 (H, W) class indices, 255 = ignore; valid bool (H, W); id."""
+    """image float32 (C, H, W) standardised; mask int64 (H, W) class indices, 255 = ignore; valid bool (H, W); id.
+
+    With a margin of m pixels the image is (C, H + 2m, W + 2m), the tile in its middle.
+    """
 
     image: Tensor
     mask: Tensor
     valid: Tensor
     id: str
+
+
+def margin_of(data: DataNode, scaling: Scaling, margin: int) -> int:
+    """The margin that tiles of a source can have: 0 where tiles have no neighbours, or each is scaled on its own."""
+    return margin if isinstance(data, SeepData) and scaling.basis != "tile" else 0
 
 
 class Draw(NamedTuple):
@@ -47,6 +55,11 @@ class TileDataset(Dataset[Sample]):
     """Samples of a catalog by `Draw`; what a draw gives depends on nothing but the draw.
 
     Decoded tiles are kept in memory while they fit into `data.cache_gb` (loader workers share them by fork).
+
+    Args:
+        limits: of each scene, for scaling by scene.
+        augmentation: of draws that have a seed.
+        margin: pixels of the neighbouring tiles around a tile that is drawn as it is; see `margin_of`.
     """
 
     def __init__(
@@ -56,9 +69,10 @@ class TileDataset(Dataset[Sample]):
         scaling: FittedScaling,
         limits: dict[str, Limits],
         augmentation: Augmentation | None = None,
+        margin: int = 0,
     ) -> None:
         self.catalog, self.data, self.scaling, self.limits = catalog, data, scaling, limits
-        self.augmentation = augmentation
+        self.augmentation, self.margin = augmentation, margin_of(data, scaling.config, margin)
         self._index = {tile.id: i for i, tile in enumerate(catalog.tiles)}
         self._cache: dict[int, _Decoded] = {}
         self._room = data.cache_gb * 2**30
@@ -69,41 +83,35 @@ class TileDataset(Dataset[Sample]):
 
     def __getitem__(self, draw: Draw) -> Sample:
         """The sample of a draw."""
-        moved = draw.seed is not None and self.augmentation is not None and self.data.sampling.windows == "random"
-        unit, mask, valid = self._moved(draw) if moved else self._decoded(draw.tile)
-        if draw.seed is not None and self.augmentation is not None:
-            # Streams of their own for what is pasted, for windows and for augmentation: none of them tells of another.
+        unit, mask, valid = self._decoded(draw.tile)
+        if draw.seed is None or self.augmentation is None:
+            seen = self._framed(draw.tile) if self.margin else (unit, valid)
+        else:
+            # A stream of its own: what is pasted must not tell how it is augmented.
             rng = np.random.default_rng([draw.seed, 1])
             if rng.random() < self.data.augment.copy_paste:
                 unit, mask, valid = self._bank.paste(unit, mask, valid, rng)
             unit, mask, valid = self.augmentation(unit, mask, valid, draw.seed)
+            seen = (unit, valid)
         return Sample(
-            image=torch.from_numpy(self.scaling.standardise(unit, valid)),
+            image=torch.from_numpy(self.scaling.standardise(*seen)),
             mask=torch.from_numpy(mask.astype(np.int64)),
             valid=torch.from_numpy(valid),
             id=self.catalog.tiles[draw.tile].id,
         )
 
-    def _moved(self, draw: Draw) -> _Decoded:
-        """A window of a tile's size somewhere near it, up to half its size away; missing cells are no-data."""
-        tile, whole = self.catalog.tiles[draw.tile], self._decoded(draw.tile)
-        columns = columns_of(tile.group, self.data.grid) if isinstance(self.data, SeepData) else None
-        if columns is None or tile.index is None:
-            return whole
-        shape = whole.mask.shape
-        assert draw.seed is not None
-        rng = np.random.default_rng([draw.seed, 2])
-        y, x = (int(rng.integers(-(side // 2), side // 2 + 1)) for side in shape)
-        window = _Decoded(np.zeros_like(whole.unit), np.full_like(whole.mask, IGNORE), np.zeros_like(whole.valid))
-        for cell, there, here in overlaps(tile.index, columns, shape, (y, x)):
+    def _framed(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """A tile with its margin on all sides: pixels and where they are valid; missing cells are no-data."""
+        tile, own = self.catalog.tiles[index], self._decoded(index)
+
+        def beside(cell: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
             neighbour = self._cells.get((tile.group, cell))
             found = None if neighbour is None else self._decoded(neighbour)
-            # A tile cut short at the edge of a scene does not fill its cell: what is beside it would be misplaced.
-            if found is not None and found.mask.shape == shape:
-                window.unit[:, *here] = found.unit[:, *there]
-                window.mask[here] = found.mask[there]
-                window.valid[here] = found.valid[there]
-        return window
+            return None if found is None else (found.unit, found.valid)
+
+        columns = columns_around(tile, self.data)
+        unit, valid = framed((own.unit, own.valid), beside, tile.index, columns, self.margin, (0, False))
+        return unit, valid
 
     @cached_property
     def _cells(self) -> dict[tuple[str, int | None], int]:

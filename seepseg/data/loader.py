@@ -20,13 +20,22 @@ from seepseg.errors import SeepsegError
 
 @dataclass
 class Batch:
-    """image float32 (N, C, H, W), mask int64 (N, H, W), valid bool (N, H, W), ids, and each tile's own size."""
+    """image float32 (N, C, H, W), mask int64 (N, H, W), valid bool (N, H, W), ids, and each tile's own size.
+
+    With a margin of m pixels the image is (N, C, H + 2m, W + 2m), see `within`.
+    """
 
     image: Tensor
     mask: Tensor
     valid: Tensor
     ids: list[str]
     sizes: list[tuple[int, int]]
+
+    def within(self, values: Tensor) -> Tensor:
+        """Of values (…, H + 2m, W + 2m), one for each pixel of the image, those (…, H, W) of the tiles themselves."""
+        height, width = self.mask.shape[-2:]
+        y, x = (values.shape[-2] - height) // 2, (values.shape[-1] - width) // 2
+        return values[..., y : y + height, x : x + width]
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory, for a faster copy to the GPU."""
@@ -35,7 +44,7 @@ class Batch:
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Samples as one batch; smaller tiles are filled up at the right and bottom with no-data."""
-    sizes = [(s["image"].shape[1], s["image"].shape[2]) for s in samples]
+    sizes = [(s["mask"].shape[0], s["mask"].shape[1]) for s in samples]
     height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
 
     def stack(key: str, fill: float) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,20 +67,45 @@ def cells(
     return places, ((max(rows) - top + 1) * height, (max(cols) - left + 1) * width)
 
 
-def overlaps(
-    index: int, columns: int, shape: tuple[int, int], offset: tuple[int, int]
-) -> Iterator[tuple[int, tuple[slice, slice], tuple[slice, slice]]]:
-    """Where a window of a tile's shape (h, w), moved off the tile by less than its size, meets the cells of the grid.
+def framed(
+    own: Sequence[NDArray[Any]],
+    beside: Callable[[int], Sequence[NDArray[Any]] | None],
+    index: int | None,
+    columns: int | None,
+    margin: int,
+    fill: Sequence[float],
+) -> list[NDArray[Any]]:
+    """The planes (…, H, W) of a tile with `margin` pixels of its neighbours on all sides, (…, H + 2m, W + 2m).
 
-    Yields, for each cell, its index, where the window lies in it, and where it lies in the window.
+    Args:
+        own: planes of the tile.
+        beside: planes of another cell of its scene by index, None where it is missing. Cells of another size count as
+            missing: a tile cut short at the edge of a scene does not fill its cell.
+        index: the tile's cell.
+        columns: cells a row of the scene has; None where the tile is no cell of a grid.
+        fill: what each plane holds where there is no cell.
     """
+    shapes = [plane.shape for plane in own]
+    height, width = shapes[0][-2:]
+    pads = ((margin, margin), (margin, margin))
+    planes = [
+        np.pad(plane, (*((0, 0),) * (plane.ndim - 2), *pads), constant_values=value)
+        for plane, value in zip(own, fill, strict=True)
+    ]
+    if index is None or columns is None:
+        return planes
     row, column = divmod(index, columns)
-    for down in {0, int(np.sign(offset[0]))}:
-        for right in {0, int(np.sign(offset[1]))}:
-            if row + down < 0 or not 0 <= column + right < columns:
-                continue
-            # The cell's first pixel, seen from the window's.
-            y, x = down * shape[0] - offset[0], right * shape[1] - offset[1]
-            here = tuple(slice(max(0, p), min(n, n + p)) for p, n in zip((y, x), shape, strict=True))
-            there = tuple(slice(s.start - p, s.stop - p) for s, p in zip(here, (y, x), strict=True))
-            yield (row + down) * columns + column + right, (there[0], there[1]), (here[0], here[1])
+    downs, rights = (range(-reach, reach + 1) for reach in (-(-margin // height), -(-margin // width)))
+    for down, right in product(downs, rights):
+        if (down, right) == (0, 0) or row + down < 0 or not 0 <= column + right < columns:
+            continue
+        found = beside((row + down) * columns + column + right)
+        if found is None or [plane.shape for plane in found] != shapes:
+            continue
+        # Where the cell begins in the frame, and which part of it lies inside.
+        y, x = margin + down * height, margin + right * width
+        there = slice(max(0, -y), min(height, height + 2 * margin - y))
+        across = slice(max(0, -x), min(width, width + 2 * margin - x))
+        for plane, other in zip(planes, found, strict=True):
+            plane[..., there.start + y : there.stop + y, across.start + x : across.stop + x] = other[..., there, across]
+    return planes

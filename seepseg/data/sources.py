@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.config import DataNode, SeepData, TgsData
 from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.mosaic import columns_of
 from seepseg.data.seep import group_of, index_seep, read_seep_image, read_seep_mask
 from seepseg.data.tgs import IMAGES, flag_of, index_tgs, read_tgs_image, read_tgs_mask
 from seepseg.errors import DataError
@@ -83,9 +84,17 @@ def read_labels(tile: Tile, shape: tuple[int, int]) -> NDArray[np.generic] | Non
     return labels
 
 
-def group_name(path: Path, data: DataNode) -> str:
-    """The group a loose file belongs to, by its name."""
-    return group_of(path.stem, data)[0] if isinstance(data, SeepData) else path.stem
+def loose_tile(path: Path, data: DataNode, name: str) -> Tile:
+    """A loose file as an unlabelled tile of some id; its name tells the group, and the cell of a seep tile."""
+    group, index = group_of(path.stem, data) if isinstance(data, SeepData) else (path.stem, None)
+    return Tile(name, path, group=group, index=index)
+
+
+def columns_around(tile: Tile, data: DataNode) -> int | None:
+    """How many cells a row of a tile's scene has; None where the tile is no cell of a grid."""
+    if not isinstance(data, SeepData) or tile.index is None:
+        return None
+    return columns_of(tile.group, data.grid)
 
 
 def validity(raw: NDArray[np.generic], nodata: str | float | None, tag: float | None) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -82,16 +83,26 @@ def object_stage(
     if classifier is None or not classifier.tiles.isdisjoint(tiles):
         return config, lambda answers: answers
 
-    def decide(answers: Iterator[Answer]) -> Iterator[Answer]:
-        for scene in scene_objects(answers, tiles, grid, dataset.unit):
-            chosen = classifier.choose(scene.features, scene.logs)
-            chosen[scene.sizes < config.min_pixels] = 0
-            # What is no object is background or no data, and stays.
-            lookup = np.concatenate([np.zeros(1, np.uint8), chosen])
-            for answer, labels in zip(scene.answers, scene.labels, strict=True):
-                yield replace(answer, prediction=np.where(labels > 0, lookup[labels], answer.prediction))
+    whole = partial(decide_objects, classifier, tiles, grid, dataset.unit, config.min_pixels)
+    return config.model_copy(update=WHOLE), whole
 
-    return config.model_copy(update=WHOLE), decide
+
+def decide_objects(
+    classifier: ObjectClassifier,
+    tiles: Mapping[str, Tile],
+    grid: Mapping[str, int],
+    unit: Unit,
+    min_pixels: int,
+    answers: Iterable[Answer],
+) -> Iterator[Answer]:
+    """The answers with the classes of their objects as the classifier chooses; smaller objects than `min_pixels` go."""
+    for scene in scene_objects(answers, tiles, grid, unit):
+        chosen = classifier.choose(scene.features, scene.logs)
+        chosen[scene.sizes < min_pixels] = 0
+        # What is no object is background or no data, and stays.
+        lookup = np.concatenate([np.zeros(1, np.uint8), chosen])
+        for answer, labels in zip(scene.answers, scene.labels, strict=True):
+            yield replace(answer, prediction=np.where(labels > 0, lookup[labels], answer.prediction))
 
 
 def _objects(answers: Mapping[int, Answer], columns: int, unit: Unit) -> SceneObjects:

@@ -177,17 +177,17 @@ def answers(
         with torch.inference_mode():
             begin = time.perf_counter()
             logits = predictor.logits(batch.image)
-            probabilities = predictor.probabilities(batch.image, logits)
+            probabilities = batch.within(predictor.probabilities(batch.image, logits))
             if predictor.device.type == "cuda":
                 torch.cuda.synchronize(predictor.device)
             if sums is not None:
                 sums.seconds += time.perf_counter() - begin
             if on_logits is not None:
-                on_logits(number, logits, probabilities, batch.mask.to(predictor.device))
+                on_logits(number, batch.within(logits), probabilities, batch.mask.to(predictor.device))
             predicted = decode(probabilities, batch.valid, config, fit)
-        truth = batch.mask.numpy().astype(np.uint8)
+        truth, images = batch.mask.numpy().astype(np.uint8), batch.within(batch.image)
         for i, (h, w) in enumerate(batch.sizes):
-            image = batch.image[i, :, :h, :w].numpy()
+            image = images[i, :, :h, :w].numpy()
             yield Answer(batch.ids[i], image, truth[i, :h, :w], predicted[i, :h, :w], probabilities[i, :, :h, :w])
 
 

@@ -1,24 +1,31 @@
-"""Loose tiles to files: batched across files, since one tile is no work for a network."""
+"""Tiles to files: batched across files, since one tile is no work for a network, and cells of a scene together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seepseg.classes import IGNORE
+from seepseg.config import DataNode, Predict, SeepData
+from seepseg.data.catalog import Tile
+from seepseg.data.dataset import margin_of
+from seepseg.data.mosaic import framed
 from seepseg.data.scaling import Image, Limits, group_limits
-from seepseg.data.sources import group_name, validity
+from seepseg.data.sources import columns_around, loose_tile, validity
 from seepseg.data.tgs import read_tgs_image
 from seepseg.errors import DataError
 from seepseg.inference.decode import calibrated, decode, uncertainty
 from seepseg.inference.ensemble import Ensemble
 from seepseg.inference.jobs import Job
 from seepseg.inference.scene import Report, SceneRows, Wanted, in_steps
+from seepseg.inference.scene_objects import WHOLE, decide_objects
+from seepseg.inference.score import Answer
 from seepseg.inference.stream import Member, Rows, stream
 from seepseg.io.cog import class_layout, probability_layout, uncertainty_layout, write_raster
 from seepseg.io.images import write_png
@@ -31,6 +38,7 @@ GroupLimits = dict[str, list[Limits | None]]
 
 @dataclass(frozen=True)
 class _Tile:
+    place: Tile
     rows: Rows
     georeference: Georeference
 
@@ -47,7 +55,7 @@ def tile_limits(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = Non
         for job in jobs:
             with suppress(DataError):
                 tile = _read(job, ensemble, mask)
-                yield group_name(job.source, ensemble.data), *tile.rows
+                yield tile.place.group, *tile.rows
 
     fitted = [
         group_limits(m.scaling.config, readable()) if m.scaling.config.basis == "scene" else {}
@@ -58,48 +66,109 @@ def tile_limits(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = Non
 
 @torch.inference_mode()
 def predict_tiles(
-    jobs: Sequence[Job], ensemble: Ensemble, wanted: Wanted, limits: GroupLimits
+    jobs: Sequence[Job],
+    ensemble: Ensemble,
+    wanted: Wanted,
+    limits: GroupLimits,
+    tick: Callable[[int], None] = lambda tiles: None,
 ) -> list[Report | DataError]:
-    """Predict some tiles, one batch for each of their sizes, and write what is wanted; a tile that fails is its error.
+    """Predict the tiles of one scene, or some others, and write what is wanted; a tile that fails is its error.
+
+    Cells of a scene are shown with a margin of their neighbours, and objects that cross from one to the next are one.
+    `tick` is told how many tiles are done.
 
     Raises:
         ConfigError: an output is not writable.
         ResourceError: disk or memory gave out.
     """
     results: list[Report | DataError] = [DataError("not predicted")] * len(jobs)
-    sizes: dict[tuple[int, int], list[tuple[int, _Tile]]] = {}
+    read: dict[str, tuple[int, _Tile]] = {}
+    taken = set[tuple[str, int | None]]()
     for number, job in enumerate(jobs):
         try:
             tile = _read(job, ensemble, wanted.mask)
-            sizes.setdefault(tile.rows.valid.shape, []).append((number, tile))
         except DataError as error:
             results[number] = error
-    for tiles in sizes.values():
-        groups = [group_name(jobs[number].source, ensemble.data) for number, _ in tiles]
-        likely = _probabilities([t for _, t in tiles], groups, ensemble, limits)
-        valid = torch.from_numpy(np.stack([t.rows.valid for _, t in tiles]))
-        classes = decode(likely, valid, ensemble.config, ensemble.fit)
-        likely = calibrated(likely, ensemble.fit)
-        for (number, tile), found, probabilities in zip(tiles, classes, likely, strict=True):
-            results[number] = _write(jobs[number], tile, found, probabilities, ensemble, wanted)
+            continue
+        if (tile.place.group, tile.place.index) in taken:
+            # A second file for the same cell is no neighbour of anything.
+            tile = replace(tile, place=replace(tile.place, group=job.name, index=None))
+        taken.add((tile.place.group, tile.place.index))
+        read[job.name] = number, tile
+    tiles = {name: tile for name, (_, tile) in read.items()}
+    for done, answer in enumerate(_decided(tiles, ensemble, limits), 1):
+        number, tile = read[answer.id]
+        likely = calibrated(answer.probabilities, ensemble.fit, axis=0)
+        results[number] = _write(jobs[number], tile, answer.prediction, likely, ensemble, wanted)
+        tick(done)
     return results
 
 
-def _probabilities(
-    tiles: Sequence[_Tile], groups: Sequence[str], ensemble: Ensemble, limits: GroupLimits
-) -> torch.Tensor:
-    """Probabilities (N, K, H, W) of tiles of one size, the mean over the members."""
+def _decided(tiles: Mapping[str, _Tile], ensemble: Ensemble, limits: GroupLimits) -> Iterator[Answer]:
+    """The tiles with their classes, whole objects decided by the classifier where there is one."""
+    fitted = {group: _members(group, ensemble, limits) for group in {t.place.group for t in tiles.values()}}
+    if ensemble.objects is None:
+        return _answers(tiles, fitted, ensemble, ensemble.config)
+
+    def unit(name: str) -> NDArray[np.float32]:
+        rows, first = tiles[name].rows, fitted[tiles[name].place.group][0]
+        return first.scaling.to_unit(rows.raw, rows.valid, first.limits)
+
+    places = {name: tile.place for name, tile in tiles.items()}
+    grid = ensemble.data.grid if isinstance(ensemble.data, SeepData) else {}
+    answers = _answers(tiles, fitted, ensemble, ensemble.config.model_copy(update=WHOLE))
+    return decide_objects(ensemble.objects, places, grid, unit, ensemble.config.min_pixels, answers)
+
+
+def _members(group: str, ensemble: Ensemble, limits: GroupLimits) -> tuple[Member, ...]:
+    """The members as they scale the tiles of a scene."""
     none: list[Limits | None] = [None] * len(ensemble.members)
-    fitted = {group: ensemble.fitted_to(limits.get(group, none)) for group in set(groups)}
-    if max(tiles[0].rows.valid.shape) > ensemble.config.window:
-        return torch.stack([_in_windows(t.rows, fitted[g], ensemble) for t, g in zip(tiles, groups, strict=True)])
+    return ensemble.fitted_to(limits.get(group, none))
 
-    def answer(number: int, member: Member) -> torch.Tensor:
-        images = [fitted[g][number].image(t.rows) for t, g in zip(tiles, groups, strict=True)]
-        return member.predictor.probabilities(torch.from_numpy(np.stack(images)))
 
-    answers = [answer(number, member) for number, member in enumerate(ensemble.members)]
+def _answers(
+    tiles: Mapping[str, _Tile], fitted: Mapping[str, Sequence[Member]], ensemble: Ensemble, config: Predict
+) -> Iterator[Answer]:
+    """What the networks find in tiles, in batches of one size."""
+    margin = min(margin_of(ensemble.data, m.scaling.config, config.margin) for m in ensemble.members)
+    cells = {(tile.place.group, tile.place.index): tile for tile in tiles.values()}
+    sizes: dict[tuple[int, int], list[str]] = {}
+    for name, tile in tiles.items():
+        sizes.setdefault(tile.rows.valid.shape, []).append(name)
+    size = config.batch_size
+    for names in (same[i : i + size] for same in sizes.values() for i in range(0, len(same), size)):
+        block = [tiles[name] for name in names]
+        groups = [fitted[tile.place.group] for tile in block]
+        if max(block[0].rows.valid.shape) > config.window:
+            likely = torch.stack([_in_windows(t.rows, own, ensemble) for t, own in zip(block, groups, strict=True)])
+        else:
+            seen = [_framed(tile, cells, margin, ensemble.data) for tile in block]
+            likely = _probabilities(seen, groups)
+            height, width = block[0].rows.valid.shape
+            likely = likely[..., margin : margin + height, margin : margin + width]
+        valid = torch.from_numpy(np.stack([tile.rows.valid for tile in block]))
+        found = decode(likely, valid, config, ensemble.fit)
+        for name, tile, classes, own in zip(names, block, found, likely, strict=True):
+            yield Answer(name, tile.rows.raw.astype(np.float32), np.full_like(classes, IGNORE), classes, own)
+
+
+def _probabilities(seen: Sequence[Rows], groups: Sequence[Sequence[Member]]) -> torch.Tensor:
+    """Probabilities (N, K, H, W) of images of one size, the mean over the members, which scale each image its way."""
+    answers: list[torch.Tensor] = []
+    for members in zip(*groups, strict=True):
+        images = [member.image(rows) for member, rows in zip(members, seen, strict=True)]
+        answers.append(members[0].predictor.probabilities(torch.from_numpy(np.stack(images))))
     return sum(answers[1:], answers[0]) / len(answers)
+
+
+def _framed(tile: _Tile, cells: Mapping[tuple[str, int | None], _Tile], margin: int, data: DataNode) -> Rows:
+    """A tile with its margin on all sides."""
+
+    def beside(cell: int) -> Rows | None:
+        found = cells.get((tile.place.group, cell))
+        return None if found is None else found.rows
+
+    return Rows(*framed(tile.rows, beside, tile.place.index, columns_around(tile.place, data), margin, (0, False)))
 
 
 def _in_windows(rows: Rows, members: Sequence[Member], ensemble: Ensemble) -> torch.Tensor:
@@ -122,12 +191,13 @@ class _Held:
 
 def _read(job: Job, ensemble: Ensemble, mask: Path | None) -> _Tile:
     data = ensemble.data
+    place = loose_tile(job.source, data, job.name)
     if job.png_source:
         raw = read_tgs_image(job.source)
-        return _Tile(Rows(raw, validity(raw, data.nodata, None)), Georeference())
+        return _Tile(place, Rows(raw, validity(raw, data.nodata, None)), Georeference())
     with open_scene(job.source, page=data.page, bands=data.bands) as scene, ExitStack() as stack:
         covered = stack.enter_context(open_mask(mask, scene)) if mask else None
-        return _Tile(SceneRows(scene, data.nodata, covered).read(0, scene.height), scene.georeference)
+        return _Tile(place, SceneRows(scene, data.nodata, covered).read(0, scene.height), scene.georeference)
 
 
 def _write(

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from seepseg.config import Predict, Runtime
+from seepseg.data.sources import columns_around, loose_tile
 from seepseg.errors import ConfigError, DataError
 from seepseg.inference.device import set_threads
 from seepseg.inference.ensemble import Ensemble, load_ensemble
@@ -52,7 +53,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Unit:
-    """What one worker does at once: a scene, or a block of tiles; always cut the same, so that bytes are the same."""
+    """What one worker does at once: a scene, the tiles of one, or a block of tiles without any.
+
+    It is always cut the same, so that bytes are the same.
+    """
 
     jobs: tuple[Job, ...]
     scene: bool
@@ -72,14 +76,14 @@ def _digest(path: Path) -> str:
 
 
 def cut_units(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = None) -> list[Unit]:
-    """Scenes alone, tiles in blocks of a batch in order of their names.
+    """Scenes alone, cells of one scene together, other tiles in blocks of a batch; tiles in order of their names.
 
     PNG files count as tiles: they hold no georeference.
 
     Raises:
         ConfigError: a scene is to be a PNG, or a PNG to be masked.
     """
-    size, window = ensemble.config.batch_size, ensemble.config.window
+    window = ensemble.config.window
     shapes = {job: _shape(job, ensemble) for job in jobs}
     tiles = [job for job, shape in shapes.items() if job.png_source or 0 < max(shape) <= window]
     small = set(tiles)
@@ -88,12 +92,25 @@ def cut_units(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = None)
             raise ConfigError("is a PNG, which lies nowhere a mask could cover", job.source, "leave out --mask")
         if job.png and job not in small and max(shapes[job]):
             raise ConfigError("is a scene, and scenes become GeoTIFFs", job.source, "leave out --format")
-    blocks = [tuple(tiles[i : i + size]) for i in range(0, len(tiles), size)]
+    blocks = _blocks(tiles, ensemble)
     scenes = {job: shape for job, shape in shapes.items() if job not in small}
     return [
         *(Unit((job,), True, max(1, shape[0] * shape[1])) for job, shape in scenes.items()),
         *(Unit(block, False, len(block) * window**2) for block in blocks),
     ]
+
+
+def _blocks(tiles: Sequence[Job], ensemble: Ensemble) -> list[tuple[Job, ...]]:
+    scenes: dict[tuple[Path, str], list[Job]] = {}
+    loose = []
+    for job in tiles:
+        tile = loose_tile(job.source, ensemble.data, job.name)
+        if columns_around(tile, ensemble.data):
+            scenes.setdefault((job.source.parent, tile.group), []).append(job)
+        else:
+            loose.append(job)
+    size = ensemble.config.batch_size
+    return [*map(tuple, scenes.values()), *(tuple(loose[i : i + size]) for i in range(0, len(loose), size))]
 
 
 def _shape(job: Job, ensemble: Ensemble) -> tuple[int, int]:
@@ -120,7 +137,8 @@ def work(
     """What became of each job of a unit."""
     ensemble = load(recipe)
     if not unit.scene:
-        return predict_tiles(unit.jobs, ensemble, recipe.wanted, limits)
+        each = unit.pixels // len(unit.jobs)
+        return predict_tiles(unit.jobs, ensemble, recipe.wanted, limits, lambda done: tick(done * each))
     try:
         return [predict_scene(unit.jobs[0], ensemble, recipe.wanted, tick)]
     except DataError as error:

@@ -23,10 +23,11 @@ def panels(trainer: Trainer) -> dict[str, NDArray[np.uint8]]:
     chosen = np.argsort(-held, kind="stable")[:PANELS]
     batch = collate([val[Draw(int(i))] for i in chosen])
     predictor = Predictor(trainer.predicts, config, trainer.device)
-    predicted = decode(predictor.probabilities(batch.image), batch.valid, config.predict)
+    predicted = decode(batch.within(predictor.probabilities(batch.image)), batch.valid, config.predict)
+    images = batch.within(batch.image)
     return {
         name: panel(
-            batch.image[i, 0, :h, :w].numpy(),
+            images[i, 0, :h, :w].numpy(),
             batch.mask[i, :h, :w].numpy().astype(np.uint8),
             predicted[i, :h, :w],
             trainer.data.classes,

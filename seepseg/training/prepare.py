@@ -48,9 +48,8 @@ def prepare(
         )
     augmentation = build_augmentation(config.data.augment)
     train_set = TileDataset(parts["train"], config.data, scaling, limits, augmentation)
-    return TrainingData(
-        train_set, TileDataset(parts["val"], config.data, scaling, limits), scaling, catalog.classes, splits
-    )
+    val_set = TileDataset(parts["val"], config.data, scaling, limits, margin=config.predict.margin)
+    return TrainingData(train_set, val_set, scaling, catalog.classes, splits)
 
 
 def labelled(catalog: Catalog) -> Catalog:

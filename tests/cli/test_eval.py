@@ -28,7 +28,8 @@ SCORES = ("dice", "iou", "precision", "recall")
 def seep_run(seep_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A seep run after one epoch."""
     folder = tmp_path_factory.mktemp("runs") / "seep"
-    config = tiny_config(seep_root, train={"epochs": 1, "batch_size": 8, "panels_every": 0})
+    data = {"source": "seep", "root": str(seep_root), "split": {"val_fraction": 0.25}, "grid": {"9000": 8}}
+    config = tiny_config(seep_root, data=data, train={"epochs": 1, "batch_size": 8, "panels_every": 0})
     train(config, RunFolder(folder), tell=lambda line: None)
     return folder
 
@@ -49,6 +50,24 @@ def salt_run(salt_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     train(config, RunFolder(folder), tell=lambda line: None)
     return folder
+
+
+def test_a_folder_of_tiles_is_predicted_as_it_is_scored(
+    seep_root: Path, seep_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Cells of a scene are shown their neighbours in both: those in the folder, or in the split.
+    splits = pd.read_csv(seep_run / "splits.csv", dtype=str)
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        for name in splits["id"][splits["split"] == "val"]:
+            shutil.copy(seep_root / f"train_{folder}_256" / f"{name}.tif", tmp_path / folder)
+    assert run(capsys, "predict", seep_run, tmp_path / "images", "-o", tmp_path / "made")[0] == 0
+    assert run(capsys, "eval", seep_run, "-o", tmp_path / "a")[0] == 0
+    rasters = ["--predictions", tmp_path / "made", "--truth", tmp_path / "masks"]
+    assert run(capsys, "eval", *rasters, "-o", tmp_path / "b")[0] == 0
+    scored, made = (pd.read_csv(tmp_path / k / "confusion.csv", index_col=0) for k in "ab")
+    assert scored.equals(made)
+    assert scored.iloc[:, 1:].to_numpy().sum() > 0
 
 
 def test_scores_of_a_run_as_table_and_files(seep_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import tifffile
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from seepseg.config import Sampling, Scaling, SeepData
-from seepseg.data.augment import Arrays
+from seepseg.config import Augment, Scaling, SeepData
+from seepseg.data.augment import build_augmentation
 from seepseg.data.dataset import Draw, TileDataset
-from seepseg.data.mosaic import assemble, cells, clusters, columns_of, overlaps
+from seepseg.data.mosaic import assemble, cells, clusters, columns_of, framed
 from seepseg.data.scaling import FittedScaling
 from seepseg.data.sources import open_catalog
 from seepseg.objects import label_objects
@@ -37,66 +38,73 @@ def test_tiles_go_to_their_cells() -> None:
     assert all(np.array_equal(plane[places[index]], tile) for index, tile in tiles.items())
 
 
-@given(st.integers(0, 11), st.integers(-3, 3), st.integers(-4, 4))
-def test_a_moved_window_is_cut_from_the_grid(index: int, down: int, right: int) -> None:
+# Up to three cells away: margins may be larger than a tile.
+@given(st.integers(0, 11), st.integers(0, 20))
+def test_a_margin_is_cut_from_the_grid(index: int, margin: int) -> None:
     # Three rows of four cells of 6 × 8 pixels, each pixel its own number, and a frame of nothing around.
     grid = np.arange(18 * 32).reshape(18, 32)
-    framed = np.pad(grid, ((6, 6), (8, 8)), constant_values=-1)
+    around = np.pad(grid, 20, constant_values=-1)
     row, column = divmod(index, 4)
-    y, x = 6 + row * 6 + down, 8 + column * 8 + right
-    window = np.full((6, 8), -1)
-    for cell, there, here in overlaps(index, 4, (6, 8), (down, right)):
-        if cell < 12:
-            r, c = divmod(cell, 4)
-            window[here] = grid[r * 6 : r * 6 + 6, c * 8 : c * 8 + 8][there]
-    assert np.array_equal(window, framed[y : y + 6, x : x + 8])
+
+    def planes(cell: int) -> list[NDArray[np.int64]]:
+        r, c = divmod(cell, 4)
+        plane = grid[r * 6 : r * 6 + 6, c * 8 : c * 8 + 8]
+        return [plane, np.stack([plane, -plane])]
+
+    def beside(cell: int) -> list[NDArray[np.int64]] | None:
+        return planes(cell) if cell < 12 else None
+
+    one, two = framed(planes(index), beside, index, 4, margin, (-1, 0))
+    y, x = 20 + row * 6 - margin, 20 + column * 8 - margin
+    expected = around[y : y + 6 + 2 * margin, x : x + 8 + 2 * margin]
+    assert np.array_equal(one, expected)
+    assert np.array_equal(two, np.where(expected < 0, 0, np.stack([expected, -expected])))
+    (alone,) = framed(planes(index)[:1], beside, None, None, margin, (-1,))
+    assert np.array_equal(alone, np.pad(planes(index)[0], margin, constant_values=-1))
 
 
-def unchanged(*arrays: object) -> Arrays:
-    return arrays[:3]  # type: ignore[return-value]
+def test_a_cell_of_another_size_is_left_out() -> None:
+    # It would not be known where in its cell it lies.
+    cells = {1: [np.full((2, 1), 7)], 2: [np.full((2, 2), 8)]}
+    (plane,) = framed([np.full((2, 2), 5)], cells.get, 0, 2, 1, (9,))
+    assert plane.tolist() == [[9, 9, 9, 9], [9, 5, 5, 9], [9, 5, 5, 9], [9, 8, 8, 9]]
 
 
-def test_random_windows_show_the_scene_as_it_is(tmp_path: Path) -> None:
+def scene_of_tiles(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A scene of three columns of 8 × 8 tiles as files, 4, 6 and 7 missing: pixels and truth of the whole."""
     scene = np.random.default_rng(0).integers(1, 200, (24, 24)).astype(np.uint8)
     truth = (scene > 100).astype(np.uint8)
     for index in (0, 1, 2, 3, 5, 8):  # three columns of 8 × 8; 4, 6 and 7 are missing
         row, column = divmod(index, 3)
         part = np.s_[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8]
         for folder, plane in (("train_images_256", scene), ("train_masks_256", truth)):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            tifffile.imwrite(tmp_path / folder / f"s.{index:02d}.tif", plane[part])
-    missing = np.zeros((40, 40), bool)
-    missing[8:32, 8:32] = True
-    for index in (0, 1, 2, 3, 5, 8):
-        row, column = divmod(index, 3)
-        missing[8 + row * 8 : 16 + row * 8, 8 + column * 8 : 16 + column * 8] = False
-    missing[:8], missing[32:], missing[:, :8], missing[:, 32:] = True, True, True, True
-    framed = np.where(missing, 0, np.pad(scene, 8)).astype(np.float32)
-    data = SeepData(root=tmp_path, grid={"s": 3}, sampling=Sampling(windows="random"))
+            (root / folder).mkdir(exist_ok=True)
+            tifffile.imwrite(root / folder / f"s.{index:02d}.tif", plane[part])
+    return scene, truth
+
+
+def test_a_margin_shows_the_neighbours_and_changes_no_truth(tmp_path: Path) -> None:
+    scene, truth = scene_of_tiles(tmp_path)
+    known = np.ones((24, 24), bool)
+    known[8:16, 8:16] = known[16:24, :16] = False
+    around = np.pad(np.where(known, scene, 0), 8)
+    data = SeepData(root=tmp_path, grid={"s": 3})
     scaling = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
-    samples = TileDataset(open_catalog(data), data, scaling, {}, unchanged)
-    places = set()
-    for seed in range(200):
-        sample = samples[Draw(0, seed)]
-        image = sample["image"][0].numpy() * 200
-        # Tile 0 lies at (8, 8) of the frame; its windows begin up to four pixels beside it.
-        fits = [
-            (y, x)
-            for y in range(4, 13)
-            for x in range(4, 13)
-            if np.allclose(framed[y : y + 8, x : x + 8], image, atol=1e-3)
-        ]
-        ((y, x),) = fits
-        places.add((y, x))
-        known = ~missing[y : y + 8, x : x + 8]
-        assert np.array_equal(sample["valid"].numpy(), known)
-        expected = np.where(known, np.pad(truth, 8)[y : y + 8, x : x + 8], 255)
-        assert np.array_equal(sample["mask"].numpy(), expected)
-    assert len(places) > 60
-    # Without a seed, or without augmentation as in validation, a draw is the tile.
-    assert torch.equal(samples[Draw(0)]["mask"], torch.from_numpy(truth[:8, :8].astype(np.int64)))
-    validation = TileDataset(open_catalog(data), data, scaling, {})
-    assert torch.equal(validation[Draw(0, 5)]["mask"], samples[Draw(0)]["mask"])
+    samples = TileDataset(open_catalog(data), data, scaling, {}, margin=3)
+    for number, tile in enumerate(samples.catalog.tiles):
+        row, column = divmod(tile.index or 0, 3)
+        sample = samples[Draw(number)]
+        part = np.s_[row * 8 + 5 : row * 8 + 19, column * 8 + 5 : column * 8 + 19]
+        assert np.allclose(sample["image"][0].numpy() * 200, around[part], atol=1e-3)
+        own = np.s_[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8]
+        assert np.array_equal(sample["mask"].numpy(), truth[own])
+        assert sample["valid"].all()
+    # What is drawn to train on has none.
+    plain = build_augmentation(Augment())
+    assert TileDataset(samples.catalog, data, scaling, {}, plain, 3)[Draw(0, 1)]["image"].shape == (1, 8, 8)
+    # Tiles that are each scaled on their own would show a seam.
+    own_scaling = replace(scaling, config=Scaling(basis="tile"), limits=None)
+    assert TileDataset(samples.catalog, data, own_scaling, {}, margin=3)[Draw(0)]["image"].shape == (1, 8, 8)
 
 
 def test_cells_that_touch_belong_together() -> None:

@@ -9,7 +9,7 @@ import tifffile
 from seepseg.classes import SEEP, SEEP_BINARY
 from seepseg.config import ClassNode, SeepData, TgsData
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.sources import group_name, open_catalog, read_image, read_mask, validity, with_counts
+from seepseg.data.sources import columns_around, loose_tile, open_catalog, read_image, read_mask, validity, with_counts
 from seepseg.errors import DataError
 
 RAW = np.array([[[0.0, 5.0, np.nan, np.inf]]], np.float32)
@@ -111,9 +111,16 @@ def test_black_salt_tiles_are_data(salt_root: Path) -> None:
         assert read_image(tile.image, data)[1].all()
 
 
-def test_the_group_of_a_loose_file(tmp_path: Path) -> None:
-    assert group_name(Path("x/041870.000012.tif"), SeepData(root=tmp_path)) == "041870"
-    assert group_name(Path("x/0a1b.png"), TgsData(root=tmp_path)) == "0a1b"
+def test_where_a_loose_file_belongs(tmp_path: Path) -> None:
+    seep, salt = SeepData(root=tmp_path, grid={"0418": 19}), TgsData(root=tmp_path)
+    cell = loose_tile(Path("x/041870.000012.tif"), seep, "deep/041870.000012")
+    assert (cell.id, cell.group, cell.index, cell.labelled) == ("deep/041870.000012", "041870", 12, False)
+    assert columns_around(cell, seep) == 19
+    other = loose_tile(Path("x/0a1b.png"), salt, "0a1b")
+    assert (other.group, other.index, columns_around(other, salt)) == ("0a1b", None, None)
+    # A scene whose width nobody gave, and a name without a cell.
+    assert columns_around(loose_tile(Path("045590.000001.tif"), seep, "a"), seep) is None
+    assert columns_around(loose_tile(Path("041870.tif"), seep, "b"), seep) is None
 
 
 def test_a_root_that_is_not_there(tmp_path: Path) -> None:

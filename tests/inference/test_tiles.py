@@ -1,19 +1,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 import tifffile
+import torch
+from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
-from seepseg.config import Scaling
+from seepseg.config import Predict, Scaling
 from seepseg.errors import DataError
-from seepseg.inference.jobs import plan
+from seepseg.inference.jobs import Job, plan
+from seepseg.inference.predictor import Predictor
 from seepseg.inference.scene import Report, Wanted
+from seepseg.inference.stream import Rows
 from seepseg.inference.tiles import predict_tiles, tile_limits
+from seepseg.inference.units import cut_units
+from tests.inference.test_scene_objects import asks
 from tests.inference.toy import SCALING, SIZES, picture, recipe, toy
 
 
@@ -55,3 +63,75 @@ def test_loose_tiles_of_one_scene_are_measured_together(tmp_path: Path) -> None:
     dark, bright = (tifffile.imread(tmp_path / "out" / f"scene.{i}_class.tif") for i in (0, 1))
     assert not dark.any()
     assert bright.all()
+
+
+class Spread(nn.Module):
+    """One logit: the mean of the 5 × 5 pixels around, nothing beyond the image."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return nn.functional.avg_pool2d(images, 5, 1, 2)
+
+
+def cells(folder: Path, plane: NDArray[np.uint16], size: int, columns: int) -> list[Job]:
+    """A plane as tiles of a scene, and the jobs for them."""
+    folder.mkdir()
+    rows, cols = plane.shape[0] // size, plane.shape[1] // size
+    for r, c in product(range(rows), range(cols)):
+        part = plane[r * size : (r + 1) * size, c * size : (c + 1) * size]
+        tifffile.imwrite(folder / f"scene.{r * columns + c:03d}.tif", part)
+    return plan([str(folder)], folder.parent / "out")
+
+
+def test_cells_of_a_scene_are_predicted_as_one(tmp_path: Path) -> None:
+    raw = picture((48, 48))
+    jobs = cells(tmp_path / "in", raw, 16, 3)
+    ensemble = toy(recipe(grid={"scene": 3}), decoding=Predict(window=64, margin=2, batch_size=2))
+    (member,) = ensemble.members
+    predictor = Predictor(Spread(), recipe(), torch.device("cpu"))
+    ensemble = replace(ensemble, members=(replace(member, predictor=predictor),))
+    whole = Spread()(torch.from_numpy(member.image(Rows(raw[None], np.ones(raw.shape, bool))))[None])[0, 0].numpy()
+    decided = abs(whole) > 1e-6  # a draw is anybody's
+    done: list[int] = []
+    (unit,) = cut_units(jobs, ensemble)
+    predict_tiles(unit.jobs, ensemble, Wanted(), {}, done.append)
+    assert done == list(range(1, 10))
+    found = {job.name: tifffile.imread(job.class_raster) for job in jobs}
+    assembled = np.block([[found[f"scene.{r * 3 + c:03d}"] for c in range(3)] for r in range(3)])
+    assert decided.mean() > 0.99
+    assert np.array_equal(assembled[decided], whole[decided] > 0)
+    # Without neighbours, what lies along the borders differs.
+    alone = replace(ensemble, config=Predict(window=64, margin=0))
+    predict_tiles(unit.jobs, alone, Wanted(), {})
+    assert not np.array_equal(tifffile.imread(jobs[4].class_raster), found[jobs[4].name])
+
+
+def test_an_object_across_cells_is_decided_once(tmp_path: Path) -> None:
+    raw = np.full((16, 48), 60, np.uint16)
+    raw[4:8, 10:40] = 150  # 120 pixels, at most 64 in one tile
+    raw[12:14, 2:6] = 150
+    jobs = cells(tmp_path / "in", raw, 16, 3)
+    # Whatever is larger than 100 pixels stays, the rest is a false alarm.
+    ensemble = replace(toy(recipe(grid={"scene": 3})), objects=asks("log_area", np.log1p(100), 1, 0, 2))
+    predict_tiles(jobs, ensemble, Wanted(), {})
+    assembled = np.hstack([tifffile.imread(job.class_raster) for job in jobs])
+    assert assembled[4:8, 10:40].all()
+    assert assembled.sum() == 120
+
+
+def test_a_second_file_for_a_cell_is_a_tile_of_its_own(tmp_path: Path) -> None:
+    raws = {name: picture((8, 8)) + i for i, name in enumerate(("scene.1", "scene.01", "scene.2"))}
+    for name, raw in raws.items():
+        tifffile.imwrite(tmp_path / f"{name}.tif", raw)
+    jobs = plan([str(tmp_path / "*.tif")], tmp_path / "out")
+    ensemble = replace(toy(recipe(grid={"scene": 3})), objects=asks("log_area", 0, 1, 0, 2))
+    predict_tiles(jobs, ensemble, Wanted(), {})
+    for job in jobs:
+        assert np.array_equal(tifffile.imread(job.class_raster), raws[job.name] > 100)
+
+
+def test_units_hold_the_cells_of_a_scene_or_a_batch_of_others(tmp_path: Path) -> None:
+    for name in ("a.0", "a.1", "a.2", "b.0", "b.1", "c.0", "d"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", picture((8, 8)))
+    jobs = plan([str(tmp_path / "*.tif")], tmp_path / "out")
+    units = cut_units(jobs, toy(recipe(grid={"a": 3, "b": 3}), decoding=Predict(window=64, batch_size=2)))
+    assert [[job.name for job in unit.jobs] for unit in units] == [["a.0", "a.1", "a.2"], ["b.0", "b.1"], ["c.0", "d"]]
