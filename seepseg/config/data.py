@@ -175,8 +175,9 @@ class SeepData(DataNode):
     """Folders of TIFF tiles and masks with equal names, `GROUP.INDEX.tif`.
 
     `grid` says how many cells a row of a scene has, by the beginning of its name: tile INDEX is cell divmod(INDEX,
-    columns). The default is that of the public seep set. Objects are counted in scenes put together by it. With
-    `pixel_size`, the side of a pixel in metres, false alarms are also told per 1000 km².
+    columns). The default is that of the public seep set. In scenes put together by it tiles are shown their neighbours
+    (`predict.margin`), and objects are classified and counted as whole ones. With `pixel_size`, the side of a pixel in
+    metres, false alarms are also told per 1000 km².
     """
 
     source: Literal["seep"] = "seep"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple, TypedDict
 
@@ -12,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seepseg.classes import IGNORE
-from seepseg.config import DataNode, Scaling, SeepData
+from seepseg.config import DataNode, Scaling
 from seepseg.data.augment import Augmentation
-from seepseg.data.catalog import Catalog
+from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.copypaste import Bank, cut_out
 from seepseg.data.mosaic import framed
 from seepseg.data.scaling import FittedScaling, Limits
@@ -33,9 +34,9 @@ class Sample(TypedDict):
     id: str
 
 
-def margin_of(data: DataNode, scaling: Scaling, margin: int) -> int:
-    """The margin that tiles of a source can have: 0 where tiles have no neighbours, or each is scaled on its own."""
-    return margin if isinstance(data, SeepData) and scaling.basis != "tile" else 0
+def margin_of(data: DataNode, scaling: Scaling, margin: int, tiles: Iterable[Tile]) -> int:
+    """The margin that tiles can have: 0 where none is a cell of a grid, or each is scaled on its own."""
+    return margin if scaling.basis != "tile" and any(columns_around(tile, data) for tile in tiles) else 0
 
 
 class Draw(NamedTuple):
@@ -60,6 +61,7 @@ class TileDataset(Dataset[Sample]):
         limits: of each scene, for scaling by scene.
         augmentation: of draws that have a seed.
         margin: pixels of the neighbouring tiles around a tile that is drawn as it is; see `margin_of`.
+        one_pass: tiles are drawn once, in order; so only those of one scene are kept, and none without a margin.
     """
 
     def __init__(
@@ -70,9 +72,13 @@ class TileDataset(Dataset[Sample]):
         limits: dict[str, Limits],
         augmentation: Augmentation | None = None,
         margin: int = 0,
+        *,
+        one_pass: bool = False,
     ) -> None:
         self.catalog, self.data, self.scaling, self.limits = catalog, data, scaling, limits
-        self.augmentation, self.margin = augmentation, margin_of(data, scaling.config, margin)
+        self.augmentation = augmentation
+        self.margin = margin_of(data, scaling.config, margin, catalog.tiles)
+        self._one_pass, self._scene = one_pass, ""
         self._index = {tile.id: i for i, tile in enumerate(catalog.tiles)}
         self._cache: dict[int, _Decoded] = {}
         self._room = data.cache_gb * 2**30
@@ -116,7 +122,10 @@ class TileDataset(Dataset[Sample]):
     @cached_property
     def _cells(self) -> dict[tuple[str, int | None], int]:
         """Which tile a cell of a scene is."""
-        return {(tile.group, tile.index): i for i, tile in enumerate(self.catalog.tiles)}
+        found: dict[tuple[str, int | None], int] = {}
+        for i, tile in enumerate(self.catalog.tiles):
+            found.setdefault((tile.group, tile.index), i)
+        return found
 
     @cached_property
     def _bank(self) -> Bank:
@@ -136,6 +145,9 @@ class TileDataset(Dataset[Sample]):
         refuse_non_finite(raw, valid, tile.image)
         mask = np.where(valid, read_mask(tile, self.catalog, valid.shape), np.uint8(IGNORE))
         decoded = _Decoded(self.scaling.to_unit(raw, valid, self.limits.get(tile.group)), mask, valid)
+        if self._one_pass and tile.group != self._scene:
+            self._cache.clear()
+            self._scene, self._room = tile.group, self.data.cache_gb * 2**30 if self.margin else 0
         size = sum(a.nbytes for a in decoded)
         if size <= self._room:
             self._room -= size

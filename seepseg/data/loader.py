@@ -35,7 +35,7 @@ class Batch:
         """Of values (…, H + 2m, W + 2m), one for each pixel of the image, those (…, H, W) of the tiles themselves."""
         height, width = self.mask.shape[-2:]
         y, x = (values.shape[-2] - height) // 2, (values.shape[-1] - width) // 2
-        return values[..., y : y + height, x : x + width]
+        return values[..., y : y + height, x : x + width].contiguous()
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory, for a faster copy to the GPU."""

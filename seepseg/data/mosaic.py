@@ -79,14 +79,14 @@ def framed(
 
     Args:
         own: planes of the tile.
-        beside: planes of another cell of its scene by index, None where it is missing. Cells of another size count as
-            missing: a tile cut short at the edge of a scene does not fill its cell.
+        beside: planes of another cell of its scene by index, None where it is missing. Cells of another size or kind
+            of number count as missing: a tile cut short at the edge of a scene does not fill its cell.
         index: the tile's cell.
         columns: cells a row of the scene has; None where the tile is no cell of a grid.
         fill: what each plane holds where there is no cell.
     """
-    shapes = [plane.shape for plane in own]
-    height, width = shapes[0][-2:]
+    kinds = [(plane.shape, plane.dtype) for plane in own]
+    height, width = own[0].shape[-2:]
     pads = ((margin, margin), (margin, margin))
     planes = [
         np.pad(plane, (*((0, 0),) * (plane.ndim - 2), *pads), constant_values=value)
@@ -100,7 +100,7 @@ def framed(
         if (down, right) == (0, 0) or row + down < 0 or not 0 <= column + right < columns:
             continue
         found = beside((row + down) * columns + column + right)
-        if found is None or [plane.shape for plane in found] != shapes:
+        if found is None or [(plane.shape, plane.dtype) for plane in found] != kinds:
             continue
         # Where the cell begins in the frame, and which part of it lies inside.
         y, x = margin + down * height, margin + right * width

@@ -10,7 +10,7 @@ from pathlib import Path
 from seepseg.classes import ClassTable
 from seepseg.config import Config, Predict, Runtime, SeepData
 from seepseg.data.catalog import Catalog, listed
-from seepseg.data.dataset import Draw, TileDataset, margin_of
+from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import in_batches, load_batches
 from seepseg.data.scaling import Limits, group_limits
 from seepseg.data.sources import open_catalog, read_image, with_counts
@@ -102,15 +102,13 @@ def open_source(
         images = ((t.group, *read_image(t.image, data)) for t in everything.tiles if t.group in scenes)
         limits = group_limits(data.scaling, images)
     read = load or (lambda: checkpoint)
-    margin = margin_of(data, data.scaling, checkpoint.config.predict.margin)
-    # Without a margin every tile is read once.
-    uncached = data.model_copy(update={"cache_gb": 0.0})
+    margin = checkpoint.config.predict.margin
     return Source(
         folder.root.name,
         checkpoint.config.model_copy(update={"data": data}),
         checkpoint.classes,
         catalog,
-        TileDataset(catalog, data if margin else uncached, checkpoint.scaling, limits, margin=margin),
+        TileDataset(catalog, data, checkpoint.scaling, limits, margin=margin, one_pass=True),
         lambda: load_predictor(read(), runtime, tta, folder.root),
         Fit.from_plain(checkpoint.decoding),
         ObjectClassifier.from_plain(checkpoint.objects, folder.root),

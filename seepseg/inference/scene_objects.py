@@ -14,7 +14,7 @@ from seepseg.classes import IGNORE
 from seepseg.config import Predict
 from seepseg.data.catalog import Tile
 from seepseg.data.dataset import TileDataset
-from seepseg.data.mosaic import assemble, cells, columns_of
+from seepseg.data.mosaic import assemble, cells, clusters, columns_of
 from seepseg.data.object_features import object_features
 from seepseg.inference.object_classes import ObjectClassifier
 from seepseg.inference.score import Answer, Decide
@@ -54,6 +54,9 @@ def scene_objects(
 ) -> Iterator[SceneObjects]:
     """The objects of scene after scene, from answers in the order of the catalog; one scene is held at a time.
 
+    Of scenes of which most is missing, cells that touch come together, so that no plane is larger than they need. A
+    second tile of one cell is a scene of its own.
+
     Args:
         tiles: the tiles by id.
         grid: cells a row of a scene has, as in `columns_of`; a tile that is no cell is a scene of its own.
@@ -66,9 +69,13 @@ def scene_objects(
         return (tile.group if columns else tile.id), columns
 
     for (_, columns), members in groupby(answers, scene_of):
-        scene = list(members)
-        by_cell = {tiles[a.id].index or 0 if columns else 0: a for a in scene}
-        yield _objects(by_cell, columns or 1, unit)
+        by_cell: dict[int, Answer] = {}
+        for answer in members:
+            cell = tiles[answer.id].index or 0 if columns else 0
+            if by_cell.setdefault(cell, answer) is not answer:
+                yield _objects({0: answer}, 1, unit)
+        for touching in clusters(by_cell, columns or 1):
+            yield _objects({cell: by_cell[cell] for cell in touching}, columns or 1, unit)
 
 
 def object_stage(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,10 +43,13 @@ class TileResult:
 
 @dataclass(frozen=True)
 class Answer:
-    """One tile as the network sees it: id, image (C, h, w), truth and class map (h, w), probabilities (K, h, w)."""
+    """One tile: id, image (C, h, w), truth (255 = not known) and class map (h, w), probabilities (K, h, w).
+
+    The image is the one that was given to the network in evaluation, and as it is in its file in prediction.
+    """
 
     id: str
-    image: NDArray[np.float32]
+    image: NDArray[Any]
     truth: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
     probabilities: torch.Tensor

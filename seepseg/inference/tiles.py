@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -82,33 +82,27 @@ def predict_tiles(
         ResourceError: disk or memory gave out.
     """
     results: list[Report | DataError] = [DataError("not predicted")] * len(jobs)
-    read: dict[str, tuple[int, _Tile]] = {}
-    taken = set[tuple[str, int | None]]()
+    numbers = {job.name: number for number, job in enumerate(jobs)}
+    tiles: dict[str, _Tile] = {}
     for number, job in enumerate(jobs):
         try:
-            tile = _read(job, ensemble, wanted.mask)
+            tiles[job.name] = _read(job, ensemble, wanted.mask)
         except DataError as error:
             results[number] = error
-            continue
-        if (tile.place.group, tile.place.index) in taken:
-            # A second file for the same cell is no neighbour of anything.
-            tile = replace(tile, place=replace(tile.place, group=job.name, index=None))
-        taken.add((tile.place.group, tile.place.index))
-        read[job.name] = number, tile
-    tiles = {name: tile for name, (_, tile) in read.items()}
-    for done, answer in enumerate(_decided(tiles, ensemble, limits), 1):
-        number, tile = read[answer.id]
+    for answer in _decided(tiles, ensemble, limits, tick):
+        job, tile = jobs[numbers[answer.id]], tiles[answer.id]
         likely = calibrated(answer.probabilities, ensemble.fit, axis=0)
-        results[number] = _write(jobs[number], tile, answer.prediction, likely, ensemble, wanted)
-        tick(done)
+        results[numbers[answer.id]] = _write(job, tile, answer.prediction, likely, ensemble, wanted)
     return results
 
 
-def _decided(tiles: Mapping[str, _Tile], ensemble: Ensemble, limits: GroupLimits) -> Iterator[Answer]:
+def _decided(
+    tiles: Mapping[str, _Tile], ensemble: Ensemble, limits: GroupLimits, tick: Callable[[int], None]
+) -> Iterator[Answer]:
     """The tiles with their classes, whole objects decided by the classifier where there is one."""
     fitted = {group: _members(group, ensemble, limits) for group in {t.place.group for t in tiles.values()}}
     if ensemble.objects is None:
-        return _answers(tiles, fitted, ensemble, ensemble.config)
+        return _answers(tiles, fitted, ensemble, ensemble.config, tick)
 
     def unit(name: str) -> NDArray[np.float32]:
         rows, first = tiles[name].rows, fitted[tiles[name].place.group][0]
@@ -116,7 +110,7 @@ def _decided(tiles: Mapping[str, _Tile], ensemble: Ensemble, limits: GroupLimits
 
     places = {name: tile.place for name, tile in tiles.items()}
     grid = ensemble.data.grid if isinstance(ensemble.data, SeepData) else {}
-    answers = _answers(tiles, fitted, ensemble, ensemble.config.model_copy(update=WHOLE))
+    answers = _answers(tiles, fitted, ensemble, ensemble.config.model_copy(update=WHOLE), tick)
     return decide_objects(ensemble.objects, places, grid, unit, ensemble.config.min_pixels, answers)
 
 
@@ -127,15 +121,22 @@ def _members(group: str, ensemble: Ensemble, limits: GroupLimits) -> tuple[Membe
 
 
 def _answers(
-    tiles: Mapping[str, _Tile], fitted: Mapping[str, Sequence[Member]], ensemble: Ensemble, config: Predict
+    tiles: Mapping[str, _Tile],
+    fitted: Mapping[str, Sequence[Member]],
+    ensemble: Ensemble,
+    config: Predict,
+    tick: Callable[[int], None],
 ) -> Iterator[Answer]:
     """What the networks find in tiles, in batches of one size."""
-    margin = min(margin_of(ensemble.data, m.scaling.config, config.margin) for m in ensemble.members)
-    cells = {(tile.place.group, tile.place.index): tile for tile in tiles.values()}
+    places = [tile.place for tile in tiles.values()]
+    margin = min(margin_of(ensemble.data, m.scaling.config, config.margin, places) for m in ensemble.members)
+    cells: dict[tuple[str, int | None], _Tile] = {}
+    for tile in tiles.values():
+        cells.setdefault((tile.place.group, tile.place.index), tile)
     sizes: dict[tuple[int, int], list[str]] = {}
     for name, tile in tiles.items():
         sizes.setdefault(tile.rows.valid.shape, []).append(name)
-    size = config.batch_size
+    size, done = config.batch_size, 0
     for names in (same[i : i + size] for same in sizes.values() for i in range(0, len(same), size)):
         block = [tiles[name] for name in names]
         groups = [fitted[tile.place.group] for tile in block]
@@ -145,11 +146,14 @@ def _answers(
             seen = [_framed(tile, cells, margin, ensemble.data) for tile in block]
             likely = _probabilities(seen, groups)
             height, width = block[0].rows.valid.shape
-            likely = likely[..., margin : margin + height, margin : margin + width]
+            # A copy: a classifier holds the tiles of a whole scene, which need no margins any more.
+            likely = likely[..., margin : margin + height, margin : margin + width].contiguous()
         valid = torch.from_numpy(np.stack([tile.rows.valid for tile in block]))
         found = decode(likely, valid, config, ensemble.fit)
         for name, tile, classes, own in zip(names, block, found, likely, strict=True):
-            yield Answer(name, tile.rows.raw.astype(np.float32), np.full_like(classes, IGNORE), classes, own)
+            yield Answer(name, tile.rows.raw, np.full_like(classes, IGNORE), classes, own)
+        done += len(names)
+        tick(done)
 
 
 def _probabilities(seen: Sequence[Rows], groups: Sequence[Sequence[Member]]) -> torch.Tensor:

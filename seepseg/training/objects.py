@@ -101,7 +101,8 @@ def held_out(checkpoint: Checkpoint, folder: RunFolder) -> HeldOut:
     if config.data.scaling.basis == "scene":
         images = ((t.group, *read_image(t.image, config.data)) for t in catalog.tiles)
         limits = group_limits(config.data.scaling, images)
-    dataset = TileDataset(catalog, config.data, checkpoint.scaling, limits, margin=config.predict.margin)
+    margin = config.predict.margin
+    dataset = TileDataset(catalog, config.data, checkpoint.scaling, limits, margin=margin, one_pass=True)
     predictor = load_predictor(checkpoint, config.runtime, config.predict.tta, folder.last)
     decoding = config.predict.model_copy(update=WHOLE)
     draws = in_batches([Draw(i) for i in range(len(dataset))], decoding.batch_size, drop_last=False)

@@ -20,6 +20,7 @@ from seepseg.runs.folder import RunFolder
 from seepseg.training.run import train
 from tests.command import error, run
 from tests.conftest import tiny_config
+from tests.inference.test_scene_objects import asks
 
 SCORES = ("dice", "iou", "precision", "recall")
 
@@ -52,10 +53,16 @@ def salt_run(salt_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("classified", [False, True])
 def test_a_folder_of_tiles_is_predicted_as_it_is_scored(
-    seep_root: Path, seep_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    seep_root: Path, seep_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], classified: bool
 ) -> None:
     # Cells of a scene are shown their neighbours in both: those in the folder, or in the split.
+    if classified:
+        seep_run = shutil.copytree(seep_run, tmp_path / "run")
+        best = seep_run / "checkpoints" / "best.pt"
+        classifier = asks("log_area", np.log1p(40), 5, 2)
+        save_checkpoint(best, replace(load_checkpoint(best), objects=classifier.to_plain()))
     splits = pd.read_csv(seep_run / "splits.csv", dtype=str)
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
@@ -68,6 +75,9 @@ def test_a_folder_of_tiles_is_predicted_as_it_is_scored(
     scored, made = (pd.read_csv(tmp_path / k / "confusion.csv", index_col=0) for k in "ab")
     assert scored.equals(made)
     assert scored.iloc[:, 1:].to_numpy().sum() > 0
+    if classified:
+        # As the classifier says, objects are of class 2 or 5, whatever the network believes.
+        assert set(scored.columns[scored.sum() > 0]) <= {"background", "seep 2", "seep 5"}
 
 
 def test_scores_of_a_run_as_table_and_files(seep_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

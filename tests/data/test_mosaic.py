@@ -68,6 +68,9 @@ def test_a_cell_of_another_size_is_left_out() -> None:
     cells = {1: [np.full((2, 1), 7)], 2: [np.full((2, 2), 8)]}
     (plane,) = framed([np.full((2, 2), 5)], cells.get, 0, 2, 1, (9,))
     assert plane.tolist() == [[9, 9, 9, 9], [9, 5, 5, 9], [9, 5, 5, 9], [9, 8, 8, 9]]
+    # A larger number would wrap around in a smaller type.
+    (plane,) = framed([np.full((2, 2), 5, np.uint8)], {1: [np.full((2, 2), 360)]}.get, 0, 2, 1, (9,))
+    assert plane.max() == 9
 
 
 def scene_of_tiles(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

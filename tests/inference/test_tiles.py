@@ -94,7 +94,7 @@ def test_cells_of_a_scene_are_predicted_as_one(tmp_path: Path) -> None:
     done: list[int] = []
     (unit,) = cut_units(jobs, ensemble)
     predict_tiles(unit.jobs, ensemble, Wanted(), {}, done.append)
-    assert done == list(range(1, 10))
+    assert done == [2, 4, 6, 8, 9]
     found = {job.name: tifffile.imread(job.class_raster) for job in jobs}
     assembled = np.block([[found[f"scene.{r * 3 + c:03d}"] for c in range(3)] for r in range(3)])
     assert decided.mean() > 0.99
@@ -118,15 +118,40 @@ def test_an_object_across_cells_is_decided_once(tmp_path: Path) -> None:
     assert assembled.sum() == 120
 
 
-def test_a_second_file_for_a_cell_is_a_tile_of_its_own(tmp_path: Path) -> None:
-    raws = {name: picture((8, 8)) + i for i, name in enumerate(("scene.1", "scene.01", "scene.2"))}
-    for name, raw in raws.items():
-        tifffile.imwrite(tmp_path / f"{name}.tif", raw)
-    jobs = plan([str(tmp_path / "*.tif")], tmp_path / "out")
-    ensemble = replace(toy(recipe(grid={"scene": 3})), objects=asks("log_area", 0, 1, 0, 2))
+def test_a_second_file_for_a_cell_cuts_no_object_of_the_scene(tmp_path: Path) -> None:
+    raw = np.full((16, 32), 60, np.uint16)
+    raw[4:8, 6:26] = 150  # 40 pixels in each of two tiles
+    jobs = cells(tmp_path / "in", raw, 16, 2)
+    tifffile.imwrite(tmp_path / "in" / "scene.0.tif", raw[:, :16])
+    jobs = plan([str(tmp_path / "in")], tmp_path / "out")
+    ensemble = replace(toy(recipe(grid={"scene": 2})), objects=asks("log_area", np.log1p(60), 1, 0, 2))
     predict_tiles(jobs, ensemble, Wanted(), {})
-    for job in jobs:
-        assert np.array_equal(tifffile.imread(job.class_raster), raws[job.name] > 100)
+    found = {job.name: int((tifffile.imread(job.class_raster) == 1).sum()) for job in jobs}
+    # Two of three are the object of 80 pixels; the third is looked at alone.
+    assert sorted(found.values()) == [0, 40, 40]
+
+
+def test_tiles_of_one_name_share_the_limits_of_their_scene(tmp_path: Path) -> None:
+    # The dark one holds 1–100, the bright one 101–200; alone each would be stretched to the full range.
+    raw = np.arange(1, 201, dtype=np.uint16).repeat(10).reshape(2, 100, 10)
+    for index, folder in enumerate("ab"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        tifffile.imwrite(tmp_path / "in" / folder / "scene.0.tif", raw[index])
+    scene = Scaling(basis="scene", range=(0, 100))
+    ensemble = toy(recipe(scaling=scene.model_dump(mode="json")), replace(SCALING, config=scene, limits=None))
+    jobs = plan([str(tmp_path / "in")], tmp_path / "out")
+    predict_tiles(jobs, ensemble, Wanted(), tile_limits(jobs, ensemble))
+    assert [tifffile.imread(job.class_raster).mean() for job in jobs] == [0, 1]
+
+
+def test_a_broken_cell_is_no_data_to_its_neighbours(tmp_path: Path) -> None:
+    raw = picture((16, 48))
+    jobs = cells(tmp_path / "in", raw, 16, 3)
+    jobs[1].source.write_bytes(b"II*\0")
+    ensemble = toy(recipe(grid={"scene": 3}))
+    reports = predict_tiles(jobs, ensemble, Wanted(), {})
+    assert [isinstance(r, Report) for r in reports] == [True, False, True]
+    assert np.array_equal(tifffile.imread(jobs[0].class_raster), raw[:, :16] > 100)
 
 
 def test_units_hold_the_cells_of_a_scene_or_a_batch_of_others(tmp_path: Path) -> None:
