@@ -111,6 +111,10 @@ def ridges(title: str, rows: Sequence[tuple[str, Sequence[float]]], edges: Seque
     return _figure(title, high, "".join(parts), "", label)
 
 
+TINY = 1e-300
+"""What is smaller counts as nothing: floats lose their digits there, and powers of ten run out."""
+
+
 class _Scale:
     """From values to positions, with round ticks."""
 
@@ -118,7 +122,7 @@ class _Scale:
         self.log, self.start, self.end = axis.log, start, end
         low = min(values) if axis.low is None else axis.low
         high = max(values) if axis.high is None else axis.high
-        if low == high:
+        if high - low < TINY:
             low, high = (low / 2, high * 2) if axis.log else (low - 0.5, high + 0.5)
         self.low, self.high = low, high
 
@@ -142,7 +146,7 @@ def _usable(a: float, b: float | None, x: Axis, y: Axis) -> bool:
     """Whether a point can be drawn: finite, and above 0 where an axis is logarithmic."""
     if b is None or not (math.isfinite(a) and math.isfinite(b)):
         return False
-    return (a > 0 or not x.log) and (b > 0 or not y.log)
+    return (a > TINY or not x.log) and (b > TINY or not y.log)
 
 
 def _runs(one: Series, x: Axis, y: Axis, across: _Scale, up: _Scale) -> list[list[tuple[float, float]]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
@@ -102,6 +102,8 @@ def test_curves_by_hand() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.booleans())
+@example([0.0, 5e-324], False)
+@example([5e-324], True)
 def test_curves_stay_inside_their_figure(values: list[float], log: bool) -> None:
     html = lines("t", [Series("s", list(range(len(values))), values)], Axis("x"), Axis("y", log=log), dots=True)
     for x, y in re.findall(r'cx="([\d.-]+)" cy="([\d.-]+)"', html):
