@@ -92,9 +92,12 @@ def loose_tile(path: Path, data: DataNode, name: str) -> Tile:
 
 def columns_around(tile: Tile, data: DataNode) -> int | None:
     """How many cells a row of a tile's scene has; None where the tile is no cell of a grid."""
-    if not isinstance(data, SeepData) or tile.index is None:
-        return None
-    return columns_of(tile.group, data.grid)
+    return None if tile.index is None else columns_of(tile.group, grid_of(data))
+
+
+def grid_of(data: DataNode) -> dict[str, int]:
+    """How many cells a row of a scene has, by the beginning of its name; empty where tiles are no cells."""
+    return data.grid if isinstance(data, SeepData) else {}
 
 
 def validity(raw: NDArray[np.generic], nodata: str | float | None, tag: float | None) -> NDArray[np.bool_]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from seepseg.classes import IGNORE
-from seepseg.config import SeepData
 from seepseg.data.mosaic import assemble, columns_of
-from seepseg.data.sources import read_image, read_labels
+from seepseg.data.sources import grid_of, read_image, read_labels
 from seepseg.evaluation.dataset_tables import Findings
 from seepseg.evaluation.inspection import KINDS, SMALL, Look, known_indices
 from seepseg.evaluation.pictures import Group, Picture
@@ -44,7 +43,7 @@ def pictures(data: Findings) -> list[Group]:
 
 
 def _maps(data: Findings) -> list[Picture]:
-    grid = data.recipe.data.grid if isinstance(data.recipe.data, SeepData) else {}
+    grid = grid_of(data.recipe.data)
     scenes: dict[str, dict[int, Look]] = {}
     for look in data.looks:
         if look.tile.index is not None:

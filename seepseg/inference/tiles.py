@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
-from seepseg.config import DataNode, Predict, SeepData
+from seepseg.config import DataNode, Predict
 from seepseg.data.catalog import Tile
 from seepseg.data.dataset import margin_of
 from seepseg.data.mosaic import framed
 from seepseg.data.scaling import Image, Limits, group_limits
-from seepseg.data.sources import columns_around, loose_tile, validity
+from seepseg.data.sources import columns_around, grid_of, loose_tile, validity
 from seepseg.data.tgs import read_tgs_image
 from seepseg.errors import DataError
 from seepseg.inference.decode import calibrated, decode, uncertainty
@@ -109,7 +109,7 @@ def _decided(
         return first.scaling.to_unit(rows.raw, rows.valid, first.limits)
 
     places = {name: tile.place for name, tile in tiles.items()}
-    grid = ensemble.data.grid if isinstance(ensemble.data, SeepData) else {}
+    grid = grid_of(ensemble.data)
     answers = _answers(tiles, fitted, ensemble, ensemble.config.model_copy(update=WHOLE), tick)
     return decide_objects(ensemble.objects, places, grid, unit, ensemble.config.min_pixels, answers)
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
-from seepseg.config import Objects, SeepData
+from seepseg.config import Objects
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import in_batches, load_batches
 from seepseg.data.scaling import Limits, group_limits
-from seepseg.data.sources import open_catalog, read_image
+from seepseg.data.sources import grid_of, open_catalog, read_image
 from seepseg.data.splits import part
 from seepseg.errors import DataError
 from seepseg.inference.object_classes import ObjectClassifier, belief
@@ -108,7 +108,7 @@ def held_out(checkpoint: Checkpoint, folder: RunFolder) -> HeldOut:
     draws = in_batches([Draw(i) for i in range(len(dataset))], decoding.batch_size, drop_last=False)
     numbered = enumerate(load_batches(dataset, draws, config.runtime.workers))
     tiles = {t.id: t for t in catalog.tiles}
-    grid = config.data.grid if isinstance(config.data, SeepData) else {}
+    grid = grid_of(config.data)
     asked, classes = [], []
     for scene in scene_objects(answers(predictor, numbered, decoding), tiles, grid, dataset.unit):
         true = true_class(scene.truth)
