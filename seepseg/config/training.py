@@ -101,7 +101,7 @@ class Objects(Node):
     """
 
     trees: Count = 200
-    leaf: Count = 5
+    leaf: Count = 10
 
 
 class Train(Node):

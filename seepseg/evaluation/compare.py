@@ -19,6 +19,8 @@ from seepseg.runs.folder import RunFolder
 
 HEADLINES = {"dice/foreground": "foreground Dice", "dice/macro": "macro Dice", "class_accuracy": "class accuracy"}
 
+TGS = "TGS score"
+
 Floats = NDArray[np.float64]
 
 
@@ -54,7 +56,7 @@ def compare(a: Path, b: Path, split: str) -> pd.DataFrame:
         first, second = (pd.read_csv(f / "tiles.csv", dtype={"tile": str}).set_index("tile") for f in folders)
         _same(list(first.index), list(second.index), "tiles", b)
         one, other = (f["tgs_score"].sort_index().to_numpy(np.float64) for f in (first, second))
-        rows.insert(0, _row("TGS score", one.mean(), other.mean(), paired_mean_difference(one, other)))
+        rows.insert(0, _row(TGS, one.mean(), other.mean(), paired_mean_difference(one, other)))
     return pd.DataFrame(rows)
 
 
@@ -68,7 +70,7 @@ def verdict(frame: pd.DataFrame, names: tuple[str, str]) -> str:
         return f"no difference in {row['score']}"
     by = f"{better} is better in {row['score']} by {abs(row['difference']):.4f}"
     if pd.isna(row["low"]):
-        return f"{by}; n/a how sure ({row['clusters']} scenes)"
+        return f"{by}; n/a how sure ({row['clusters']} {'tiles' if row['score'] == TGS else 'scenes'})"
     share = row["b_better"] if row["difference"] > 0 else 1 - row["b_better"]
     sure = "" if row["low"] > 0 or row["high"] < 0 else ", which may be chance: the 95 % interval holds 0"
     return f"{by}, in {share:.0%} of the draws{sure}"

@@ -49,18 +49,17 @@ class SceneObjects:
     sizes: NDArray[np.int64]
 
 
-def scene_objects(
-    answers: Iterable[Answer], tiles: Mapping[str, Tile], grid: Mapping[str, int], unit: Unit
-) -> Iterator[SceneObjects]:
-    """The objects of scene after scene, from answers in the order of the catalog; one scene is held at a time.
+def scenes(
+    answers: Iterable[Answer], tiles: Mapping[str, Tile], grid: Mapping[str, int]
+) -> Iterator[tuple[dict[int, Answer], int]]:
+    """Scene after scene, as answers by cell and how many cells a row has; from answers in the order of the catalog.
 
-    Of scenes of which most is missing, cells that touch come together, so that no plane is larger than they need. A
-    second tile of one cell is a scene of its own.
+    One scene is held at a time. Of scenes of which most is missing, cells that touch come together, so that no plane is
+    larger than they need. A second tile of one cell is a scene of its own.
 
     Args:
         tiles: the tiles by id.
         grid: cells a row of a scene has, as in `columns_of`; a tile that is no cell is a scene of its own.
-        unit: reads images.
     """
 
     def scene_of(answer: Answer) -> tuple[str, int | None]:
@@ -73,9 +72,9 @@ def scene_objects(
         for answer in members:
             cell = tiles[answer.id].index or 0 if columns else 0
             if by_cell.setdefault(cell, answer) is not answer:
-                yield _objects({0: answer}, 1, unit)
+                yield {0: answer}, 1
         for touching in clusters(by_cell, columns or 1):
-            yield _objects({cell: by_cell[cell] for cell in touching}, columns or 1, unit)
+            yield {cell: by_cell[cell] for cell in touching}, columns or 1
 
 
 def object_stage(
@@ -103,7 +102,8 @@ def decide_objects(
     answers: Iterable[Answer],
 ) -> Iterator[Answer]:
     """The answers with the classes of their objects as the classifier chooses; smaller objects than `min_pixels` go."""
-    for scene in scene_objects(answers, tiles, grid, unit):
+    for by_cell, columns in scenes(answers, tiles, grid):
+        scene = scene_objects(by_cell, columns, unit)
         chosen = classifier.choose(scene.features, scene.logs)
         chosen[scene.sizes < min_pixels] = 0
         # What is no object is background or no data, and stays.
@@ -112,8 +112,8 @@ def decide_objects(
             yield replace(answer, prediction=np.where(labels > 0, lookup[labels], answer.prediction))
 
 
-def _objects(answers: Mapping[int, Answer], columns: int, unit: Unit) -> SceneObjects:
-    """The objects of one scene, from the answers by cell."""
+def scene_objects(answers: Mapping[int, Answer], columns: int, unit: Unit) -> SceneObjects:
+    """The objects of one scene as predicted, from the answers by cell; `unit` reads images."""
     classes = assemble({cell: a.prediction for cell, a in answers.items()}, columns)
     # The first band: the co-polarised one, where there are two.
     image = assemble({cell: unit(a.id)[0] for cell, a in answers.items()}, columns, missing=0)

@@ -21,7 +21,7 @@ from seepseg.inference.jobs import Job
 from seepseg.inference.object_classes import ObjectClassifier, belief, together
 from seepseg.inference.objectwise import Expert, ObjectDecisions
 from seepseg.inference.scene import Wanted, predict_scene
-from seepseg.inference.scene_objects import object_stage, scene_objects
+from seepseg.inference.scene_objects import object_stage, scene_objects, scenes
 from seepseg.inference.score import Answer
 from seepseg.models.forest import Forest, fit_forest
 from seepseg.objects import label_objects, log_sums
@@ -130,7 +130,7 @@ def answers() -> Iterator[Answer]:
 def test_an_object_cut_by_a_tile_border_is_one(tmp_path: Path) -> None:
     samples = dataset(tmp_path)
     tiles = {t.id: t for t in samples.catalog.tiles}
-    first, second = scene_objects(answers(), tiles, {"a": 2}, samples.unit)
+    first, second = (scene_objects(*scene, samples.unit) for scene in scenes(answers(), tiles, {"a": 2}))
     assert first.sizes.tolist() == [70]  # 5 · (8 + 6)
     assert first.truth.tolist() == [[0, 0, 0, 0, 40, 0, 0, 0]]  # what is ignored is not counted
     assert first.logs[0] == pytest.approx(np.log(0.125))

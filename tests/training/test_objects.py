@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from seepseg.classes import SEEP
 from seepseg.config import Objects, dump
 from seepseg.errors import DataError
 from seepseg.inference.object_classes import ObjectClassifier
+from seepseg.inference.score import Answer
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
-from seepseg.training.objects import HeldOut, fit_classifier, fit_object_classifiers, true_class
+from seepseg.training.objects import HeldOut, fit_classifier, fit_object_classifiers, outlined_at, true_class
 from tests.command import error, run
 from tests.conftest import tiny_config
 
@@ -25,6 +27,14 @@ def test_the_true_class_is_the_commonest_of_the_seep_below() -> None:
     truth = np.array([[91, 9, 0], [90, 10, 0], [0, 3, 4], [5, 0, 5], [0, 0, 0]])
     # 9 % seep is a false alarm, 10 % is not; nothing known is one too
     assert true_class(truth).tolist() == [0, 1, 2, 2, 0]
+
+
+def test_an_outline_at_another_probability() -> None:
+    # Foreground .2 .3 .8 and one pixel without data; of the second, class 2 is the likelier.
+    planes = torch.tensor([[0.8, 0.7, 0.2, 0.0], [0.1, 0.1, 0.5, 0.6], [0.1, 0.2, 0.3, 0.4]])[:, None]
+    answer = Answer("a", np.zeros((1, 1, 4)), np.zeros((1, 4), np.uint8), np.array([[0, 0, 1, 255]], np.uint8), planes)
+    assert outlined_at(answer, 0.25).prediction.tolist() == [[0, 2, 1, 255]]
+    assert outlined_at(answer, 0.9).prediction.tolist() == [[0, 0, 0, 255]]
 
 
 def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
