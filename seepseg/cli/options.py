@@ -42,8 +42,11 @@ def with_device(overrides: tuple[str, ...], device: str | None) -> list[str]:
 
 
 def runtime_for(config: Runtime, device: str | None) -> Runtime:
-    """The runtime a checkpoint is used with: its own, but on the device of this machine."""
-    return config.model_copy(update={"device": device or "auto"})
+    """The runtime a checkpoint is used with: its own, but on the device and with the threads of this machine.
+
+    Folds that were trained several at a time hold the few threads that each of them had.
+    """
+    return config.model_copy(update={"device": device or "auto", "threads": None})
 
 
 def fold_folder(run: Path, fold: int | None) -> Path:

@@ -74,7 +74,7 @@ def command(
     \b
     seepseg predict runs/seep_multiclass SCENES/ -o out
     """
-    from seepseg.cli.options import fold_folder, progress, relative
+    from seepseg.cli.options import fold_folder, progress, relative, runtime_for
     from seepseg.errors import SomeFailedError
     from seepseg.inference.batch import Placement, predict_batch
     from seepseg.inference.jobs import plan
@@ -91,7 +91,7 @@ def command(
     config = first.predict if threshold is None else first.predict.model_copy(update={"threshold": threshold})
     if threads is None and executor != "serial":
         threads = max(1, (os.cpu_count() or 1) // workers)
-    runtime = first.runtime.model_copy(update={"device": device or "auto", "threads": threads or first.runtime.threads})
+    runtime = runtime_for(first.runtime, device).model_copy(update={"threads": threads})
     wanted = Wanted(
         probabilities=probabilities, vectors=None if no_polygons else vectors, mask=mask, uncertainty=uncertainty
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def command(
     from seepseg.config import load
     from seepseg.errors import ConfigError
     from seepseg.runs.folder import RunFolder
-    from seepseg.training.folds import FoldRun
+    from seepseg.training.folds import FoldRun, plan
     from seepseg.training.resume import resumed_config
 
     chosen = with_device(overrides, device)
@@ -75,9 +76,9 @@ def command(
     if dry_run or find_lr:
         (_try if dry_run else _find_rate)(recipe, root, 0 if all_folds else fold, init)
     elif all_folds:
-        _train_folds(recipe, root, jobs, resume, init, chosen, quiet)
-        if recipe.objects:
-            _fit_objects(recipe.objects, root, quiet)
+        runs = plan(recipe, root, resume, chosen)
+        _train_folds(runs, jobs, init, quiet)
+        _fit_objects(runs[0].config.objects, root, device, quiet)
         click.echo(f"next: seepseg eval {root} --split oof --per-class")
     else:
         # Folds lie beside each other below the run, also when only one of them is trained.
@@ -96,15 +97,13 @@ def _train_one(run: FoldRun, init: Path | None, quiet: bool) -> Best:
         return train_fold(run, init, (lambda line: None) if quiet else click.echo, tick)
 
 
-def _train_folds(
-    recipe: Config, root: Path, jobs: int, resume: bool, init: Path | None, overrides: list[str], quiet: bool
-) -> None:
+def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: bool) -> None:
     """Train the folds that are not finished; with several at a time, an error of one is raised when all have ended."""
     from seepseg.errors import SeepsegError
-    from seepseg.training.folds import plan, train_together
+    from seepseg.training.folds import train_together
 
     left = []
-    for run in plan(recipe, root, resume, overrides):
+    for run in runs:
         if best := run.done():
             click.echo(f"fold {run.fold} is finished")
             _echo(best)
@@ -125,11 +124,15 @@ def _train_folds(
         raise errors[0]
 
 
-def _fit_objects(objects: Objects, root: Path, quiet: bool) -> None:
+def _fit_objects(objects: Objects | None, root: Path, device: str | None, quiet: bool) -> None:
     from seepseg.runs.folder import folds_of
-    from seepseg.training.objects import fit_object_classifiers
+    from seepseg.training.objects import drop_object_classifiers, fit_object_classifiers
 
-    fit_object_classifiers(folds_of(root), objects, (lambda line: None) if quiet else click.echo)
+    folders, tell = folds_of(root), (lambda line: None) if quiet else click.echo
+    if objects:
+        fit_object_classifiers(folders, objects, device or "auto", tell)
+    else:
+        drop_object_classifiers(folders)
 
 
 def _try(recipe: Config, root: Path, fold: int | None, init: Path | None) -> None:

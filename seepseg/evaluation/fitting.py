@@ -28,6 +28,13 @@ TEMPERATURE_TILES = 200
 ROOM = 1_000_000
 """Pixels the class offsets are fitted on at most."""
 
+SCORES: dict[str, Callable[[ThresholdCounts], NDArray[np.float64]]] = {
+    "tgs_score": ThresholdCounts.tgs_score,
+    "macro_dice": ThresholdCounts.macro_dice,
+    "foreground_dice": ThresholdCounts.foreground_dice,
+}
+"""(T, A) scores of the counts by name."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -37,32 +44,44 @@ class Search:
         fit: the best point.
         counts: scores at every threshold and least size, classes compared without offsets.
         at: number of the best threshold and of the best size.
-        tgs: whether the TGS score decided.
+        by: the scores that are shown, what decided first.
     """
 
     fit: Fit
     counts: ThresholdCounts
     at: tuple[int, int]
-    tgs: bool
+    by: tuple[str, ...]
 
     def scores(self) -> dict[str, NDArray[np.float64]]:
         """(T, A) every score at every threshold and least size, what decided first."""
-        counts = self.counts
-        found = {"macro_dice": counts.macro_dice(), "foreground_dice": counts.foreground_dice()}
-        if len(counts.truth) == 1:
-            found.pop("macro_dice")
-        return ({"tgs_score": counts.tgs_score()} if self.tgs else {}) | found
+        return {name: SCORES[name](self.counts) for name in self.by}
+
+
+def decided_by(source: Source) -> tuple[str, ...]:
+    """The scores that decoding is fitted by, what decides first.
+
+    Where a classifier says what objects are, the network's own classes tell nothing of those that will be reported.
+    """
+    if source.config.data.source == "tgs":
+        return ("tgs_score", "foreground_dice")
+    if len(source.classes) == 2 or source.objects:
+        return ("foreground_dice",)
+    return ("macro_dice", "foreground_dice")
 
 
 def fit_decoding(
     source: Source, split: str, workers: int, tick: Callable[[int, int], None] = lambda done, of: None
 ) -> Search:
-    """The decoding of best score on the tiles of a source: salt by TGS score, seeps by macro Dice, then foreground.
+    """The decoding of best score on the tiles of a source; see `decided_by` for which.
 
     The first pass fits the temperature. The second counts at every threshold and least size, and samples the pixels
-    that may be foreground; on them, at the best threshold, the offsets of the classes are fitted last (not with
-    `predict.vote`, which chooses classes by object).
+    that may be foreground; on them, at the best threshold, the offsets of the classes are fitted last (not where
+    `predict.vote` or a classifier chooses classes by object).
     """
+    by = decided_by(source)
+    offsets = "macro_dice" in by and not source.config.predict.vote
+    # Classes of whole objects are not what is counted, and take long.
+    source = replace(source, objects=None)
     config, k, head = source.config.predict, len(source.classes), source.config.model.head
     # Nothing of the config's own decoding: its threshold and sizes are what is looked for.
     plain = config.model_copy(update={"threshold": None, "min_pixels": 0})
@@ -72,13 +91,12 @@ def fit_decoding(
     temperature = fit_temperature(pixels.sample.probabilities, pixels.sample.labels, head)
     points = _Points(k, head, temperature, tick, len(source.dataset))
     source.score(plain, None, workers, points.see)
-    tgs = source.config.data.source == "tgs"
-    at = points.counts.best(tgs=tgs)
+    at = points.counts.best(SCORES[by[0]](points.counts))
     threshold, least = points.counts.thresholds[at[0]], points.counts.sizes[at[1]]
     fit = Fit(head, temperature, threshold, (), least, split, source.ids)
-    if k > 2 and not config.vote:
+    if offsets:
         fit = replace(fit, offsets=points.offsets(threshold))
-    return Search(fit, points.counts, at, tgs)
+    return Search(fit, points.counts, at, by)
 
 
 class _Sampler:

@@ -83,13 +83,11 @@ class ThresholdCounts:
         """(T, A) mean TGS score of the tiles."""
         return np.asarray(self.tenths / max(10 * self.tiles, 1))
 
-    def best(self, *, tgs: bool) -> tuple[int, int]:
-        """Number of the best threshold and of the best size.
+    def best(self, first: Floats) -> tuple[int, int]:
+        """Number of the threshold and of the size at which a score (T, A) is highest.
 
-        By TGS score or, without `tgs`, by macro Dice; then by foreground Dice; among equals nearest to one half, and
-        the smaller size.
+        Among equals by foreground Dice, then nearest to one half, then the smaller size.
         """
-        first = self.tgs_score() if tgs else self.macro_dice()
         far = np.abs(np.array(self.thresholds) - 0.5)[:, None] + 0 * first
         size = np.array(self.sizes)[None] + 0 * first
         keys = (size, far.round(6), -self.foreground_dice().round(9), -first.round(9))

@@ -15,7 +15,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 import seepseg
-from seepseg.config import Config, dump
+from seepseg.config import Config, dump, load
 from seepseg.errors import ConfigError, LockedError
 from seepseg.io.atomic import write_error, write_text
 
@@ -113,13 +113,17 @@ def folder_lock(folder: Path, name: str = ".lock", *, wait: bool = False) -> Ite
 def find_checkpoint(run: Path) -> Path:
     """The checkpoint a RUN means: a .pt file itself, else the folder's best, else its last.
 
+    A fold with an object classifier holds it in its last checkpoint, to whose weights it was fitted, so that one is
+    meant.
+
     Raises:
         ConfigError: there is none.
     """
     if run.is_file():
         return run
     folder = RunFolder(run)
-    for candidate in (folder.best, folder.last):
+    with_objects = folder.config.exists() and load(folder.config).objects
+    for candidate in (folder.last, folder.best) if with_objects else (folder.best, folder.last):
         if candidate.exists():
             return candidate
     if any(run.glob("fold_*")):

@@ -63,7 +63,7 @@ def find_rate(config: Config, folder: Path, *, fold: int | None = None, init: Pa
     """
     device = choose_device(config.runtime.device)
     set_threads(config.runtime)
-    trainer = assemble(config, prepare(config, fold), device)
+    trainer = assemble(config, prepare(config, fold), device, pretrained=init is None)
     if init:
         start_from(trainer, load_checkpoint(find_checkpoint(init)), init)
     with advice_on_memory(trainer):

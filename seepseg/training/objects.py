@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.config import Objects
+from seepseg.config import Objects, dump
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import in_batches, load_batches
 from seepseg.data.scaling import Limits, group_limits
@@ -23,6 +24,7 @@ from seepseg.inference.object_classes import ObjectClassifier, belief
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes
 from seepseg.inference.score import Answer, answers
+from seepseg.io.atomic import write_text
 from seepseg.models.forest import fit_forest
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock
@@ -53,7 +55,9 @@ class HeldOut:
     classes: NDArray[np.int64]
 
 
-def fit_object_classifiers(folders: Sequence[RunFolder], objects: Objects, tell: Callable[[str], None] = print) -> None:
+def fit_object_classifiers(
+    folders: Sequence[RunFolder], objects: Objects, device: str = "auto", tell: Callable[[str], None] = print
+) -> None:
     """Fit an object classifier for every fold of a run, and store it in the fold's last checkpoint.
 
     That of fold k learns from what the *other* folds find in the scenes they have not seen, so from outlines as bad and
@@ -63,21 +67,40 @@ def fit_object_classifiers(folders: Sequence[RunFolder], objects: Objects, tell:
         DataError: the folds find no true object at all.
         LockedError: a fold is being trained.
     """
-    if int(os.environ.get("RANK", "0")):
-        return  # Under torchrun the first process does it.
+    if not _first():
+        return
     with ExitStack() as stack:
         for folder in folders:
             stack.enter_context(folder_lock(folder.root))
         checkpoints = [load_checkpoint(folder.last) for folder in folders]
         found = []
         for folder, checkpoint in zip(folders, checkpoints, strict=True):
-            found.append(held_out(checkpoint, folder))
+            found.append(held_out(checkpoint, folder, device))
             tell(f"{folder.root.name}: {len(found[-1].classes)} outlines of true objects in scenes it has not seen")
         for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
             others = [f for j, f in enumerate(found) if j != k]
             classifier = fit_classifier(others, objects, checkpoint.config.seed, checkpoint.classes)
-            config = checkpoint.config.model_copy(update={"objects": objects})
-            save_checkpoint(folder.last, replace(checkpoint, config=config, objects=classifier.to_plain()))
+            _store(folder, checkpoint, objects, classifier.to_plain())
+
+
+def drop_object_classifiers(folders: Sequence[RunFolder]) -> None:
+    """Take the object classifiers out of the folds of a run, where it holds some."""
+    for folder in folders if _first() else ():
+        with folder_lock(folder.root):
+            checkpoint = load_checkpoint(folder.last)
+            if checkpoint.objects:
+                _store(folder, checkpoint, None, {})
+
+
+def _first() -> bool:
+    """Whether this is the process that fits: under torchrun the first one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _store(folder: RunFolder, checkpoint: Checkpoint, objects: Objects | None, plain: dict[str, Any]) -> None:
+    config = checkpoint.config.model_copy(update={"objects": objects})
+    save_checkpoint(folder.last, replace(checkpoint, config=config, objects=plain))
+    write_text(folder.config, dump(config))
 
 
 def fit_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, classes: ClassTable) -> ObjectClassifier:
@@ -99,7 +122,7 @@ def fit_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, classe
     return ObjectClassifier((forest,), frozenset(t for f in found for t in f.tiles))
 
 
-def held_out(checkpoint: Checkpoint, folder: RunFolder) -> HeldOut:
+def held_out(checkpoint: Checkpoint, folder: RunFolder, device: str) -> HeldOut:
     """The objects that a fold finds in the tiles it is validated on, with its last weights and test-time flips."""
     config = checkpoint.config
     catalog = open_catalog(config.data).subset(part(folder.read_splits(), "val"))
@@ -109,7 +132,8 @@ def held_out(checkpoint: Checkpoint, folder: RunFolder) -> HeldOut:
         limits = group_limits(config.data.scaling, images)
     margin = config.predict.margin
     dataset = TileDataset(catalog, config.data, checkpoint.scaling, limits, margin=margin, one_pass=True)
-    predictor = load_predictor(checkpoint, config.runtime, config.predict.tta, folder.last)
+    runtime = config.runtime.model_copy(update={"device": device})
+    predictor = load_predictor(checkpoint, runtime, config.predict.tta, folder.last)
     decoding = config.predict.model_copy(update=WHOLE)
     draws = in_batches([Draw(i) for i in range(len(dataset))], decoding.batch_size, drop_last=False)
     numbered = enumerate(load_batches(dataset, draws, config.runtime.workers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -130,7 +131,7 @@ def assemble(
 
 
 def dry_run(config: Config, fold: int | None = None) -> dict[str, float | str]:
-    """What a run would cost, from a few real steps: batch, memory, seconds a step and for the whole."""
+    """What a run, or a fold of one, would cost, from a few real steps: batch, memory (NaN: not known), time."""
     device = choose_device(config.runtime.device)
     set_threads(config.runtime)
     trainer = assemble(config, prepare(config, fold), device)
@@ -157,9 +158,12 @@ def memory_gib(device: torch.device) -> float:
     """Most memory held so far, on the GPU or by this process, in GiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
+    if sys.platform == "win32":
+        return float("nan")  # Nothing in the standard library tells.
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def summary(config: Config, data: TrainingData, device: torch.device) -> str:

@@ -90,7 +90,7 @@ def count(trainer: Trainer, logits: Tensor, mask: Tensor, terms: dict[str, Tenso
     if number % SCORED:
         return
     likely = probabilities(logits, trainer.loss.head)
-    matrix = confusion_matrix(mask, likeliest(likely, None), len(trainer.data.classes))
+    matrix = confusion_matrix(mask, likeliest(likely, trainer.config.predict.threshold), len(trainer.data.classes))
     sums.matrix += matrix
     sums.tiles += matrix.sum(1) > 0
     sums.n_tiles += len(mask)

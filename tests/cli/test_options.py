@@ -18,6 +18,7 @@ def test_a_device_is_one_more_override() -> None:
 def test_a_checkpoint_is_used_on_this_machine() -> None:
     there = Runtime(device="cuda:3", workers=2)
     assert runtime_for(there, None) == Runtime(device="auto", workers=2)
+    assert runtime_for(there.model_copy(update={"threads": 1}), None).threads is None
     assert runtime_for(there, "cpu") == Runtime(device="cpu", workers=2)
 
 

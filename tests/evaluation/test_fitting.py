@@ -17,6 +17,7 @@ from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble
 from seepseg.training.state import to_checkpoint
 from tests.conftest import tiny_config
+from tests.inference.test_scene_objects import asks
 
 Open = Callable[[Config], Source]
 
@@ -64,6 +65,17 @@ def test_class_offsets_raise_macro_dice(untrained: Open, seep_root: Path, tmp_pa
     assert pd.read_csv(tmp_path / "s" / "threshold.csv")["macro_dice"].max() == pytest.approx(promised.max())
     assert (tmp_path / "s" / "threshold.png").stat().st_size > 1000
     assert told(search.fit).startswith("temperature ")
+
+
+def test_with_an_object_classifier_only_the_outline_is_fitted(untrained: Open, seep_root: Path) -> None:
+    model = {"name": "unet", "channels": [8, 16], "num_res_units": 0, "head": "softmax"}
+    source = untrained(tiny_config(seep_root, model=model, loss="dice_ce"))
+    asked = replace(source, objects=asks("log_area", 0, 3, 3))
+    search = fit_decoding(asked, "val", 0)
+    # A class offset would change nothing: the classifier says what every object is.
+    assert search.fit.offsets == ()
+    assert list(search.scores()) == ["foreground_dice"]
+    assert search.scores()["foreground_dice"].max() == search.scores()["foreground_dice"][search.at]
 
 
 def test_salt_is_fitted_by_the_tgs_score(untrained: Open, salt_root: Path) -> None:

@@ -35,11 +35,11 @@ def test_the_best_point() -> None:
     counts = threshold_counts(TRUTH, LIKELY, CLASSES, 3, (0.2, 0.5, 0.8), (0, 3))
     # Macro Dice at .2: class 1 2·1/(2 + 2), class 2 2·1/(2 + 1): .583, above .25 at .5 and 2·1/(1 + 2)/2 = .333 at .8.
     assert counts.macro_dice()[:, 0] == pytest.approx([0.5833, 0.25, 0.3333], abs=1e-4)
-    assert counts.best(tgs=False) == (0, 0)
+    assert counts.best(counts.macro_dice()) == (0, 0)
     # Where all are alike: the threshold nearest to one half, the smaller size.
     sea, sure = np.zeros((1, 2), np.uint8), np.ones((1, 2), np.uint8)
     empty = threshold_counts(sea, np.zeros((1, 2)), sure, 2, (0.2, 0.5, 0.8), (0, 3))
-    assert (empty.best(tgs=True), empty.tgs_score().min()) == ((1, 0), 1)
+    assert (empty.best(empty.tgs_score()), empty.tgs_score().min()) == ((1, 0), 1)
 
 
 MAPS = hnp.arrays(np.uint8, (9, 11), elements=st.sampled_from([0, 0, 0, 1, 2, 255]))

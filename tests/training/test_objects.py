@@ -13,7 +13,7 @@ from seepseg.errors import DataError
 from seepseg.inference.object_classes import ObjectClassifier
 from seepseg.inference.score import Answer
 from seepseg.runs.checkpoint import load_checkpoint
-from seepseg.runs.folder import RunFolder
+from seepseg.runs.folder import RunFolder, find_checkpoint
 from seepseg.training.objects import HeldOut, fit_classifier, fit_object_classifiers, outlined_at, true_class
 from tests.command import error, run
 from tests.conftest import tiny_config
@@ -64,7 +64,7 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
     folds = [RunFolder(Path(f"r/fold_{k}")) for k in (0, 1)]
     objects = load_checkpoint(folds[0].last).config.objects
     assert objects
-    fit_object_classifiers(folds, objects, lambda line: None)
+    fit_object_classifiers(folds, objects, "cpu", lambda line: None)
     after = load_checkpoint(folds[0].last).objects["forests"][0]
     assert all(np.array_equal(before[name], after[name]) for name in before)
     # Other trees need no other network.
@@ -73,6 +73,14 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
     assert code == 0
     assert "fold 1 is finished" in out
     assert len(load_checkpoint(folds[1].last).objects["forests"][0]["roots"]) == 7
+    # The run says what was asked of it, not the config it was started from; and RUN/fold_0 means what holds the forest.
+    assert run(capsys, *command[:2], *FOLDS, *command[-4:])[0] == 0
+    assert len(load_checkpoint(folds[0].last).objects["forests"][0]["roots"]) == 7
+    assert find_checkpoint(folds[0].root) == folds[0].last
+    # Without objects the run goes back to the networks alone.
+    assert run(capsys, *command[:2], *FOLDS, *command[-4:], "-s", "objects=null")[0] == 0
+    assert load_checkpoint(folds[0].last).objects == {}
+    assert find_checkpoint(folds[0].root) == folds[0].best
 
 
 def test_nothing_found_is_an_error() -> None:
