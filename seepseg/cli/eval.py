@@ -37,6 +37,7 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 @click.option("-o", "--out", type=FILE, help="Where to write.  [default: RUN/eval/SPLIT]")
 @click.option("--no-figures", is_flag=True, help="Tables only.")
 @click.option("--report", is_flag=True, help="Write report.html as well: everything on one page that opens offline.")
+@click.option("--maps", is_flag=True, help="Keep the predicted maps too: maps/, a PNG a tile.")
 @click.option("--profile", is_flag=True, help="Say how much of the time the network took.")
 @device_option
 @quiet_option
@@ -56,6 +57,7 @@ def command(
     out: Path | None,
     no_figures: bool,
     report: bool,
+    maps: bool,
     profile: bool,
     device: str | None,
     quiet: bool,
@@ -86,7 +88,9 @@ def command(
         raise ConfigError("a fit is made and not to be used", "--fit", "leave out --no-fit and --threshold")
     if predictions and report:
         raise ConfigError("--report shows tiles of a run", "eval", "give RUN instead of --predictions")
-    how = Options(threshold, not no_fit, not no_figures, profile, report)
+    if predictions and maps:
+        raise ConfigError("the maps are there already", "--maps", "leave it out with --predictions")
+    how = Options(threshold, not no_fit, not no_figures, profile, report, maps)
     if predictions and truth:
         where = out
         summary = evaluate_rasters(predictions, truth, TABLES[classes], out)
@@ -132,5 +136,5 @@ def command(
             assert found
             click.echo(f"fitted {relative(made)}: {told(found)}; used on other tiles, and by predict")
     if where:
-        page = ", report.html" if report else ""
+        page = (", report.html" if report else "") + (", maps" if maps else "")
         click.echo(f"written: {relative(where)}/ (metrics.json, per_class.csv, confusion.csv, figures{page})")

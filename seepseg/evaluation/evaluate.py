@@ -25,6 +25,7 @@ from seepseg.evaluation.tables import summarise, write_scores
 from seepseg.figures import save_confusion, save_gallery
 from seepseg.inference.ahead import behind
 from seepseg.inference.score import Sums, TileResult
+from seepseg.io.images import write_class_png
 from seepseg.metrics.baseline import commonest_class
 from seepseg.runs.checkpoint import Checkpoint
 from seepseg.runs.fit import Fit, fit_for
@@ -39,6 +40,9 @@ SOMETIMES = (
 )
 """Files that only some evaluations write."""
 
+MAPS = "maps"
+"""The folder of the predicted maps, below that of the scores."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -50,6 +54,7 @@ class Options:
         figures: draw them.
         profile: add where the time went.
         report: write report.html as well.
+        maps: keep the predicted class of every pixel, a PNG a tile.
     """
 
     threshold: float | None = None
@@ -57,6 +62,7 @@ class Options:
     figures: bool = True
     profile: bool = False
     report: bool = False
+    maps: bool = False
 
 
 def evaluate_run(
@@ -156,12 +162,15 @@ def _evaluate(
 
     def on_tile(tile: TileResult) -> None:
         evidence.see(tile)
+        if how.maps:
+            write_class_png(where / MAPS / f"{tile.id}.png", tile.prediction, len(first.classes))
         if how.figures or how.report:
             gallery.see(tile)
         nonlocal done
         done += 1
         tick(done, len(catalog))
 
+    clear_maps(where)
     total, rows = Sums.empty(len(first.classes)), []
     for source, fit in zip(sources, used, strict=True):
         evidence.min_pixels = fit.min_pixels if fit else config.min_pixels
@@ -173,6 +182,7 @@ def _evaluate(
         total = total.merge(sums)
     summary = summarise(total, first.classes, split, tgs=salt)
     summary |= conclusions(evidence) | {"decoding": _decoding(config.threshold, config.min_pixels, used)}
+    summary["decoding"]["objects"] = _who_decides(sources)
     if how.profile:
         seconds = time.perf_counter() - begin
         summary["profile"] = {
@@ -202,6 +212,13 @@ def forget(where: Path) -> None:
             (where / name).unlink(missing_ok=True)
 
 
+def clear_maps(where: Path) -> None:
+    """Remove the maps that an earlier evaluation kept in a folder."""
+    if (where / "metrics.json").exists():
+        for path in (where / MAPS).glob("*.png"):
+            path.unlink()
+
+
 def _decoding(threshold: float | None, min_pixels: int, used: Sequence[Fit | None]) -> dict[str, Any]:
     """What decoded the predictions, for metrics.json; out of fold, folds.csv says it for each fold."""
     fit = used[0]
@@ -213,6 +230,15 @@ def _decoding(threshold: float | None, min_pixels: int, used: Sequence[Fit | Non
     return {"from": f"fit on {fit.split}"} | {
         key: plain[key] for key in ("temperature", "threshold", "offsets", "min_pixels")
     }
+
+
+def _who_decides(sources: Sequence[Source]) -> str:
+    """What decides the classes of objects, for metrics.json."""
+    held = [s.objects for s in sources]
+    if not any(held):
+        return "network"
+    asked = all(o and o.may_judge(s.ids) for o, s in zip(held, sources, strict=True))
+    return "classifier" if asked else "network: the classifier was fitted on some of these tiles"
 
 
 def _brightness(source: Source) -> Brightness | None:

@@ -94,6 +94,12 @@ def _confidence(summary: dict[str, Any]) -> str:
 
 def _decoding(summary: dict[str, Any]) -> str:
     held = summary.get("decoding", {})
+    who = held.get("objects", "network")
+    asked = "" if who == "network" else f"classes of objects by the {who}"
+    return "; ".join(line for line in (_decoded_with(held), asked) if line)
+
+
+def _decoded_with(held: dict[str, Any]) -> str:
     if held.get("from", "config") == "config":
         return ""
     if "threshold" not in held:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,10 @@ class ObjectClassifier:
 
     forests: tuple[Forest, ...]
     tiles: frozenset[str]
+
+    def may_judge(self, tiles: Iterable[str]) -> bool:
+        """Whether it was fitted on none of these tiles: no score is ever decided by what has seen the truth."""
+        return self.tiles.isdisjoint(tiles)
 
     def choose(self, features: NDArray[np.float32], logs: NDArray[np.float64]) -> NDArray[np.uint8]:
         """The class index (n) of each object: the one its forests find likeliest on average.

@@ -83,10 +83,10 @@ def object_stage(
     """How tiles are decoded one by one, and what decides their objects after: the classifier, where there is one.
 
     Objects are then whole ones, in their scene, so that no vote and no least size is left for the tiles. A classifier
-    that was fitted on any of the tiles is not asked: no score is ever decided by what has seen the truth.
+    that was fitted on any of the tiles is not asked.
     """
     tiles = {t.id: t for t in dataset.catalog.tiles}
-    if classifier is None or not classifier.tiles.isdisjoint(tiles):
+    if classifier is None or not classifier.may_judge(tiles):
         return config, lambda answers: answers
 
     whole = partial(decide_objects, classifier, tiles, grid, dataset.unit, config.min_pixels)

@@ -28,7 +28,7 @@ from seepseg.inference.scene_objects import WHOLE, decide_objects
 from seepseg.inference.score import Answer
 from seepseg.inference.stream import Member, Rows, stream
 from seepseg.io.cog import class_layout, probability_layout, uncertainty_layout, write_raster
-from seepseg.io.images import write_png
+from seepseg.io.images import write_class_png, write_png
 from seepseg.io.mask import open_mask
 from seepseg.io.raster import Georeference, open_scene
 
@@ -209,8 +209,7 @@ def _write(
 ) -> Report:
     table, report = ensemble.classes, Report([job.class_raster])
     if job.png:
-        # The mask format of the salt competition, where there is one class.
-        write_png(job.class_raster, np.where(classes == 1, 255, 0).astype(np.uint8) if len(table) == 2 else classes)
+        write_class_png(job.class_raster, classes, len(table))
     else:
         layout = class_layout(table.names, table.colors, ensemble.tags)
         write_raster(job.class_raster, classes, tile.georeference, layout)

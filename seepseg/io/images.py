@@ -72,6 +72,14 @@ def write_png(path: Path, array: NDArray[np.uint8]) -> None:
         Image.fromarray(array).save(temporary, format="PNG")
 
 
+def write_class_png(path: Path, classes: NDArray[np.uint8], n_classes: int) -> None:
+    """Write a class map (H, W) as a PNG of class indices, 255 where there are no data.
+
+    With one class as 0 and 255 for it, the mask format of the salt competition.
+    """
+    write_png(path, np.where(classes == 1, 255, 0).astype(np.uint8) if n_classes == 2 else classes)
+
+
 def _check_header(path: Path, head: bytes, max_pixels: int) -> tuple[int, int]:
     """Bit depth and colour type, once signature and size are sound."""
     kind = kind_of(head)

@@ -69,12 +69,21 @@ def test_a_folder_of_tiles_is_predicted_as_it_is_scored(
         for name in splits["id"][splits["split"] == "val"]:
             shutil.copy(seep_root / f"train_{folder}_256" / f"{name}.tif", tmp_path / folder)
     assert run(capsys, "predict", seep_run, tmp_path / "images", "-o", tmp_path / "made")[0] == 0
-    assert run(capsys, "eval", seep_run, "-o", tmp_path / "a")[0] == 0
+    code, out, _ = run(capsys, "eval", seep_run, "-o", tmp_path / "a", "--maps")
+    assert code == 0
+    assert ("classes of objects by the classifier" in out) == classified
     rasters = ["--predictions", tmp_path / "made", "--truth", tmp_path / "masks"]
     assert run(capsys, "eval", *rasters, "-o", tmp_path / "b")[0] == 0
-    scored, made = (pd.read_csv(tmp_path / k / "confusion.csv", index_col=0) for k in "ab")
+    # The maps that were kept are those that were scored.
+    rasters[1] = tmp_path / "a" / "maps"
+    assert run(capsys, "eval", *rasters, "-o", tmp_path / "c")[0] == 0
+    scored, made, kept = (pd.read_csv(tmp_path / k / "confusion.csv", index_col=0) for k in "abc")
     assert scored.equals(made)
+    assert scored.equals(kept)
     assert scored.iloc[:, 1:].to_numpy().sum() > 0
+    # Evaluated again without, none are left that are not of these scores.
+    assert run(capsys, "eval", seep_run, "-o", tmp_path / "a")[0] == 0
+    assert not any((tmp_path / "a" / "maps").iterdir())
     if classified:
         # As the classifier says, objects are of class 2 or 5, whatever the network believes.
         assert set(scored.columns[scored.sum() > 0]) <= {"background", "seep 2", "seep 5"}
