@@ -25,7 +25,7 @@ from seepseg.inference.scene_objects import object_stage, scene_objects, scenes
 from seepseg.inference.score import Answer
 from seepseg.models.forest import Forest, fit_forest
 from seepseg.objects import label_objects, log_sums
-from tests.inference.toy import toy
+from tests.inference.toy import SCALING, WIDER, pair, toy
 
 UNIT = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
 
@@ -123,6 +123,17 @@ def test_a_predicted_scene_is_decided_by_the_classifier_of_the_run(tmp_path: Pat
     found = tifffile.imread(tmp_path / "x_class.tif")
     assert found[20:60, 20:60].all()
     assert found.sum() == 1600
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+def test_objects_are_described_as_the_member_scales_whose_classifier_it_is(tmp_path: Path, shown: int) -> None:
+    raw = np.full((50, 50), 60, np.uint16)
+    raw[20:24, 20:30] = 150
+    tifffile.imwrite(tmp_path / "x.tif", raw)
+    # The sea is 60 of 200 to the first member, 60 of 400 to the second.
+    ensemble = replace(pair(SCALING, WIDER), objects=asks("sea_level", 0.2, 1, 0, 2), shown=shown)
+    predict_scene(Job(tmp_path / "x.tif", "x", tmp_path, False), ensemble, Wanted(vectors=None, quicklook=False))
+    assert tifffile.imread(tmp_path / "x_class.tif").sum() == (40 if shown == 0 else 0)
 
 
 def dataset(root: Path) -> TileDataset:
