@@ -79,7 +79,7 @@ def command(
     from seepseg.inference.batch import Placement, predict_batch
     from seepseg.inference.jobs import plan
     from seepseg.inference.scene import Wanted
-    from seepseg.inference.submission import write_submission
+    from seepseg.inference.submission import check_submission, write_submission
     from seepseg.inference.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint
     from seepseg.runs.folder import find_checkpoints
@@ -87,7 +87,10 @@ def command(
     tgs = image_format == "tgs-csv"
     jobs = plan(inputs, out, "png" if tgs else image_format)
     paths = tuple(path for r in (fold_folder(run, fold), *others) for path in find_checkpoints(r))
-    first = load_checkpoint(paths[0]).config
+    checkpoint = load_checkpoint(paths[0])
+    first = checkpoint.config
+    if tgs:
+        check_submission(jobs, checkpoint.classes)
     config = first.predict if threshold is None else first.predict.model_copy(update={"threshold": threshold})
     if threads is None and executor != "serial":
         threads = max(1, (os.cpu_count() or 1) // workers)

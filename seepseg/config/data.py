@@ -71,6 +71,8 @@ class Split(Node):
             raise ValueError("val and test name groups, so they need by: group")
         if self.folds and (self.val or self.test or self.file):
             raise ValueError("folds goes without val, test and file")
+        if self.folds and self.test_fraction:
+            raise ValueError("folds leave no test part, every tile is held out once: set test_fraction to 0")
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("val_fraction and test_fraction leave nothing to train on")
         return self

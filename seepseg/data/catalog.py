@@ -67,7 +67,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Tiles sorted by id, the class table their masks are read with, and whether flagged tiles may train."""
+    """Tiles group by group, the class table their masks are read with, and whether flagged tiles may train."""
 
     tiles: tuple[Tile, ...]
     classes: ClassTable

@@ -29,7 +29,7 @@ EPSILON = 1e-3
 """The least spread divided by, in units of the scaled range."""
 
 LARGEST = 2**23
-"""Pixels of the largest window looked at: describing one takes about fifty bytes for each."""
+"""Pixels of the largest window looked at: describing one takes about fifty bytes for each. Larger ones are not read."""
 
 Floats = NDArray[np.float32]
 
@@ -77,35 +77,38 @@ FEATURES = SHAPE + CONTRAST + SEA + NEIGHBOURS
 
 
 def object_features(image: Floats, classes: NDArray[np.uint8]) -> Floats:
-    """The `FEATURES` (n, F) of the objects of a scene, in the order of `label_objects`.
+    """The `FEATURES` (n, F) of the objects of a scene, in the order of `label_objects`; NaN where `window_of` has none.
 
     Args:
         image: (H, W) scaled to [0, 1].
         classes: (H, W) class indices; what they are does not matter, only where there is foreground, and where no data.
     """
     labels, count = label_objects(classes)
-    rows = []
+    features = np.full((count, len(FEATURES)), np.nan, np.float32)
     for number, box in enumerate(ndimage.find_objects(labels, count), start=1):
         assert box is not None
         column = box[1].start + int((labels[box[0].start, box[1]] == number).argmax())
-        window, seed = window_of(box, (box[0].start, column))
-        rows.append(describe(image[window], classes[window], seed))
-    return np.stack(rows) if rows else np.zeros((0, len(FEATURES)), np.float32)
+        if found := window_of(box, (box[0].start, column), classes.shape):
+            window, seed = found
+            features[number - 1] = describe(image[window], classes[window], seed)
+    return features
 
 
-def window_of(box: tuple[slice, ...], pixel: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[int, int]]:
-    """The window of an object with its box, wider by `REACH` where the scene goes on, and where a pixel lies in it."""
-    rows, columns = (slice(max(0, s.start - REACH), s.stop + REACH) for s in box)
+def window_of(
+    box: tuple[slice, ...], pixel: tuple[int, int], shape: tuple[int, ...]
+) -> tuple[tuple[slice, slice], tuple[int, int]] | None:
+    """The window of an object with its box, and where a pixel lies in it; None where it has over `LARGEST` pixels.
+
+    It is wider than the box by `REACH`, as far as the scene of that shape (H, W) goes.
+    """
+    rows, columns = (slice(max(0, s.start - REACH), min(n, s.stop + REACH)) for s, n in zip(box, shape, strict=True))
+    if (rows.stop - rows.start) * (columns.stop - columns.start) > LARGEST:
+        return None
     return (rows, columns), (pixel[0] - rows.start, pixel[1] - columns.start)
 
 
 def describe(image: Floats, classes: NDArray[np.uint8], pixel: tuple[int, int]) -> Floats:
-    """The `FEATURES` of the object that holds a pixel (row, column) of its window (h, w); see `window_of`.
-
-    All NaN where the window has more than `LARGEST` pixels.
-    """
-    if classes.size > LARGEST:
-        return np.full(len(FEATURES), np.nan, np.float32)
+    """The `FEATURES` of the object that holds a pixel (row, column) of its window (h, w); see `window_of`."""
     labels, _ = label_objects(classes)
     here, valid = labels == labels[pixel], classes != IGNORE
     far = np.minimum(_distance(~here), np.float32(REACH + 1))

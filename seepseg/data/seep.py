@@ -18,7 +18,7 @@ SUFFIXES = (".tif", ".tiff")
 
 
 def index_seep(data: SeepData) -> Catalog:
-    """The tiles under `data.root`, each image paired with the mask of the same stem.
+    """The tiles under `data.root` by scene, cell and id, each image paired with the mask of the same stem.
 
     A mask folder that is not there means unlabelled tiles; single missing masks are an error.
 
@@ -37,7 +37,10 @@ def index_seep(data: SeepData) -> Catalog:
         ):
             if missing:
                 raise DataError(f"{len(missing)} {what} ({listed(missing)})", folder, "add or remove the odd ones")
-    return Catalog(tuple(_tile(stem, path, masks.get(stem), data) for stem, path in images.items()), data.class_table())
+    tiles = [_tile(stem, path, masks.get(stem), data) for stem, path in images.items()]
+    # Scene after scene, so that a scene can be put together as its tiles go by; names may begin with the index.
+    tiles.sort(key=lambda t: (t.group, -1 if t.index is None else t.index, t.id))
+    return Catalog(tuple(tiles), data.class_table())
 
 
 def group_of(stem: str, data: SeepData) -> tuple[str, int | None]:

@@ -19,7 +19,7 @@ from seepseg.errors import ConfigError, DataError
 Card = TypeVar("Card", bound=np.generic)
 PARTS = ("train", "val", "test")
 UNUSED = "unused"
-"""The part of flagged tiles that would train, where the catalog says they may not."""
+"""The part of flagged tiles that would train, where the catalog says they may not, and of what a file leaves out."""
 BLOCK = 10
 """Tiles that are alike, of which a drawn part gets its share."""
 
@@ -150,7 +150,7 @@ def _dealt(catalog: Catalog, cards: NDArray[Card], block: int, seed: int) -> NDA
 
 def _from_file(tiles: pd.DataFrame, path: Path, allow_leak: bool) -> NDArray[np.str_]:
     try:
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
+        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", keep_default_na=False)
     except FileNotFoundError:
         raise ConfigError("no such split file", path, "set data.split.file to a CSV of id and split") from None
     except (OSError, ValueError) as error:
@@ -166,11 +166,12 @@ def _from_file(tiles: pd.DataFrame, path: Path, allow_leak: bool) -> NDArray[np.
     ):
         if odd:
             raise DataError(f"{len(odd)} {what} ({listed(sorted(odd))})", path, "make them agree")
-    names = table.set_index("id")["split"].reindex(tiles["id"]).fillna("")
-    wrong = sorted(set(names) - set(PARTS))
+    names = table.set_index("id")["split"].reindex(tiles["id"])
+    wrong = sorted(set(names) - {*PARTS, UNUSED})
     if wrong:
-        raise DataError(f"unknown split {wrong[0]!r}", path, f"use {', '.join(PARTS)}")
-    sides = names.groupby(tiles["group"].to_numpy()).nunique()
+        raise DataError(f"unknown split {wrong[0]!r}", path, f"use {', '.join((*PARTS, UNUSED))}")
+    # What is unused is on no side.
+    sides = names.where(names != UNUSED).groupby(tiles["group"].to_numpy()).nunique()
     if not allow_leak and (sides > 1).any():
         raise DataError(
             f"scenes on two sides of the split ({listed(sorted(map(str, sides.index[sides > 1])))})",

@@ -32,6 +32,7 @@ class Ensemble:
         tags: provenance for the outputs: version, digests of weights and config.
         fit: what decoding was fitted to be, the mean of the members'; its threshold and least size are in `config`.
         objects: what decides the classes of whole objects, where the members hold it.
+        shown: the number of the member in whose scaling objects are described to it.
     """
 
     members: tuple[Member, ...]
@@ -41,6 +42,7 @@ class Ensemble:
     tags: dict[str, str]
     fit: Fit | None = None
     objects: ObjectClassifier | None = None
+    shown: int = 0
 
     @property
     def by_scene(self) -> bool:
@@ -65,7 +67,8 @@ def load_ensemble(
         fitted: decode as the checkpoints were fitted to, where they were.
 
     Raises:
-        ConfigError: they differ in classes, bands or no-data value, or only some were fitted.
+        ConfigError: they differ in classes, bands or no-data value, only some were fitted, or those with an object
+            classifier differ in scaling.
         CheckpointError: a file is damaged.
     """
     checkpoints = [load_checkpoint(path) for path in paths]
@@ -91,9 +94,24 @@ def load_ensemble(
     }
     objects = together([ObjectClassifier.from_plain(c.objects, p) for c, p in zip(checkpoints, paths, strict=True)])
     config = fit.onto(config) if fit else config
-    return Ensemble(members, first.classes, first.config.data, config, tags, fit, objects)
+    shown = _first_with_objects(checkpoints, paths)
+    return Ensemble(members, first.classes, first.config.data, config, tags, fit, objects, shown)
 
 
 def _reads(checkpoint: Checkpoint) -> tuple[object, ...]:
     data = checkpoint.config.data
     return checkpoint.classes, data.bands, data.page, data.nodata
+
+
+def _first_with_objects(checkpoints: Sequence[Checkpoint], paths: Sequence[Path]) -> int:
+    """The number of the first checkpoint with an object classifier; 0 where none has one."""
+    first, *others = [i for i, c in enumerate(checkpoints) if c.objects] or [0]
+    for other in others:
+        # An object is described once for all forests, so they must know it in the same scaling.
+        if checkpoints[other].scaling.config != checkpoints[first].scaling.config:
+            raise ConfigError(
+                f"its object classifier was fitted with another data.scaling than that of {paths[first]}",
+                paths[other],
+                "predict with one of the two, or with runs that scale alike",
+            )
+    return first

@@ -46,6 +46,7 @@ class ObjectDecisions:
         self._sums: list[NDArray[np.float64]] = []
         self._boxes: list[NDArray[np.int64]] = []
         self._heights: list[int] = []
+        self._width = 0
         self._n_classes = n_classes
 
     @property
@@ -62,6 +63,7 @@ class ObjectDecisions:
         if self._expert:
             self._boxes.append(_boxes(local, sum(self._heights)))
         self._heights.append(len(classes))
+        self._width = classes.shape[1]
         self._sizes.append(np.bincount(local.ravel(), minlength=count)[1:])
         if probabilities is not None:
             self._sums.append(log_sums(local, probabilities, count)[1:])
@@ -99,13 +101,15 @@ class ObjectDecisions:
             return chosen
         boxes = np.full((len(sums), 4), np.iinfo(np.int64).max)
         np.minimum.at(boxes, final[1:], np.concatenate(self._boxes))
-        features = np.zeros((len(wanted), len(FEATURES)), np.float32)
+        features = np.full((len(wanted), len(FEATURES)), np.nan, np.float32)
+        shape = (sum(self._heights), self._width)
         with raster_windows(raster) as read:
             for row, (first, left, bottom, right) in zip(features, boxes[wanted].tolist(), strict=True):
                 top, column = divmod(first, WIDEST)
-                window, pixel = window_of((slice(top, -bottom), slice(left, -right)), (top, column))
-                classes = read(*window)
-                row[:] = describe(self._expert.look(*window, classes != IGNORE)[0], classes, pixel)
+                if found := window_of((slice(top, -bottom), slice(left, -right)), (top, column), shape):
+                    window, pixel = found
+                    classes = read(*window)
+                    row[:] = describe(self._expert.look(*window, classes != IGNORE)[0], classes, pixel)
         chosen[wanted] = self._expert.classifier.choose(features, sums[wanted] / sizes[wanted, None])
         return chosen
 

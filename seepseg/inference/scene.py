@@ -131,7 +131,7 @@ def predict_scene(
         rows = SceneRows(scene, data.nodata, mask)
         members = ensemble.fitted_to(_limits(rows, ensemble, report))
         thumbnail = Thumbnail(scene.height, scene.width)
-        expert = Expert(ensemble.objects, _looking(scene, members[0])) if ensemble.objects else None
+        expert = Expert(ensemble.objects, _looking(scene, members[ensemble.shown])) if ensemble.objects else None
         wholes = expert or config.vote or config.min_pixels > 1
         decisions = ObjectDecisions(config, len(table), expert) if wholes else None
         layout = class_layout(table.names, table.colors, ensemble.tags)

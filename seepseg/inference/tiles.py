@@ -105,8 +105,8 @@ def _decided(
         return _answers(tiles, fitted, ensemble, ensemble.config, tick)
 
     def unit(name: str) -> NDArray[np.float32]:
-        rows, first = tiles[name].rows, fitted[tiles[name].place.group][0]
-        return first.scaling.to_unit(rows.raw, rows.valid, first.limits)
+        rows, member = tiles[name].rows, fitted[tiles[name].place.group][ensemble.shown]
+        return member.scaling.to_unit(rows.raw, rows.valid, member.limits)
 
     places = {name: tile.place for name, tile in tiles.items()}
     grid = grid_of(ensemble.data)

@@ -93,6 +93,15 @@ def test_threshold_and_flips_reach_the_network(
     assert not np.array_equal(plain, flipped, equal_nan=True)
 
 
+def test_a_submission_of_several_classes_is_refused_before_any_work(
+    trained: Path, seep_root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tiles, out = seep_root / "train_images_256", tmp_path / "out"
+    code, line = error(capsys, "predict", trained, tiles, "-o", out, "--format", "tgs-csv")
+    assert (code, out.exists()) == (2, False)
+    assert line.startswith("a submission holds one class, and the run tells 7 apart")
+
+
 def test_png_in_png_out(salt_root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     config = parse(
         {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seepseg.data.object_features import FEATURES, REACH, describe, object_features, window_of
+from seepseg.data.object_features import FEATURES, REACH, object_features, window_of
 
 
 def chequered(shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -118,11 +118,17 @@ def test_no_object_has_no_row_and_one_without_sea_is_described_all_the_same() ->
 
 
 def test_a_window_ends_where_the_scene_does() -> None:
-    window, pixel = window_of((slice(5, 8), slice(500, 600)), (5, 510))
-    assert window == (slice(0, 8 + REACH), slice(500 - REACH, 600 + REACH))
-    assert pixel == (5, 510 - (500 - REACH))
+    found = window_of((slice(5, 8), slice(500, 600)), (5, 510), (9, 2000))
+    assert found
+    assert found[0] == (slice(0, 9), slice(500 - REACH, 600 + REACH))
+    assert found[1] == (5, 510 - (500 - REACH))
 
 
 def test_an_object_too_large_to_look_at_is_not_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seepseg.data.object_features.LARGEST", 50)
-    assert np.isnan(describe(np.zeros((8, 8), np.float32), np.ones((8, 8), np.uint8), (0, 0))).all()
+    monkeypatch.setattr("seepseg.data.object_features.LARGEST", 63)
+    box = slice(0, 8), slice(0, 8)
+    assert window_of(box, (0, 0), (8, 8)) is None  # 64 pixels
+    assert window_of(box, (0, 0), (7, 9)) == ((slice(0, 7), slice(0, 9)), (0, 0))
+    features = object_features(np.zeros((8, 8), np.float32), np.ones((8, 8), np.uint8))
+    assert features.shape == (1, len(FEATURES))
+    assert np.isnan(features).all()

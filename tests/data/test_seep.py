@@ -33,6 +33,12 @@ def test_images_are_paired_with_masks_and_sorted(tmp_path: Path) -> None:
     assert len(catalog.classes) == 8
 
 
+def test_tiles_of_a_scene_follow_each_other_by_cell_whatever_their_names_begin_with(tmp_path: Path) -> None:
+    data = write(tmp_path, "0_b", "1_a", "2_b", "10_a", "2_a")
+    data = data.model_copy(update={"name_pattern": r"^(?P<index>\d+)_(?P<group>.+)$"})
+    assert [t.id for t in index_seep(data).tiles] == ["1_a", "2_a", "10_a", "0_b", "2_b"]
+
+
 def test_without_a_mask_folder_tiles_are_unlabelled(tmp_path: Path) -> None:
     catalog = index_seep(write(tmp_path, "1.1", masks=False))
     assert [t.labelled for t in catalog.tiles] == [False]

@@ -127,6 +127,33 @@ def test_split_file_is_obeyed_and_checked(tmp_path: Path) -> None:
             make_splits(catalog, Split(by="file", file=write(tmp_path / "bad.csv", rows)), 0)
 
 
+def test_the_splits_of_a_run_can_be_the_file_of_another(tmp_path: Path) -> None:
+    catalog = salt_catalog(40)
+    tiles = tuple(replace(t, flag="vertical") if i % 4 == 0 else t for i, t in enumerate(catalog.tiles))
+    first = make_splits(replace(catalog, tiles=tiles, train_flagged=False), Split(by="random"), seed=0)
+    assert "unused" in set(first["split"])
+    first.to_csv(tmp_path / "splits.csv", index=False)
+    again = make_splits(catalog, Split(by="file", file=tmp_path / "splits.csv"), seed=0)
+    assert again["split"].tolist() == first["split"].tolist()
+
+
+def test_unused_tiles_of_a_scene_are_on_no_side_of_the_split(tmp_path: Path) -> None:
+    file = write(tmp_path / "s.csv", "a.0,train\na.1,unused\na.2,train\nb.0,val\nb.1,val\nb.2,unused\n")
+    splits = make_splits(catalog_of({"a": FULL, "b": FULL}), Split(by="file", file=file), 0)
+    assert splits["split"].tolist() == ["train", "unused", "train", "val", "val", "unused"]
+
+
+def test_a_tile_may_be_called_na(tmp_path: Path) -> None:
+    full = (100, *[10] * 7)
+    catalog = Catalog(tuple(Tile(i, Path("x"), Path("m"), i, pixels=full) for i in ("NA", "b")), SEEP)
+    file = write(tmp_path / "s.csv", "NA,train\nb,val\n")
+    assert make_splits(catalog, Split(by="file", file=file), 0)["split"].tolist() == ["train", "val"]
+    with pytest.raises(DataError, match="unknown split ''"):
+        make_splits(catalog, Split(by="file", file=write(tmp_path / "empty.csv", "NA,\nb,val\n")), 0)
+    with pytest.raises(DataError, match="unknown split"):
+        make_splits(catalog, Split(by="file", file=write(tmp_path / "short.csv", "NA\nb,val\n")), 0)
+
+
 def test_strata_are_the_rarest_class_or_the_coverage() -> None:
     # Class 7 is in one tile, class 1 in three: the rarest class of {1, 7} is 7.
     seeps = catalog_of({"a": [{1, 7}, {1}, {1}, set()]})

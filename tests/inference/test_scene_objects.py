@@ -25,7 +25,7 @@ from seepseg.inference.scene_objects import object_stage, scene_objects, scenes
 from seepseg.inference.score import Answer
 from seepseg.models.forest import Forest, fit_forest
 from seepseg.objects import label_objects, log_sums
-from tests.inference.toy import toy
+from tests.inference.toy import SCALING, WIDER, pair, toy
 
 UNIT = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
 
@@ -92,6 +92,27 @@ def test_a_scene_without_objects_needs_no_expert(tmp_path: Path) -> None:
     assert np.array_equal(np.concatenate(list(decisions.rewritten(tmp_path / "first.tif"))), empty)
 
 
+def test_the_surroundings_of_an_object_too_large_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = np.zeros((40, 900), np.uint8)
+    classes[2:9, 10:890], classes[30:33, 450:453] = 1, 1
+    tifffile.imwrite(tmp_path / "first.tif", classes)
+    # The window of the long one is the whole map, of 40 · 900 pixels; of the small one 40 rows of 192 + 3 + 192.
+    monkeypatch.setattr("seepseg.data.object_features.LARGEST", 40 * 387)
+    shown = []
+
+    def look(rows: slice, columns: slice, valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+        shown.append((rows, columns))
+        return np.full((1, *valid.shape), 0.5, np.float32)
+
+    decisions = ObjectDecisions(Predict(), 4, Expert(asks("log_area", 0, 3, 3, 4), look))
+    likely = np.broadcast_to(np.array([0.1, 0.1, 0.7, 0.1], np.float32), (40, 900, 4))
+    decisions.see(classes, likely)
+    found = np.concatenate(list(decisions.rewritten(tmp_path / "first.tif")))
+    assert shown == [(slice(0, 40), slice(450 - 192, 453 + 192))]
+    # The forest says class 3; of what it is not shown, the network's class 2 stands.
+    assert (found[5, 20], found[31, 451]) == (2, 3)
+
+
 def test_a_predicted_scene_is_decided_by_the_classifier_of_the_run(tmp_path: Path) -> None:
     raw = np.full((120, 100), 60, np.uint16)
     raw[20:60, 20:60], raw[90:94, 10:14] = 150, 150
@@ -102,6 +123,17 @@ def test_a_predicted_scene_is_decided_by_the_classifier_of_the_run(tmp_path: Pat
     found = tifffile.imread(tmp_path / "x_class.tif")
     assert found[20:60, 20:60].all()
     assert found.sum() == 1600
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+def test_objects_are_described_as_the_member_scales_whose_classifier_it_is(tmp_path: Path, shown: int) -> None:
+    raw = np.full((50, 50), 60, np.uint16)
+    raw[20:24, 20:30] = 150
+    tifffile.imwrite(tmp_path / "x.tif", raw)
+    # The sea is 60 of 200 to the first member, 60 of 400 to the second.
+    ensemble = replace(pair(SCALING, WIDER), objects=asks("sea_level", 0.2, 1, 0, 2), shown=shown)
+    predict_scene(Job(tmp_path / "x.tif", "x", tmp_path, False), ensemble, Wanted(vectors=None, quicklook=False))
+    assert tifffile.imread(tmp_path / "x_class.tif").sum() == (40 if shown == 0 else 0)
 
 
 def dataset(root: Path) -> TileDataset:

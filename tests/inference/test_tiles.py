@@ -22,7 +22,7 @@ from seepseg.inference.stream import Rows
 from seepseg.inference.tiles import predict_tiles, tile_limits
 from seepseg.inference.units import cut_units
 from tests.inference.test_scene_objects import asks
-from tests.inference.toy import SCALING, SIZES, picture, recipe, toy
+from tests.inference.toy import SCALING, SIZES, WIDER, pair, picture, recipe, toy
 
 
 @pytest.mark.parametrize("shape", SIZES)
@@ -116,6 +116,18 @@ def test_an_object_across_cells_is_decided_once(tmp_path: Path) -> None:
     assembled = np.hstack([tifffile.imread(job.class_raster) for job in jobs])
     assert assembled[4:8, 10:40].all()
     assert assembled.sum() == 120
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+def test_objects_of_cells_are_described_as_the_member_scales_whose_classifier_it_is(tmp_path: Path, shown: int) -> None:
+    raw = np.full((16, 32), 60, np.uint16)
+    raw[4:8, 10:20] = 150
+    jobs = cells(tmp_path / "in", raw, 16, 2)
+    ensemble = pair(SCALING, WIDER, recipe(grid={"scene": 2}))
+    # The sea is 60 of 200 to the first member, 60 of 400 to the second.
+    predict_tiles(jobs, replace(ensemble, objects=asks("sea_level", 0.2, 1, 0, 2), shown=shown), Wanted(), {})
+    found = np.hstack([tifffile.imread(job.class_raster) for job in jobs])
+    assert found.sum() == (40 if shown == 0 else 0)
 
 
 def test_a_second_file_for_a_cell_cuts_no_object_of_the_scene(tmp_path: Path) -> None:

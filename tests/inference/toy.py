@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from seepseg.inference.stream import Member
 
 # Raw 0–200 becomes 0–1, then (x − 0.5) / 0.5: above 100 is foreground.
 SCALING = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.5,), (0.5,))
+# The same input for the network from other units: pixels are half as bright in [0, 1].
+WIDER = FittedScaling(Scaling(basis="fixed", range=(0, 400)), ((0.0,), (400.0,)), (0.25,), (0.25,))
 SIZES = [(1, 1), (7, 7), (101, 101), (300, 37)]
 
 
@@ -44,6 +47,12 @@ def toy(config: Config | None = None, scaling: FittedScaling = SCALING, decoding
     config = config or recipe()
     member = Member(Predictor(Echo(), config, torch.device("cpu")), scaling)
     return Ensemble((member,), SALT, config.data, decoding or Predict(window=64), {"SEEPSEG_MODEL": "toy"})
+
+
+def pair(first: FittedScaling, second: FittedScaling, config: Config | None = None) -> Ensemble:
+    """An ensemble of two, which scale their own way."""
+    ensemble = toy(config, first)
+    return replace(ensemble, members=(*ensemble.members, *toy(config, second).members))
 
 
 def picture(shape: tuple[int, int]) -> NDArray[np.uint16]:
