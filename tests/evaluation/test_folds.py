@@ -55,7 +55,8 @@ def test_out_of_fold(folds: Path, capsys: pytest.CaptureFixture[str], tmp_path: 
     pooled, rows = metrics(where), pd.read_csv(where / "folds.csv", na_values="n/a")
     assert (pooled["split"], pooled["n_tiles"], rows["tiles"].tolist()) == ("oof", 40, [20, 20])
     assert pooled["decoding"] == {
-        "from": "config", "temperature": 1.0, "threshold": None, "offsets": [], "min_pixels": 0}  # fmt: skip
+        "from": "config", "temperature": 1.0, "threshold": None, "offsets": [], "min_pixels": 0,
+        "objects": "network"}  # fmt: skip
     # Folds are of one size, so the mean over tiles is the mean over folds.
     assert rows["tgs_score"].mean() == pytest.approx(pooled["tgs_score"])
     assert len(pd.read_csv(where / "tiles.csv")) == 40
