@@ -113,8 +113,7 @@ class Augment(Node):
     `rotate` (degrees) uncover pixels, which `fill` makes no-data or a reflection; `roll` moves the tile sideways by up
     to this share of its width, what leaves on one side coming in on the other. `gain` and `speckle` are factors 1 ± s,
     `brightness` is added, `contrast` a factor around the tile's mean. Zoom, crop and shift are off by default for
-    radar: the scale of waves and slicks is physical. `copy_paste` is how often a tile gets one more object, cut from
-    another training tile.
+    radar: the scale of waves and slicks is physical.
     """
 
     preset: Literal["none", "hflip", "seep_original", "seep"] = "none"
@@ -129,7 +128,6 @@ class Augment(Node):
     shift: Fraction = 0.0
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     fill: Literal["nodata", "reflect"] = "nodata"
-    copy_paste: Fraction = 0.0
 
 
 class Sampling(Node):

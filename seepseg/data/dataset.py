@@ -16,7 +16,6 @@ from seepseg.classes import IGNORE
 from seepseg.config import DataNode, Scaling
 from seepseg.data.augment import Augmentation
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.copypaste import Bank, cut_out
 from seepseg.data.mosaic import framed
 from seepseg.data.scaling import FittedScaling, Limits
 from seepseg.data.sources import columns_around, read_image, read_mask, refuse_non_finite
@@ -93,10 +92,6 @@ class TileDataset(Dataset[Sample]):
         if draw.seed is None or self.augmentation is None:
             seen = self._framed(draw.tile) if self.margin else (unit, valid)
         else:
-            # A stream of its own: what is pasted must not tell how it is augmented.
-            rng = np.random.default_rng([draw.seed, 1])
-            if rng.random() < self.data.augment.copy_paste:
-                unit, mask, valid = self._bank.paste(unit, mask, valid, rng)
             unit, mask, valid = self.augmentation(unit, mask, valid, draw.seed)
             seen = (unit, valid)
         return Sample(
@@ -127,11 +122,6 @@ class TileDataset(Dataset[Sample]):
             found.setdefault((tile.group, tile.index), i)
         return found
 
-    @cached_property
-    def _bank(self) -> Bank:
-        """What can be pasted: the whole objects of this dataset's tiles."""
-        return Bank(cutout for index in range(len(self)) for cutout in cut_out(*self._decoded(index)))
-
     def unit(self, tile: str) -> NDArray[np.float32]:
         """The image (C, H, W) of a tile by its id, scaled to [0, 1]: as it is before it is standardised."""
         return self._decoded(self._index[tile]).unit
@@ -158,5 +148,3 @@ class TileDataset(Dataset[Sample]):
         """Decode every tile now, so that forked loader workers share what is kept and damage shows before training."""
         for index in range(len(self)):
             self._decoded(index)
-        if self.augmentation is not None and self.data.augment.copy_paste:
-            _ = self._bank

@@ -53,7 +53,9 @@ def compare(a: Path, b: Path, split: str) -> pd.DataFrame:
         names = {"dice/foreground": "Dice"}
     rows = [_row(names[k], values[0][k], values[1][k], differences[k]) for k in names]
     if (folders[0] / "tiles.csv").exists():
-        first, second = (pd.read_csv(f / "tiles.csv", dtype={"tile": str}, keep_default_na=False).set_index("tile") for f in folders)
+        first, second = (
+            pd.read_csv(f / "tiles.csv", dtype={"tile": str}, keep_default_na=False).set_index("tile") for f in folders
+        )
         _same(list(first.index), list(second.index), "tiles", b)
         one, other = (f["tgs_score"].sort_index().to_numpy(np.float64) for f in (first, second))
         rows.insert(0, _row(TGS, one.mean(), other.mean(), paired_mean_difference(one, other)))
