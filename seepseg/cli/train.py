@@ -11,7 +11,7 @@ import click
 from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option, with_device
 
 if TYPE_CHECKING:
-    from seepseg.config import Config, Objects
+    from seepseg.config import Config
     from seepseg.training.folds import Best, FoldRun
 
 
@@ -78,7 +78,7 @@ def command(
     elif all_folds:
         runs = plan(recipe, root, resume, chosen)
         _train_folds(runs, jobs, init, quiet)
-        _fit_objects(runs[0].config.objects, root, device, quiet)
+        _fit_objects(runs[0].config, root, quiet)
         click.echo(f"next: seepseg eval {root} --split oof --per-class")
     else:
         # Folds lie beside each other below the run, also when only one of them is trained.
@@ -124,13 +124,13 @@ def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: b
         raise errors[0]
 
 
-def _fit_objects(objects: Objects | None, root: Path, device: str | None, quiet: bool) -> None:
+def _fit_objects(recipe: Config, root: Path, quiet: bool) -> None:
     from seepseg.runs.folder import folds_of
     from seepseg.training.objects import drop_object_classifiers, fit_object_classifiers
 
     folders, tell = folds_of(root), (lambda line: None) if quiet else click.echo
-    if objects:
-        fit_object_classifiers(folders, objects, device or "auto", tell)
+    if recipe.objects:
+        fit_object_classifiers(folders, recipe.objects, recipe.runtime.device, tell)
     else:
         drop_object_classifiers(folders)
 

@@ -70,13 +70,16 @@ def mean_fit(fits: Sequence[Fit | None], names: Sequence[object] = ()) -> Fit | 
             ", ".join(str(name) for name, fit in zip(names, fits, strict=False) if fit is None),
             "fit them with `seepseg eval RUN --fit` (folds: with --split oof), or use none with --no-fit",
         )
-    if len({(f.head, len(f.offsets)) for f in known}) > 1:
-        raise ConfigError("the fits are of different heads", mend="use none with --no-fit")
+    # A fit without offsets is one of which none is worth anything, or whose classes a classifier decides: all are 0.
+    longest = max(len(f.offsets) for f in known)
+    offsets = [f.offsets or (0.0,) * longest for f in known]
+    if len({f.head for f in known}) > 1 or len({len(o) for o in offsets}) > 1:
+        raise ConfigError("the fits are of different heads or classes", mend="use none with --no-fit")
     return Fit(
         known[0].head,
         fmean(f.temperature for f in known),
         fmean(f.threshold for f in known),
-        tuple(fmean(column) for column in zip(*(f.offsets for f in known), strict=True)),
+        tuple(fmean(column) for column in zip(*offsets, strict=True)),
         round(fmean(f.min_pixels for f in known)),
         known[0].split,
         tuple(dict.fromkeys(t for f in known for t in f.tiles)),

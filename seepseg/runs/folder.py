@@ -18,6 +18,7 @@ import seepseg
 from seepseg.config import Config, dump, load
 from seepseg.errors import ConfigError, LockedError
 from seepseg.io.atomic import write_error, write_text
+from seepseg.runs.checkpoint import load_checkpoint
 
 RATE_TEST = ("find_lr.csv", "find_lr.png")
 """What a learning-rate range test leaves in the folder of a run that has not begun."""
@@ -122,8 +123,7 @@ def find_checkpoint(run: Path) -> Path:
     if run.is_file():
         return run
     folder = RunFolder(run)
-    with_objects = folder.config.exists() and load(folder.config).objects
-    for candidate in (folder.last, folder.best) if with_objects else (folder.best, folder.last):
+    for candidate in (folder.last, folder.best) if _holds_objects(folder) else (folder.best, folder.last):
         if candidate.exists():
             return candidate
     if any(run.glob("fold_*")):
@@ -131,6 +131,12 @@ def find_checkpoint(run: Path) -> Path:
             "holds folds, not one run", run, f"give one of them, for example {run / 'fold_0'} (eval: or --split oof)"
         )
     raise ConfigError("no checkpoint", run, "give a run folder that `seepseg train` made, or a .pt file")
+
+
+def _holds_objects(folder: RunFolder) -> bool:
+    """Whether the last checkpoint holds an object classifier; it is read only where one was asked for."""
+    asked = folder.config.exists() and load(folder.config).objects
+    return bool(asked and folder.last.exists() and load_checkpoint(folder.last).objects)
 
 
 def find_checkpoints(run: Path) -> list[Path]:

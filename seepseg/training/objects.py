@@ -36,8 +36,8 @@ False alarms teach nothing: with them as a class of their own, more true objects
 
 
 CUTS = (0.3, 0.4, 0.5, 0.6)
-"""Foreground probabilities whose outlines are all learned from: four views of an object for one, none of them its true
-outline. More to learn from, and a class that hangs less on where the outline happens to lie."""
+"""Foreground probabilities whose outlines are all learned from: with four views of an object for one, its class hangs
+less on where its outline happens to lie."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ def drop_object_classifiers(folders: Sequence[RunFolder]) -> None:
     for folder in folders if _first() else ():
         with folder_lock(folder.root):
             checkpoint = load_checkpoint(folder.last)
-            if checkpoint.objects:
+            if checkpoint.objects or checkpoint.config.objects:
                 _store(folder, checkpoint, None, {})
 
 

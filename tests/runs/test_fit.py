@@ -38,6 +38,10 @@ def test_an_ensemble_is_decoded_with_the_mean() -> None:
     # 10 and 21 pixels: 15.5, and Python rounds to the even number.
     assert mean_fit([ONE, TWO]) == Fit("softmax", 1.0, 0.5, (0.75, -0.25), 16, "val", ("a", "b", "c"))
     assert mean_fit([ONE]) == ONE
+    # Where no offset is worth anything, all are 0.
+    without = mean_fit([ONE, replace(TWO, offsets=())])
+    assert without
+    assert without.offsets == (0.25, -0.25)
     assert mean_fit([None, None]) is mean_fit([]) is None
 
 

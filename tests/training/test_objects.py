@@ -8,13 +8,21 @@ import pytest
 import torch
 
 from seepseg.classes import SEEP
-from seepseg.config import Objects, dump
+from seepseg.config import Objects, dump, load
 from seepseg.errors import DataError
 from seepseg.inference.object_classes import ObjectClassifier
 from seepseg.inference.score import Answer
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint
-from seepseg.training.objects import HeldOut, fit_classifier, fit_object_classifiers, outlined_at, true_class
+from seepseg.training.objects import (
+    HeldOut,
+    drop_object_classifiers,
+    fit_classifier,
+    fit_object_classifiers,
+    outlined_at,
+    true_class,
+)
+from seepseg.training.run import train
 from tests.command import error, run
 from tests.conftest import tiny_config
 
@@ -81,6 +89,19 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
     assert run(capsys, *command[:2], *FOLDS, *command[-4:], "-s", "objects=null")[0] == 0
     assert load_checkpoint(folds[0].last).objects == {}
     assert find_checkpoint(folds[0].root) == folds[0].best
+
+
+def test_a_run_may_be_told_to_do_without_a_classifier_it_never_got(seep_root: Path, tmp_path: Path) -> None:
+    split = {"folds": 2, "allow_missing_classes": True}
+    data = {"source": "seep", "root": str(seep_root), "split": split}
+    config = tiny_config(seep_root, objects={"trees": 5}, data=data, train={"epochs": 1, "batch_size": 8})
+    folder = RunFolder(tmp_path / "fold_0")
+    train(config, folder, fold=0, tell=lambda line: None)
+    # Asked for, but not fitted yet: the fold is as any other.
+    assert find_checkpoint(folder.root) == folder.best
+    drop_object_classifiers([folder])
+    assert load(folder.config).objects is None
+    assert load_checkpoint(folder.last).config.objects is None
 
 
 def test_nothing_found_is_an_error() -> None:

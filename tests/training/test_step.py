@@ -3,12 +3,13 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from seepseg.config import Config
 from seepseg.training.epoch import train_batches
-from seepseg.training.step import train_step
+from seepseg.training.step import count, train_step
 from tests.conftest import tiny_config
 from tests.training.trainers import trained, trainer_of
 
@@ -33,3 +34,19 @@ def test_weights_far_off_are_pulled_back_by_clipping(seep_root: Path) -> None:
     train_step(trainer, batch)
     moved = torch.cat([(p - b).flatten() for p, b in zip(trainer.model.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize(("threshold", "foreground"), [(None, 0), (0.3, 16)])
+def test_training_is_scored_with_the_threshold_of_validation(
+    threshold: float | None, foreground: int, seep_root: Path
+) -> None:
+    model = {"name": "unet", "channels": [8, 16], "num_res_units": 0, "head": "softmax"}
+    config = tiny_config(seep_root, model=model, loss="dice_ce", predict={"threshold": threshold})
+    trainer = trainer_of(config)
+    k = len(trainer.data.classes)
+    # Foreground .4 everywhere: not the likeliest, but above .3.
+    likely = torch.full((1, k, 4, 4), 0.4 / (k - 1))
+    likely[:, 0] = 0.6
+    count(trainer, likely.log(), torch.ones(1, 4, 4, dtype=torch.long), {})
+    assert trainer.sums.matrix[1, 1:].sum() == foreground
+    assert np.sum(trainer.sums.matrix) == 16
