@@ -76,8 +76,16 @@ class FittedScaling:
     def standardise(self, unit: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Scaled pixels (C, H, W) less the mean, over the spread; invalid pixels are 0.
 
-        With `local`, (2·C, H, W): the bands against their surroundings, then the mean of the surroundings.
+        With `local`, (2·C, H, W): the bands against their surroundings, then the mean of the surroundings. With several
+        `scales`, as many channels for each: the image at that resolution, every pixel of it s × s times.
         """
+        seen = [self._standardised(unit, valid, scale) for scale in self.config.scales]
+        return seen[0] if len(seen) == 1 else np.concatenate(seen)
+
+    def _standardised(self, unit: NDArray[np.float32], valid: NDArray[np.bool_], scale: int) -> NDArray[np.float32]:
+        height, width = valid.shape
+        if scale > 1:
+            unit, valid = pooled(unit, valid, scale)
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.std))
         if self.config.local is None:
             planes = unit - mean
@@ -86,7 +94,7 @@ class FittedScaling:
             around, spread = surroundings(unit, valid, self.config.local)
             planes = np.concatenate([(unit - around) / spread, (around - mean) / std])
         planes[:, ~valid] = 0
-        return planes
+        return planes if scale == 1 else planes.repeat(scale, 1).repeat(scale, 2)[:, :height, :width]
 
     def to_plain(self) -> dict[str, Any]:
         """Plain types, for the checkpoint."""
@@ -185,6 +193,23 @@ def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 def group_limits(config: Scaling, images: Iterable[Image]) -> dict[str, Limits]:
     """The limits of every scene among images (group, raw (C, H, W), valid (H, W)), for basis scene."""
     return _by_group(config, _valid_pixels(config, images, PER_SCENE))
+
+
+def pooled(
+    unit: NDArray[np.float32], valid: NDArray[np.bool_], scale: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Mean (C, ⌈H/s⌉, ⌈W/s⌉) of the valid pixels in each square of s × s, and where at least half of them are valid.
+
+    What a square lacks at the bottom or right counts as not valid.
+    """
+    beyond = [(0, -n % scale) for n in valid.shape]
+    unit, valid = np.pad(unit, ((0, 0), *beyond)), np.pad(valid, beyond)
+    size = (valid.shape[1] // scale, valid.shape[0] // scale)
+    share, *means = (
+        cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (valid.astype(np.float32), *unit * valid)
+    )
+    known = share >= 0.5
+    return np.where(known, np.stack(means) / np.where(known, share, 1), np.float32(0)), known
 
 
 def surroundings(

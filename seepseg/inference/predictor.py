@@ -91,7 +91,7 @@ def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: ob
     """The predictor of a checkpoint: its averaged weights where it has them."""
     config = checkpoint.config.model_copy(update={"runtime": runtime})
     device = choose_device(runtime.device)
-    model = build_model(config.model, config.data.n_channels, len(checkpoint.classes))
+    model = build_model(config.model, config.data.n_channels, len(checkpoint.classes), config.data.scaling.scales)
     load_weights(model, checkpoint.ema or checkpoint.weights, where)
     return Predictor(place(fused(model.eval(), config.data.n_channels), runtime, device), config, device, tta)
 

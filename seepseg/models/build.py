@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from monai.networks.nets.attentionunet import AttentionUnet
 from monai.networks.nets.basic_unet import BasicUNet
@@ -24,19 +27,28 @@ from seepseg.models.deeplab import DeepLabV3Plus
 from seepseg.models.fit import Fitted
 from seepseg.models.head import out_channels
 from seepseg.models.preact import PreActResUNet
+from seepseg.models.pyramid import Pyramid
 from seepseg.models.resunet import ResUNetScSE
 from seepseg.models.xception import XceptionResUNet
 
 
-def build_model(config: ModelNode, in_channels: int, n_classes: int) -> nn.Module:
-    """The network of a config for `in_channels` bands and K classes, background included."""
-    channels = out_channels(config.head, n_classes)
-    model = Fitted(*_network(config, in_channels, channels), config.fit)
+def build_model(config: ModelNode, in_channels: int, n_classes: int, scales: Sequence[int] = (1,)) -> nn.Module:
+    """The network of a config for K classes, background included.
+
+    Args:
+        config: of the network.
+        in_channels: of its input, those of all `scales` together.
+        n_classes: K.
+        scales: of `Scaling`; with more than one it is a `Pyramid`.
+    """
+    several = len(scales) > 1
+    network, stride = _network(config, in_channels // len(scales), out_channels(config.head, n_classes) + several)
     # MONAI's AttentionUnet holds instance norms that no argument reaches; they let one NaN spread over a window.
-    _replace_norms(model, config.norm)
+    _replace_norms(network, config.norm)
     if config.init == "he":
-        model.apply(_he)
-    return model
+        network.apply(_he)
+    whole = Pyramid(network, scales) if several else network
+    return Fitted(whole, stride * math.lcm(*scales), config.fit)
 
 
 def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, int]:

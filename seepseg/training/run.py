@@ -123,7 +123,7 @@ def assemble(
         tell: takes one line about what they filled.
     """
     torch.manual_seed(config.seed)
-    model = build_model(config.model, config.data.n_channels, len(data.classes))
+    model = build_model(config.model, config.data.n_channels, len(data.classes), config.data.scaling.scales)
     report = start_encoder(model, config.model) if pretrained else None
     if report and rank() == 0:
         tell(str(report))
