@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,13 +37,13 @@ False alarms teach nothing: with them as a class of their own, more true objects
 
 
 CUTS = (0.3, 0.4, 0.5, 0.6)
-"""Foreground probabilities whose outlines are all learned from: with four views of an object for one, its class hangs
-less on where its outline happens to lie."""
+"""Foreground probabilities whose outlines are all learned from, and the true outline besides: with five views of an
+object for one, its class hangs less on where its outline happens to lie, and those that are not found teach too."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """The n outlines, at all `CUTS`, of true objects that one fold finds in the scenes it has not seen.
+    """The n outlines, at all `CUTS` and as they truly are, of the true objects in the scenes one fold has not seen.
 
     Attributes:
         tiles: ids of all tiles of these scenes.
@@ -64,7 +65,7 @@ def fit_object_classifiers(
     beliefs as wrong as it will meet. It has not seen the scenes that fold k is scored on; an ensemble asks them all.
 
     Raises:
-        DataError: the folds find no true object at all.
+        DataError: no scene holds a true object.
         LockedError: a fold is being trained.
     """
     if not _first():
@@ -104,13 +105,13 @@ def _store(folder: RunFolder, checkpoint: Checkpoint, objects: Objects | None, p
 
 
 def fit_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, classes: ClassTable) -> ObjectClassifier:
-    """The classifier of what some folds found.
+    """The classifier of the outlines that some folds hold.
 
     Raises:
-        DataError: they found none.
+        DataError: there is none.
     """
     if not sum(len(f.classes) for f in found):
-        raise DataError("the folds find no true object in scenes they have not seen", "objects", "train longer")
+        raise DataError("the scenes that folds validate on hold no true object", "objects", "set objects=null")
     forest = fit_forest(
         np.concatenate([f.asked for f in found]),
         np.concatenate([f.classes for f in found]),
@@ -139,10 +140,11 @@ def held_out(checkpoint: Checkpoint, folder: RunFolder, device: str) -> HeldOut:
     numbered = enumerate(load_batches(dataset, draws, config.runtime.workers))
     tiles = {t.id: t for t in catalog.tiles}
     grid = grid_of(config.data)
+    views: list[Callable[[Answer], Answer]] = [*(partial(outlined_at, cut) for cut in CUTS), truly_outlined]
     asked, classes = [], []
     for by_cell, columns in scenes(answers(predictor, numbered, decoding), tiles, grid):
-        for cut in CUTS:
-            outlined = {cell: outlined_at(answer, cut) for cell, answer in by_cell.items()}
+        for view in views:
+            outlined = {cell: view(answer) for cell, answer in by_cell.items()}
             scene = scene_objects(outlined, columns, dataset.unit)
             true = true_class(scene.truth)
             known = (true > 0) & ~np.isnan(scene.features).any(1)
@@ -151,9 +153,17 @@ def held_out(checkpoint: Checkpoint, folder: RunFolder, device: str) -> HeldOut:
     return HeldOut(tuple(tiles), np.concatenate(asked), np.concatenate(classes))
 
 
-def outlined_at(answer: Answer, cut: float) -> Answer:
+def outlined_at(cut: float, answer: Answer) -> Answer:
     """The answer with foreground where its probability reaches the cut; what is no data stays that."""
-    found = likeliest(answer.probabilities[None], cut)[0].cpu().numpy()
+    return _outlined(answer, likeliest(answer.probabilities[None], cut)[0].cpu().numpy())
+
+
+def truly_outlined(answer: Answer) -> Answer:
+    """The answer with foreground where it truly is; what is not known is none, and what is no data stays that."""
+    return _outlined(answer, np.where(answer.truth == IGNORE, np.uint8(0), answer.truth))
+
+
+def _outlined(answer: Answer, found: NDArray[np.uint8]) -> Answer:
     return replace(answer, prediction=np.where(answer.prediction == IGNORE, answer.prediction, found))
 
 

@@ -21,6 +21,7 @@ from seepseg.training.objects import (
     fit_object_classifiers,
     outlined_at,
     true_class,
+    truly_outlined,
 )
 from seepseg.training.run import train
 from tests.command import error, run
@@ -41,8 +42,14 @@ def test_an_outline_at_another_probability() -> None:
     # Foreground .2 .3 .8 and one pixel without data; of the second, class 2 is the likelier.
     planes = torch.tensor([[0.8, 0.7, 0.2, 0.0], [0.1, 0.1, 0.5, 0.6], [0.1, 0.2, 0.3, 0.4]])[:, None]
     answer = Answer("a", np.zeros((1, 1, 4)), np.zeros((1, 4), np.uint8), np.array([[0, 0, 1, 255]], np.uint8), planes)
-    assert outlined_at(answer, 0.25).prediction.tolist() == [[0, 2, 1, 255]]
-    assert outlined_at(answer, 0.9).prediction.tolist() == [[0, 0, 0, 255]]
+    assert outlined_at(0.25, answer).prediction.tolist() == [[0, 2, 1, 255]]
+    assert outlined_at(0.9, answer).prediction.tolist() == [[0, 0, 0, 255]]
+
+
+def test_the_true_outline_holds_what_is_known_to_be_seep() -> None:
+    truth, prediction = np.array([[0, 3, 255, 3]], np.uint8), np.array([[1, 0, 1, 255]], np.uint8)
+    answer = Answer("a", np.zeros((1, 1, 4)), truth, prediction, torch.zeros(4, 1, 4))
+    assert truly_outlined(answer).prediction.tolist() == [[0, 3, 0, 255]]
 
 
 def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
@@ -104,9 +111,9 @@ def test_a_run_may_be_told_to_do_without_a_classifier_it_never_got(seep_root: Pa
     assert load_checkpoint(folder.last).config.objects is None
 
 
-def test_nothing_found_is_an_error() -> None:
+def test_nothing_to_learn_from_is_an_error() -> None:
     nothing = HeldOut((), np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
-    with pytest.raises(DataError, match="find no true object"):
+    with pytest.raises(DataError, match="hold no true object"):
         fit_classifier([nothing], Objects(), 0, SEEP)
 
 
