@@ -59,7 +59,6 @@ class UNetModel(ModelNode):
     name: Literal["unet"] = "unet"
     channels: Annotated[list[Count], Field(min_length=2)] = [16, 32, 64, 128, 256]
     num_res_units: Annotated[int, Field(ge=0)] = 2
-    act: Literal["prelu", "relu"] = "prelu"
 
 
 class BasicUNetModel(ModelNode):

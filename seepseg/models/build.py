@@ -63,7 +63,6 @@ def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, i
                 config.channels,
                 (2,) * levels,
                 num_res_units=config.num_res_units,
-                act=config.act,
                 norm="batch",
                 dropout=config.dropout,
             ), 2**levels
