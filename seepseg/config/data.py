@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -103,8 +104,11 @@ class Scaling(Node):
             raise ValueError(
                 f"local: the pixel must have a middle, so give an odd number, {self.local + 1} for example"
             )
-        if self.scales[:1] != [1] or self.scales != sorted(set(self.scales)):
-            raise ValueError("scales: give 1 first, then what the sides are divided by, ascending: [1, 2, 4]")
+        if self.scales[:1] != [1] or any(b <= a or b % a for a, b in pairwise(self.scales)) or self.scales[-1] > 16:
+            raise ValueError(
+                "scales: give 1 first, then what the sides are divided by, each a multiple of the one before, 16 at "
+                "most: [1, 2, 4]"
+            )
         if self.basis != "fixed" and not (low >= 0 and high <= 100):
             raise ValueError("range: percentiles lie between 0 and 100")
         return self

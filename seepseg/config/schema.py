@@ -95,6 +95,8 @@ class Config(Node):
             raise ValueError(
                 "model.head two_head tells foreground classes apart, data.classes has one: use softmax or binary"
             )
+        if self.model.fit and len(self.data.scaling.scales) > 1:
+            raise ValueError("model.fit moves the pixels that data.scaling.scales puts together: leave one of them out")
         if self.train.monitor == "tgs_score" and classes != 1:
             raise ValueError(f"train.monitor tgs_score takes one foreground class, data.classes has {classes}")
         for where, loss in [(f"stages.{i}.", s.loss) for i, s in enumerate(self.stages)] or [("", self.loss)]:

@@ -77,7 +77,8 @@ class FittedScaling:
         """Scaled pixels (C, H, W) less the mean, over the spread; invalid pixels are 0.
 
         With `local`, (2·C, H, W): the bands against their surroundings, then the mean of the surroundings. With several
-        `scales`, as many channels for each: the image at that resolution, every pixel of it s × s times.
+        `scales`, as many channels for each: the image at that resolution, every pixel of it s × s times. There, it is a
+        square of which less than half is valid that is 0 (`pooled`).
         """
         seen = [self._standardised(unit, valid, scale) for scale in self.config.scales]
         return seen[0] if len(seen) == 1 else np.concatenate(seen)
@@ -239,9 +240,12 @@ def _box_sum(plane: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return np.asarray(total, np.float32)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def _whole_count(shape: tuple[int, int], side: int) -> NDArray[np.float32]:
-    """Pixels (H, W) in the square around each pixel of a plane that is valid all over; training asks for one shape."""
+    """Pixels (H, W) in the square around each pixel of a plane that is valid all over.
+
+    Training asks for one shape a scale.
+    """
     return _box_sum(np.ones(shape, np.float32), side)
 
 

@@ -103,12 +103,17 @@ def _reads(checkpoint: Checkpoint) -> tuple[object, ...]:
     return checkpoint.classes, data.bands, data.page, data.nodata
 
 
+def _units(checkpoint: Checkpoint) -> tuple[object, ...]:
+    scaling = checkpoint.scaling.config
+    return scaling.kind, scaling.basis, scaling.range
+
+
 def _first_with_objects(checkpoints: Sequence[Checkpoint], paths: Sequence[Path]) -> int:
     """The number of the first checkpoint with an object classifier; 0 where none has one."""
     first, *others = [i for i, c in enumerate(checkpoints) if c.objects] or [0]
     for other in others:
-        # An object is described once for all forests, so they must know it in the same scaling.
-        if checkpoints[other].scaling.config != checkpoints[first].scaling.config:
+        # An object is described once for all forests, so they must know it in the same units.
+        if _units(checkpoints[other]) != _units(checkpoints[first]):
             raise ConfigError(
                 f"its object classifier was fitted with another data.scaling than that of {paths[first]}",
                 paths[other],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -23,11 +22,12 @@ from seepseg.config import (
     UNetModel,
     XceptionResUNetModel,
 )
+from seepseg.models.blocks import NORMS
 from seepseg.models.deeplab import DeepLabV3Plus
 from seepseg.models.fit import Fitted
 from seepseg.models.head import out_channels
+from seepseg.models.multiscale import MultiScale
 from seepseg.models.preact import PreActResUNet
-from seepseg.models.pyramid import Pyramid
 from seepseg.models.resunet import ResUNetScSE
 from seepseg.models.xception import XceptionResUNet
 
@@ -39,16 +39,17 @@ def build_model(config: ModelNode, in_channels: int, n_classes: int, scales: Seq
         config: of the network.
         in_channels: of its input, those of all `scales` together.
         n_classes: K.
-        scales: of `Scaling`; with more than one it is a `Pyramid`.
+        scales: of `Scaling`; with more than one it is a `MultiScale`.
     """
     several = len(scales) > 1
+    assert in_channels % len(scales) == 0
     network, stride = _network(config, in_channels // len(scales), out_channels(config.head, n_classes) + several)
     # MONAI's AttentionUnet holds instance norms that no argument reaches; they let one NaN spread over a window.
     _replace_norms(network, config.norm)
     if config.init == "he":
         network.apply(_he)
-    whole = Pyramid(network, scales) if several else network
-    return Fitted(whole, stride * math.lcm(*scales), config.fit)
+    whole = MultiScale(network, scales) if several else network
+    return Fitted(whole, stride * scales[-1], config.fit)
 
 
 def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, int]:
@@ -115,7 +116,7 @@ def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, i
 
 def _replace_norms(module: nn.Module, norm: str) -> None:
     for name, child in module.named_children():
-        if isinstance(child, nn.InstanceNorm2d | nn.BatchNorm2d | nn.GroupNorm):
+        if isinstance(child, NORMS):
             width = child.num_channels if isinstance(child, nn.GroupNorm) else child.num_features
             setattr(module, name, _norm(norm, width))
         else:

@@ -66,14 +66,14 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
     so that n alike bands again give the response of three.
 
     Args:
-        model: holds a ResNet encoder, or twins of one.
+        model: holds a ResNet encoder, or one for each scale.
         path: a state dict of tensors, as `torch.save` wrote it; read with `weights_only`, so that it runs no code.
 
     Raises:
         ConfigError: the file is not there, or the network has no ResNet.
         CheckpointError: the file is no state dict, or not that of this encoder; the message names the first difference.
     """
-    # Several with `data.scaling.scales`: twins, norms aside.
+    # Several with `data.scaling.scales`, which share all but their norms.
     encoders = [m for m in model.modules() if isinstance(m, ResNet)]
     if not encoders:
         raise ConfigError("the network has no ResNet to fill", "model.encoder_weights", "remove the key")

@@ -1,4 +1,4 @@
-"""Fitting the object classifier: on outlines and beliefs that the folds of a run give for tiles they have not seen."""
+"""Fitting the object classifier: on how the folds of a run see the objects of scenes they were not trained on."""
 
 from __future__ import annotations
 
@@ -61,8 +61,9 @@ def fit_object_classifiers(
 ) -> None:
     """Fit an object classifier for every fold of a run, and store it in the fold's last checkpoint.
 
-    That of fold k learns from what the *other* folds find in the scenes they have not seen, so from outlines as bad and
-    beliefs as wrong as it will meet. It has not seen the scenes that fold k is scored on; an ensemble asks them all.
+    That of fold k learns from objects in the scenes that the *other* folds have not seen: as these outline them, so
+    from outlines as bad and beliefs as wrong as it will meet, and as they truly are. It has not seen the scenes that
+    fold k is scored on; an ensemble asks them all.
 
     Raises:
         DataError: no scene holds a true object.
@@ -124,7 +125,7 @@ def fit_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, classe
 
 
 def held_out(checkpoint: Checkpoint, folder: RunFolder, device: str) -> HeldOut:
-    """The objects that a fold finds in the tiles it is validated on, with its last weights and test-time flips."""
+    """The objects in the tiles that a fold is validated on, seen with its last weights and test-time flips."""
     config = checkpoint.config
     catalog = open_catalog(config.data).subset(part(folder.read_splits(), "val"))
     limits: dict[str, Limits] = {}

@@ -159,6 +159,17 @@ def test_scales_are_channels_of_the_image_at_lower_resolutions() -> None:
     assert fitted.standardise(unit, np.ones((2, 3), bool))[1].tolist() == [[0, 0, 2], [0, 0, 2]]
 
 
+def test_at_a_lower_resolution_a_square_is_no_data_where_less_than_half_of_it_is_valid() -> None:
+    config = Scaling(basis="fixed", range=(0, 1), scales=[1, 2])
+    fitted = FittedScaling(config, ((0.0,), (1.0,)), (0.5,), (0.25,))
+    unit = np.array([[[1, 0, 1, 0], [1, 1, 0, 0]]], np.float32)
+    valid = np.array([[True, False, True, False], [True, True, False, False]])
+    full, half = fitted.standardise(unit, valid)
+    assert full.tolist() == [[2, 0, 2, 0], [2, 2, 0, 0]]
+    # three of four are valid, with mean 1; one of four is
+    assert half.tolist() == [[2, 2, 0, 0], [2, 2, 0, 0]]
+
+
 def test_each_scale_has_local_surroundings_of_its_own() -> None:
     rng = np.random.default_rng(0)
     unit = rng.random((1, 32, 24), np.float32)
@@ -175,7 +186,7 @@ def test_each_scale_has_local_surroundings_of_its_own() -> None:
     np.testing.assert_array_equal(planes[4:, 3::4, 2::4], planes[4:, ::4, ::4])
 
 
-@pytest.mark.parametrize("scales", [[], [2], [1, 1], [1, 4, 2]])
-def test_scales_begin_with_one_and_ascend(scales: list[int]) -> None:
+@pytest.mark.parametrize("scales", [[], [2], [1, 1], [1, 4, 2], [1, 2, 3], [1, 32]])
+def test_scales_begin_with_one_and_are_multiples(scales: list[int]) -> None:
     with pytest.raises(ValueError, match="give 1 first"):
         Scaling(scales=scales)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def test_objects_are_shown_as_the_first_member_with_a_classifier_scales_them(tmp
     runtime = recipe().runtime
     for paths, shown in (([plain], 0), ([plain, expert], 1), ([expert, plain], 0), ([plain, expert, expert], 1)):
         assert load_ensemble(paths, runtime, tta=False).shown == shown
+
+
+def test_classifiers_of_runs_that_differ_in_what_the_network_sees_answer_together(tmp_path: Path) -> None:
+    # Objects are described from pixels in [0, 1], whatever is made of them for the network.
+    smooth = replace(SCALING, config=SCALING.config.model_copy(update={"local": 65}))
+    paths = [saved(tmp_path / f"{i}.pt", s, objects=True) for i, s in enumerate((SCALING, smooth))]
+    assert load_ensemble(paths, recipe().runtime, tta=False).objects
 
 
 def test_classifiers_of_other_scalings_do_not_answer_together(tmp_path: Path) -> None:

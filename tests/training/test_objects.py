@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
 
 from seepseg.classes import SEEP
@@ -12,6 +13,7 @@ from seepseg.config import Objects, dump, load
 from seepseg.errors import DataError
 from seepseg.inference.object_classes import ObjectClassifier
 from seepseg.inference.score import Answer
+from seepseg.objects import label_objects
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint
 from seepseg.training.objects import (
@@ -19,6 +21,7 @@ from seepseg.training.objects import (
     drop_object_classifiers,
     fit_classifier,
     fit_object_classifiers,
+    held_out,
     outlined_at,
     true_class,
     truly_outlined,
@@ -96,6 +99,26 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
     assert run(capsys, *command[:2], *FOLDS, *command[-4:], "-s", "objects=null")[0] == 0
     assert load_checkpoint(folds[0].last).objects == {}
     assert find_checkpoint(folds[0].root) == folds[0].best
+
+
+def test_objects_that_no_fold_finds_are_learned_from_as_they_are(
+    seep_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = {"folds": 2, "allow_missing_classes": True}
+    data = {"source": "seep", "root": str(seep_root), "split": split}
+    config = tiny_config(seep_root, data=data, train={"epochs": 1, "batch_size": 8})
+    folder = RunFolder(tmp_path / "fold_0")
+    train(config, folder, fold=0, tell=lambda line: None)
+    monkeypatch.setattr("seepseg.training.objects.CUTS", ())
+    held = held_out(load_checkpoint(folder.last), folder, "cpu")
+    # The default grid does not know these scenes, so each tile is one of its own.
+    expected: list[int] = []
+    for tile in held.tiles:
+        mask = tifffile.imread(seep_root / "train_masks_256" / f"{tile}.tif")
+        labels, count = label_objects(mask)
+        expected += [int(np.bincount(mask[labels == n]).argmax()) for n in range(1, count + 1)]
+    assert sorted(held.classes.tolist()) == sorted(expected)
+    assert len(held.asked) == len(expected) > 0
 
 
 def test_a_run_may_be_told_to_do_without_a_classifier_it_never_got(seep_root: Path, tmp_path: Path) -> None:

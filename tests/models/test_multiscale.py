@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from seepseg.config import UNetModel
 from seepseg.models.build import build_model
 from seepseg.models.fuse import fused
-from seepseg.models.pyramid import Pyramid
+from seepseg.models.multiscale import MultiScale
 from seepseg.training.ema import average_weights
 
 SCALES = (1, 2, 4)
 
 
 class Echo(nn.Module):
-    """Puts out its two channels: trust, and one logit."""
+    """Puts out its two channels: attention, and one logit."""
 
     def forward(self, images: Tensor) -> Tensor:
         return images
@@ -25,26 +25,26 @@ def unet() -> nn.Module:
     return build_model(UNetModel(channels=[4, 8, 16], head="two_head"), 3, 8, SCALES)
 
 
-def test_logits_are_the_mean_over_scales_weighed_by_softmax_of_trust() -> None:
+def test_logits_are_the_mean_over_scales_weighed_by_attention() -> None:
     images = torch.zeros(1, 4, 4, 4)
     images[:, 1], images[:, 3] = 2, 10
-    # equal trust: (2 + 10) / 2
-    pyramid = Pyramid(Echo(), (1, 2))
-    torch.testing.assert_close(pyramid(images), torch.full((1, 1, 4, 4), 6.0))
-    # trust ln 3 against 0: three parts of four
+    # equal attention: (2 + 10) / 2
+    network = MultiScale(Echo(), (1, 2))
+    torch.testing.assert_close(network(images), torch.full((1, 1, 4, 4), 6.0))
+    # attention ln 3 against 0: three parts of four
     images[:, 2] = torch.log(torch.tensor(3.0))
-    torch.testing.assert_close(pyramid(images), torch.full((1, 1, 4, 4), 8.0))
+    torch.testing.assert_close(network(images), torch.full((1, 1, 4, 4), 8.0))
     # the bias takes it back
     with torch.no_grad():
-        pyramid.bias[0] = torch.log(torch.tensor(3.0))
-    torch.testing.assert_close(pyramid(images), torch.full((1, 1, 4, 4), 6.0))
+        network.bias[0] = torch.log(torch.tensor(3.0))
+    torch.testing.assert_close(network(images), torch.full((1, 1, 4, 4), 6.0))
 
 
 def test_a_scale_is_shown_the_means_of_its_squares_and_enlarged_in_place() -> None:
     images = torch.zeros(1, 4, 8, 8)
     images[:, 3, 2:4, 4:6] = 9
-    images[:, 2] = 100  # nothing but the half resolution is trusted
-    found = Pyramid(Echo(), (1, 2))(images)[0, 0].detach()
+    images[:, 2] = 100  # nothing but the half resolution is attended to
+    found = MultiScale(Echo(), (1, 2))(images)[0, 0].detach()
     # bilinear between the centres of squares of two pixels: 9·¾² in the four of the square itself
     torch.testing.assert_close(found[2:4, 4:6], torch.full((2, 2), 9 * 0.75**2))
     assert float(found.sum()) == pytest.approx(9 * 4)
