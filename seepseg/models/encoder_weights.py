@@ -73,12 +73,11 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
         ConfigError: the file is not there, or the network has no ResNet.
         CheckpointError: the file is no state dict, or not that of this encoder; the message names the first difference.
     """
-    # Several with `data.scaling.scales`, which share all but their norms.
+    # Several with `data.scaling.scales`, alike in names and shapes.
     encoders = [m for m in model.modules() if isinstance(m, ResNet)]
     if not encoders:
         raise ConfigError("the network has no ResNet to fill", "model.encoder_weights", "remove the key")
-    found = _read(path)
-    encoder = encoders[0]
+    encoder, found = encoders[0], _read(path)
     own = encoder.state_dict()
     # A failure must leave no half-filled encoder: everything is compared first, then copied.
     missing = [n for n in own if n not in found]
