@@ -31,13 +31,13 @@ from monai.inferers.utils import sliding_window_inference
 from seepseg.classes import SEEP
 from seepseg.config import Config, Predict, Scaling, parse
 from seepseg.data.scaling import FittedScaling
-from seepseg.inference.device import autocast_dtype, keep_freed_memory
-from seepseg.inference.ensemble import Ensemble
-from seepseg.inference.jobs import Job
 from seepseg.inference.predictor import Predictor, place
-from seepseg.inference.scene import Wanted, predict_scene
 from seepseg.inference.stream import Member
 from seepseg.inference.windows import grid
+from seepseg.machine.device import autocast_dtype, keep_freed_memory
+from seepseg.mapping.ensemble import Ensemble
+from seepseg.mapping.jobs import Job
+from seepseg.mapping.scene import Wanted, predict_scene
 from seepseg.models.build import build_model
 from seepseg.models.fuse import fused
 

@@ -15,10 +15,10 @@ from monai.inferers.utils import sliding_window_inference
 from numpy.typing import NDArray
 
 from seepseg.config import Predict, Runtime
-from seepseg.inference.ensemble import Ensemble, load_ensemble
-from seepseg.inference.scene import SceneRows
 from seepseg.inference.stream import Rows, stream
 from seepseg.io.raster import open_scene
+from seepseg.mapping.ensemble import Ensemble, load_ensemble
+from seepseg.mapping.scene import SceneRows
 from seepseg.runs.folder import find_checkpoint
 
 SHIFT = 64

@@ -49,9 +49,9 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
 
     For salt also the coverage, depth and flag of each tile.
     """
+    from seepseg.audit.statistics import balance, coverage_classes, flags, intensities, tile_table
     from seepseg.cli.options import print_table, relative
     from seepseg.config import load
-    from seepseg.data.stats import balance, coverage_classes, flags, intensities, tile_table
     from seepseg.figures import save_class_balance, save_intensity
     from seepseg.io.atomic import write_text
 
@@ -89,9 +89,9 @@ def report(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: bo
 
     Labels and files that `check` stops at are listed instead.
     """
+    from seepseg.audit.report import write_dataset_report
     from seepseg.cli.options import progress, relative
     from seepseg.config import load
-    from seepseg.evaluation.dataset_report import write_dataset_report
 
     recipe = load(config, overrides)
     with progress("reading", None, quiet) as tick:
@@ -138,9 +138,9 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
 
     A page, and suspects.csv, the weightiest first. A run without folds tells of its validation tiles only.
     """
+    from seepseg.audit.suspects_report import write_suspects
     from seepseg.cli.options import progress, relative, runtime_for
-    from seepseg.evaluation.suspects_report import write_suspects
-    from seepseg.inference.device import set_threads
+    from seepseg.machine.device import set_threads
     from seepseg.runs.checkpoint import load_checkpoint
     from seepseg.runs.folder import find_checkpoints
 

@@ -27,11 +27,11 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     from seepseg.data import synthetic
     from seepseg.evaluation.evaluate import Options, evaluate_run
     from seepseg.evaluation.tables import table
-    from seepseg.inference.batch import Placement, predict_batch
-    from seepseg.inference.jobs import plan
-    from seepseg.inference.scene import Wanted
-    from seepseg.inference.units import Recipe
     from seepseg.io.atomic import write_text
+    from seepseg.mapping.batch import Placement, predict_batch
+    from seepseg.mapping.jobs import plan
+    from seepseg.mapping.scene import Wanted
+    from seepseg.mapping.units import Recipe
     from seepseg.runs.folder import RunFolder
     from seepseg.training.run import train
 

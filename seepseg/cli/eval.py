@@ -77,7 +77,7 @@ def command(
     from seepseg.evaluation.evaluate import Options, evaluate_folds, evaluate_run
     from seepseg.evaluation.fitting import told
     from seepseg.evaluation.rasters import evaluate_rasters
-    from seepseg.inference.device import set_threads
+    from seepseg.machine.device import set_threads
     from seepseg.runs.checkpoint import load_checkpoint
     from seepseg.runs.fit import Fit
     from seepseg.runs.folder import RunFolder, find_checkpoint, find_checkpoints

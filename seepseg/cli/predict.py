@@ -76,11 +76,11 @@ def command(
     """
     from seepseg.cli.options import fold_folder, progress, relative, runtime_for
     from seepseg.errors import SomeFailedError
-    from seepseg.inference.batch import Placement, predict_batch
-    from seepseg.inference.jobs import plan
-    from seepseg.inference.scene import Wanted
-    from seepseg.inference.submission import check_submission, write_submission
-    from seepseg.inference.units import Recipe
+    from seepseg.mapping.batch import Placement, predict_batch
+    from seepseg.mapping.jobs import plan
+    from seepseg.mapping.scene import Wanted
+    from seepseg.mapping.submission import check_submission, write_submission
+    from seepseg.mapping.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint
     from seepseg.runs.folder import find_checkpoints
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -84,8 +83,7 @@ class Scaling(Node):
 
     `range` holds percentiles of the valid pixels for bases dataset, scene and tile, and raw values for basis fixed.
     With `local`, every band becomes two: its pixels against the mean and spread of the `local` × `local` pixels around
-    each, which takes wind and incidence angle out of the contrast, and that mean itself. With `scales` [1, 2, 4] the
-    network sees the image at full, half and a quarter of its resolution, each scaled with `local` pixels of its own.
+    each, which takes wind and incidence angle out of the contrast, and that mean itself.
     """
 
     kind: Literal["dn", "linear", "db"] = "dn"
@@ -93,7 +91,6 @@ class Scaling(Node):
     range: tuple[float, float] = (0.5, 99.5)
     standardise: bool = True
     local: Annotated[int, Field(ge=3)] | None = None
-    scales: list[Count] = [1]
 
     @model_validator(mode="after")
     def _ordered(self) -> Scaling:
@@ -103,11 +100,6 @@ class Scaling(Node):
         if self.local and self.local % 2 == 0:
             raise ValueError(
                 f"local: the pixel must have a middle, so give an odd number, {self.local + 1} for example"
-            )
-        if self.scales[:1] != [1] or any(b <= a or b % a for a, b in pairwise(self.scales)) or self.scales[-1] > 16:
-            raise ValueError(
-                "scales: give 1 first, then what the sides are divided by, each a multiple of the one before, 16 at "
-                "most: [1, 2, 4]"
             )
         if self.basis != "fixed" and not (low >= 0 and high <= 100):
             raise ValueError("range: percentiles lie between 0 and 100")
@@ -176,7 +168,7 @@ class DataNode(Node):
     @property
     def n_channels(self) -> int:
         """Number of channels the network takes."""
-        return self.n_bands * (2 if self.scaling.local else 1) * len(self.scaling.scales)
+        return self.n_bands * (2 if self.scaling.local else 1)
 
 
 class SeepData(DataNode):

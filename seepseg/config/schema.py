@@ -16,16 +16,14 @@ from seepseg.config.training import CosineSchedule, Objects, Optim, Schedule, St
 class Predict(Node):
     """Windows, batches, test-time flips and decoding; `threshold: null` means the likeliest class.
 
-    `blend` says how windows that overlap are weighed: by a raised cosine, a Gaussian, or their centres alone. `vote`
-    gives every object the class of the highest mean log-probability over its pixels. `min_pixels` removes smaller
-    objects from map and polygons, `min_area_m2` from the polygons only. `simplify` (how far an outline moves, about)
-    and `fill_holes` (the largest hole filled) shape the polygons, in pixels. `margin` is how many pixels of its
+    `vote` gives every object the class of the highest mean log-probability over its pixels. `min_pixels` removes
+    smaller objects from map and polygons, `min_area_m2` from the polygons only. `simplify` (how far an outline moves,
+    about) and `fill_holes` (the largest hole filled) shape the polygons, in pixels. `margin` is how many pixels of its
     neighbours the network is shown around a tile that is a cell of a scene (`data.grid`).
     """
 
     window: Annotated[int, Field(ge=16)] = 512
     overlap: Annotated[float, Field(ge=0, lt=0.9)] = 0.125
-    blend: Literal["hann", "gaussian", "crop"] = "hann"
     margin: Annotated[int, Field(ge=0)] = 32
     batch_size: Count = 8
     tta: Literal["none", "hflip", "flips", "d4"] = "flips"
@@ -95,8 +93,6 @@ class Config(Node):
             raise ValueError(
                 "model.head two_head tells foreground classes apart, data.classes has one: use softmax or binary"
             )
-        if self.model.fit and len(self.data.scaling.scales) > 1:
-            raise ValueError("model.fit moves the pixels that data.scaling.scales puts together: leave one of them out")
         if self.train.monitor == "tgs_score" and classes != 1:
             raise ValueError(f"train.monitor tgs_score takes one foreground class, data.classes has {classes}")
         for where, loss in [(f"stages.{i}.", s.loss) for i, s in enumerate(self.stages)] or [("", self.loss)]:

@@ -76,17 +76,8 @@ class FittedScaling:
     def standardise(self, unit: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Scaled pixels (C, H, W) less the mean, over the spread; invalid pixels are 0.
 
-        With `local`, (2·C, H, W): the bands against their surroundings, then the mean of the surroundings. With several
-        `scales`, as many channels for each: the image at that resolution, every pixel of it s × s times. There, it is a
-        square of which less than half is valid that is 0 (`pooled`).
+        With `local`, (2·C, H, W): the bands against their surroundings, then the mean of the surroundings.
         """
-        seen = [self._standardised(unit, valid, scale) for scale in self.config.scales]
-        return seen[0] if len(seen) == 1 else np.concatenate(seen)
-
-    def _standardised(self, unit: NDArray[np.float32], valid: NDArray[np.bool_], scale: int) -> NDArray[np.float32]:
-        height, width = valid.shape
-        if scale > 1:
-            unit, valid = pooled(unit, valid, scale)
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.std))
         if self.config.local is None:
             planes = unit - mean
@@ -95,7 +86,7 @@ class FittedScaling:
             around, spread = surroundings(unit, valid, self.config.local)
             planes = np.concatenate([(unit - around) / spread, (around - mean) / std])
         planes[:, ~valid] = 0
-        return planes if scale == 1 else planes.repeat(scale, 1).repeat(scale, 2)[:, :height, :width]
+        return planes
 
     def to_plain(self) -> dict[str, Any]:
         """Plain types, for the checkpoint."""
@@ -196,23 +187,6 @@ def group_limits(config: Scaling, images: Iterable[Image]) -> dict[str, Limits]:
     return _by_group(config, _valid_pixels(config, images, PER_SCENE))
 
 
-def pooled(
-    unit: NDArray[np.float32], valid: NDArray[np.bool_], scale: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Mean (C, ⌈H/s⌉, ⌈W/s⌉) of the valid pixels in each square of s × s, and where at least half of them are valid.
-
-    What a square lacks at the bottom or right counts as not valid.
-    """
-    beyond = [(0, -n % scale) for n in valid.shape]
-    unit, valid = np.pad(unit, ((0, 0), *beyond)), np.pad(valid, beyond)
-    size = (valid.shape[1] // scale, valid.shape[0] // scale)
-    share, *means = (
-        cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (valid.astype(np.float32), *unit * valid)
-    )
-    known = share >= 0.5
-    return np.where(known, np.stack(means) / np.where(known, share, 1), np.float32(0)), known
-
-
 def surroundings(
     unit: NDArray[np.float32], valid: NDArray[np.bool_], side: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -242,10 +216,7 @@ def _box_sum(plane: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def _whole_count(shape: tuple[int, int], side: int) -> NDArray[np.float32]:
-    """Pixels (H, W) in the square around each pixel of a plane that is valid all over.
-
-    Training asks for one shape a scale.
-    """
+    """Pixels (H, W) in the square around each pixel of a plane that is valid all over."""
     return _box_sum(np.ones(shape, np.float32), side)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seepseg.classes import ClassTable
-from seepseg.evaluation.charts import Axis, Series, lines
-from seepseg.evaluation.page import Rows, folded, number, paragraph, read_rows, shown, source_line, table
+from seepseg.pages.charts import Axis, Series, lines
+from seepseg.pages.page import Rows, folded, number, paragraph, read_rows, shown, source_line, table
 from seepseg.runs.folder import RunFolder
 
 TRAINING = (

@@ -23,9 +23,9 @@ from seepseg.evaluation.report import write_report
 from seepseg.evaluation.source import Source, open_folds, open_source
 from seepseg.evaluation.tables import summarise, write_scores
 from seepseg.figures import save_confusion, save_gallery
-from seepseg.inference.ahead import behind
 from seepseg.inference.score import Sums, TileResult
 from seepseg.io.images import write_class_png
+from seepseg.machine.ahead import behind
 from seepseg.metrics.baseline import commonest_class
 from seepseg.runs.checkpoint import Checkpoint
 from seepseg.runs.fit import Fit, fit_for

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from seepseg.classes import ClassTable
-from seepseg.evaluation.charts import Axis, Series, lines
 from seepseg.evaluation.curves import froc, reliability, training
 from seepseg.evaluation.gallery import Shown
-from seepseg.evaluation.page import (
+from seepseg.evaluation.printing import published
+from seepseg.pages.charts import Axis, Series, lines
+from seepseg.pages.page import (
     Section,
     cards,
     confusion,
@@ -27,8 +28,7 @@ from seepseg.evaluation.page import (
     write_page,
     write_rows,
 )
-from seepseg.evaluation.pictures import Group, Picture, gallery
-from seepseg.evaluation.printing import published
+from seepseg.pages.pictures import Group, Picture, gallery
 from seepseg.runs.folder import RunFolder
 
 ROWS = 200

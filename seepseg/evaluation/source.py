@@ -16,11 +16,11 @@ from seepseg.data.scaling import Limits, group_limits
 from seepseg.data.sources import grid_of, open_catalog, read_image, with_counts
 from seepseg.data.splits import part
 from seepseg.errors import ConfigError, DataError
-from seepseg.inference.ahead import ahead
-from seepseg.inference.object_classes import ObjectClassifier
 from seepseg.inference.predictor import Predictor, load_predictor
 from seepseg.inference.scene_objects import object_stage
 from seepseg.inference.score import Sums, TileResult, score
+from seepseg.machine.ahead import ahead
+from seepseg.objects.classifier import ObjectClassifier
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
 from seepseg.runs.fit import Fit
 from seepseg.runs.folder import RunFolder, folds_of

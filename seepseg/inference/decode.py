@@ -11,7 +11,7 @@ from seepseg.classes import IGNORE
 from seepseg.config import Predict
 from seepseg.errors import DataError
 from seepseg.metrics.calibration import apply_temperature
-from seepseg.objects import elect, label_objects, log_sums, remove_small
+from seepseg.objects.components import elect, label_objects, log_sums, remove_small
 from seepseg.runs.fit import Fit
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seepseg.config import Config, Runtime
 from seepseg.errors import ResourceError
-from seepseg.inference.device import autocast_dtype, choose_device
+from seepseg.machine.device import autocast_dtype, choose_device
 from seepseg.models.build import build_model
 from seepseg.models.fuse import fused
 from seepseg.models.head import probabilities
@@ -91,7 +91,7 @@ def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: ob
     """The predictor of a checkpoint: its averaged weights where it has them."""
     config = checkpoint.config.model_copy(update={"runtime": runtime})
     device = choose_device(runtime.device)
-    model = build_model(config.model, config.data.n_channels, len(checkpoint.classes), config.data.scaling.scales)
+    model = build_model(config.model, config.data.n_channels, len(checkpoint.classes))
     load_weights(model, checkpoint.ema or checkpoint.weights, where)
     return Predictor(place(fused(model.eval(), config.data.n_channels), runtime, device), config, device, tta)
 

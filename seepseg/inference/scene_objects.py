@@ -15,10 +15,10 @@ from seepseg.config import Predict
 from seepseg.data.catalog import Tile
 from seepseg.data.dataset import TileDataset
 from seepseg.data.mosaic import assemble, cells, clusters, columns_of
-from seepseg.data.object_features import object_features
-from seepseg.inference.object_classes import ObjectClassifier
 from seepseg.inference.score import Answer, Decide
-from seepseg.objects import label_objects, log_sums
+from seepseg.objects.classifier import ObjectClassifier
+from seepseg.objects.components import label_objects, log_sums
+from seepseg.objects.features import object_features
 
 Unit = Callable[[str], NDArray[np.float32]]
 """The image (C, h, w) of a tile, scaled to [0, 1], by its id."""

@@ -17,10 +17,9 @@ from torch import Tensor
 
 from seepseg.config import Predict
 from seepseg.data.scaling import FittedScaling, Limits
-from seepseg.inference.ahead import ahead
-from seepseg.inference.blend import weights
 from seepseg.inference.predictor import Predictor
-from seepseg.inference.windows import Grid, grid
+from seepseg.inference.windows import Grid, grid, weights
+from seepseg.machine.ahead import ahead
 
 
 class Rows(NamedTuple):
@@ -70,11 +69,11 @@ def stream(source: RowSource, members: Sequence[Member], n_classes: int, config:
     their probabilities are 0.
     """
     plan = grid(source.height, source.width, config.window, config.overlap)
-    across = weights(config.blend, plan.columns, plan.width, source.width, config.overlap)
+    across = weights(plan.columns, plan.width, source.width, config.overlap)
     device = members[0].predictor.device
     total = torch.zeros(plan.height, source.width, n_classes, device=device)
     ends = (*plan.rows[1:], source.height)
-    downs = weights(config.blend, plan.rows, plan.height, source.height, config.overlap)
+    downs = weights(plan.rows, plan.height, source.height, config.overlap)
     for start, end, down, band in zip(plan.rows, ends, downs, ahead(_bands(source, plan)), strict=True):
         columns = [i for i, x in enumerate(plan.columns) if band.valid[:, x : x + plan.width].any()]
         for block in _blocks(columns, config.batch_size):

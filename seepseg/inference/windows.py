@@ -1,8 +1,15 @@
-"""The grid of windows over a scene: one for the whole scene, whatever part of it is worked on."""
+"""The grid of windows over a scene, and how much each window says about a pixel that several of them see."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLOOR = 1e-3
+"""The minimum weight, relative to the centre: the rim of a scene is seen by the rim of one window only."""
 
 
 @dataclass(frozen=True)
@@ -35,3 +42,20 @@ def starts(size: int, window: int, stride: int) -> tuple[int, ...]:
         return (0,)
     inner = range(0, size - window, stride)
     return (*inner, size - window)
+
+
+def weights(starts: Sequence[int], window: int, size: int, overlap: float) -> list[NDArray[np.float32]]:
+    """The weights (window) of each window along one axis; over the windows that see a pixel they add up to 1.
+
+    A weight is a raised cosine over the rim that neighbours share, flat between. Windows of a grid are laid out by rows
+    and columns, so the weight of a pixel in a window is the product of its weights along both axes, and normalising
+    each axis normalises the sum.
+    """
+    rim = max(1, round(window * overlap))
+    ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(window) + 0.5) / rim)
+    rise = np.where(np.arange(window) < rim, ramp, 1.0)
+    profile = np.maximum(rise * rise[::-1], FLOOR)
+    total = np.zeros(size)
+    for start in starts:
+        total[start : start + window] += profile
+    return [(profile / total[start : start + window]).astype(np.float32) for start in starts]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seepseg.classes import IGNORE
-from seepseg.objects import remove_small
+from seepseg.objects.components import remove_small
 
 Classes = NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.metrics.matching import SparseObjects, TruthObjects
-from seepseg.objects import label_objects
+from seepseg.objects.components import label_objects
 
 CRITERIA = ("iou25", "iou50", "touched")
 """An object is found if a predicted object overlaps it at IoU ≥ .25, or ≥ .5; it is touched if the prediction covers

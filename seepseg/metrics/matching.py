@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from seepseg.objects import label_objects
+from seepseg.objects.components import label_objects
 
 Ints = NDArray[np.int64]
 

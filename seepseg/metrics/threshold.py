@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.metrics.salt_score import tgs_tenths
-from seepseg.objects import label_objects
+from seepseg.objects.components import label_objects
 
 THRESHOLDS = tuple(i / 20 for i in range(1, 20))
 LEAST_SIZES = (0, 10, 20, 40, 80, 160, 320)

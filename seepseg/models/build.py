@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from monai.networks.nets.attentionunet import AttentionUnet
 from monai.networks.nets.basic_unet import BasicUNet
@@ -26,30 +24,19 @@ from seepseg.models.blocks import NORMS
 from seepseg.models.deeplab import DeepLabV3Plus
 from seepseg.models.fit import Fitted
 from seepseg.models.head import out_channels
-from seepseg.models.multiscale import MultiScale
 from seepseg.models.preact import PreActResUNet
 from seepseg.models.resunet import ResUNetScSE
 from seepseg.models.xception import XceptionResUNet
 
 
-def build_model(config: ModelNode, in_channels: int, n_classes: int, scales: Sequence[int] = (1,)) -> nn.Module:
-    """The network of a config for K classes, background included.
-
-    Args:
-        config: of the network.
-        in_channels: of its input, those of all `scales` together.
-        n_classes: K.
-        scales: of `Scaling`; with more than one it is a `MultiScale`.
-    """
-    several = len(scales) > 1
-    assert in_channels % len(scales) == 0
-    network, stride = _network(config, in_channels // len(scales), out_channels(config.head, n_classes) + several)
+def build_model(config: ModelNode, in_channels: int, n_classes: int) -> nn.Module:
+    """The network of a config for images of `in_channels` and K classes, background included."""
+    network, stride = _network(config, in_channels, out_channels(config.head, n_classes))
     # MONAI's AttentionUnet holds instance norms that no argument reaches; they let one NaN spread over a window.
     _replace_norms(network, config.norm)
     if config.init == "he":
         network.apply(_he)
-    whole = MultiScale(network, scales) if several else network
-    return Fitted(whole, stride * scales[-1], config.fit)
+    return Fitted(network, stride, config.fit)
 
 
 def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, int]:

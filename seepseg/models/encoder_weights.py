@@ -66,18 +66,17 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
     so that n alike bands again give the response of three.
 
     Args:
-        model: holds a ResNet encoder, or one for each scale.
+        model: holds a ResNet encoder.
         path: a state dict of tensors, as `torch.save` wrote it; read with `weights_only`, so that it runs no code.
 
     Raises:
         ConfigError: the file is not there, or the network has no ResNet.
         CheckpointError: the file is no state dict, or not that of this encoder; the message names the first difference.
     """
-    # Several with `data.scaling.scales`, alike in names and shapes.
-    encoders = [m for m in model.modules() if isinstance(m, ResNet)]
-    if not encoders:
+    encoder = next((m for m in model.modules() if isinstance(m, ResNet)), None)
+    if encoder is None:
         raise ConfigError("the network has no ResNet to fill", "model.encoder_weights", "remove the key")
-    encoder, found = encoders[0], _read(path)
+    found = _read(path)
     own = encoder.state_dict()
     # A failure must leave no half-filled encoder: everything is compared first, then copied.
     missing = [n for n in own if n not in found]
@@ -93,8 +92,7 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
         if value.shape != own[name].shape:
             shapes = f"{tuple(found[name].shape)} in the file and {tuple(own[name].shape)} in the encoder"
             raise CheckpointError(f"{name} is {shapes}", path, advice)
-    for each in encoders:
-        each.load_state_dict(fitted, strict=False)
+    encoder.load_state_dict(fitted, strict=False)
     folded = tuple(n for n in fitted if fitted[n] is not found[n])
     return WeightsReport(path, tuple(fitted), tuple(missing), tuple(unexpected), folded)
 

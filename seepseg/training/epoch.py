@@ -9,9 +9,9 @@ from torch import Tensor
 
 from seepseg.data.dataset import Draw
 from seepseg.data.loader import Batch, epoch_draws, in_batches, load_batches
-from seepseg.inference.ahead import ahead
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.score import Sums, score
+from seepseg.machine.ahead import ahead
 from seepseg.training.board import monitored, part_row
 from seepseg.training.distributed import rank, same_buffers, sum_over_ranks, world
 from seepseg.training.progress import Row

@@ -14,8 +14,8 @@ from seepseg.config import Config
 from seepseg.data.loader import Batch
 from seepseg.errors import DataError, NonFiniteLossError
 from seepseg.figures import save_rate_curve
-from seepseg.inference.device import choose_device, set_threads
 from seepseg.io.atomic import write_text
+from seepseg.machine.device import choose_device, set_threads
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RATE_TEST, find_checkpoint
 from seepseg.training.epoch import train_batches

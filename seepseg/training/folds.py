@@ -11,7 +11,7 @@ import torch
 
 from seepseg.config import Config
 from seepseg.errors import SeepsegError
-from seepseg.inference.executors import processes
+from seepseg.machine.executors import processes
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training.progress import Progress, finished

@@ -21,12 +21,12 @@ from seepseg.data.sources import grid_of, open_catalog, read_image
 from seepseg.data.splits import part
 from seepseg.errors import DataError
 from seepseg.inference.decode import likeliest
-from seepseg.inference.object_classes import ObjectClassifier, belief
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes
 from seepseg.inference.score import Answer, answers
 from seepseg.io.atomic import write_text
-from seepseg.models.forest import fit_forest
+from seepseg.objects.classifier import ObjectClassifier, belief
+from seepseg.objects.forest import fit_forest
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock
 

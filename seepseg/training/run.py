@@ -13,9 +13,9 @@ import torch
 
 from seepseg.config import Config, dump
 from seepseg.errors import ConfigError
-from seepseg.inference.device import choose_device, set_threads
 from seepseg.inference.predictor import place
 from seepseg.io.atomic import write_text
+from seepseg.machine.device import choose_device, set_threads
 from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -123,7 +123,7 @@ def assemble(
         tell: takes one line about what they filled.
     """
     torch.manual_seed(config.seed)
-    model = build_model(config.model, config.data.n_channels, len(data.classes), config.data.scaling.scales)
+    model = build_model(config.model, config.data.n_channels, len(data.classes))
     report = start_encoder(model, config.model) if pretrained else None
     if report and rank() == 0:
         tell(str(report))

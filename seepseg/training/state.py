@@ -13,9 +13,9 @@ from seepseg.config import Config, Stage
 from seepseg.data.dataset import Draw
 from seepseg.data.loader import in_batches
 from seepseg.errors import ConfigError
-from seepseg.inference.device import autocast_dtype
 from seepseg.inference.score import Sums
 from seepseg.losses.build import Loss, build_loss
+from seepseg.machine.device import autocast_dtype
 from seepseg.runs.checkpoint import Checkpoint, load_weights
 from seepseg.training.distributed import world
 from seepseg.training.ema import average_weights

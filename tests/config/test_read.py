@@ -55,13 +55,6 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
         (BASE | {"model": {"name": "unet", "head": "binary"}, "loss": "bce"}, "binary takes one foreground class"),
         (BASE | {"loss": {"name": "ce", "class_weights": [1]}}, "loss.class_weights has 1 numbers for 7 classes"),
         (
-            {
-                "data": {"source": "seep", "root": "x", "scaling": {"scales": [1, 2]}},
-                "model": {"name": "unet", "fit": {"size": 64}},
-            },
-            "model.fit moves the pixels that data.scaling.scales puts together",
-        ),
-        (
             {"data": {"source": "seep", "root": "x", "scaling": {"range": [9, 1]}}},
             "data.scaling: range: the first value must be below the second",
         ),

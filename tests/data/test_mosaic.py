@@ -15,7 +15,7 @@ from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.mosaic import assemble, cells, clusters, columns_of, framed
 from seepseg.data.scaling import FittedScaling
 from seepseg.data.sources import open_catalog
-from seepseg.objects import label_objects
+from seepseg.objects.components import label_objects
 
 
 def test_the_longest_beginning_of_a_name_counts() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from seepseg.config import Scaling
-from seepseg.data.scaling import FittedScaling, fit_scaling, group_limits, measure, pooled, surroundings, transform
+from seepseg.data.scaling import FittedScaling, fit_scaling, group_limits, measure, surroundings, transform
 from seepseg.errors import DataError
 
 VALID = np.ones((1, 4), bool)
@@ -132,61 +132,3 @@ def test_local_input_does_not_change_with_gain_and_has_the_background_as_a_secon
 def test_an_even_local_window_is_refused() -> None:
     with pytest.raises(ValueError, match="65 for example"):
         Scaling(local=64)
-
-
-def test_pooling_takes_the_mean_of_what_is_valid_and_fills_up_at_the_bottom_and_right() -> None:
-    unit = np.array([[[1, 3, 5], [5, 7, 9], [2, 0, 4]]], np.float32)
-    valid = np.array([[True, True, True], [True, True, False], [True, False, False]])
-    means, known = pooled(unit, valid, 2)
-    # (1 + 3 + 5 + 7) / 4; one of four on the right, at the bottom and in the corner none or one: less than half
-    assert means.tolist() == [[[4, 0], [0, 0]]]
-    assert known.tolist() == [[True, False], [False, False]]
-    # half is enough: rows 0 and 1 of the last column with both valid
-    means, known = pooled(unit, np.ones((3, 3), bool), 2)
-    assert known.tolist() == [[True, True], [True, False]]
-    assert means.tolist() == [[[4, 7], [1, 0]]]
-
-
-def test_scales_are_channels_of_the_image_at_lower_resolutions() -> None:
-    config = Scaling(basis="fixed", range=(0, 1), scales=[1, 2])
-    fitted = FittedScaling(config, ((0.0,), (1.0,)), (0.5,), (0.25,))
-    unit = np.array([[[0, 1, 0.5], [1, 0, 0.5]]], np.float32)
-    full, half = fitted.standardise(unit, np.ones((2, 3), bool))
-    # (v − .5) / .25, then the same of the means .5 and .5 (the last column has no neighbour, and is half of its square)
-    assert full.tolist() == [[-2, 2, 0], [2, -2, 0]]
-    assert half.tolist() == [[0, 0, 0], [0, 0, 0]]
-    unit[0, :, 2] = 1
-    assert fitted.standardise(unit, np.ones((2, 3), bool))[1].tolist() == [[0, 0, 2], [0, 0, 2]]
-
-
-def test_at_a_lower_resolution_a_square_is_no_data_where_less_than_half_of_it_is_valid() -> None:
-    config = Scaling(basis="fixed", range=(0, 1), scales=[1, 2])
-    fitted = FittedScaling(config, ((0.0,), (1.0,)), (0.5,), (0.25,))
-    unit = np.array([[[1, 0, 1, 0], [1, 1, 0, 0]]], np.float32)
-    valid = np.array([[True, False, True, False], [True, True, False, False]])
-    full, half = fitted.standardise(unit, valid)
-    assert full.tolist() == [[2, 0, 2, 0], [2, 2, 0, 0]]
-    # three of four are valid, with mean 1; one of four is
-    assert half.tolist() == [[2, 2, 0, 0], [2, 2, 0, 0]]
-
-
-def test_each_scale_has_local_surroundings_of_its_own() -> None:
-    rng = np.random.default_rng(0)
-    unit = rng.random((1, 32, 24), np.float32)
-    valid = np.ones((32, 24), bool)
-    limits = ((0.0,), (1.0,))
-    several = FittedScaling(Scaling(basis="fixed", range=(0, 1), local=5, scales=[1, 2, 4]), limits, (0.5,), (0.3,))
-    alone = FittedScaling(Scaling(basis="fixed", range=(0, 1), local=5), limits, (0.5,), (0.3,))
-    planes = several.standardise(unit, valid)
-    assert planes.shape == (6, 32, 24)
-    np.testing.assert_array_equal(planes[:2], alone.standardise(unit, valid))
-    quarter = unit[0].reshape(8, 4, 6, 4).mean((1, 3))[None]
-    expected = alone.standardise(quarter, np.ones((8, 6), bool))
-    np.testing.assert_allclose(planes[4:, ::4, ::4], expected, atol=2e-5)
-    np.testing.assert_array_equal(planes[4:, 3::4, 2::4], planes[4:, ::4, ::4])
-
-
-@pytest.mark.parametrize("scales", [[], [2], [1, 1], [1, 4, 2], [1, 2, 3], [1, 32]])
-def test_scales_begin_with_one_and_are_multiples(scales: list[int]) -> None:
-    with pytest.raises(ValueError, match="give 1 first"):
-        Scaling(scales=scales)

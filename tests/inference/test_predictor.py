@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from seepseg.config import parse
 from seepseg.errors import ConfigError, ResourceError
-from seepseg.inference.device import autocast_dtype, choose_device
 from seepseg.inference.predictor import TURNS, Predictor
+from seepseg.machine.device import autocast_dtype, choose_device
 
 CONFIG = parse({"data": {"source": "seep", "root": "x"}, "model": {"name": "unet", "head": "sigmoid"},
                 "loss": "dice_bce", "runtime": {"amp": "off"}}, "test")  # fmt: skip

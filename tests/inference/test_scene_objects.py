@@ -14,18 +14,18 @@ from seepseg.classes import SEEP
 from seepseg.config import Augment, Predict, Scaling, SeepData
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.dataset import TileDataset
-from seepseg.data.object_features import FEATURES, object_features
 from seepseg.data.scaling import FittedScaling
 from seepseg.errors import ConfigError
-from seepseg.inference.jobs import Job
-from seepseg.inference.object_classes import ObjectClassifier, belief, together
-from seepseg.inference.objectwise import Expert, ObjectDecisions
-from seepseg.inference.scene import Wanted, predict_scene
 from seepseg.inference.scene_objects import object_stage, scene_objects, scenes
 from seepseg.inference.score import Answer
-from seepseg.models.forest import Forest, fit_forest
-from seepseg.objects import label_objects, log_sums
-from tests.inference.toy import SCALING, WIDER, pair, toy
+from seepseg.mapping.jobs import Job
+from seepseg.mapping.objectwise import Expert, ObjectDecisions
+from seepseg.mapping.scene import Wanted, predict_scene
+from seepseg.objects.classifier import ObjectClassifier, belief, together
+from seepseg.objects.components import label_objects, log_sums
+from seepseg.objects.features import FEATURES, object_features
+from seepseg.objects.forest import Forest, fit_forest
+from tests.mapping.toy import SCALING, WIDER, pair, toy
 
 UNIT = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
 
@@ -97,7 +97,7 @@ def test_the_surroundings_of_an_object_too_large_are_not_read(tmp_path: Path, mo
     classes[2:9, 10:890], classes[30:33, 450:453] = 1, 1
     tifffile.imwrite(tmp_path / "first.tif", classes)
     # The window of the long one is the whole map, of 40 · 900 pixels; of the small one 40 rows of 192 + 3 + 192.
-    monkeypatch.setattr("seepseg.data.object_features.LARGEST", 40 * 387)
+    monkeypatch.setattr("seepseg.objects.features.LARGEST", 40 * 387)
     shown = []
 
     def look(rows: slice, columns: slice, valid: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seepseg.inference.windows import grid, starts
+from seepseg.inference.windows import grid, starts, weights
 
 
 def test_the_last_window_is_moved_back_to_the_border() -> None:
@@ -20,3 +22,20 @@ def test_windows_cover_the_scene_and_stay_inside(height: int, width: int, window
     for firsts, side, size in ((plan.rows, plan.height, height), (plan.columns, plan.width, width)):
         assert list(firsts) == sorted(set(firsts))
         assert {p for f in firsts for p in range(f, f + side)} == set(range(size))
+
+
+@given(st.integers(1, 700), st.integers(16, 300), st.floats(0, 0.89))
+def test_the_weights_of_a_pixel_add_up_to_one(size: int, window: int, overlap: float) -> None:
+    plan = grid(size, 1, window, overlap)
+    total = np.zeros(size)
+    for first, weight in zip(plan.rows, weights(plan.rows, plan.height, size, overlap), strict=True):
+        total[first : first + plan.height] += weight
+    assert np.allclose(total, 1, atol=1e-5)
+
+
+def test_the_centre_says_more_than_the_rim() -> None:
+    # Windows at 0 and 192 share the pixels 192 … 255; in the middle of them, at 223.5, both weigh the same
+    left, right = weights((0, 192), 256, 448, 0.25)
+    assert left[192] > 0.98
+    assert left[223] == pytest.approx(right[32], abs=1e-6)
+    assert right[0] < 0.02

@@ -17,7 +17,7 @@ from seepseg.metrics.detection import (
     detections,
     froc_counts,
 )
-from seepseg.objects import label_objects
+from seepseg.objects.components import label_objects
 
 MAPS = hnp.arrays(np.uint8, (8, 9), elements=st.sampled_from([0, 0, 1, 2, 255]))
 

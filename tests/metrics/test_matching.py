@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from seepseg.metrics.matching import SparseObjects, TruthObjects, steps_along
-from seepseg.objects import label_objects
+from seepseg.objects.components import label_objects
 
 MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
 MAPS = hnp.arrays(np.uint8, (8, 9), elements=st.sampled_from([0, 0, 1, 2]))

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from seepseg.metrics.confusion import confusion_matrix, scores
 from seepseg.metrics.salt_score import tgs_scores
 from seepseg.metrics.threshold import ThresholdCounts, fit_offsets, macro_dice, threshold_counts
-from seepseg.objects import remove_small
+from seepseg.objects.components import remove_small
 
 TRUTH = np.array([[1, 1, 0, 0, 2, 255]], np.uint8)
 CLASSES = np.array([[1, 2, 1, 1, 2, 1]], np.uint8)

@@ -75,15 +75,6 @@ def test_every_tensor_of_the_encoder_is_filled(tmp_path: Path, depth: int, tenso
     )
 
 
-def test_the_encoders_of_other_scales_are_filled_too(tmp_path: Path) -> None:
-    expected = state(34)
-    model = build_model(CONFIGS[34], 6, 2, (1, 2))
-    load_encoder_weights(model, saved(tmp_path / "w.pth", expected))
-    for each in model.network.networks:
-        own = each.encoder.state_dict()
-        assert all(torch.equal(own[name], expected[name].to(own[name].dtype)) for name in own)
-
-
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
 def test_alike_bands_get_the_response_of_rgb(tmp_path: Path, bands: int) -> None:
     weights = state(34)

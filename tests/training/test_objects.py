@@ -11,9 +11,9 @@ import torch
 from seepseg.classes import SEEP
 from seepseg.config import Objects, dump, load
 from seepseg.errors import DataError
-from seepseg.inference.object_classes import ObjectClassifier
 from seepseg.inference.score import Answer
-from seepseg.objects import label_objects
+from seepseg.objects.classifier import ObjectClassifier
+from seepseg.objects.components import label_objects
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint
 from seepseg.training.objects import (

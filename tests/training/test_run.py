@@ -43,11 +43,10 @@ def quiet(line: str) -> None:
 
 
 def recipe(root: Path, folder: Path, **train: object) -> Path:
-    """A config file of the tiny recipe at two scales, with a checkpoint after nearly every step and dropout."""
-    split, scaling = {"val_fraction": 0.25}, {"scales": [1, 2]}
+    """A config file of the tiny recipe, with a checkpoint after nearly every step and dropout."""
     config = tiny_config(
         root,
-        data={"source": "seep", "root": str(root), "split": split, "scaling": scaling, "augment": {"preset": "seep"}},
+        data={"source": "seep", "root": str(root), "split": {"val_fraction": 0.25}, "augment": {"preset": "seep"}},
         train={"epochs": 3, "batch_size": 8, "panels_every": 0, "checkpoint_minutes": 0.0005} | train,
         model={"name": "unet", "channels": [8, 16, 32], "num_res_units": 1, "head": "sigmoid", "dropout": 0.1},
     )

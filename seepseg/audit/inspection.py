@@ -1,0 +1,199 @@
+"""One look at every tile of a data set before training: what it holds, and what is odd about its labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seepseg.classes import IGNORE, ClassTable
+from seepseg.config import DataNode
+from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.sources import read_image, read_labels
+from seepseg.errors import DataError
+from seepseg.objects.components import label_objects
+
+SMALL = 32
+"""Side of the small picture kept of every tile, for maps of scenes and to find look-alikes."""
+
+KINDS = {
+    "unreadable": "The file cannot be read; training would stop here.",
+    "not finite": "NaN or infinite pixels that are not declared as no data; training would stop here.",
+    "value outside the table": "Label values that the class table does not know; training would stop here.",
+    "labelled on no data": "Foreground where the image holds nothing; not learned from.",
+    "ends at a tile border": "An object stops where the neighbouring tile begins.",
+    "class changes at a tile border": "An object goes on in the neighbouring tile under another class.",
+    "one-pixel object": "Foreground of one pixel: a slip of the pen, or the rest of an outline.",
+}
+"""Kinds of label problems, and what they mean."""
+
+Plane = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something odd: what, in which tile, on which class, how many pixels, and more in words."""
+
+    kind: str
+    tile: str
+    scene: str
+    name: str
+    pixels: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """The four borders of a labelled tile by name (top, bottom, left, right): class indices and object numbers."""
+
+    classes: dict[str, Plane]
+    objects: dict[str, NDArray[np.int32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is kept of one tile.
+
+    Attributes:
+        tile: with its pixels of each class counted.
+        shape: height, width.
+        valid: share of pixels that hold data.
+        low: lowest valid value of the first band; None without valid pixels, as `high` and `mean`.
+        high: highest.
+        mean: mean.
+        digest: of the image's type, shape and pixels.
+        mask_digest: of the mask's; None when unlabelled.
+        small: block means (SMALL, SMALL) of the valid pixels of the first band, NaN where a block has none.
+        small_mask: highest class index of each block, `IGNORE` where there is nothing else.
+        edges: None when unlabelled.
+    """
+
+    tile: Tile
+    shape: tuple[int, int]
+    valid: float
+    low: float | None
+    high: float | None
+    mean: float | None
+    digest: str
+    mask_digest: str | None
+    small: NDArray[np.float32]
+    small_mask: Plane
+    edges: Edges | None
+
+    @property
+    def constant(self) -> bool:
+        """Whether all valid pixels are alike (or there are none)."""
+        return self.low == self.high
+
+
+@dataclass
+class Inspection:
+    """All looks in the order of the catalog, and the problems seen in single tiles."""
+
+    looks: list[Look] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def inspect(catalog: Catalog, data: DataNode, tick: Callable[[int, int], None] = lambda done, of: None) -> Inspection:
+    """A look at every tile; what `with_counts` would stop at is listed instead."""
+    found = Inspection()
+    for done, tile in enumerate(catalog.tiles, 1):
+        try:
+            look, problems = _look(tile, catalog.classes, data)
+            found.looks.append(look)
+            found.problems += problems
+        except DataError as error:
+            found.problems.append(Problem("unreadable", tile.id, tile.group, "", 0, str(error)))
+        tick(done, len(catalog))
+    return found
+
+
+def shrink(plane: NDArray[Any], how: np.ufunc) -> NDArray[Any]:
+    """A plane (H, W) reduced by `how` (np.add, np.maximum, …) over SMALL × SMALL blocks as equal as they can be."""
+    rows, cols = (np.arange(SMALL) * side // SMALL for side in plane.shape)
+    return np.asarray(how.reduceat(how.reduceat(plane, rows, axis=0), cols, axis=1))
+
+
+def _look(tile: Tile, classes: ClassTable, data: DataNode) -> tuple[Look, list[Problem]]:
+    raw, valid = read_image(tile.image, data)
+    problems: list[Problem] = []
+
+    def note(kind: str, name: str, pixels: int, detail: str = "") -> None:
+        if pixels:
+            problems.append(Problem(kind, tile.id, tile.group, name, pixels, detail))
+
+    finite = np.isfinite(raw).all(0)
+    note("not finite", "", int((valid & ~finite).sum()), "NaN or infinite, and not declared as no data")
+    valid = valid & finite
+    labels = read_labels(tile, (valid.shape[0], valid.shape[1]))
+    indices = np.full(valid.shape, IGNORE, np.uint8)
+    if labels is not None:
+        indices, unknown = known_indices(labels, classes, rle=tile.rle is not None)
+        for value, pixels in unknown.items():
+            note("value outside the table", value, pixels)
+        for index, name in enumerate(classes.names[1:], 1):
+            note("labelled on no data", name, int(((indices == index) & ~valid).sum()))
+        indices[~valid] = IGNORE
+        counts = np.bincount(indices.ravel(), minlength=256)[: len(classes)]
+        tile = replace(tile, pixels=tuple(counts.tolist()))
+    objects, n_objects = label_objects(indices)
+    for row, col in _single_pixels(objects, n_objects):
+        note("one-pixel object", classes.names[indices[row, col]], 1, f"row {row}, column {col}")
+    band = raw[0].astype(np.float64)
+    values = band[valid]
+    held = shrink(valid.astype(np.int64), np.add)
+    sums = shrink(np.where(valid, band, 0), np.add)
+    look = Look(
+        tile=tile,
+        shape=(valid.shape[0], valid.shape[1]),
+        valid=float(valid.mean()),
+        low=float(values.min()) if values.size else None,
+        high=float(values.max()) if values.size else None,
+        mean=float(values.mean()) if values.size else None,
+        digest=_digest(raw),
+        mask_digest=None if labels is None else _digest(labels),
+        small=np.where(held > 0, sums / np.maximum(held, 1), np.nan).astype(np.float32),
+        small_mask=_small_mask(indices),
+        edges=None if labels is None else Edges(_borders(indices), _borders(objects)),
+    )
+    return look, problems
+
+
+def known_indices(labels: NDArray[np.generic], classes: ClassTable, *, rle: bool) -> tuple[Plane, dict[str, int]]:
+    """Class indices of label values, unknown ones ignored, and the pixels of each unknown value."""
+    if rle:  # run lengths tell where, not which value
+        return labels.astype(np.uint8), {}
+    table = classes.index_of()
+    values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    lookup = np.array([table.get(v, IGNORE) for v in values.tolist()], np.uint8)
+    unknown = {str(v): n for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v not in table}
+    return lookup[inverse].reshape(labels.shape), unknown
+
+
+def _single_pixels(objects: NDArray[np.int32], count: int) -> Sequence[tuple[int, int]]:
+    """Row and column of objects of one pixel; not those on the border, which may go on in the next tile."""
+    single = np.bincount(objects.ravel(), minlength=count + 1) == 1
+    single[0] = False
+    inner = single[objects]
+    for border in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        inner[border] = False
+    return [(int(r), int(c)) for r, c in np.argwhere(inner)]
+
+
+def _small_mask(indices: Plane) -> Plane:
+    highest = shrink(np.where(indices == IGNORE, 0, indices).astype(np.uint8), np.maximum)
+    return np.where(shrink(indices, np.minimum) == IGNORE, np.uint8(IGNORE), highest)
+
+
+def _borders(plane: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    sides = {"top": plane[0], "bottom": plane[-1], "left": plane[:, 0], "right": plane[:, -1]}
+    return {name: side.copy() for name, side in sides.items()}
+
+
+def _digest(array: NDArray[np.generic]) -> str:
+    head = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()

@@ -1,0 +1,189 @@
+"""report.html of a data set before training: what is in it, what is odd, how it is divided."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from seepseg.audit.duplicates import ALIKE
+from seepseg.audit.inspection import KINDS
+from seepseg.audit.pictures import pictures
+from seepseg.audit.tables import Findings, gather
+from seepseg.config import Config
+from seepseg.pages.charts import bars, ridges
+from seepseg.pages.page import (
+    Section,
+    cards,
+    folded,
+    paragraph,
+    read_rows,
+    shown,
+    source_line,
+    table,
+    write_page,
+)
+from seepseg.pages.pictures import gallery
+
+LISTED = 100
+"""Rows of a long table on the page; its file has all."""
+
+MAP_SIDE = 640
+"""Longest side of the map of a scene, pixels."""
+
+
+def write_dataset_report(
+    recipe: Config, title: str, folder: Path, tick: Callable[[int, int], None] = lambda done, of: None
+) -> Path:
+    """report.html of the data of a config, and beside it the tables that every number on it stands in.
+
+    Raises:
+        DataError: there are no tiles, or images and masks do not pair up.
+    """
+    data = gather(recipe, folder, tick)
+    sources = source_line("tiles.csv", "problems.csv", "duplicates.csv")
+    held = gallery(pictures(data), data.catalog.classes, MAP_SIDE)
+    sections = [
+        Section("Overview", _overview(data)),
+        Section("Classes", _classes(data, folder)),
+        Section("Label problems", _problems(folder)),
+        Section("Duplicates", _duplicates(folder)),
+        Section("Split", _split(data, folder)),
+        Section("Scenes", _rows(folder, "scenes.csv", "scene")),
+        Section("Intensity", _intensity(folder)),
+        Section("Pictures", held and held + sources),
+        Section("Tiles", _tiles(folder)),
+    ]
+    write_page(folder / "report.html", title, f"{len(data.catalog):,} tiles in {recipe.data.root}", sections)
+    return folder / "report.html"
+
+
+def _overview(data: Findings) -> str:
+    looks, labelled = data.looks, [look for look in data.looks if look.tile.labelled]
+    groups = len({look.tile.group for look in looks})
+    empty = sum(not sum((look.tile.pixels or (0,))[1:]) for look in labelled)
+    pixels = data.catalog.pixels().sum(0)
+    missing = sum((1 - look.valid) * look.shape[0] * look.shape[1] for look in looks)
+    total = sum(look.shape[0] * look.shape[1] for look in looks)
+    sizes = Counter("×".join(map(str, look.shape)) for look in looks).most_common(1) or [("n/a", 0)]
+    exact = sum(pair.kind == "exact" for pair in data.pairs)
+    of_scenes = f"; {groups:,} scenes" if groups < len(looks) else ""
+    facts = [
+        ("tiles", shown(len(looks)), f"{len(labelled):,} labelled{of_scenes}"),
+        ("commonest size", sizes[0][0], f"{sizes[0][1]:,} tiles"),
+        ("foreground", f"{100 * pixels[1:].sum() / max(pixels.sum(), 1):.2f} %", "of the labelled pixels"),
+        ("tiles without foreground", shown(empty), f"of {len(labelled):,}; they teach what is not one"),
+        ("no data", f"{100 * missing / max(total, 1):.2f} %", "of all pixels"),
+        ("tiles of one value", shown(sum(look.constant for look in looks)), "nothing to see in them"),
+        ("label problems", shown(len(data.problems)), "listed below"),
+        ("duplicates", shown(exact), f"and {len(data.pairs) - exact:,} pairs that look alike"),
+    ]  # fmt: skip
+    return cards(facts) + source_line("tiles.csv", "classes.csv", "problems.csv", "duplicates.csv")
+
+
+def _classes(data: Findings, folder: Path) -> str:
+    classes, rows = data.catalog.classes, read_rows(folder / "classes.csv")
+    coverage = read_rows(folder / "coverage.csv")
+    colors = [c.color for c in classes.foreground]
+    foreground = [row for row in rows if row["class"] in classes.names[1:]]
+    charts = "".join(
+        bars(what.capitalize(), [r["class"] for r in foreground], [int(r[what]) for r in foreground], colors, what)
+        for what in ("pixels", "tiles")
+        if len(foreground) > 1  # one bar compares nothing
+    ) + bars(
+        "Tiles by their share of foreground",
+        [row["foreground"] for row in coverage],
+        [int(row["tiles"]) for row in coverage],
+        [""] * len(coverage),
+        "tiles",
+    )
+    swatches = {c.name: c.color for c in classes.foreground}
+    counts = [n for n in (int(row["pixels"]) for row in foreground) if n]
+    note = ""
+    if len(counts) > 1:
+        note = paragraph(f"The commonest class has {max(counts) / min(counts):,.0f} times the pixels of the rarest.")
+    return (
+        f'<div class="charts">{charts}</div>{note}'
+        + table(rows, "classes.csv", text=("class",), swatches=swatches)
+        + source_line("coverage.csv")
+    )
+
+
+def _problems(folder: Path) -> str:
+    rows = read_rows(folder / "problems.csv")
+    if not rows:
+        return paragraph("None found.") + source_line("problems.csv")
+    counts = Counter(row["kind"] for row in rows)
+    listed = [{"kind": k, "found": str(counts[k]), "meaning": m} for k, m in KINDS.items() if counts[k]]
+    text = ("kind", "tile", "scene", "name", "detail", "meaning")
+    worst: list[dict[str, str]] = []
+    for kind in KINDS:  # some of every kind, so that a frequent one hides no other
+        worst += [row for row in rows if row["kind"] == kind][: LISTED // len(counts)]
+    more = f" ({len(worst)} of {len(rows):,})" if len(worst) < len(rows) else ""
+    return table(listed, "problems.csv", text=text) + table(
+        worst, "problems.csv", text=text, caption=f"Where they are, the largest of each kind first{more}."
+    )
+
+
+def _duplicates(folder: Path) -> str:
+    rows = read_rows(folder / "duplicates.csv")
+    note = (
+        "Exact: the same pixels. Near: pictures of 32 × 32 blocks, less their slope, correlate by "
+        f"{ALIKE:g} or more; look before believing it. Tiles of one value are left out."
+    )
+    crossing = [r for r in rows if r["kind"] == "exact" and len(set(r["parts"].split("/"))) > 1]
+    warning = f"{len(crossing)} exact duplicates lie in two parts of the split: scores would flatter."
+    found = table(rows[:LISTED], "duplicates.csv", text=("kind", "tile", "other", "same_mask", "parts"))
+    none = paragraph("None found.") + source_line("duplicates.csv")
+    return paragraph(note, "muted") + (paragraph(warning, "warn") if crossing else "") + (found or none)
+
+
+def _split(data: Findings, folder: Path) -> str:
+    if data.split_error:
+        return paragraph(f"Training could not divide these tiles: {data.split_error}", "warn")
+    rows = read_rows(folder / "shares.csv")
+    names = data.catalog.classes.names
+    total = {name: sum(int(row[name]) for row in rows) for name in names}
+    parts = [
+        {"split": row["split"], "tiles": row["tiles"], "groups": row["groups"]}
+        | {f"{n}_%": f"{100 * int(row[n]) / total[n]:.1f}" if total[n] else "n/a" for n in names}
+        for row in rows
+    ]
+    note = "Each part's share of every class, in percent of its pixels; a class that a part lacks cannot be learned"
+    folds = f" (fold 0 of {data.recipe.data.split.folds})" if data.recipe.data.split.folds else ""
+    counts = folded("In pixels", table(rows, "shares.csv", text=("split",)))
+    return (
+        paragraph(f"{note}, or scored, there{folds}.", "muted") + table(parts, "shares.csv", text=("split",)) + counts
+    )
+
+
+def _intensity(folder: Path) -> str:
+    rows = read_rows(folder / "histograms.csv")
+    if not rows:
+        return ""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(row["group"], []).append(row)
+    first = next(iter(groups.values()))
+    edges = [float(row["low"]) for row in first] + [float(first[-1]["high"])]
+    chart = ridges(
+        "Values of valid pixels, each row to its own peak",
+        [(group, [float(row["share"]) for row in held]) for group, held in groups.items()],
+        edges,
+        "value",
+    )
+    return chart + source_line("histograms.csv") + table(
+        read_rows(folder / "intensity.csv"), "intensity.csv", text=("group",)
+    )  # fmt: skip
+
+
+def _tiles(folder: Path) -> str:
+    rows = read_rows(folder / "tiles.csv")
+    if all(row["scene"] == row["tile"] for row in rows):  # every tile for itself
+        rows = [{k: v for k, v in row.items() if k != "scene"} for row in rows]
+    some = f"{len(rows):,} tiles" + (f", the first {LISTED}" if len(rows) > LISTED else "")
+    return folded(some, table(rows[:LISTED], "tiles.csv", text=("tile", "scene", "split")))
+
+
+def _rows(folder: Path, name: str, *text: str) -> str:
+    return table(read_rows(folder / name)[:LISTED], name, text=text)

@@ -1,0 +1,154 @@
+"""What a data set holds, as tables: gathered in one pass over its tiles, before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seepseg.audit.borders import border_problems
+from seepseg.audit.duplicates import Pair, duplicates
+from seepseg.audit.inspection import KINDS, Look, Problem, inspect
+from seepseg.audit.statistics import balance, intensities
+from seepseg.config import Config, SeepData
+from seepseg.data.catalog import Catalog
+from seepseg.data.sources import open_catalog
+from seepseg.data.splits import make_splits, shares
+from seepseg.errors import SeepsegError
+from seepseg.io.atomic import write_text
+
+COVERAGE = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
+"""Limits of the shares of foreground that tiles are counted by."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that is known of a data set.
+
+    Attributes:
+        recipe: the config that names it.
+        catalog: the tiles that can be read, with their class counts.
+        looks: what one pass left of each of them.
+        problems: of labels and files, by kind, the largest first.
+        pairs: tiles that are there twice.
+        parts: train, val or test of each labelled tile; empty where the data cannot be divided.
+        split_error: why not.
+    """
+
+    recipe: Config
+    catalog: Catalog
+    looks: Sequence[Look]
+    problems: Sequence[Problem]
+    pairs: Sequence[Pair]
+    parts: dict[str, str]
+    split_error: str
+
+
+def gather(recipe: Config, folder: Path, tick: Callable[[int, int], None] = lambda done, of: None) -> Findings:
+    """What is known of the data of a config, its tables written into `folder`.
+
+    tiles.csv, classes.csv, scenes.csv, intensity.csv, histograms.csv, coverage.csv, problems.csv, duplicates.csv, and,
+    where the data can be divided, splits.csv and shares.csv. Labels and files that training would stop at are listed
+    instead.
+
+    Raises:
+        DataError: there are no tiles, or images and masks do not pair up.
+    """
+    opened = open_catalog(recipe.data)
+    found = inspect(opened, recipe.data, tick)
+    problems = [*found.problems]
+    if isinstance(recipe.data, SeepData):
+        problems += border_problems(found.looks, recipe.data.grid, opened.classes)
+    order = list(KINDS)
+    problems.sort(key=lambda p: (order.index(p.kind), -p.pixels, p.tile))
+    catalog = replace(opened, tiles=tuple(look.tile for look in found.looks))
+    parts, split_error = _divide(recipe, catalog, folder)
+    data = Findings(recipe, catalog, found.looks, problems, duplicates(found.looks), parts, split_error)
+    for name, frame in _tables(data).items():
+        write_text(folder / f"{name}.csv", frame.to_csv(index=False, na_rep="n/a"))
+    return data
+
+
+def _divide(recipe: Config, catalog: Catalog, folder: Path) -> tuple[dict[str, str], str]:
+    """Part of each labelled tile as training would divide them, or why it could not; writes splits.csv, shares.csv."""
+    labelled = catalog.subset([t.id for t in catalog.tiles if t.labelled])
+    if not len(labelled):
+        return {}, "no labelled tile"
+    try:
+        splits = make_splits(labelled, recipe.data.split, recipe.seed, 0 if recipe.data.split.folds else None)
+    except SeepsegError as error:
+        return {}, str(error)
+    write_text(folder / "splits.csv", splits.to_csv(index=False))
+    write_text(folder / "shares.csv", shares(labelled, splits).reset_index().to_csv(index=False))
+    return dict(zip(splits["id"].astype(str), splits["split"].astype(str), strict=True)), ""
+
+
+def _tables(data: Findings) -> dict[str, pd.DataFrame]:
+    names = data.catalog.classes.names
+    tiles = []
+    for look in data.looks:
+        pixels = look.tile.pixels or (0,) * len(names)
+        tiles.append(
+            {
+                "tile": look.tile.id,
+                "scene": look.tile.group,
+                "split": data.parts.get(look.tile.id, ""),
+                "height": look.shape[0],
+                "width": look.shape[1],
+                "nodata_percent": 100 * (1 - look.valid),
+                "low": look.low,
+                "mean": look.mean,
+                "high": look.high,
+                "foreground_percent": 100 * sum(pixels[1:]) / max(sum(pixels), 1) if look.tile.labelled else None,
+                **{name: n if look.tile.labelled else None for name, n in zip(names[1:], pixels[1:], strict=True)},
+            }
+        )
+    frame = pd.DataFrame(tiles)
+    pairs = [
+        asdict(p)
+        | {
+            "same_mask": "yes" if p.same_mask else "no",
+            "parts": "/".join(data.parts.get(t, "?") for t in (p.tile, p.other)),
+        }
+        for p in data.pairs
+    ]
+    readable = replace(data.catalog, tiles=tuple(look.tile for look in data.looks if look.mean is not None))
+    histograms, edges, quantiles = (
+        intensities(readable, data.recipe.data) if len(readable) else ({}, np.zeros(2), pd.DataFrame())
+    )
+    long = [(g, edges[i], edges[i + 1], share) for g, held in histograms.items() for i, share in enumerate(held)]
+    return {
+        "tiles": frame,
+        "classes": balance(data.catalog),
+        "scenes": _by_scene(frame, names),
+        "intensity": quantiles,
+        "histograms": pd.DataFrame(long, columns=["group", "low", "high", "share"]),
+        "coverage": _coverage(frame),
+        "problems": pd.DataFrame([asdict(p) for p in data.problems], columns=list(Problem.__dataclass_fields__)),
+        "duplicates": pd.DataFrame(pairs, columns=[*Pair.__dataclass_fields__, "parts"]),
+    }
+
+
+def _by_scene(tiles: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    columns = ["scene", "tiles", "nodata_percent", "foreground_percent", *names[1:]]
+    if tiles.empty or tiles["scene"].nunique() == len(tiles):  # every tile for itself: tiles.csv says it all
+        return pd.DataFrame(columns=columns)
+    area = tiles["height"] * tiles["width"]
+    sums = tiles.assign(area=area, missing=area * tiles["nodata_percent"] / 100).groupby("scene")
+    out = sums[list(names[1:])].sum()
+    held = sums["area"].sum() - sums["missing"].sum()
+    out.insert(0, "tiles", sums.size())
+    out.insert(1, "nodata_percent", 100 * sums["missing"].sum() / sums["area"].sum())
+    out.insert(2, "foreground_percent", 100 * out[list(names[1:])].sum(axis=1) / held.clip(lower=1))
+    return out.reset_index()[columns]
+
+
+def _coverage(tiles: pd.DataFrame) -> pd.DataFrame:
+    """Labelled tiles by their share of foreground: none, then up to each limit."""
+    share = pd.to_numeric(tiles["foreground_percent"]).dropna().to_numpy() / 100 if len(tiles) else np.zeros(0)
+    which = np.searchsorted(COVERAGE, share, side="left")
+    labels = ["none", *(f"up to {100 * limit:g} %" for limit in COVERAGE[1:])]
+    return pd.DataFrame({"foreground": labels, "tiles": np.bincount(which, minlength=len(labels))[: len(labels)]})

@@ -1,0 +1,122 @@
+"""What predicts: one network or several, averaged, with the data they read and the decoding they share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import seepseg
+from seepseg.classes import ClassTable
+from seepseg.config import DataNode, Predict, Runtime, plain
+from seepseg.data.scaling import Limits
+from seepseg.errors import ConfigError
+from seepseg.inference.predictor import load_predictor
+from seepseg.inference.stream import Member
+from seepseg.objects.classifier import ObjectClassifier, together
+from seepseg.runs.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
+from seepseg.runs.fit import Fit, mean_fit
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks that answer together.
+
+    Attributes:
+        members: the networks, each with its scaling.
+        classes: their class table.
+        data: how their inputs are read: bands, no-data value, names.
+        config: windows, batches and decoding, of the first member.
+        tags: provenance for the outputs: version, digests of weights and config.
+        fit: what decoding was fitted to be, the mean of the members'; its threshold and least size are in `config`.
+        objects: what decides the classes of whole objects, where the members hold it.
+        shown: the number of the member in whose scaling objects are described to it.
+    """
+
+    members: tuple[Member, ...]
+    classes: ClassTable
+    data: DataNode
+    config: Predict
+    tags: dict[str, str]
+    fit: Fit | None = None
+    objects: ObjectClassifier | None = None
+    shown: int = 0
+
+    @property
+    def by_scene(self) -> bool:
+        """Whether a member wants limits measured on each scene."""
+        return any(m.scaling.config.basis == "scene" for m in self.members)
+
+    def fitted_to(self, limits: Sequence[Limits | None]) -> tuple[Member, ...]:
+        """The members with the limits of one scene, one for each."""
+        return tuple(replace(m, limits=own) for m, own in zip(self.members, limits, strict=True))
+
+
+def load_ensemble(
+    paths: Sequence[Path], runtime: Runtime, config: Predict | None = None, *, tta: bool, fitted: bool = True
+) -> Ensemble:
+    """The networks of some checkpoints on one device.
+
+    Args:
+        paths: checkpoint files.
+        runtime: device, threads, number format.
+        config: windows and decoding instead of the first checkpoint's own.
+        tta: average over the flips that the config names.
+        fitted: decode as the checkpoints were fitted to, where they were.
+
+    Raises:
+        ConfigError: they differ in classes, bands or no-data value, only some were fitted, or those with an object
+            classifier differ in scaling.
+        CheckpointError: a file is damaged.
+    """
+    checkpoints = [load_checkpoint(path) for path in paths]
+    first = checkpoints[0]
+    for path, other in zip(paths, checkpoints, strict=True):
+        if _reads(other) != _reads(first):
+            raise ConfigError(
+                f"classes, bands or no-data value differ from those of {paths[0]}",
+                path,
+                "only runs on the same kind of data can be averaged",
+            )
+    config = config or first.config.predict
+    fit = mean_fit([Fit.from_plain(c.decoding) for c in checkpoints], paths) if fitted else None
+    turns = config.tta if tta else "none"
+    members = tuple(
+        Member(load_predictor(c, runtime, turns, path), c.scaling) for path, c in zip(paths, checkpoints, strict=True)
+    )
+    recipe = json.dumps([plain(c.config) for c in checkpoints], sort_keys=True)
+    tags = {
+        "SEEPSEG_VERSION": seepseg.__version__,
+        "SEEPSEG_MODEL": " ".join(checkpoint_digest(path)[:16] for path in paths),
+        "SEEPSEG_CONFIG": hashlib.sha256(recipe.encode()).hexdigest()[:16],
+    }
+    objects = together([ObjectClassifier.from_plain(c.objects, p) for c, p in zip(checkpoints, paths, strict=True)])
+    config = fit.onto(config) if fit else config
+    shown = _first_with_objects(checkpoints, paths)
+    return Ensemble(members, first.classes, first.config.data, config, tags, fit, objects, shown)
+
+
+def _reads(checkpoint: Checkpoint) -> tuple[object, ...]:
+    data = checkpoint.config.data
+    return checkpoint.classes, data.bands, data.page, data.nodata
+
+
+def _units(checkpoint: Checkpoint) -> tuple[object, ...]:
+    scaling = checkpoint.scaling.config
+    return scaling.kind, scaling.basis, scaling.range
+
+
+def _first_with_objects(checkpoints: Sequence[Checkpoint], paths: Sequence[Path]) -> int:
+    """The number of the first checkpoint with an object classifier; 0 where none has one."""
+    first, *others = [i for i, c in enumerate(checkpoints) if c.objects] or [0]
+    for other in others:
+        # An object is described once for all forests, so they must know it in the same units.
+        if _units(checkpoints[other]) != _units(checkpoints[first]):
+            raise ConfigError(
+                f"its object classifier was fitted with another data.scaling than that of {paths[first]}",
+                paths[other],
+                "predict with one of the two, or with runs that scale alike",
+            )
+    return first

@@ -1,0 +1,130 @@
+"""The manifest of a prediction folder: what is done, so that a run which was stopped goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seepseg.io.atomic import write_error
+from seepseg.mapping.jobs import Job
+from seepseg.mapping.scene import Report
+from seepseg.mapping.units import Unit
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Lines of JSON in the output folder, one an input, written when its last output is in place.
+
+    Shards write one file each and read all of them, so they need no lock.
+
+    Attributes:
+        out: the output folder.
+        key: names everything that outputs depend on besides the input; other lines are not ours.
+        shard: "" or, for example, "-2of4".
+    """
+
+    out: Path
+    key: str
+    shard: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The file this process writes."""
+        return self.out / f"manifest{self.shard}.jsonl"
+
+    def begin(self) -> None:
+        """Note that a run with this key writes here: what it leaves behind when it is killed is its own."""
+        if not self.begun():
+            self._append({"begin": self.key})
+
+    def begun(self) -> bool:
+        """Whether the last run that wrote here had this key."""
+        keys = [line["begin"] for line in self._lines() if "begin" in line]
+        return bool(keys) and keys[-1] == self.key
+
+    def done(self, units: Iterable[Unit]) -> dict[str, dict[str, Any]]:
+        """The lines of what need not be done again, by name.
+
+        Such a job was last done with this key, in a unit of the same inputs; its input has not changed since, and its
+        outputs are all there.
+        """
+        lines = {line["name"]: line for line in self._lines() if "name" in line}
+        return {
+            job.name: lines[job.name]
+            for unit in units
+            for job in unit.jobs
+            if job.name in lines and self._stands(lines[job.name], job, unit.digest)
+        }
+
+    def add(self, job: Job, report: Report, unit: str, source: list[int] | None) -> None:
+        """Note a finished job of a unit, and what its input was like (`stamp`) before."""
+        self._append(
+            {
+                "name": job.name,
+                "key": self.key,
+                "unit": unit,
+                "input": source,
+                "outputs": {p.relative_to(self.out).as_posix(): p.stat().st_size for p in report.outputs},
+                "warnings": report.warnings,
+                **report.facts,
+            }
+        )
+
+    def drop(self, job: Job) -> None:
+        """Remove what an earlier run made of an input that fails now: its maps show what is no longer there."""
+        lines = [line for line in self._lines() if line.get("name") == job.name]
+        for name in lines[-1]["outputs"] if lines else ():
+            path = self.out / name
+            if path.parent == job.class_raster.parent and path.name.startswith(job.source.stem):
+                path.unlink(missing_ok=True)
+
+    def _stands(self, line: dict[str, Any], job: Job, unit: str) -> bool:
+        if (line["key"], line.get("unit"), line["input"]) != (self.key, unit, stamp(job.source)):
+            return False
+        try:
+            return all((self.out / p).stat().st_size == size for p, size in line["outputs"].items())
+        except OSError:
+            return False
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """All lines of all shards, in the order they were written."""
+        return sorted(self._parsed(), key=lambda line: line.get("time", 0.0))
+
+    def _parsed(self) -> Iterable[dict[str, Any]]:
+        for path in sorted(self.out.glob("manifest*.jsonl")):
+            for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    line = json.loads(text)
+                except ValueError:
+                    continue  # a kill cut it short; its job is done again
+                if isinstance(line, dict):
+                    yield line
+
+    def _append(self, line: dict[str, Any]) -> None:
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(line | {"time": time.time()}, sort_keys=True) + "\n"
+            with self.path.open("a+b") as stream:
+                # A kill may have cut the last line short.
+                if stream.tell():
+                    stream.seek(-1, os.SEEK_END)
+                    text = text if stream.read(1) == b"\n" else "\n" + text
+                stream.write(text.encode())
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise write_error(error, self.path) from error
+
+
+def stamp(path: Path) -> list[int] | None:
+    """Size and time of change of an input; None where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return [state.st_size, state.st_mtime_ns]

@@ -1,0 +1,126 @@
+"""What is decided object by object, once a whole raster is known: one class an object, and the least size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from seepseg.classes import IGNORE
+from seepseg.config import Predict
+from seepseg.io.trace import raster_rows, raster_windows
+from seepseg.objects.classifier import ObjectClassifier
+from seepseg.objects.components import StripLabels, elect, log_sums
+from seepseg.objects.features import FEATURES, describe, window_of
+
+WIDEST = 2**32
+"""No scene has as many columns: (row, column) is held as row · WIDEST + column."""
+
+Look = Callable[[slice, slice, NDArray[np.bool_]], NDArray[np.float32]]
+"""The image (C, h, w) in [0, 1] of some rows and columns of a scene, and where they are valid (h, w)."""
+
+
+@dataclass(frozen=True)
+class Expert:
+    """An object classifier, and the scene as it is to be shown to it."""
+
+    classifier: ObjectClassifier
+    look: Look
+
+
+class ObjectDecisions:
+    """Gathers what is known of each object while strips of a class map go by, then goes over the map again.
+
+    What is held grows with the number of objects, not with the map. With an expert, the surroundings of one object at a
+    time are read again.
+    """
+
+    def __init__(self, config: Predict, n_classes: int, expert: Expert | None = None) -> None:
+        self._config, self._expert, self._labels = config, expert, StripLabels()
+        self._sizes: list[NDArray[np.int64]] = []
+        self._sums: list[NDArray[np.float64]] = []
+        self._boxes: list[NDArray[np.int64]] = []
+        self._heights: list[int] = []
+        self._width = 0
+        self._n_classes = n_classes
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether `see` is to be given them."""
+        return self._config.vote or self._expert is not None
+
+    def see(self, classes: NDArray[np.uint8], probabilities: NDArray[np.float32] | None) -> None:
+        """Take note of the next rows (n, W), and of their probabilities (n, W, K) where they are needed."""
+        numbers = self._labels.add(classes)
+        first = sum(map(len, self._sizes)) + 1
+        local = np.where(numbers > 0, numbers - first + 1, 0)
+        count = int(local.max()) + 1
+        if self._expert:
+            self._boxes.append(_boxes(local, sum(self._heights)))
+        self._heights.append(len(classes))
+        self._width = classes.shape[1]
+        self._sizes.append(np.bincount(local.ravel(), minlength=count)[1:])
+        if probabilities is not None:
+            self._sums.append(log_sums(local, probabilities, count)[1:])
+
+    def rewritten(self, raster: Path) -> Iterator[NDArray[np.uint8]]:
+        """The rows of the map that went by, as decided."""
+        final = self._labels.numbers()
+        count = int(final.max()) + 1
+        sizes = np.bincount(final[1:], np.concatenate([[], *self._sizes]), count)
+        small = sizes < self._config.min_pixels
+        elected = None
+        if self._sums:
+            sums = np.zeros((count, self._n_classes))
+            np.add.at(sums, final[1:], np.concatenate(self._sums))
+            elected = elect(sums) if self._expert is None else self._asked(raster, final, sums, sizes, small)
+        again = StripLabels()
+        for rows in raster_rows(raster, self._heights):
+            numbers = final[again.add(rows)]
+            decided = rows if elected is None else np.where(numbers > 0, elected[numbers], rows)
+            yield np.where((numbers > 0) & small[numbers], np.uint8(0), np.where(rows == IGNORE, rows, decided))
+
+    def _asked(
+        self,
+        raster: Path,
+        final: NDArray[np.int64],
+        sums: NDArray[np.float64],
+        sizes: NDArray[Any],
+        small: NDArray[np.bool_],
+    ) -> NDArray[np.uint8]:
+        """What the expert says of each object; those that are too small anyway are not looked at."""
+        assert self._expert
+        chosen = np.zeros(len(sums), np.uint8)
+        wanted = np.flatnonzero(~small[1:]) + 1
+        if not len(wanted):
+            return chosen
+        boxes = np.full((len(sums), 4), np.iinfo(np.int64).max)
+        np.minimum.at(boxes, final[1:], np.concatenate(self._boxes))
+        features = np.full((len(wanted), len(FEATURES)), np.nan, np.float32)
+        shape = (sum(self._heights), self._width)
+        with raster_windows(raster) as read:
+            for row, (first, left, bottom, right) in zip(features, boxes[wanted].tolist(), strict=True):
+                top, column = divmod(first, WIDEST)
+                if found := window_of((slice(top, -bottom), slice(left, -right)), (top, column), shape):
+                    window, pixel = found
+                    classes = read(*window)
+                    row[:] = describe(self._expert.look(*window, classes != IGNORE)[0], classes, pixel)
+        chosen[wanted] = self._expert.classifier.choose(features, sums[wanted] / sizes[wanted, None])
+        return chosen
+
+
+def _boxes(labels: NDArray[np.int64], start: int) -> NDArray[np.int64]:
+    """First pixel, left, −bottom and −right (n, 4) of labels 1 … n in rows (h, W) from `start`.
+
+    The least of each over the parts of an object is that of the object.
+    """
+    found = []
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        column = columns.start + int((labels[rows.start, columns] == number).argmax())
+        found.append(((start + rows.start) * WIDEST + column, columns.start, -start - rows.stop, -columns.stop))
+    return np.array(found, np.int64).reshape(-1, 4)

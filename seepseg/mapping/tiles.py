@@ -1,0 +1,229 @@
+"""Tiles to files: batched across files, since one tile is no work for a network, and cells of a scene together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seepseg.classes import IGNORE
+from seepseg.config import DataNode, Predict
+from seepseg.data.catalog import Tile
+from seepseg.data.dataset import margin_of
+from seepseg.data.mosaic import framed
+from seepseg.data.scaling import Image, Limits, group_limits
+from seepseg.data.sources import columns_around, grid_of, loose_tile, validity
+from seepseg.data.tgs import read_tgs_image
+from seepseg.errors import DataError
+from seepseg.inference.decode import calibrated, decode, uncertainty
+from seepseg.inference.scene_objects import WHOLE, decide_objects
+from seepseg.inference.score import Answer
+from seepseg.inference.stream import Member, Rows, stream
+from seepseg.io.cog import class_layout, probability_layout, uncertainty_layout, write_raster
+from seepseg.io.images import write_class_png, write_png
+from seepseg.io.mask import open_mask
+from seepseg.io.raster import Georeference, open_scene
+from seepseg.mapping.ensemble import Ensemble
+from seepseg.mapping.jobs import Job
+from seepseg.mapping.scene import Report, SceneRows, Wanted, in_steps
+
+GroupLimits = dict[str, list[Limits | None]]
+"""Scene of a tile, by its name → the limits for each member."""
+
+
+@dataclass(frozen=True)
+class _Tile:
+    place: Tile
+    rows: Rows
+    georeference: Georeference
+
+
+def tile_limits(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = None) -> GroupLimits:
+    """Limits measured on the tiles of each scene among the inputs together, for members that scale by scene.
+
+    What cannot be read is left out; it fails when its turn comes.
+    """
+    if not ensemble.by_scene:
+        return {}
+
+    def readable() -> Iterator[Image]:
+        for job in jobs:
+            with suppress(DataError):
+                tile = _read(job, ensemble, mask)
+                yield tile.place.group, *tile.rows
+
+    fitted = [
+        group_limits(m.scaling.config, readable()) if m.scaling.config.basis == "scene" else {}
+        for m in ensemble.members
+    ]
+    return {group: [own.get(group) for own in fitted] for group in {g for own in fitted for g in own}}
+
+
+@torch.inference_mode()
+def predict_tiles(
+    jobs: Sequence[Job],
+    ensemble: Ensemble,
+    wanted: Wanted,
+    limits: GroupLimits,
+    tick: Callable[[int], None] = lambda tiles: None,
+) -> list[Report | DataError]:
+    """Predict the tiles of one scene, or some others, and write what is wanted; a tile that fails is its error.
+
+    Cells of a scene are shown with a margin of their neighbours, and objects that cross from one to the next are one.
+    `tick` is told how many tiles are done.
+
+    Raises:
+        ConfigError: an output is not writable.
+        ResourceError: disk or memory gave out.
+    """
+    results: list[Report | DataError] = [DataError("not predicted")] * len(jobs)
+    numbers = {job.name: number for number, job in enumerate(jobs)}
+    tiles: dict[str, _Tile] = {}
+    for number, job in enumerate(jobs):
+        try:
+            tiles[job.name] = _read(job, ensemble, wanted.mask)
+        except DataError as error:
+            results[number] = error
+    for answer in _decided(tiles, ensemble, limits, tick):
+        job, tile = jobs[numbers[answer.id]], tiles[answer.id]
+        likely = calibrated(answer.probabilities, ensemble.fit, axis=0)
+        results[numbers[answer.id]] = _write(job, tile, answer.prediction, likely, ensemble, wanted)
+    return results
+
+
+def _decided(
+    tiles: Mapping[str, _Tile], ensemble: Ensemble, limits: GroupLimits, tick: Callable[[int], None]
+) -> Iterator[Answer]:
+    """The tiles with their classes, whole objects decided by the classifier where there is one."""
+    fitted = {group: _members(group, ensemble, limits) for group in {t.place.group for t in tiles.values()}}
+    if ensemble.objects is None:
+        return _answers(tiles, fitted, ensemble, ensemble.config, tick)
+
+    def unit(name: str) -> NDArray[np.float32]:
+        rows, member = tiles[name].rows, fitted[tiles[name].place.group][ensemble.shown]
+        return member.scaling.to_unit(rows.raw, rows.valid, member.limits)
+
+    places = {name: tile.place for name, tile in tiles.items()}
+    grid = grid_of(ensemble.data)
+    answers = _answers(tiles, fitted, ensemble, ensemble.config.model_copy(update=WHOLE), tick)
+    return decide_objects(ensemble.objects, places, grid, unit, ensemble.config.min_pixels, answers)
+
+
+def _members(group: str, ensemble: Ensemble, limits: GroupLimits) -> tuple[Member, ...]:
+    """The members as they scale the tiles of a scene."""
+    none: list[Limits | None] = [None] * len(ensemble.members)
+    return ensemble.fitted_to(limits.get(group, none))
+
+
+def _answers(
+    tiles: Mapping[str, _Tile],
+    fitted: Mapping[str, Sequence[Member]],
+    ensemble: Ensemble,
+    config: Predict,
+    tick: Callable[[int], None],
+) -> Iterator[Answer]:
+    """What the networks find in tiles, in batches of one size."""
+    places = [tile.place for tile in tiles.values()]
+    margin = min(margin_of(ensemble.data, m.scaling.config, config.margin, places) for m in ensemble.members)
+    cells: dict[tuple[str, int | None], _Tile] = {}
+    for tile in tiles.values():
+        cells.setdefault((tile.place.group, tile.place.index), tile)
+    sizes: dict[tuple[int, int], list[str]] = {}
+    for name, tile in tiles.items():
+        sizes.setdefault(tile.rows.valid.shape, []).append(name)
+    size, done = config.batch_size, 0
+    for names in (same[i : i + size] for same in sizes.values() for i in range(0, len(same), size)):
+        block = [tiles[name] for name in names]
+        groups = [fitted[tile.place.group] for tile in block]
+        if max(block[0].rows.valid.shape) > config.window:
+            likely = torch.stack([_in_windows(t.rows, own, ensemble) for t, own in zip(block, groups, strict=True)])
+        else:
+            seen = [_framed(tile, cells, margin, ensemble.data) for tile in block]
+            likely = _probabilities(seen, groups)
+            height, width = block[0].rows.valid.shape
+            # A copy: a classifier holds the tiles of a whole scene, which need no margins any more.
+            likely = likely[..., margin : margin + height, margin : margin + width].contiguous()
+        valid = torch.from_numpy(np.stack([tile.rows.valid for tile in block]))
+        found = decode(likely, valid, config, ensemble.fit)
+        for name, tile, classes, own in zip(names, block, found, likely, strict=True):
+            yield Answer(name, tile.rows.raw, np.full_like(classes, IGNORE), classes, own)
+        done += len(names)
+        tick(done)
+
+
+def _probabilities(seen: Sequence[Rows], groups: Sequence[Sequence[Member]]) -> torch.Tensor:
+    """Probabilities (N, K, H, W) of images of one size, the mean over the members, which scale each image its way."""
+    answers: list[torch.Tensor] = []
+    for members in zip(*groups, strict=True):
+        images = [member.image(rows) for member, rows in zip(members, seen, strict=True)]
+        answers.append(members[0].predictor.probabilities(torch.from_numpy(np.stack(images))))
+    return sum(answers[1:], answers[0]) / len(answers)
+
+
+def _framed(tile: _Tile, cells: Mapping[tuple[str, int | None], _Tile], margin: int, data: DataNode) -> Rows:
+    """A tile with its margin on all sides."""
+
+    def beside(cell: int) -> Rows | None:
+        found = cells.get((tile.place.group, cell))
+        return None if found is None else found.rows
+
+    return Rows(*framed(tile.rows, beside, tile.place.index, columns_around(tile.place, data), margin, (0, False)))
+
+
+def _in_windows(rows: Rows, members: Sequence[Member], ensemble: Ensemble) -> torch.Tensor:
+    """Probabilities (K, H, W) of a tile larger than a window."""
+    strips = stream(_Held(rows), members, len(ensemble.classes), ensemble.config)
+    return torch.cat([strip.probabilities.clone() for strip in strips]).permute(2, 0, 1)
+
+
+class _Held:
+    """Rows already in memory, as the engine reads them."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.height, self.width = rows.valid.shape
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows `start` … `stop` − 1."""
+        return Rows(self._rows.raw[:, start:stop], self._rows.valid[start:stop])
+
+
+def _read(job: Job, ensemble: Ensemble, mask: Path | None) -> _Tile:
+    data = ensemble.data
+    place = loose_tile(job.source, data, job.name)
+    if job.png_source:
+        raw = read_tgs_image(job.source)
+        return _Tile(place, Rows(raw, validity(raw, data.nodata, None)), Georeference())
+    with open_scene(job.source, page=data.page, bands=data.bands) as scene, ExitStack() as stack:
+        covered = stack.enter_context(open_mask(mask, scene)) if mask else None
+        return _Tile(place, SceneRows(scene, data.nodata, covered).read(0, scene.height), scene.georeference)
+
+
+def _write(
+    job: Job, tile: _Tile, classes: NDArray[np.uint8], likely: torch.Tensor, ensemble: Ensemble, wanted: Wanted
+) -> Report:
+    table, report = ensemble.classes, Report([job.class_raster])
+    if job.png:
+        write_class_png(job.class_raster, classes, len(table))
+    else:
+        layout = class_layout(table.names, table.colors, ensemble.tags)
+        write_raster(job.class_raster, classes, tile.georeference, layout)
+    if wanted.probabilities:
+        path = job.beside("_prob.tif")
+        masked = np.where(tile.rows.valid, likely.cpu().numpy(), np.float32(np.nan))
+        write_raster(path, masked, tile.georeference, probability_layout(table.names, ensemble.tags))
+        report.outputs.append(path)
+    if wanted.uncertainty:
+        steps = in_steps(uncertainty(likely, 0), tile.rows.valid)
+        path = job.beside("_uncertainty.png" if job.png else "_uncertainty.tif")
+        if job.png:
+            write_png(path, steps)
+        else:
+            write_raster(path, steps, tile.georeference, uncertainty_layout(ensemble.tags))
+        report.outputs.append(path)
+    return report

@@ -1,0 +1,145 @@
+"""Units of work: what one worker does at once, and everything its outputs depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from seepseg.config import Predict, Runtime
+from seepseg.data.sources import columns_around, loose_tile
+from seepseg.errors import ConfigError, DataError
+from seepseg.io.tiff import inspect_tiff
+from seepseg.machine.device import set_threads
+from seepseg.mapping.ensemble import Ensemble, load_ensemble
+from seepseg.mapping.jobs import Job
+from seepseg.mapping.scene import Report, Wanted, predict_scene
+from seepseg.mapping.tiles import GroupLimits, predict_tiles
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything outputs depend on besides the inputs, in a form that travels to other processes."""
+
+    checkpoints: tuple[Path, ...]
+    runtime: Runtime
+    config: Predict
+    tta: bool
+    wanted: Wanted
+    fitted: bool = True
+
+    def key(self, ensemble: Ensemble) -> str:
+        """A digest of it all: outputs with equal keys are equal."""
+        mask = self.wanted.mask
+        if mask is not None and not mask.is_file():
+            raise ConfigError("no such mask", mask, "give a raster, or a vector file of polygons")
+        parts = {
+            "tags": ensemble.tags,
+            "config": self.config.model_dump(mode="json"),
+            "tta": self.tta,
+            "fitted": self.fitted,
+            "wanted": asdict(self.wanted) | {"mask": mask and _digest(mask)},
+            "amp": str(ensemble.members[0].predictor.dtype),
+            "device": ensemble.members[0].predictor.device.type,
+            "threads": torch.get_num_threads(),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one worker does at once: a scene, the tiles of one, or a block of tiles without any.
+
+    It is always cut the same, so that bytes are the same.
+    """
+
+    jobs: tuple[Job, ...]
+    scene: bool
+    pixels: int
+
+    @property
+    def digest(self) -> str:
+        """Names the inputs that were done together: a tile's bytes hold for its block only."""
+        return hashlib.sha256("\0".join(job.name for job in self.jobs).encode("utf-8", "surrogateescape")).hexdigest()[
+            :16
+        ]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cut_units(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = None) -> list[Unit]:
+    """Scenes alone, cells of one scene together, other tiles in blocks of a batch; tiles in order of their names.
+
+    PNG files count as tiles: they hold no georeference.
+
+    Raises:
+        ConfigError: a scene is to be a PNG, or a PNG to be masked.
+    """
+    window = ensemble.config.window
+    shapes = {job: _shape(job, ensemble) for job in jobs}
+    tiles = [job for job, shape in shapes.items() if job.png_source or 0 < max(shape) <= window]
+    small = set(tiles)
+    for job in jobs:
+        if job.png_source and mask:
+            raise ConfigError("is a PNG, which lies nowhere a mask could cover", job.source, "leave out --mask")
+        if job.png and job not in small and max(shapes[job]):
+            raise ConfigError("is a scene, and scenes become GeoTIFFs", job.source, "leave out --format")
+    blocks = _blocks(tiles, ensemble)
+    scenes = {job: shape for job, shape in shapes.items() if job not in small}
+    return [
+        *(Unit((job,), True, max(1, shape[0] * shape[1])) for job, shape in scenes.items()),
+        *(Unit(block, False, len(block) * window**2) for block in blocks),
+    ]
+
+
+def _blocks(tiles: Sequence[Job], ensemble: Ensemble) -> list[tuple[Job, ...]]:
+    scenes: dict[tuple[Path, str], list[Job]] = {}
+    loose = []
+    for job in tiles:
+        tile = loose_tile(job.source, ensemble.data, job.name)
+        if columns_around(tile, ensemble.data):
+            scenes.setdefault((job.source.parent, tile.group), []).append(job)
+        else:
+            loose.append(job)
+    size = ensemble.config.batch_size
+    return [*map(tuple, scenes.values()), *(tuple(loose[i : i + size]) for i in range(0, len(loose), size))]
+
+
+def _shape(job: Job, ensemble: Ensemble) -> tuple[int, int]:
+    """Height and width of a TIFF; 0 where the header cannot be read, which is told when its turn comes."""
+    if job.png_source:
+        return 0, 0
+    try:
+        info = inspect_tiff(job.source, ensemble.data.page, ensemble.data.bands, max_pixels=2**36)
+    except DataError:
+        return 0, 0
+    return info.height, info.width
+
+
+@lru_cache(maxsize=1)
+def load(recipe: Recipe) -> Ensemble:
+    """The networks of a recipe; kept, so that a worker process loads them once."""
+    set_threads(recipe.runtime)
+    return load_ensemble(recipe.checkpoints, recipe.runtime, recipe.config, tta=recipe.tta, fitted=recipe.fitted)
+
+
+def work(
+    unit: Unit, recipe: Recipe, limits: GroupLimits, tick: Callable[[int], None] = lambda pixels: None
+) -> list[Report | DataError]:
+    """What became of each job of a unit."""
+    ensemble = load(recipe)
+    if not unit.scene:
+        each = unit.pixels // len(unit.jobs)
+        return predict_tiles(unit.jobs, ensemble, recipe.wanted, limits, lambda done: tick(done * each))
+    try:
+        return [predict_scene(unit.jobs[0], ensemble, recipe.wanted, tick)]
+    except DataError as error:
+        return [error]

@@ -1,0 +1,1 @@
+"""Objects as arrays: components, features, the forest of trees, the classifier."""

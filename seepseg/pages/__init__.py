@@ -1,0 +1,1 @@
+"""What the HTML pages share: the page, its charts and pictures."""

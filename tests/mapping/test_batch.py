@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from seepseg.classes import SALT
+from seepseg.config import Predict
+from seepseg.errors import ConfigError, DataError
+from seepseg.mapping import batch
+from seepseg.mapping.batch import Outcome, Placement, predict_batch
+from seepseg.mapping.jobs import plan
+from seepseg.mapping.scene import Wanted
+from seepseg.mapping.units import Recipe
+from seepseg.models.build import build_model
+from seepseg.runs.checkpoint import Checkpoint, save_checkpoint
+from tests.mapping.toy import SCALING, files, picture, recipe
+
+QUICK = Wanted(vectors=None, quicklook=False)
+HERE = Placement()
+WINDOW = Predict(window=64, batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a small network with random weights."""
+    path = tmp_path_factory.mktemp("run") / "best.pt"
+    tree = recipe().model_dump(mode="json") | {"model": {"name": "unet", "channels": [4, 8], "head": "binary"}}
+    config = recipe().model_validate(tree)
+    torch.manual_seed(0)
+    save_checkpoint(path, Checkpoint(config, SALT, SCALING, build_model(config.model, 1, 2).state_dict()))
+    return path
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """Two scenes, five tiles and a broken file."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(2):
+        tifffile.imwrite(folder / f"scene{i}.tif", picture((150, 90 + i)))
+    for i in range(5):
+        tifffile.imwrite(folder / f"tile{i}.tif", picture((40, 40)) + i)
+    (folder / "broken.tif").write_text("no TIFF at all")
+    return folder
+
+
+def predict(run: Path, inputs: Path, out: Path, place: Placement = HERE, **more: object) -> Outcome:
+    config = more.pop("config", WINDOW)
+    how = Recipe((run,), recipe().runtime.model_copy(update={"threads": 1}), config, False, QUICK)
+    return predict_batch(plan([str(inputs)], out), how, out, place, **more)
+
+
+def test_a_broken_input_spoils_no_other_and_is_listed(run: Path, inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = predict(run, inputs, out)
+    assert (result.done, result.before) == (7, 0)
+    (failure,) = result.failures
+    assert failure["input"] == str(inputs / "broken.tif")
+    assert [json.loads(line) for line in (out / "failures.jsonl").read_text().splitlines()] == [failure]
+    assert len(files(out)) == 7
+    with pytest.raises(DataError, match="not a TIFF"):
+        predict(run, inputs, tmp_path / "strict", strict=True)
+
+
+def test_a_mask_over_a_png_is_refused_before_any_work(run: Path, inputs: Path, tmp_path: Path) -> None:
+    Image.fromarray(picture((40, 40)).astype(np.uint8)).save(inputs / "z.png")
+    how = Recipe((run,), recipe().runtime, WINDOW, False, replace(QUICK, mask=inputs / "tile0.tif"))
+    with pytest.raises(ConfigError, match=r"is a PNG.*z\.png: leave out --mask"):
+        predict_batch(plan([str(inputs)], tmp_path / "out"), how, tmp_path / "out", HERE)
+    assert not files(tmp_path / "out")
+
+
+def test_a_second_run_does_nothing_and_a_mended_input_only_itself(run: Path, inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(run, inputs, out)
+    times = {p: p.stat().st_mtime_ns for p in out.glob("*.tif")}
+    tifffile.imwrite(inputs / "broken.tif", picture((150, 90)))
+    result = predict(run, inputs, out)
+    assert (result.done, result.before, result.failures) == (1, 7, [])
+    assert not (out / "failures.jsonl").exists()
+    assert {p: p.stat().st_mtime_ns for p in times} == times
+
+
+def test_a_changed_input_or_a_lost_output_is_done_again(run: Path, inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(run, inputs, out)
+    tifffile.imwrite(inputs / "scene0.tif", picture((150, 91)) + 1)
+    (out / "scene1_class.tif").unlink()
+    result = predict(run, inputs, out)
+    assert (result.done, result.before) == (2, 5)
+
+
+def test_an_input_that_fails_later_leaves_no_map_of_what_it_was(run: Path, inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(run, inputs, out)
+    assert (out / "scene1_class.tif").exists()
+    (inputs / "scene1.tif").write_text("overwritten by mistake")
+    outcome = predict(run, inputs, out)
+    assert [Path(f["input"]).name for f in outcome.failures] == ["broken.tif", "scene1.tif"]
+    assert not (out / "scene1_class.tif").exists()
+    assert (out / "scene0_class.tif").exists()
+
+
+def test_outputs_of_another_model_or_other_options_are_not_touched(run: Path, inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(run, inputs, out)
+    before = files(out)
+    with pytest.raises(ConfigError, match="give --overwrite") as caught:
+        predict(run, inputs, out, config=WINDOW.model_copy(update={"threshold": 0.9}))
+    assert caught.value.exit_code == 2
+    assert files(out) == before
+    assert predict(run, inputs, out, overwrite=True, config=WINDOW.model_copy(update={"threshold": 0.9})).done == 7
+
+
+@pytest.mark.parametrize("workers", [2])
+def test_processes_and_shards_leave_the_same_bytes(run: Path, inputs: Path, tmp_path: Path, workers: int) -> None:
+    predict(run, inputs, tmp_path / "serial")
+    predict(run, inputs, tmp_path / "many", Placement("processes", workers))
+    for i in (2, 1, 3):
+        predict(run, inputs, tmp_path / "shards", Placement(shard=(i, 3)))
+    assert files(tmp_path / "serial") == files(tmp_path / "many") == files(tmp_path / "shards")
+    assert len(list((tmp_path / "shards").glob("manifest-*of3.jsonl"))) == 3
+
+
+def test_two_dask_workers_leave_the_same_bytes(run: Path, inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    predict(run, inputs, tmp_path / "serial")
+    outcome = predict(run, inputs, tmp_path / "dask", Placement("dask", 2))
+    assert [f["input"] for f in outcome.failures] == [str(inputs / "broken.tif")]
+    assert files(tmp_path / "serial") == files(tmp_path / "dask")
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(run: Path, inputs: Path, tmp_path: Path) -> None:
+    predict(run, inputs, tmp_path / "whole")
+    script = f"""
+import os, signal
+from pathlib import Path
+import seepseg.mapping.manifest as manifest
+from tests.inference.test_batch import predict
+add, count = manifest.Manifest.add, [0]
+def dying(self, *what):
+    count[0] += 1
+    if count[0] == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(self, *what)
+manifest.Manifest.add = dying
+predict(Path({str(run)!r}), Path({str(inputs)!r}), Path({str(tmp_path / "killed")!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == -signal.SIGKILL
+    # the fourth output lies there but is not in the manifest
+    result = predict(run, inputs, tmp_path / "killed")
+    assert result.before == 3
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+def test_a_line_cut_short_by_a_kill_is_passed_by(run: Path, inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(run, inputs, out)
+    text = (out / "manifest.jsonl").read_bytes()
+    (out / "manifest.jsonl").write_bytes(text[:-20])
+    assert predict(run, inputs, out).before == 6
+    assert predict(run, inputs, out).before == 7
+
+
+def _poisoned(unit: int) -> int:
+    if unit == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return unit * unit
+
+
+def test_a_unit_that_kills_its_worker_fails_alone() -> None:
+    results = dict(batch.executors.processes(list(range(6)), _poisoned, 2))
+    assert {unit: value for unit, value in results.items() if unit != 3} == {u: u * u for u in (0, 1, 2, 4, 5)}
+    assert "died" in str(results[3])
+
+
+def _in_company(unit: int) -> bool:
+    """Unit 0 dies while 1 is at work; whether 2 and 3 then run at the same time."""
+    folder = Path(os.environ["SEEPSEG_TEST_COMPANY"])
+    again = (folder / str(unit)).exists()
+    (folder / str(unit)).touch()
+    other = folder / str(unit ^ 1)
+    deadline = time.monotonic() + 60
+    while not again and (unit == 1 or not other.exists()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if unit == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return other.exists()
+
+
+def test_after_a_death_the_others_run_in_parallel_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEPSEG_TEST_COMPANY", str(tmp_path))
+    results = dict(batch.executors.processes(list(range(4)), _in_company, 2))
+    assert "died" in str(results.pop(0))
+    assert results == {1: True, 2: True, 3: True}
+
+
+def test_progress_ends_at_all_pixels(run: Path, inputs: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    predict(run, inputs, tmp_path / "out", tick=lambda done, of: seen.append((done, of)))
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
+    assert np.unique([of for _, of in seen]).size == 1

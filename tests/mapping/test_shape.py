@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from rasterio.crs import CRS
+
+from seepseg.io.place import place_of
+from seepseg.io.raster import Georeference
+from seepseg.io.trace import outlines
+from seepseg.mapping.polygons import COLUMNS
+from seepseg.mapping.shape import joined, measures, simplified, without_holes
+
+NOWHERE = place_of(Georeference())
+UTM_WKT = CRS.from_epsg(32616).to_wkt()
+UTM = place_of(Georeference(crs_wkt=UTM_WKT, transform=(10.0, 0.0, 500_000.0, 0.0, -10.0, 3_000_000.0)))
+MASKS = arrays(np.int32, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.sampled_from([0, 1]))
+
+
+def shape_of(mask: np.ndarray) -> object:
+    return joined([piece for _, piece in outlines(mask.astype(np.int32), 0)])
+
+
+def test_borders_of_strips_leave_no_vertices() -> None:
+    whole = joined([shapely.box(2, 0, 6, 10)])
+    parts = joined([shapely.box(2, 0, 6, 3), shapely.box(2, 3, 6, 4), shapely.box(2, 4, 6, 10)])
+    assert shapely.to_wkb(parts) == shapely.to_wkb(whole)
+    assert shapely.get_num_coordinates(parts) == 5
+
+
+def test_pixels_that_touch_at_corners_are_valid_parts() -> None:
+    shape = shape_of(np.eye(4))
+    assert (shape.geom_type, len(shape.geoms), shape.area) == ("MultiPolygon", 4, 4)
+    assert shape.is_valid
+
+
+def test_holes_are_filled_up_to_a_size() -> None:
+    mask = np.ones((9, 9))
+    mask[1, 1] = 0
+    mask[4:7, 4:7] = 0
+    areas = [without_holes(shape_of(mask), most).area for most in (0.5, 1, 8, 9)]
+    assert areas == [71, 72, 72, 81]
+
+
+@settings(deadline=None, max_examples=100)
+@given(MASKS.filter(lambda m: m.any()), st.sampled_from([0.5, 1.0, 2.0, 5.0]))
+def test_simplified_outlines_are_valid_and_need_no_more_vertices(mask: np.ndarray, tolerance: float) -> None:
+    shape = shape_of(mask)
+    simple = simplified(shape, tolerance)
+    assert simple.is_valid
+    assert not simple.is_empty
+    assert shapely.get_num_coordinates(simple) <= shapely.get_num_coordinates(shape)
+
+
+def test_stairs_become_a_slope() -> None:
+    # 20 rows of five pixels, each a pixel farther right: the corners lie 1/√2 from the slope through their middles
+    stairs = joined([shapely.box(i, i, i + 5, i + 1) for i in range(20)])
+    simple = simplified(stairs, 1.0)
+    assert shapely.get_num_coordinates(simple) < 10 < shapely.get_num_coordinates(stairs)
+    assert shapely.hausdorff_distance(stairs, simple) <= 1
+    assert simple.length < stairs.length * 0.8
+
+
+@settings(deadline=None, max_examples=100)
+@given(MASKS.filter(lambda m: m.any()), st.sampled_from([1.0, 3.0, 10.0]))
+def test_any_shape_can_be_measured(mask: np.ndarray, tolerance: float) -> None:
+    # a simplified outline may hold no pixel's centre; the centreline does not depend on it
+    shape = shape_of(mask)
+    exact, simple = measures(shape, shape, UTM), measures(shape, simplified(shape, tolerance), UTM)
+    assert exact.keys() == simple.keys()
+    assert set(exact) <= set(COLUMNS)
+    for values in (exact, simple):
+        numbers = [values[k] for k in ("area_m2", "perimeter_m", "length_m", "width_m", "end1_width_m", "end2_width_m")]
+        assert np.isfinite(numbers).all()
+        assert min(numbers) > 0
+
+
+def test_holes_count_out_and_the_scale_of_the_projection_too() -> None:
+    mask = np.ones((40, 40))
+    mask[10:30, 10:30] = 0
+    # 1600 − 400 pixels of 100 m²; the scale on the central meridian is .9996
+    assert measures(shape_of(mask), shape_of(mask), UTM)["area_m2"] == pytest.approx(120_000 / 0.9996**2, rel=1e-6)
+
+
+@pytest.mark.parametrize("down", [10.0, -10.0])
+@pytest.mark.parametrize("across", [10.0, -10.0])
+def test_areas_are_positive_however_the_scene_is_turned(across: float, down: float) -> None:
+    place = place_of(Georeference(crs_wkt=UTM_WKT, transform=(0.0, across, 500_000.0, down, 0.0, 3_000_000.0)))
+    found = measures(shapely.box(0, 0, 20, 4), shapely.box(0, 0, 20, 4), place)
+    assert found["area_m2"] == pytest.approx(8000 / 0.9996**2, rel=1e-4)
+    # columns run north or south
+    assert np.sin(np.radians(found["orientation_deg"])) == pytest.approx(0, abs=0.1)
+
+
+def test_without_a_place_nothing_is_said_in_metres() -> None:
+    box = shapely.box(0, 0, 30, 4)
+    found = measures(box, box, NOWHERE)
+    assert all(np.isnan(value) for name, value in found.items() if name.endswith(("_m", "_m2")))
+    assert (found["x"], found["y"]) == (15, 2)
+    assert found["orientation_deg"] == pytest.approx(90, abs=5)
+
+
+def test_one_pixel_has_no_direction() -> None:
+    found = measures(shapely.box(5, 5, 6, 6), shapely.box(5, 5, 6, 6), UTM)
+    assert np.isnan(found["orientation_deg"])
+    assert found["length_m"] == pytest.approx(10, rel=0.01)
