@@ -148,7 +148,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(run: Path, inputs: Pa
 import os, signal
 from pathlib import Path
 import seepseg.mapping.manifest as manifest
-from tests.inference.test_batch import predict
+from tests.mapping.test_batch import predict
 add, count = manifest.Manifest.add, [0]
 def dying(self, *what):
     count[0] += 1
