@@ -84,7 +84,7 @@ class ClassTable:
                 f"unknown label {_counted(unknown)}",
                 where,
                 f"known values are {_listed(table)}; "
-                "mend the mask, or list the value in data.classes or data.ignore_values",
+                "fix the mask, or list the value in data.classes or data.ignore_values",
             )
         lookup = np.array([table[v] for v in values.tolist()], dtype=np.uint8)
         return lookup[inverse].reshape(labels.shape)

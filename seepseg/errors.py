@@ -4,27 +4,27 @@ from __future__ import annotations
 
 
 class SeepsegError(Exception):
-    """One line for the user: what is wrong, where, and how to mend it.
+    """One line for the user: what is wrong, where, and how to fix it.
 
     Args:
         what: what is wrong, in lower case, without a full stop.
         where: the file, config key or tile it is about; left out of the line when empty.
-        mend: what the user can do about it.
+        fix: what the user can do about it.
     """
 
     exit_code = 3
 
-    def __init__(self, what: str, where: object = "", mend: str = "") -> None:
-        self.what, self.where, self.mend = what, str(where), mend
+    def __init__(self, what: str, where: object = "", fix: str = "") -> None:
+        self.what, self.where, self.fix = what, str(where), fix
         super().__init__(what)
 
     def __reduce__(self) -> tuple[object, ...]:
         """All arguments, so that an error crosses process borders whole."""
-        return type(self), (self.what, self.where, self.mend)
+        return type(self), (self.what, self.where, self.fix)
 
     def __str__(self) -> str:
         place = f" in {self.where}" if self.where else ""
-        advice = f": {self.mend}" if self.mend else ""
+        advice = f": {self.fix}" if self.fix else ""
         return f"{self.what}{place}{advice}"
 
 
@@ -67,10 +67,10 @@ class LockedError(SeepsegError):
 class InterruptedRun(SeepsegError):  # noqa: N818 - an interruption is no error
     """A signal stopped the run after its state was saved (exit 128 + signal)."""
 
-    def __init__(self, signal_number: int, what: str, where: object = "", mend: str = "") -> None:
-        super().__init__(what, where, mend)
+    def __init__(self, signal_number: int, what: str, where: object = "", fix: str = "") -> None:
+        super().__init__(what, where, fix)
         self.signal_number, self.exit_code = signal_number, 128 + signal_number
 
     def __reduce__(self) -> tuple[object, ...]:
         """As its parent's, with the signal."""
-        return type(self), (self.signal_number, self.what, self.where, self.mend)
+        return type(self), (self.signal_number, self.what, self.where, self.fix)

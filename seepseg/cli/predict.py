@@ -115,7 +115,7 @@ def command(
         raise SomeFailedError(
             f"{len(result.failures)} of {len(jobs)} inputs failed",
             out / f"failures{place.name}.jsonl",
-            "mend or remove them and run the same command again",
+            "fix or remove them and run the same command again",
         )
 
 

@@ -59,11 +59,11 @@ def _parse_yaml(text: str, where: object) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{error.problem or 'not YAML'}", f"{where}{line}", "mend the YAML") from None
+        raise ConfigError(f"{error.problem or 'not YAML'}", f"{where}{line}", "fix the YAML") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise ConfigError(str(error).splitlines()[0], where, "mend the YAML") from None
+        raise ConfigError(str(error).splitlines()[0], where, "fix the YAML") from None
     except RecursionError:
-        raise ConfigError("too deeply nested", where, "mend the YAML") from None
+        raise ConfigError("too deeply nested", where, "fix the YAML") from None
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:

@@ -142,4 +142,4 @@ def refuse_non_finite(raw: NDArray[np.generic], valid: NDArray[np.bool_], where:
     """Raise DataError where valid pixels are NaN or infinite: training on them would be training on noise."""
     if raw.dtype.kind == "f" and not np.isfinite(raw[:, valid]).all():
         count = int((~np.isfinite(raw[:, valid])).any(0).sum())
-        raise DataError(f"{count} pixels are NaN or infinite", where, "mend the file, or set data.nodata=nan")
+        raise DataError(f"{count} pixels are NaN or infinite", where, "fix the file, or set data.nodata=nan")

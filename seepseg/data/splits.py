@@ -154,7 +154,7 @@ def _from_file(tiles: pd.DataFrame, path: Path, allow_leak: bool) -> NDArray[np.
     except FileNotFoundError:
         raise ConfigError("no such split file", path, "set data.split.file to a CSV of id and split") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read as CSV ({str(error).splitlines()[0]})", path, "mend the table") from None
+        raise DataError(f"cannot be read as CSV ({str(error).splitlines()[0]})", path, "fix the table") from None
     if not {"id", "split"} <= set(table.columns):
         raise DataError(f"columns are {', '.join(table.columns)}", path, "it needs id and split")
     twice = table.loc[table["id"].duplicated(), "id"].tolist()

@@ -102,17 +102,17 @@ def _table(path: Path, column: str) -> dict[str, str]:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = [(number, row) for number, row in enumerate(csv.reader(stream, strict=True), 1) if row]
     except (csv.Error, ValueError, OSError) as error:
-        raise DataError(f"cannot be read as CSV ({error})", path, "mend the table") from None
+        raise DataError(f"cannot be read as CSV ({error})", path, "fix the table") from None
     header = rows[0][1] if rows else []
     if "id" not in header or column not in header:
         raise DataError(f"columns are {', '.join(header) or 'none'}", path, f"it needs id and {column}")
     for number, row in rows[1:]:
         if len(row) != len(header):
-            raise DataError(f"row {number} has {len(row)} cells, the header {len(header)}", path, "mend the row")
+            raise DataError(f"row {number} has {len(row)} cells, the header {len(header)}", path, "fix the row")
     key, value = header.index("id"), header.index(column)
     table = {row[key]: row[value] for _, row in rows[1:]}
     if "" in table:
-        raise DataError("a row has no id", path, "mend the row")
+        raise DataError("a row has no id", path, "fix the row")
     if len(table) < len(rows) - 1:
         twice = sorted(i for i, count in Counter(row[key] for _, row in rows[1:]).items() if count > 1)
         raise DataError(f"{len(twice)} ids stand twice ({listed(twice)})", path, "keep one row for each id")

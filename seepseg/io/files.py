@@ -48,7 +48,7 @@ def open_regular(path: Path) -> BinaryIO:
         raise DataError("permission denied", path, "make the file readable") from None
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise DataError("the link leads back to itself", path, "mend the symbolic link") from None
+            raise DataError("the link leads back to itself", path, "fix the symbolic link") from None
         raise DataError(f"cannot be opened ({error.strerror})", path, "check the path") from None
     except ValueError:
         raise DataError("the name holds a null character", repr(str(path)), "check the path") from None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seepseg.errors import DataError
 
-_MEND = "mend the run lengths: pairs of start and length, from 1, down the columns"
+_FIX = "fix the run lengths: pairs of start and length, from 1, down the columns"
 
 
 def encode(mask: NDArray[np.bool_]) -> str:
@@ -32,14 +32,14 @@ def decode(text: str, shape: tuple[int, int], where: str) -> NDArray[np.bool_]:
         DataError: not digits, an odd count, a start or length of 0, a run past the end, unsorted or overlapping runs.
     """
     if not re.fullmatch(r"[0-9\s]*", text, re.ASCII):
-        raise DataError("run lengths are not all digits", where, _MEND)
+        raise DataError("run lengths are not all digits", where, _FIX)
     tokens = text.split()
     if len(tokens) % 2:
-        raise DataError(f"{len(tokens)} run lengths, an odd count", where, _MEND)
+        raise DataError(f"{len(tokens)} run lengths, an odd count", where, _FIX)
     size = shape[0] * shape[1]
     longest = max((t.lstrip("0") for t in tokens), key=len, default="")
     if len(longest) > 18:  # would not fit an int64
-        raise DataError(f"a run length of {len(longest)} digits is past the end ({size} pixels)", where, _MEND)
+        raise DataError(f"a run length of {len(longest)} digits is past the end ({size} pixels)", where, _FIX)
     starts, lengths = np.array(tokens, dtype=np.int64).reshape(-1, 2).T
     ends = starts + lengths
     for what, bad in (
@@ -51,7 +51,7 @@ def decode(text: str, shape: tuple[int, int], where: str) -> NDArray[np.bool_]:
     ):
         if bad.any():
             i = int(bad.argmax())
-            raise DataError(f'run "{starts[i]} {lengths[i]}" {what}', where, _MEND)
+            raise DataError(f'run "{starts[i]} {lengths[i]}" {what}', where, _FIX)
     steps = np.zeros(size + 1, np.int8)
     steps[starts - 1] += 1
     steps[ends - 1] -= 1  # its own line: where runs touch, both changes count

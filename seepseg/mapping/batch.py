@@ -186,7 +186,7 @@ def _answers(
     unit: Unit, answer: list[Report | DataError] | ResourceError
 ) -> Iterable[tuple[Job, Report | SeepsegError]]:
     if isinstance(answer, ResourceError):
-        return [(job, ResourceError(answer.what, job.source, answer.mend)) for job in unit.jobs]
+        return [(job, ResourceError(answer.what, job.source, answer.fix)) for job in unit.jobs]
     return zip(unit.jobs, answer, strict=True)
 
 

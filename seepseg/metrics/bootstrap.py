@@ -125,7 +125,7 @@ def paired_difference(
     classes = _checked(matrices_a)
     same_shape = matrices_a.shape == matrices_b.shape
     if not same_shape or not np.array_equal(matrices_a.sum(2), matrices_b.sum(2)):
-        raise DataError("the two runs were not scored on the same truth", mend="evaluate both on the same tiles")
+        raise DataError("the two runs were not scored on the same truth", fix="evaluate both on the same tiles")
     both = np.stack([matrices_a, matrices_b], 1).reshape(len(matrices_a), -1)
 
     def statistic(sums: Numbers) -> dict[str, Floats]:
@@ -163,7 +163,7 @@ def paired_mean_difference(
         DataError: the two hold different numbers of tiles.
     """
     if values_a.shape != values_b.shape:
-        raise DataError("the two runs were not scored on the same tiles", mend="evaluate both on the same tiles")
+        raise DataError("the two runs were not scored on the same tiles", fix="evaluate both on the same tiles")
 
     def statistic(sums: Numbers) -> dict[str, Floats]:
         return {"mean": _divide(sums, np.asarray(len(values_a)))[:, 0]}

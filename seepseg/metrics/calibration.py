@@ -1,4 +1,4 @@
-"""Calibration: how far probabilities can be believed, and the one temperature that mends them."""
+"""Calibration: how far probabilities can be believed, and the one temperature that corrects them."""
 
 from __future__ import annotations
 

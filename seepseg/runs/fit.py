@@ -74,7 +74,7 @@ def mean_fit(fits: Sequence[Fit | None], names: Sequence[object] = ()) -> Fit | 
     longest = max(len(f.offsets) for f in known)
     offsets = [f.offsets or (0.0,) * longest for f in known]
     if len({f.head for f in known}) > 1 or len({len(o) for o in offsets}) > 1:
-        raise ConfigError("the fits are of different heads or classes", mend="use none with --no-fit")
+        raise ConfigError("the fits are of different heads or classes", fix="use none with --no-fit")
     return Fit(
         known[0].head,
         fmean(f.temperature for f in known),

@@ -1,4 +1,4 @@
-"""Bad input, as a user meets it: the exit code and one line that says what, where and how to mend."""
+"""Bad input, as a user meets it: the exit code and one line that says what, where and how to fix."""
 
 from __future__ import annotations
 
@@ -366,7 +366,7 @@ def test_nan_stops_training_unless_it_is_declared(
     arguments = ["train", tmp_path / "c.yaml", "--run", tmp_path / "run", "-s", "train.epochs=1",
                  "-s", "data.split.allow_missing_classes=true", "-s", "data.split.by=random"]  # fmt: skip
     assert error(capsys, *arguments) == (
-        3, f"2 pixels are NaN or infinite in {victim}: mend the file, or set data.nodata=nan")  # fmt: skip
+        3, f"2 pixels are NaN or infinite in {victim}: fix the file, or set data.nodata=nan")  # fmt: skip
     shutil.rmtree(tmp_path / "run", ignore_errors=True)
     assert run(capsys, *arguments, "-s", "data.nodata=nan")[0] == 0
     assert run(capsys, "predict", tmp_path / "run", victim, "-o", tmp_path / "out")[0] == 0
@@ -379,7 +379,7 @@ def test_configs_that_are_not_configs(tree: Path, capsys: pytest.CaptureFixture[
     twice = tmp_path / "twice.yaml"
     twice.write_text("seed: 1\ndata: {source: seep, root: x}\nseed: 2\n")
     assert error(capsys, "data", "check", twice) == (
-        2, f"key 'seed' is given twice in {twice}, line 1: mend the YAML")  # fmt: skip
+        2, f"key 'seed' is given twice in {twice}, line 1: fix the YAML")  # fmt: skip
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("sede: 1\ndata: {source: seep, root: x}\ntrain: {epochs: many, batch_sise: 3}\n")
     code, line = error(capsys, "data", "check", wrong)

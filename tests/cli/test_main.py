@@ -102,7 +102,7 @@ def test_debug_shows_the_traceback() -> None:
         (DataError("a", "b", "c"), 3, "a in b: c"),
         (CheckpointError("a"), 3, "a"),
         (SomeFailedError("a", "b", "c"), 4, "a in b: c"),
-        (ResourceError("a", mend="c"), 5, "a: c"),
+        (ResourceError("a", fix="c"), 5, "a: c"),
         (LockedError("a", "b", "c"), 6, "a in b: c"),
         # 128 + SIGINT (2), 128 + SIGTERM (15)
         (InterruptedRun(2, "a"), 130, "a"),

@@ -90,7 +90,7 @@ def test_undeclared_nan_is_refused(tmp_path: Path) -> None:
     image = np.ones((2, 3), np.float32)
     image[0, 0], image[1, 2] = np.nan, -np.inf
     data = SeepData(root=tree(tmp_path, image, np.ones((2, 3), np.uint8)))
-    with pytest.raises(DataError, match="2 pixels are NaN or infinite in .*1.1.tif: mend the file, or set"):
+    with pytest.raises(DataError, match="2 pixels are NaN or infinite in .*1.1.tif: fix the file, or set"):
         with_counts(open_catalog(data), data)
     declared = data.model_copy(update={"nodata": "nan"})
     assert with_counts(open_catalog(declared), declared).tiles[0].pixels == (0, 4, *[0] * 6)

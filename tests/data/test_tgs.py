@@ -71,10 +71,10 @@ def test_tables_that_do_not_fit_are_refused(root: Path) -> None:
         f"1 masks have no image (zzz) in {table}: add or remove the odd ones": [header, "zzz,1 2", first, *rest],
         f"columns are id, mask in {table}: it needs id and rle_mask": ["id,mask", first, *rest],
         f"columns are none in {table}: it needs id and rle_mask": [],
-        f"a row has no id in {table}: mend the row": [header, ",1 2", first, *rest],
+        f"a row has no id in {table}: fix the row": [header, ",1 2", first, *rest],
         # One cell too many in every row, and pandas would have taken the ids for an index.
-        f"row 2 has 3 cells, the header 2 in {table}: mend the row": [header, *(f"{r},x" for r in (first, *rest))],
-        f"row 3 has 1 cells, the header 2 in {table}: mend the row": [header, first, "abc", *rest],
+        f"row 2 has 3 cells, the header 2 in {table}: fix the row": [header, *(f"{r},x" for r in (first, *rest))],
+        f"row 3 has 1 cells, the header 2 in {table}: fix the row": [header, first, "abc", *rest],
     }
     for message, lines in cases.items():
         table.write_text("\n".join(lines))

@@ -65,7 +65,7 @@ def test_faults(text: str, what: str) -> None:
     with pytest.raises(DataError) as caught:
         decode(text, (3, 2), "tile a of train.csv")
     assert str(caught.value) == (
-        f"{what} in tile a of train.csv: mend the run lengths: pairs of start and length, from 1, down the columns"
+        f"{what} in tile a of train.csv: fix the run lengths: pairs of start and length, from 1, down the columns"
     )
     assert caught.value.exit_code == 3
 

@@ -33,7 +33,7 @@ def _error(path: Path, **kwargs: Any) -> DataError:
         read_tiff(path, **kwargs)
     assert caught.value.exit_code == 3
     assert caught.value.where == str(path)
-    assert caught.value.mend
+    assert caught.value.fix
     return caught.value
 
 
@@ -154,7 +154,7 @@ def test_dtypes(tif: Path, dtype: str, what: str) -> None:
     tifffile.imwrite(tif, np.zeros((8, 8), dtype))
     assert _error(tif).what == what
     advice = "take the amplitude first" if dtype == "complex64" else "save it as uint8, uint16, int16, float32"
-    assert advice in _error(tif).mend
+    assert advice in _error(tif).fix
 
 
 @pytest.mark.parametrize(
