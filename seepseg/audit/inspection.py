@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from seepseg.config import DataNode
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.sources import read_image, read_labels
 from seepseg.errors import DataError
+from seepseg.machine.progress import Tick, silent
 from seepseg.objects.components import label_objects
 
 SMALL = 32
@@ -98,7 +99,7 @@ class Inspection:
     problems: list[Problem] = field(default_factory=list)
 
 
-def inspect(catalog: Catalog, data: DataNode, tick: Callable[[int, int], None] = lambda done, of: None) -> Inspection:
+def inspect(catalog: Catalog, data: DataNode, tick: Tick = silent) -> Inspection:
     """A look at every tile; what `with_counts` would stop at is listed instead."""
     found = Inspection()
     for done, tile in enumerate(catalog.tiles, 1):

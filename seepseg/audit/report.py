@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from seepseg.audit.duplicates import ALIKE
@@ -11,6 +10,7 @@ from seepseg.audit.inspection import KINDS
 from seepseg.audit.pictures import pictures
 from seepseg.audit.tables import Findings, gather
 from seepseg.config import Config
+from seepseg.machine.progress import Tick, silent
 from seepseg.pages.charts import bars, ridges
 from seepseg.pages.page import (
     Section,
@@ -32,9 +32,7 @@ MAP_SIDE = 640
 """Longest side of the map of a scene, pixels."""
 
 
-def write_dataset_report(
-    recipe: Config, title: str, folder: Path, tick: Callable[[int, int], None] = lambda done, of: None
-) -> Path:
+def write_dataset_report(recipe: Config, title: str, folder: Path, tick: Tick = silent) -> Path:
     """report.html of the data of a config, and beside it the tables that every number on it stands in.
 
     Raises:

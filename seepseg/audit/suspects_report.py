@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from seepseg.audit.suspects import KINDS, Suspect, suspects
@@ -13,6 +12,7 @@ from seepseg.errors import ConfigError
 from seepseg.evaluation.source import Source, open_folds, open_source
 from seepseg.figures import stretch
 from seepseg.inference.score import TileResult
+from seepseg.machine.progress import Tick, silent
 from seepseg.pages.page import Section, cards, paragraph, read_rows, source_line, table, write_page, write_rows
 from seepseg.pages.pictures import Group, Picture, gallery
 from seepseg.runs.checkpoint import load_checkpoint
@@ -31,9 +31,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_suspects(
-    run: Path, runtime: Runtime, out: Path, tick: Callable[[int, int], None] = lambda done, of: None
-) -> Path:
+def write_suspects(run: Path, runtime: Runtime, out: Path, tick: Tick = silent) -> Path:
     """report.html and suspects.csv: what out-of-fold predictions say against the labels, the weightiest first.
 
     Every tile of a run with folds, by the fold that has not seen it; of a single run its validation tiles.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from seepseg.data.sources import open_catalog
 from seepseg.data.splits import make_splits, shares
 from seepseg.errors import SeepsegError
 from seepseg.io.atomic import write_text
+from seepseg.machine.progress import Tick, silent
 
 COVERAGE = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Limits of the shares of foreground that tiles are counted by."""
@@ -47,7 +48,7 @@ class Findings:
     split_error: str
 
 
-def gather(recipe: Config, folder: Path, tick: Callable[[int, int], None] = lambda done, of: None) -> Findings:
+def gather(recipe: Config, folder: Path, tick: Tick = silent) -> Findings:
     """What is known of the data of a config, its tables written into `folder`.
 
     tiles.csv, classes.csv, scenes.csv, intensity.csv, histograms.csv, coverage.csv, problems.csv, duplicates.csv, and,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from seepseg.config import Runtime
-
-Tick = Callable[[int, int], None]
-"""(done, of how many)"""
+    from seepseg.machine.progress import Tick
 
 FILE = click.Path(path_type=Path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from seepseg.data.tgs import IMAGES, flag_of, index_tgs, read_tgs_image, read_tg
 from seepseg.errors import DataError
 from seepseg.io.archive import folder_holding, unpacked
 from seepseg.io.rle import decode
+from seepseg.machine.progress import Tick, silent
 
 
 def open_catalog(data: DataNode) -> Catalog:
@@ -113,7 +113,7 @@ def validity(raw: NDArray[np.generic], nodata: str | float | None, tag: float | 
     return np.asarray((raw != value).all(0), dtype=bool)
 
 
-def with_counts(catalog: Catalog, data: DataNode, tick: Callable[[int, int], None] = lambda done, of: None) -> Catalog:
+def with_counts(catalog: Catalog, data: DataNode, tick: Tick = silent) -> Catalog:
     """The catalog with the pixels of each class counted, and odd salt tiles flagged.
 
     Reads and so checks every image and mask. No-data pixels are not counted. `tick` is called after each tile with how

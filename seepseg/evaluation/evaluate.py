@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,11 @@ from seepseg.figures import save_confusion, save_gallery
 from seepseg.inference.score import Sums, TileResult
 from seepseg.io.images import write_class_png
 from seepseg.machine.ahead import behind
+from seepseg.machine.progress import Tick, silent
 from seepseg.metrics.baseline import commonest_class
 from seepseg.runs.checkpoint import Checkpoint
 from seepseg.runs.fit import Fit, fit_for
 from seepseg.runs.folder import RunFolder, folder_lock
-
-Tick = Callable[[int, int], None]
-"""(tiles done, of how many)"""
 
 SOMETIMES = (
     *("report.html", "gallery.csv", "intervals.csv", "folds.csv", "tiles.csv", "coverage.csv", "flags.csv"),
@@ -76,7 +74,7 @@ def evaluate_run(
     out: Path | None = None,
     fit_into: Path | None = None,
     how: Options = Options(),
-    tick: Tick = lambda done, of: None,
+    tick: Tick = silent,
 ) -> dict[str, Any]:
     """Scores of a run on one split of its data (val, test, train, all), or on all labelled tiles of another root.
 
@@ -110,7 +108,7 @@ def evaluate_folds(
     out: Path | None = None,
     fit: bool = False,
     how: Options = Options(),
-    tick: Tick = lambda done, of: None,
+    tick: Tick = silent,
 ) -> dict[str, Any]:
     """Out-of-fold scores of a run with folds: every tile by the fold that has not seen it, pooled over pixels.
 

@@ -17,6 +17,7 @@ from seepseg.evaluation.source import Source
 from seepseg.figures import save_threshold
 from seepseg.inference.score import TileResult
 from seepseg.io.atomic import write_text
+from seepseg.machine.progress import Tick, silent
 from seepseg.metrics.calibration import PixelSample, apply_temperature, fit_temperature, sample_pixels
 from seepseg.metrics.threshold import ThresholdCounts, fit_offsets, threshold_counts
 from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -69,9 +70,7 @@ def decided_by(source: Source) -> tuple[str, ...]:
     return ("macro_dice", "foreground_dice")
 
 
-def fit_decoding(
-    source: Source, split: str, workers: int, tick: Callable[[int, int], None] = lambda done, of: None
-) -> Search:
+def fit_decoding(source: Source, split: str, workers: int, tick: Tick = silent) -> Search:
     """The decoding of best score on the tiles of a source; see `decided_by` for which.
 
     The first pass fits the temperature. The second counts at every threshold and least size, and samples the pixels
@@ -112,9 +111,7 @@ class _Sampler:
 class _Points:
     """Counts at every threshold, and a sample of the pixels that may be foreground."""
 
-    def __init__(
-        self, n_classes: int, head: Head, temperature: float, tick: Callable[[int, int], None], total: int
-    ) -> None:
+    def __init__(self, n_classes: int, head: Head, temperature: float, tick: Tick, total: int) -> None:
         self.counts = ThresholdCounts.empty(n_classes)
         self._open, self._seen = PixelSample.empty(n_classes, ROOM), 0
         self._head, self._temperature, self._tick, self._total = head, temperature, tick, total

@@ -13,6 +13,7 @@ from typing import Any
 from seepseg.errors import ConfigError, DataError, ResourceError, SeepsegError
 from seepseg.io.atomic import remove_leftovers, write_text
 from seepseg.machine import executors
+from seepseg.machine.progress import Tick, silent
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.findings import FINDINGS_LOCK, write_findings
 from seepseg.mapping.jobs import Job
@@ -21,9 +22,6 @@ from seepseg.mapping.scene import Report
 from seepseg.mapping.tiles import GroupLimits, tile_limits
 from seepseg.mapping.units import Recipe, Unit, cut_units, load, work
 from seepseg.runs.folder import folder_lock
-
-Tick = Callable[[int, int], None]
-"""(pixels done, of how many)"""
 
 
 @dataclass
@@ -66,7 +64,7 @@ def predict_batch(
     *,
     overwrite: bool = False,
     strict: bool = False,
-    tick: Tick = lambda done, of: None,
+    tick: Tick = silent,
 ) -> Outcome:
     """Predict every job that the manifest does not hold; an input that fails spoils no other.
 

@@ -12,6 +12,7 @@ import torch
 from seepseg.config import Config
 from seepseg.errors import SeepsegError
 from seepseg.machine.executors import processes
+from seepseg.machine.progress import Tick, silent
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training.progress import Progress, finished
@@ -65,7 +66,7 @@ def plan(config: Config, root: Path, resume: bool, overrides: list[str]) -> list
     return runs
 
 
-def train_fold(run: FoldRun, init: Path | None, tell: Tell, tick: Callable[[int, int], None]) -> Best:
+def train_fold(run: FoldRun, init: Path | None, tell: Tell, tick: Tick) -> Best:
     """Train a fold to its end; its best checkpoint."""
     folder = RunFolder(run.root)
     train(run.config, folder, fold=run.fold, resume=run.resume, init=init, tell=tell, tick=tick)
@@ -108,6 +109,6 @@ def _alone(run: FoldRun, init: Path | None, quiet: bool) -> Best | SeepsegError:
             print(f"fold {run.fold}  {line}", flush=True)
 
     try:
-        return train_fold(run, init, tell, lambda done, of: None)
+        return train_fold(run, init, tell, silent)
     except SeepsegError as error:
         return error

@@ -10,6 +10,7 @@ from typing import NoReturn
 import torch
 
 from seepseg.errors import InterruptedRun, ResourceError
+from seepseg.machine.progress import Tick
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training.board import Board, epoch_line, pictures_due
@@ -20,9 +21,6 @@ from seepseg.training.guard import StopSignal
 from seepseg.training.panels import panels
 from seepseg.training.progress import Progress, finished, out_of_patience, stage_over
 from seepseg.training.state import Trainer, enter_stage, to_checkpoint
-
-Tick = Callable[[int, int], None]
-"""(batches done, of how many in the epoch)"""
 
 
 def fit(trainer: Trainer, folder: RunFolder, stop: StopSignal, tell: Callable[[str], None], tick: Tick) -> None:

@@ -16,6 +16,7 @@ from seepseg.errors import ConfigError
 from seepseg.inference.predictor import place
 from seepseg.io.atomic import write_text
 from seepseg.machine.device import choose_device, set_threads
+from seepseg.machine.progress import Tick, silent
 from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -40,7 +41,7 @@ def train(
     resume: bool = False,
     init: Path | None = None,
     tell: Callable[[str], None] = print,
-    tick: Callable[[int, int], None] = lambda done, of: None,
+    tick: Tick = silent,
 ) -> Checkpoint:
     """Train a config in a run folder, or go on where the folder stopped; the best checkpoint.
 

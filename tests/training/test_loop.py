@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +9,7 @@ import torch
 from seepseg.config import Config
 from seepseg.data.loader import Batch
 from seepseg.errors import ResourceError
+from seepseg.machine.progress import silent
 from seepseg.runs.folder import RunFolder
 from seepseg.training import epoch
 from seepseg.training.guard import StopSignal
@@ -67,6 +67,5 @@ def test_memory_that_gives_out_halves_the_advised_batch(
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(epoch, "train_step", full)
-    nothing: Callable[[int, int], None] = lambda done, of: None  # noqa: E731 - one line is enough
     with pytest.raises(ResourceError, match=r"out of memory with a batch of 8 in device cpu: set train.batch_size=4"):
-        fit(trainer_of(tiny), RunFolder(tmp_path), StopSignal(), quiet, nothing)
+        fit(trainer_of(tiny), RunFolder(tmp_path), StopSignal(), quiet, silent)
