@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.audit.inspection import Look, Problem
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.data.mosaic import columns_of
+from seepseg.data.mosaic import Cell
 
 ENDS = "ends at a tile border"
 CHANGES = "class changes at a tile border"
 
 
-def border_problems(looks: Iterable[Look], grid: Mapping[str, int], classes: ClassTable) -> list[Problem]:
+def border_problems(looks: Iterable[Look], classes: ClassTable) -> list[Problem]:
     """Objects that stop at a border where the labelled neighbour has sea, or has another class.
 
     An object goes on where one of the three nearest pixels across the border has its class. Only borders of equal
-    length between labelled tiles whose scene is in `data.grid` are compared; ignored pixels across are no evidence.
+    length between labelled tiles that are cells of one grid are compared; ignored pixels across are no evidence.
     """
-    scenes: dict[str, dict[int, Look]] = {}
+    scenes: dict[str, dict[Cell, Look]] = {}
     for look in looks:
-        if look.edges is not None and look.tile.index is not None and columns_of(look.tile.group, grid):
-            scenes.setdefault(look.tile.group, {})[look.tile.index] = look
-    found = []
-    for scene, cells in sorted(scenes.items()):
-        columns = columns_of(scene, grid)
-        assert columns is not None
-        for index, here in sorted(cells.items()):
-            neighbours = [(index + columns, "bottom", "top")]
-            if (index + 1) % columns:
-                neighbours.append((index + 1, "right", "left"))
-            for other, mine, theirs in neighbours:
+        if look.edges is not None and look.tile.cell is not None:
+            scenes.setdefault(look.tile.group, {})[look.tile.cell] = look
+    problems = []
+    for _, cells in sorted(scenes.items()):
+        for (row, column), here in sorted(cells.items()):
+            for other, mine, theirs in (((row + 1, column), "bottom", "top"), ((row, column + 1), "right", "left")):
                 there = cells.get(other)
                 if there is not None:
-                    found += _across(here, mine, there, theirs, classes)
-                    found += _across(there, theirs, here, mine, classes)
-    return found
+                    problems += _across(here, mine, there, theirs, classes)
+                    problems += _across(there, theirs, here, mine, classes)
+    return problems
 
 
 def _across(here: Look, mine: str, there: Look, theirs: str, classes: ClassTable) -> list[Problem]:

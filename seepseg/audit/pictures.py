@@ -7,8 +7,8 @@ import numpy as np
 from seepseg.audit.inspection import KINDS, SMALL, Look, known_indices
 from seepseg.audit.tables import Findings
 from seepseg.classes import IGNORE
-from seepseg.data.mosaic import assemble, columns_of
-from seepseg.data.sources import grid_of, read_image, read_labels
+from seepseg.data.mosaic import Cell, assemble
+from seepseg.data.sources import read_image, read_labels
 from seepseg.figures import stretch
 from seepseg.pages.pictures import Group, Picture
 
@@ -43,21 +43,17 @@ def pictures(data: Findings) -> list[Group]:
 
 
 def _maps(data: Findings) -> list[Picture]:
-    grid = grid_of(data.recipe.data)
-    scenes: dict[str, dict[int, Look]] = {}
+    scenes: dict[str, dict[Cell, Look]] = {}
     for look in data.looks:
-        if look.tile.index is not None:
-            scenes.setdefault(look.tile.group, {})[look.tile.index] = look
+        if look.tile.cell is not None:
+            scenes.setdefault(look.tile.group, {})[look.tile.cell] = look
     pictures = []
     for scene, cells in sorted(scenes.items()):
-        columns = columns_of(scene, grid)
-        if columns is None:
-            continue
         stack = np.stack([look.small for look in cells.values()])
         # One stretch for the whole scene, so that its tiles join.
         gray = stretch(stack.reshape(-1, SMALL), np.isfinite(stack).reshape(-1, SMALL)).reshape(stack.shape)
-        image = assemble(dict(zip(cells, gray, strict=True)), columns, missing=128)
-        truth = assemble({index: look.small_mask for index, look in cells.items()}, columns, missing=IGNORE)
+        image = assemble(dict(zip(cells, gray, strict=True)), missing=128)
+        truth = assemble({cell: look.small_mask for cell, look in cells.items()}, missing=IGNORE)
         pictures.append(Picture(f"{scene} · {len(cells)} tiles", image, truth))
     return pictures
 

@@ -13,7 +13,7 @@ from seepseg.audit.borders import border_problems
 from seepseg.audit.duplicates import Pair, duplicates
 from seepseg.audit.inspection import KINDS, Look, Problem, inspect
 from seepseg.audit.statistics import balance, intensities
-from seepseg.config import Config, SeepData
+from seepseg.config import Config
 from seepseg.data.catalog import Catalog
 from seepseg.data.sources import open_catalog
 from seepseg.data.splits import make_splits, shares
@@ -60,9 +60,7 @@ def gather(recipe: Config, folder: Path, tick: Tick = silent) -> Findings:
     """
     opened = open_catalog(recipe.data)
     found = inspect(opened, recipe.data, tick)
-    problems = [*found.problems]
-    if isinstance(recipe.data, SeepData):
-        problems += border_problems(found.looks, recipe.data.grid, opened.classes)
+    problems = [*found.problems, *border_problems(found.looks, opened.classes)]
     order = list(KINDS)
     problems.sort(key=lambda p: (order.index(p.kind), -p.pixels, p.tile))
     catalog = replace(opened, tiles=tuple(look.tile for look in found.looks))

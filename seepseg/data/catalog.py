@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
+from seepseg.data.mosaic import Cell
 from seepseg.errors import DataError
 
 SHOWN = 20
@@ -30,7 +31,7 @@ class Tile:
     Attributes:
         id: unique in the catalog; the file's stem.
         group: what must not be split apart: the scene of a seep tile, the tile itself for salt.
-        index: cell in the grid of its scene, where the name tells.
+        cell: row and column in the grid of its scene, where that is known.
         rle: TGS run lengths, where masks come from the table instead of `mask`.
         depth: depth of a salt tile, in the units of depths.csv.
         pixels: pixels of each class (K), None when unlabelled; filled in by `with_counts`.
@@ -41,7 +42,7 @@ class Tile:
     image: Path
     mask: Path | None = None
     group: str = ""
-    index: int | None = None
+    cell: Cell | None = None
     rle: str | None = None
     depth: float | None = None
     pixels: tuple[int, ...] | None = None

@@ -16,9 +16,9 @@ from seepseg.classes import IGNORE
 from seepseg.config import DataNode, Scaling
 from seepseg.data.augment import Augmentation
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.mosaic import framed
+from seepseg.data.mosaic import Cell, framed
 from seepseg.data.scaling import FittedScaling, Limits
-from seepseg.data.sources import columns_around, read_image, read_mask, refuse_non_finite
+from seepseg.data.sources import read_image, read_mask, refuse_non_finite
 
 
 class Sample(TypedDict):
@@ -33,9 +33,9 @@ class Sample(TypedDict):
     id: str
 
 
-def margin_of(data: DataNode, scaling: Scaling, margin: int, tiles: Iterable[Tile]) -> int:
+def margin_of(scaling: Scaling, margin: int, tiles: Iterable[Tile]) -> int:
     """The margin that tiles can have: 0 where none is a cell of a grid, or each is scaled on its own."""
-    return margin if scaling.basis != "tile" and any(columns_around(tile, data) for tile in tiles) else 0
+    return margin if scaling.basis != "tile" and any(tile.cell for tile in tiles) else 0
 
 
 class Draw(NamedTuple):
@@ -76,7 +76,7 @@ class TileDataset(Dataset[Sample]):
     ) -> None:
         self.catalog, self.data, self.scaling, self.limits = catalog, data, scaling, limits
         self.augmentation = augmentation
-        self.margin = margin_of(data, scaling.config, margin, catalog.tiles)
+        self.margin = margin_of(scaling.config, margin, catalog.tiles)
         self._one_pass, self._scene = one_pass, ""
         self._index = {tile.id: i for i, tile in enumerate(catalog.tiles)}
         self._cache: dict[int, _Decoded] = {}
@@ -105,21 +105,20 @@ class TileDataset(Dataset[Sample]):
         """A tile with its margin on all sides: pixels and where they are valid; missing cells are no-data."""
         tile, own = self.catalog.tiles[index], self._decoded(index)
 
-        def beside(cell: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
+        def beside(cell: Cell) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
             neighbour = self._cells.get((tile.group, cell))
             found = None if neighbour is None else self._decoded(neighbour)
             return None if found is None else (found.unit, found.valid)
 
-        columns = columns_around(tile, self.data)
-        unit, valid = framed((own.unit, own.valid), beside, tile.index, columns, self.margin, (0, False))
+        unit, valid = framed((own.unit, own.valid), beside, tile.cell, self.margin, (0, False))
         return unit, valid
 
     @cached_property
-    def _cells(self) -> dict[tuple[str, int | None], int]:
+    def _cells(self) -> dict[tuple[str, Cell | None], int]:
         """Which tile a cell of a scene is."""
-        found: dict[tuple[str, int | None], int] = {}
+        found: dict[tuple[str, Cell | None], int] = {}
         for i, tile in enumerate(self.catalog.tiles):
-            found.setdefault((tile.group, tile.index), i)
+            found.setdefault((tile.group, tile.cell), i)
         return found
 
     def unit(self, tile: str) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from seepseg.config import SeepData
 from seepseg.data.catalog import Catalog, Tile, listed, unique_stems
+from seepseg.data.mosaic import Cell
 from seepseg.errors import DataError
 from seepseg.io.files import image_files
 from seepseg.io.tiff import inspect_tiff, read_tiff
@@ -39,17 +40,19 @@ def index_seep(data: SeepData) -> Catalog:
                 raise DataError(f"{len(missing)} {what} ({listed(missing)})", folder, "add or remove the odd ones")
     tiles = [_tile(stem, path, masks.get(stem), data) for stem, path in images.items()]
     # Scene after scene, so that a scene can be put together as its tiles go by; names may begin with the index.
-    tiles.sort(key=lambda t: (t.group, -1 if t.index is None else t.index, t.id))
+    tiles.sort(key=lambda t: (t.group, t.cell or (-1, -1), t.id))
     return Catalog(tuple(tiles), data.class_table())
 
 
-def group_of(stem: str, data: SeepData) -> tuple[str, int | None]:
-    """Scene and cell index in a tile's name; a name of another form is its own group."""
+def place_of(stem: str, data: SeepData) -> tuple[str, Cell | None]:
+    """Scene and cell in a tile's name; a name of another form is its own scene."""
     match = re.match(data.name_pattern, stem)
     if match is None:
         return stem, None
-    named = match.groupdict()
-    return named["group"], int(named["index"]) if named.get("index") else None
+    group, index = match["group"], match.groupdict().get("index")
+    # The longest key that the scene's name begins with.
+    columns = next((data.grid[key] for key in sorted(data.grid, key=len, reverse=True) if group.startswith(key)), None)
+    return group, divmod(int(index), columns) if index and columns else None
 
 
 def read_seep_image(path: Path, data: SeepData) -> tuple[NDArray[np.generic], float | None]:
@@ -73,8 +76,8 @@ def read_seep_mask(path: Path) -> NDArray[np.generic]:
 
 
 def _tile(stem: str, image: Path, mask: Path | None, data: SeepData) -> Tile:
-    group, index = group_of(stem, data)
-    return Tile(stem, image, mask, group, index)
+    group, cell = place_of(stem, data)
+    return Tile(stem, image, mask, group, cell)
 
 
 def _files(folder: Path, what: str) -> dict[str, Path]:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.config import DataNode, SeepData, TgsData
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.mosaic import columns_of
-from seepseg.data.seep import group_of, index_seep, read_seep_image, read_seep_mask
+from seepseg.data.seep import index_seep, place_of, read_seep_image, read_seep_mask
 from seepseg.data.tgs import IMAGES, flag_of, index_tgs, read_tgs_image, read_tgs_mask
 from seepseg.errors import DataError
 from seepseg.io.archive import folder_holding, unpacked
@@ -86,18 +85,8 @@ def read_labels(tile: Tile, shape: tuple[int, int]) -> NDArray[np.generic] | Non
 
 def loose_tile(path: Path, data: DataNode, name: str) -> Tile:
     """A loose file as an unlabelled tile of some id; its name tells the group, and the cell of a seep tile."""
-    group, index = group_of(path.stem, data) if isinstance(data, SeepData) else (path.stem, None)
-    return Tile(name, path, group=group, index=index)
-
-
-def columns_around(tile: Tile, data: DataNode) -> int | None:
-    """How many cells a row of a tile's scene has; None where the tile is no cell of a grid."""
-    return None if tile.index is None else columns_of(tile.group, grid_of(data))
-
-
-def grid_of(data: DataNode) -> dict[str, int]:
-    """How many cells a row of a scene has, by the beginning of its name; empty where tiles are no cells."""
-    return data.grid if isinstance(data, SeepData) else {}
+    group, cell = place_of(path.stem, data) if isinstance(data, SeepData) else (path.stem, None)
+    return Tile(name, path, group=group, cell=cell)
 
 
 def validity(raw: NDArray[np.generic], nodata: str | float | None, tag: float | None) -> NDArray[np.bool_]:

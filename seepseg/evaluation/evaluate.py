@@ -152,10 +152,10 @@ def _evaluate(
     if how.threshold is not None:
         config = config.model_copy(update={"threshold": how.threshold})
     used = [fit_for(fits, source.ids) if how.fitted and how.threshold is None else None for source in sources]
-    grid, pixel_size = (data.grid, data.pixel_size) if isinstance(data, SeepData) else ({}, None)
+    pixel_size = data.pixel_size if isinstance(data, SeepData) else None
     commonest = commonest_class(catalog.pixels().sum(0))
     salt = data.source == "tgs"
-    evidence = Evidence(catalog, grid, commonest, _brightness(first), pixel_size=pixel_size, salt=salt)
+    evidence = Evidence(catalog, commonest, _brightness(first), pixel_size=pixel_size, salt=salt)
     gallery, done = Gallery(first.classes, REPORTED if how.report else SHOWN), 0
 
     def on_tile(tile: TileResult) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.mosaic import assemble, clusters, columns_of
+from seepseg.data.mosaic import Cell, assemble, clusters
 from seepseg.evaluation.breakdown import Breakdown
 from seepseg.inference.score import TileResult
 from seepseg.metrics import calibration
@@ -67,7 +67,6 @@ class Evidence:
     """
 
     catalog: Catalog
-    grid: Mapping[str, int]
     commonest: int
     brightness: Brightness | None = None
     min_pixels: int = 0
@@ -87,7 +86,7 @@ class Evidence:
         self._tiles = {t.id: t for t in self.catalog.tiles}
         self._row = {t.id: i for i, t in enumerate(self.catalog.tiles)}
         self._group: str | None = None
-        self._scene: dict[int, Planes] = {}
+        self._scene: dict[Cell, Planes] = {}
         self.objects = Detections.empty(k)
         self.froc = FrocCounts.empty(FROC_THRESHOLDS)
         self.surfaces = SurfaceCounts.empty(k)
@@ -120,26 +119,25 @@ class Evidence:
             self.by_coverage.setdefault(tile.coverage_class or 0, Breakdown.empty()).add(result)
             self.by_flag.setdefault(tile.flag, Breakdown.empty()).add(result)
         planes = result.truth, result.prediction, _foreground(result)
-        if tile.index is None or columns_of(tile.group, self.grid) is None:
+        if tile.cell is None:
             self._count(tile.group, *planes)
             return
-        if self._group != tile.group or tile.index in self._scene:
+        if self._group != tile.group or tile.cell in self._scene:
             self.finish()
         self._group = tile.group
-        self._scene[tile.index] = planes
+        self._scene[tile.cell] = planes
 
     def finish(self) -> None:
         """Count the objects of the scene that is held."""
-        columns = columns_of(self._group, self.grid) if self._group else None
-        if self._group is None or columns is None:
+        if self._group is None:
             return
-        for cells in clusters(self._scene, columns):
+        for cells in clusters(self._scene):
             here = {i: self._scene[i] for i in cells}
             self._count(
                 self._group,
-                assemble({i: truth for i, (truth, _, _) in here.items()}, columns),
-                assemble({i: predicted for i, (_, predicted, _) in here.items()}, columns),
-                assemble({i: foreground for i, (_, _, foreground) in here.items()}, columns, np.nan),
+                assemble({i: truth for i, (truth, _, _) in here.items()}),
+                assemble({i: predicted for i, (_, predicted, _) in here.items()}),
+                assemble({i: foreground for i, (_, _, foreground) in here.items()}, np.nan),
             )
         self._scene = {}
 

@@ -13,7 +13,7 @@ from seepseg.data.catalog import Catalog, listed
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import in_batches, load_batches
 from seepseg.data.scaling import Limits, group_limits
-from seepseg.data.sources import grid_of, open_catalog, read_image, with_counts
+from seepseg.data.sources import open_catalog, read_image, with_counts
 from seepseg.data.splits import part
 from seepseg.errors import ConfigError, DataError
 from seepseg.inference.predictor import Predictor, load_predictor
@@ -66,8 +66,7 @@ class Source:
         # Without workers of its own, the next batch is read in a thread while the network is at this one.
         batches = enumerate(loader if workers else ahead(loader))
         config = fit.onto(config) if fit else config
-        grid = grid_of(self.config.data)
-        config, decide = object_stage(self.objects, self.dataset, grid, config)
+        config, decide = object_stage(self.objects, self.dataset, config)
         return score(self.predictor(), batches, len(self.classes), config, on_tile=on_tile, fit=fit, decide=decide)
 
 

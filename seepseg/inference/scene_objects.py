@@ -14,7 +14,7 @@ from seepseg.classes import IGNORE
 from seepseg.config import Predict
 from seepseg.data.catalog import Tile
 from seepseg.data.dataset import TileDataset
-from seepseg.data.mosaic import assemble, cells, clusters, columns_of
+from seepseg.data.mosaic import Cell, assemble, clusters, places
 from seepseg.inference.score import Answer, Decide
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.objects.components import label_objects, log_sums
@@ -49,37 +49,30 @@ class SceneObjects:
     sizes: NDArray[np.int64]
 
 
-def scenes(
-    answers: Iterable[Answer], tiles: Mapping[str, Tile], grid: Mapping[str, int]
-) -> Iterator[tuple[dict[int, Answer], int]]:
-    """Scene after scene, as answers by cell and how many cells a row has; from answers in the order of the catalog.
+def scenes(answers: Iterable[Answer], tiles: Mapping[str, Tile]) -> Iterator[dict[Cell, Answer]]:
+    """Scene after scene, as answers by cell; from answers in the order of the catalog.
 
     One scene is held at a time. Of scenes of which most is missing, cells that touch come together, so that no plane is
-    larger than they need. A second tile of one cell is a scene of its own.
+    larger than they need. A tile that is no cell of a grid, and a second tile of one cell, are scenes of their own.
 
     Args:
         tiles: the tiles by id.
-        grid: cells a row of a scene has, as in `columns_of`; a tile that is no cell is a scene of its own.
     """
 
-    def scene_of(answer: Answer) -> tuple[str, int | None]:
+    def scene_of(answer: Answer) -> str:
         tile = tiles[answer.id]
-        columns = columns_of(tile.group, grid) if tile.index is not None else None
-        return (tile.group if columns else tile.id), columns
+        return tile.group if tile.cell else tile.id
 
-    for (_, columns), members in groupby(answers, scene_of):
-        by_cell: dict[int, Answer] = {}
+    for _, members in groupby(answers, scene_of):
+        by_cell: dict[Cell, Answer] = {}
         for answer in members:
-            cell = tiles[answer.id].index or 0 if columns else 0
-            if by_cell.setdefault(cell, answer) is not answer:
-                yield {0: answer}, 1
-        for touching in clusters(by_cell, columns or 1):
-            yield {cell: by_cell[cell] for cell in touching}, columns or 1
+            if by_cell.setdefault(tiles[answer.id].cell or (0, 0), answer) is not answer:
+                yield {(0, 0): answer}
+        for touching in clusters(by_cell):
+            yield {cell: by_cell[cell] for cell in touching}
 
 
-def object_stage(
-    classifier: ObjectClassifier | None, dataset: TileDataset, grid: Mapping[str, int], config: Predict
-) -> tuple[Predict, Decide]:
+def object_stage(classifier: ObjectClassifier | None, dataset: TileDataset, config: Predict) -> tuple[Predict, Decide]:
     """How tiles are decoded one by one, and what decides their objects after: the classifier, where there is one.
 
     Objects are then whole ones, in their scene, so that no vote and no least size is left for the tiles. A classifier
@@ -89,21 +82,20 @@ def object_stage(
     if classifier is None or not classifier.may_judge(tiles):
         return config, lambda answers: answers
 
-    whole = partial(decide_objects, classifier, tiles, grid, dataset.unit, config.min_pixels)
+    whole = partial(decide_objects, classifier, tiles, dataset.unit, config.min_pixels)
     return config.model_copy(update=WHOLE), whole
 
 
 def decide_objects(
     classifier: ObjectClassifier,
     tiles: Mapping[str, Tile],
-    grid: Mapping[str, int],
     unit: Unit,
     min_pixels: int,
     answers: Iterable[Answer],
 ) -> Iterator[Answer]:
     """The answers with the classes of their objects as the classifier chooses; smaller objects than `min_pixels` go."""
-    for by_cell, columns in scenes(answers, tiles, grid):
-        scene = scene_objects(by_cell, columns, unit)
+    for by_cell in scenes(answers, tiles):
+        scene = scene_objects(by_cell, unit)
         chosen = classifier.choose(scene.features, scene.logs)
         chosen[scene.sizes < min_pixels] = 0
         # What is no object is background or no data, and stays.
@@ -112,16 +104,16 @@ def decide_objects(
             yield replace(answer, prediction=np.where(labels > 0, lookup[labels], answer.prediction))
 
 
-def scene_objects(answers: Mapping[int, Answer], columns: int, unit: Unit) -> SceneObjects:
+def scene_objects(answers: Mapping[Cell, Answer], unit: Unit) -> SceneObjects:
     """The objects of one scene as predicted, from the answers by cell; `unit` reads images."""
-    classes = assemble({cell: a.prediction for cell, a in answers.items()}, columns)
+    classes = assemble({cell: a.prediction for cell, a in answers.items()})
     # The first band: the co-polarised one, where there are two.
-    image = assemble({cell: unit(a.id)[0] for cell, a in answers.items()}, columns, missing=0)
-    places, _ = cells({cell: a.prediction.shape for cell, a in answers.items()}, columns)
+    image = assemble({cell: unit(a.id)[0] for cell, a in answers.items()}, missing=0)
+    slices, _ = places({cell: a.prediction.shape for cell, a in answers.items()})
     numbers, count = label_objects(classes)
     logs = np.zeros((count + 1, len(next(iter(answers.values())).probabilities)))
     truth = np.zeros(logs.shape, np.int64)
-    labels = [numbers[places[cell]] for cell in answers]
+    labels = [numbers[slices[cell]] for cell in answers]
     for own, answer in zip(labels, answers.values(), strict=True):
         logs += log_sums(own, answer.probabilities.permute(1, 2, 0).float().cpu().numpy(), count + 1)
         known = answer.truth != IGNORE

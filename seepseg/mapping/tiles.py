@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
-from seepseg.config import DataNode, Predict
+from seepseg.config import Predict
 from seepseg.data.catalog import Tile
 from seepseg.data.dataset import margin_of
-from seepseg.data.mosaic import framed
+from seepseg.data.mosaic import Cell, framed
 from seepseg.data.scaling import Image, Limits, group_limits
-from seepseg.data.sources import columns_around, grid_of, loose_tile, validity
+from seepseg.data.sources import loose_tile, validity
 from seepseg.data.tgs import read_tgs_image
 from seepseg.errors import DataError
 from seepseg.inference.decode import calibrated, decode, uncertainty
@@ -109,9 +109,8 @@ def _decided(
         return member.scaling.to_unit(rows.raw, rows.valid, member.limits)
 
     places = {name: tile.place for name, tile in tiles.items()}
-    grid = grid_of(ensemble.data)
     answers = _answers(tiles, fitted, ensemble, ensemble.config.model_copy(update=WHOLE), tick)
-    return decide_objects(ensemble.objects, places, grid, unit, ensemble.config.min_pixels, answers)
+    return decide_objects(ensemble.objects, places, unit, ensemble.config.min_pixels, answers)
 
 
 def _members(group: str, ensemble: Ensemble, limits: GroupLimits) -> tuple[Member, ...]:
@@ -129,10 +128,10 @@ def _answers(
 ) -> Iterator[Answer]:
     """What the networks find in tiles, in batches of one size."""
     places = [tile.place for tile in tiles.values()]
-    margin = min(margin_of(ensemble.data, m.scaling.config, config.margin, places) for m in ensemble.members)
-    cells: dict[tuple[str, int | None], _Tile] = {}
+    margin = min(margin_of(m.scaling.config, config.margin, places) for m in ensemble.members)
+    cells: dict[tuple[str, Cell | None], _Tile] = {}
     for tile in tiles.values():
-        cells.setdefault((tile.place.group, tile.place.index), tile)
+        cells.setdefault((tile.place.group, tile.place.cell), tile)
     sizes: dict[tuple[int, int], list[str]] = {}
     for name, tile in tiles.items():
         sizes.setdefault(tile.rows.valid.shape, []).append(name)
@@ -143,7 +142,7 @@ def _answers(
         if max(block[0].rows.valid.shape) > config.window:
             likely = torch.stack([_in_windows(t.rows, own, ensemble) for t, own in zip(block, groups, strict=True)])
         else:
-            seen = [_framed(tile, cells, margin, ensemble.data) for tile in block]
+            seen = [_framed(tile, cells, margin) for tile in block]
             likely = _probabilities(seen, groups)
             height, width = block[0].rows.valid.shape
             # A copy: a classifier holds the tiles of a whole scene, which need no margins any more.
@@ -165,14 +164,14 @@ def _probabilities(seen: Sequence[Rows], groups: Sequence[Sequence[Member]]) -> 
     return sum(answers[1:], answers[0]) / len(answers)
 
 
-def _framed(tile: _Tile, cells: Mapping[tuple[str, int | None], _Tile], margin: int, data: DataNode) -> Rows:
+def _framed(tile: _Tile, cells: Mapping[tuple[str, Cell | None], _Tile], margin: int) -> Rows:
     """A tile with its margin on all sides."""
 
-    def beside(cell: int) -> Rows | None:
+    def beside(cell: Cell) -> Rows | None:
         found = cells.get((tile.place.group, cell))
         return None if found is None else found.rows
 
-    return Rows(*framed(tile.rows, beside, tile.place.index, columns_around(tile.place, data), margin, (0, False)))
+    return Rows(*framed(tile.rows, beside, tile.place.cell, margin, (0, False)))
 
 
 def _in_windows(rows: Rows, members: Sequence[Member], ensemble: Ensemble) -> torch.Tensor:

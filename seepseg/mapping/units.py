@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from seepseg.config import Predict, Runtime
-from seepseg.data.sources import columns_around, loose_tile
+from seepseg.data.sources import loose_tile
 from seepseg.errors import ConfigError, DataError
 from seepseg.io.tiff import inspect_tiff
 from seepseg.machine.device import set_threads
@@ -105,7 +105,7 @@ def _blocks(tiles: Sequence[Job], ensemble: Ensemble) -> list[tuple[Job, ...]]:
     loose = []
     for job in tiles:
         tile = loose_tile(job.source, ensemble.data, job.name)
-        if columns_around(tile, ensemble.data):
+        if tile.cell:
             scenes.setdefault((job.source.parent, tile.group), []).append(job)
         else:
             loose.append(job)

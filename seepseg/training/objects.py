@@ -17,7 +17,7 @@ from seepseg.config import Objects, dump
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import in_batches, load_batches
 from seepseg.data.scaling import Limits, group_limits
-from seepseg.data.sources import grid_of, open_catalog, read_image
+from seepseg.data.sources import open_catalog, read_image
 from seepseg.data.splits import part
 from seepseg.errors import DataError
 from seepseg.inference.decode import likeliest
@@ -140,13 +140,12 @@ def held_out(checkpoint: Checkpoint, folder: RunFolder, device: str) -> HeldOut:
     draws = in_batches([Draw(i) for i in range(len(dataset))], decoding.batch_size, drop_last=False)
     numbered = enumerate(load_batches(dataset, draws, config.runtime.workers))
     tiles = {t.id: t for t in catalog.tiles}
-    grid = grid_of(config.data)
     views: list[Callable[[Answer], Answer]] = [*(partial(outlined_at, cut) for cut in CUTS), truly_outlined]
     asked, classes = [], []
-    for by_cell, columns in scenes(answers(predictor, numbered, decoding), tiles, grid):
+    for by_cell in scenes(answers(predictor, numbered, decoding), tiles):
         for view in views:
             outlined = {cell: view(answer) for cell, answer in by_cell.items()}
-            scene = scene_objects(outlined, columns, dataset.unit)
+            scene = scene_objects(outlined, dataset.unit)
             true = true_class(scene.truth)
             known = (true > 0) & ~np.isnan(scene.features).any(1)
             asked.append(np.concatenate([scene.features, belief(scene.logs)], axis=1)[known])

@@ -12,30 +12,25 @@ from numpy.typing import NDArray
 from seepseg.config import Augment, Scaling, SeepData
 from seepseg.data.augment import build_augmentation
 from seepseg.data.dataset import Draw, TileDataset
-from seepseg.data.mosaic import assemble, cells, clusters, columns_of, framed
+from seepseg.data.mosaic import Cell, assemble, clusters, framed, places
 from seepseg.data.scaling import FittedScaling
 from seepseg.data.sources import open_catalog
 from seepseg.objects.components import label_objects
 
 
-def test_the_longest_beginning_of_a_name_counts() -> None:
-    grid = {"0418": 19, "04": 7}
-    assert [columns_of(name, grid) for name in ("041870", "0455", "x")] == [19, 7, None]
-
-
 def test_tiles_go_to_their_cells() -> None:
-    # Three columns; the tiles are cells (1, 1), (1, 2) and (2, 1), so the plane begins at row 1, column 1.
-    tiles = {4: np.full((2, 3), 0.5), 5: np.full((1, 2), 0.25), 7: np.full((2, 3), 0.75)}
-    plane = assemble(tiles, 3, missing=9)
+    # The plane begins at row 1, column 1, where the first tile is.
+    tiles = {(1, 1): np.full((2, 3), 0.5), (1, 2): np.full((1, 2), 0.25), (2, 1): np.full((2, 3), 0.75)}
+    plane = assemble(tiles, missing=9)
     assert plane.tolist() == [
         [0.5, 0.5, 0.5, 0.25, 0.25, 9],
         [0.5, 0.5, 0.5, 9, 9, 9],
         [0.75, 0.75, 0.75, 9, 9, 9],
         [0.75, 0.75, 0.75, 9, 9, 9],
     ]
-    places, shape = cells({index: tile.shape for index, tile in tiles.items()}, 3)
+    slices, shape = places({cell: tile.shape for cell, tile in tiles.items()})
     assert shape == (4, 6)
-    assert all(np.array_equal(plane[places[index]], tile) for index, tile in tiles.items())
+    assert all(np.array_equal(plane[slices[cell]], tile) for cell, tile in tiles.items())
 
 
 # Up to three cells away: margins may be larger than a tile.
@@ -46,30 +41,30 @@ def test_a_margin_is_cut_from_the_grid(index: int, margin: int) -> None:
     around = np.pad(grid, 20, constant_values=-1)
     row, column = divmod(index, 4)
 
-    def planes(cell: int) -> list[NDArray[np.int64]]:
-        r, c = divmod(cell, 4)
+    def planes(cell: Cell) -> list[NDArray[np.int64]]:
+        r, c = cell
         plane = grid[r * 6 : r * 6 + 6, c * 8 : c * 8 + 8]
         return [plane, np.stack([plane, -plane])]
 
-    def beside(cell: int) -> list[NDArray[np.int64]] | None:
-        return planes(cell) if cell < 12 else None
+    def beside(cell: Cell) -> list[NDArray[np.int64]] | None:
+        return planes(cell) if 0 <= cell[0] < 3 and 0 <= cell[1] < 4 else None
 
-    one, two = framed(planes(index), beside, index, 4, margin, (-1, 0))
+    one, two = framed(planes((row, column)), beside, (row, column), margin, (-1, 0))
     y, x = 20 + row * 6 - margin, 20 + column * 8 - margin
     expected = around[y : y + 6 + 2 * margin, x : x + 8 + 2 * margin]
     assert np.array_equal(one, expected)
     assert np.array_equal(two, np.where(expected < 0, 0, np.stack([expected, -expected])))
-    (alone,) = framed(planes(index)[:1], beside, None, None, margin, (-1,))
-    assert np.array_equal(alone, np.pad(planes(index)[0], margin, constant_values=-1))
+    (alone,) = framed(planes((row, column))[:1], beside, None, margin, (-1,))
+    assert np.array_equal(alone, np.pad(planes((row, column))[0], margin, constant_values=-1))
 
 
 def test_a_cell_of_another_size_is_left_out() -> None:
     # It would not be known where in its cell it lies.
-    cells = {1: [np.full((2, 1), 7)], 2: [np.full((2, 2), 8)]}
-    (plane,) = framed([np.full((2, 2), 5)], cells.get, 0, 2, 1, (9,))
+    cells = {(0, 1): [np.full((2, 1), 7)], (1, 0): [np.full((2, 2), 8)]}
+    (plane,) = framed([np.full((2, 2), 5)], cells.get, (0, 0), 1, (9,))
     assert plane.tolist() == [[9, 9, 9, 9], [9, 5, 5, 9], [9, 5, 5, 9], [9, 8, 8, 9]]
     # A larger number would wrap around in a smaller type.
-    (plane,) = framed([np.full((2, 2), 5, np.uint8)], {1: [np.full((2, 2), 360)]}.get, 0, 2, 1, (9,))
+    (plane,) = framed([np.full((2, 2), 5, np.uint8)], {(0, 1): [np.full((2, 2), 360)]}.get, (0, 0), 1, (9,))
     assert plane.max() == 9
 
 
@@ -95,7 +90,8 @@ def test_a_margin_shows_the_neighbours_and_changes_no_truth(tmp_path: Path) -> N
     scaling = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
     samples = TileDataset(open_catalog(data), data, scaling, {}, margin=3)
     for number, tile in enumerate(samples.catalog.tiles):
-        row, column = divmod(tile.index or 0, 3)
+        assert tile.cell
+        row, column = tile.cell
         sample = samples[Draw(number)]
         part = np.s_[row * 8 + 5 : row * 8 + 19, column * 8 + 5 : column * 8 + 19]
         assert np.allclose(sample["image"][0].numpy() * 200, around[part], atol=1e-3)
@@ -111,26 +107,26 @@ def test_a_margin_shows_the_neighbours_and_changes_no_truth(tmp_path: Path) -> N
 
 
 def test_cells_that_touch_belong_together() -> None:
-    # A grid of four columns:  0 . . 3
-    #                          . 5 . .
-    #                          8 . . .    0, 5 and 8 touch at corners; 3 stands alone, and 4 is not beside it.
-    assert clusters([8, 3, 0, 5], 4) == [[0, 5, 8], [3]]
-    assert clusters([3, 4], 4) == [[3], [4]]
-    assert clusters([], 4) == []
+    # a . . d
+    # . b . .
+    # c . . .    a, b and c touch at corners; d stands alone, and the first cell of the next row is not beside it.
+    assert clusters([(2, 0), (0, 3), (0, 0), (1, 1)]) == [[(0, 0), (1, 1), (2, 0)], [(0, 3)]]
+    assert clusters([(0, 3), (1, 0)]) == [[(0, 3)], [(1, 0)]]
+    assert clusters([]) == []
 
 
-@given(st.sets(st.integers(0, 19), min_size=1), st.integers(1, 6))
-def test_clusters_are_components_of_the_grid(cells: set[int], columns: int) -> None:
-    plane = np.zeros((20, columns), np.uint8)
+@given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=1))
+def test_clusters_are_components_of_the_grid(cells: set[Cell]) -> None:
+    plane = np.zeros((10, 6), np.uint8)
     for cell in cells:
-        plane[divmod(cell, columns)] = 1
+        plane[cell] = 1
     labels, count = label_objects(plane)
-    found = clusters(cells, columns)
+    found = clusters(cells)
     assert sorted(cell for group in found for cell in group) == sorted(cells)
-    assert len(found) == count == len({tuple({int(labels[divmod(c, columns)]) for c in g}) for g in found})
+    assert len(found) == count == len({tuple({int(labels[c]) for c in g}) for g in found})
 
 
 def test_planes_of_any_kind() -> None:
-    plane = assemble({1: np.full((1, 2), 0.5, np.float32), 4: np.ones((1, 1), np.float32)}, 3, np.nan)
+    plane = assemble({(0, 1): np.full((1, 2), 0.5, np.float32), (1, 1): np.ones((1, 1), np.float32)}, np.nan)
     assert plane.dtype == np.float32
     assert np.nan_to_num(plane, nan=-1).tolist() == [[0.5, 0.5], [1, -1]]

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from seepseg.config import SeepData
-from seepseg.data.seep import group_of, index_seep, read_seep_image, read_seep_mask
+from seepseg.data.seep import index_seep, place_of, read_seep_image, read_seep_mask
 from seepseg.errors import DataError
 
 IMAGES, MASKS = "train_images_256", "train_masks_256"
@@ -23,10 +23,10 @@ def write(root: Path, *names: str, masks: bool = True) -> SeepData:
 
 
 def test_images_are_paired_with_masks_and_sorted(tmp_path: Path) -> None:
-    catalog = index_seep(write(tmp_path, "041870.000012", "030001.000003"))
-    assert [(t.id, t.group, t.index) for t in catalog.tiles] == [
-        ("030001.000003", "030001", 3),
-        ("041870.000012", "041870", 12),
+    catalog = index_seep(write(tmp_path, "041870.000022", "030001.000003"))
+    assert [(t.id, t.group, t.cell) for t in catalog.tiles] == [
+        ("030001.000003", "030001", None),
+        ("041870.000022", "041870", (1, 3)),
     ]
     for tile in catalog.tiles:
         assert tile.mask == tmp_path / MASKS / tile.image.name
@@ -35,7 +35,7 @@ def test_images_are_paired_with_masks_and_sorted(tmp_path: Path) -> None:
 
 def test_tiles_of_a_scene_follow_each_other_by_cell_whatever_their_names_begin_with(tmp_path: Path) -> None:
     data = write(tmp_path, "0_b", "1_a", "2_b", "10_a", "2_a")
-    data = data.model_copy(update={"name_pattern": r"^(?P<index>\d+)_(?P<group>.+)$"})
+    data = data.model_copy(update={"name_pattern": r"^(?P<index>\d+)_(?P<group>.+)$", "grid": {"": 20}})
     assert [t.id for t in index_seep(data).tiles] == ["1_a", "2_a", "10_a", "0_b", "2_b"]
 
 
@@ -44,14 +44,16 @@ def test_without_a_mask_folder_tiles_are_unlabelled(tmp_path: Path) -> None:
     assert [t.labelled for t in catalog.tiles] == [False]
 
 
-def test_groups_come_from_the_name() -> None:
-    data = SeepData(root=Path())
-    assert group_of("041870.000012", data) == ("041870", 12)
-    assert group_of("s1.orbit.7", data) == ("s1.orbit", 7)
+def test_scene_and_cell_come_from_the_name() -> None:
+    data = SeepData(root=Path(), grid={"0418": 19, "04": 7})
+    # Rows of 19: 22 = 1 · 19 + 3. The longest key that a scene's name begins with counts: 22 = 3 · 7 + 1.
+    assert place_of("041870.000022", data) == ("041870", (1, 3))
+    assert place_of("045590.000022", data) == ("045590", (3, 1))
+    assert place_of("s1.orbit.7", data) == ("s1.orbit", None)
     # A name of another form is a scene of its own.
-    assert group_of("scene", data) == ("scene", None)
+    assert place_of("scene", data) == ("scene", None)
     by_day = SeepData(root=Path(), name_pattern=r"^(?P<group>\d{8})_")
-    assert group_of("20200131_x", by_day) == ("20200131", None)
+    assert place_of("20200131_x", by_day) == ("20200131", None)
 
 
 @pytest.mark.parametrize(

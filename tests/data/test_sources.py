@@ -9,7 +9,7 @@ import tifffile
 from seepseg.classes import SEEP, SEEP_BINARY
 from seepseg.config import ClassNode, SeepData, TgsData
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.sources import columns_around, loose_tile, open_catalog, read_image, read_mask, validity, with_counts
+from seepseg.data.sources import loose_tile, open_catalog, read_image, read_mask, validity, with_counts
 from seepseg.errors import DataError
 
 RAW = np.array([[[0.0, 5.0, np.nan, np.inf]]], np.float32)
@@ -114,13 +114,12 @@ def test_black_salt_tiles_are_data(salt_root: Path) -> None:
 def test_where_a_loose_file_belongs(tmp_path: Path) -> None:
     seep, salt = SeepData(root=tmp_path, grid={"0418": 19}), TgsData(root=tmp_path)
     cell = loose_tile(Path("x/041870.000012.tif"), seep, "deep/041870.000012")
-    assert (cell.id, cell.group, cell.index, cell.labelled) == ("deep/041870.000012", "041870", 12, False)
-    assert columns_around(cell, seep) == 19
+    assert (cell.id, cell.group, cell.cell, cell.labelled) == ("deep/041870.000012", "041870", (0, 12), False)
     other = loose_tile(Path("x/0a1b.png"), salt, "0a1b")
-    assert (other.group, other.index, columns_around(other, salt)) == ("0a1b", None, None)
+    assert (other.group, other.cell) == ("0a1b", None)
     # A scene whose width nobody gave, and a name without a cell.
-    assert columns_around(loose_tile(Path("045590.000001.tif"), seep, "a"), seep) is None
-    assert columns_around(loose_tile(Path("041870.tif"), seep, "b"), seep) is None
+    assert loose_tile(Path("045590.000001.tif"), seep, "a").cell is None
+    assert loose_tile(Path("041870.tif"), seep, "b").cell is None
 
 
 def test_a_root_that_is_not_there(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def scenes(count: int, tiles: int, seed: int = 0) -> tuple[Catalog, list[TileRes
     for s in range(count):
         for i in range(tiles):
             name = f"s{s}.{i}"
-            entries.append(Tile(name, Path(name), group=f"s{s}", index=i))
+            entries.append(Tile(name, Path(name), group=f"s{s}", cell=(0, i)))
             truth, made = (np.kron(rng.choice([0, 0, 1, 2], (3, 3)), np.ones((4, 4))).astype(np.uint8) for _ in "ab")
             truth[0, :2] = 255
             results.append(result(name, truth, made))
@@ -47,7 +48,7 @@ def scenes(count: int, tiles: int, seed: int = 0) -> tuple[Catalog, list[TileRes
 
 
 def gathered(catalog: Catalog, results: list[TileResult]) -> Evidence:
-    evidence = Evidence(catalog, {"s": 4}, 1, salt=catalog.classes == SALT)
+    evidence = Evidence(catalog, 1, salt=catalog.classes == SALT)
     for r in results:
         evidence.see(r)
     evidence.finish()
@@ -87,9 +88,9 @@ def test_rates_of_objects_have_intervals_over_scenes() -> None:
 
 def test_missing_cells_of_a_scene_keep_tiles_apart() -> None:
     whole = np.ones((4, 4), np.uint8)
-    entries = tuple(Tile(f"s0.{i}", Path("x"), group="s0", index=i) for i in (0, 2, 3, 11))
+    entries = tuple(Tile(f"s0.{i}", Path("x"), group="s0", cell=divmod(i, 4)) for i in (0, 2, 3, 11))
     evidence = gathered(Catalog(entries, TWO), [result(t.id, whole, whole) for t in entries])
-    # Cells 2 and 3 lie side by side; 0 is two columns away, and 11 two rows below.
+    # Cells 2 and 3 of a row of four lie side by side; 0 is two columns away, and 11 two rows below.
     assert evidence.objects.objects.sum() == 3
     assert evidence.objects.valid_pixels == 4 * 16
 
@@ -119,7 +120,7 @@ def test_published_scores_are_of_fixed_batches_of_the_catalog() -> None:
 def test_one_scene_is_held_however_many_there_are() -> None:
     catalog, results = scenes(5, 2)
     alive = [weakref.ref(r.probabilities) for r in results]
-    evidence = Evidence(catalog, {"s": 4}, 1)
+    evidence = Evidence(catalog, 1)
     while results:
         evidence.see(results.pop(0))
     gc.collect()
@@ -130,8 +131,9 @@ def test_one_scene_is_held_however_many_there_are() -> None:
 
 def test_tiles_that_are_not_put_together_are_not_held() -> None:
     catalog, results = scenes(1, 4)
+    catalog = replace(catalog, tiles=tuple(replace(t, cell=None) for t in catalog.tiles))
     alive = [weakref.ref(r.probabilities) for r in results]
-    evidence = Evidence(catalog, {}, 1)
+    evidence = Evidence(catalog, 1)
     while results:
         evidence.see(results.pop(0))
     gc.collect()
@@ -141,7 +143,7 @@ def test_tiles_that_are_not_put_together_are_not_held() -> None:
 
 def test_two_tiles_of_one_cell_are_both_counted() -> None:
     whole = np.ones((4, 4), np.uint8)
-    entries = tuple(Tile(name, Path("x"), group="s0", index=1) for name in ("s0.1", "s0.01"))
+    entries = tuple(Tile(name, Path("x"), group="s0", cell=(0, 1)) for name in ("s0.1", "s0.01"))
     evidence = gathered(Catalog(entries, TWO), [result(t.id, whole, whole) for t in entries])
     assert (evidence.objects.objects.sum(), evidence.objects.valid_pixels) == (2, 32)
 
@@ -180,14 +182,14 @@ def test_the_dark_row_sees_raw_pixels() -> None:
     raw = np.random.default_rng(0).normal(1000, 30, truth.shape)
     raw[truth > 0] = 500
     valid = np.ones(truth.shape, bool)
-    evidence = Evidence(catalog, {}, 2, lambda tile: (raw, valid))
+    evidence = Evidence(catalog, 2, lambda tile: (raw, valid))
     evidence.see(result("s0.0", truth, np.zeros_like(truth)))
     evidence.finish()
     rows = conclusions(evidence)["references"]
     assert rows[DARK]["foreground_dice"] > 0.8
     assert rows[DARK]["class_accuracy"] == 1
     assert rows["predict nothing"]["foreground_dice"] == 0
-    assert DARK not in Evidence(catalog, {}, 2).references
+    assert DARK not in Evidence(catalog, 2).references
 
 
 def salt_tile(name: str, rows: int, found: int) -> TileResult:

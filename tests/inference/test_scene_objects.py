@@ -144,7 +144,7 @@ def dataset(root: Path) -> TileDataset:
         raw = np.full((20, 20), 100, np.uint8)
         path = root / "train_images_256" / f"{name}.tif"
         tifffile.imwrite(path, raw)
-        tiles.append(Tile(name, path, None, name[0], int(name[2])))
+        tiles.append(Tile(name, path, None, name[0], (0, int(name[2])) if name[0] == "a" else None))
     data = SeepData(root=root, grid={"a": 2}, augment=Augment())
     return TileDataset(Catalog(tuple(tiles), SEEP), data, UNIT, {})
 
@@ -162,7 +162,7 @@ def answers() -> Iterator[Answer]:
 def test_an_object_cut_by_a_tile_border_is_one(tmp_path: Path) -> None:
     samples = dataset(tmp_path)
     tiles = {t.id: t for t in samples.catalog.tiles}
-    first, second = (scene_objects(*scene, samples.unit) for scene in scenes(answers(), tiles, {"a": 2}))
+    first, second = (scene_objects(scene, samples.unit) for scene in scenes(answers(), tiles))
     assert first.sizes.tolist() == [70]  # 5 · (8 + 6)
     assert first.truth.tolist() == [[0, 0, 0, 0, 40, 0, 0, 0]]  # what is ignored is not counted
     assert first.logs[0] == pytest.approx(np.log(0.125))
@@ -174,7 +174,7 @@ def test_an_object_cut_by_a_tile_border_is_one(tmp_path: Path) -> None:
 def test_tiles_are_decided_by_their_whole_objects(tmp_path: Path) -> None:
     samples = dataset(tmp_path)
     classifier = asks("log_area", np.log1p(50), yes=6, no=2)
-    config, decide = object_stage(classifier, samples, {"a": 2}, Predict(vote=True, min_pixels=5))
+    config, decide = object_stage(classifier, samples, Predict(vote=True, min_pixels=5))
     assert (config.vote, config.min_pixels) == (False, 0)
     found = {a.id: a.prediction for a in decide(answers())}
     before = {a.id: a.prediction for a in answers()}
@@ -182,14 +182,14 @@ def test_tiles_are_decided_by_their_whole_objects(tmp_path: Path) -> None:
     assert np.array_equal(found["a.0"], 6 * before["a.0"])
     assert np.array_equal(found["a.1"], 6 * before["a.1"])
     assert np.array_equal(found["b.0"], 2 * before["b.0"])
-    _, decide = object_stage(classifier, samples, {"a": 2}, Predict(min_pixels=10))
+    _, decide = object_stage(classifier, samples, Predict(min_pixels=10))
     assert not {a.id: a.prediction for a in decide(answers())}["b.0"].any()
 
 
 def test_a_classifier_is_not_asked_about_tiles_it_was_fitted_on(tmp_path: Path) -> None:
     samples = dataset(tmp_path)
     classifier = replace(asks("log_area", 0, 6, 2), tiles=frozenset(["b.0"]))
-    config, decide = object_stage(classifier, samples, {"a": 2}, Predict(vote=True))
+    config, decide = object_stage(classifier, samples, Predict(vote=True))
     assert config.vote
     assert all(np.array_equal(x.prediction, y.prediction) for x, y in zip(decide(answers()), answers(), strict=True))
 
