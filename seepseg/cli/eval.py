@@ -62,7 +62,7 @@ def command(
     device: str | None,
     quiet: bool,
 ) -> None:
-    r"""Dice, IoU, precision and recall of RUN on a split, from one confusion matrix over all its pixels.
+    """Dice, IoU, precision and recall of RUN on a split, from one confusion matrix over all its pixels.
 
     \b
     seepseg eval runs/seep_multiclass --per-class --report

@@ -66,7 +66,7 @@ def command(
     device: str | None,
     quiet: bool,
 ) -> None:
-    r"""Class maps of INPUTS (files, folders, quoted globs) by RUN, a run folder or a .pt file.
+    """Class maps of INPUTS (files, folders, quoted globs) by RUN, a run folder or a .pt file.
 
     TIFF in, GeoTIFF out with its georeference: <stem>_class.tif, 255 = no data; scenes also get polygons and a
     quick-look. PNG in, PNG out. Stopped, it goes on where it was when the same command is given again.

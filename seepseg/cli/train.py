@@ -44,13 +44,17 @@ def command(
     device: str | None,
     quiet: bool,
 ) -> None:
-    r"""Train CONFIG and leave checkpoints, metrics.csv and TensorBoard logs in a run folder.
+    """Train CONFIG and leave checkpoints, metrics.csv and TensorBoard logs in a run folder.
 
     \b
     seepseg train configs/seep_multiclass.yaml -s data.root=DATA
     seepseg train configs/seep_multiclass.yaml --resume
     seepseg train configs/salt_unet.yaml --all-folds --jobs 2
-    torchrun --nproc-per-node 2 -m seepseg train CONFIG     (several GPUs)
+
+    Several GPUs; the -- keeps torchrun from reading --run as an option of its own:
+
+    \b
+    torchrun --nproc-per-node 2 -m -- seepseg train configs/seep_multiclass.yaml --run runs/two
     """
     from seepseg.config import load
     from seepseg.errors import ConfigError

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
 import torch
+from torch.distributed.run import get_args_parser
 
-from seepseg.cli.main import COMMANDS, explain
+from seepseg.cli.main import cli, explain
 from seepseg.errors import (
     CheckpointError,
     ConfigError,
@@ -22,7 +26,7 @@ from seepseg.errors import (
 )
 from tests.command import run
 
-HEAVY = ("torch", "monai", "pandas", "albumentations", "sklearn", "matplotlib", "rasterio", "cv2")
+HEAVY = ("torch", "monai", "pandas", "albumentations", "sklearn", "matplotlib", "rasterio", "cv2", "pydantic")
 
 # What each command's help must name.
 MENTIONS = {
@@ -52,6 +56,40 @@ def test_help_names_what_there_is(words: tuple[str, ...], capsys: pytest.Capture
         assert name in out
 
 
+def commands(command: click.Command = cli, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    """Each command and group there is, after the words that call it."""
+    yield " ".join(words), command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below
+            yield from commands(below, (*words, name))
+
+
+@pytest.mark.parametrize(("words", "command"), commands(), ids=lambda v: v if isinstance(v, str) else "")
+def test_help_keeps_each_example_on_its_own_line(
+    words: str, command: click.Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, *words.split(), "--help")
+    assert (code, err) == (0, "")
+    assert "\\" not in out
+    assert "\b" not in out
+    written = [line.strip() for line in (command.help or "").splitlines()]
+    examples = [line for line in written if line.startswith(("seepseg ", "torchrun "))]
+    assert set(examples) <= {line.strip() for line in out.splitlines()}
+    assert examples or words not in ("train", "eval", "compare", "predict")
+
+
+def test_torchrun_reads_the_example_of_train_as_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(capsys, "train", "--help")[1]
+    (example,) = [line for line in out.splitlines() if line.strip().startswith("torchrun ")]
+    # Without the -- its parser takes --run for --run-path.
+    asked = get_args_parser().parse_args(shlex.split(example)[1:])
+    assert (asked.module, asked.training_script) == (True, "seepseg")
+    assert asked.training_script_args == ["train", "configs/seep_multiclass.yaml", "--run", "runs/two"]
+
+
 def test_help_of_every_command_imports_nothing_heavy() -> None:
     # One process asks them all, so that what any of them imported is still there at the end.
     script = (
@@ -63,10 +101,9 @@ def test_help_of_every_command_imports_nothing_heavy() -> None:
         "        main()\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
     )
-    asked = json.dumps([list(words) for words in MENTIONS])
+    asked = json.dumps([words.split() for words, _ in commands()])
     done = subprocess.run([sys.executable, "-c", script, asked], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-    assert {words[0] for words in MENTIONS if words} == set(COMMANDS)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
