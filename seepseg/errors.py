@@ -39,7 +39,7 @@ class DataError(SeepsegError):
 
 
 class CheckpointError(SeepsegError):
-    """A checkpoint is damaged, foreign or does not fit (exit 3)."""
+    """A checkpoint is damaged, foreign or does not match (exit 3)."""
 
 
 class NonFiniteLossError(SeepsegError):

@@ -48,8 +48,8 @@ def small(path: Path, root: Path) -> list[str]:
         if widths:
             pairs[f"model.{key}"] = [min(w, 8) for w in widths]
     pairs |= {f"model.{key}": value for key, value in SHRUNK.items() if hasattr(recipe.model, key)}
-    if recipe.model.fit:
-        pairs["model.fit.size"] = [min(size, 128) for size in recipe.model.fit.size]
+    if recipe.model.input:
+        pairs["model.input.size"] = [min(size, 128) for size in recipe.model.input.size]
     stages = len(recipe.stages)
     pairs |= {f"stages.{k}.epochs": 1 for k in range(stages)} or {"train.epochs": 1}
     return [part for key, value in pairs.items() for part in ("-s", f"{key}={value}")]

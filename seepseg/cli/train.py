@@ -82,7 +82,7 @@ def command(
     elif all_folds:
         runs = plan(recipe, root, resume, chosen)
         _train_folds(runs, jobs, init, quiet)
-        _fit_objects(runs[0].config, root, quiet)
+        _train_objects(runs[0].config, root, quiet)
         click.echo(f"next: seepseg eval {root} --split oof --per-class")
     else:
         # Folds lie beside each other below the run, also when only one of them is trained.
@@ -128,13 +128,13 @@ def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: b
         raise errors[0]
 
 
-def _fit_objects(recipe: Config, root: Path, quiet: bool) -> None:
+def _train_objects(recipe: Config, root: Path, quiet: bool) -> None:
     from seepseg.runs.folder import folds_of
-    from seepseg.training.objects import drop_object_classifiers, fit_object_classifiers
+    from seepseg.training.objects import drop_object_classifiers, train_object_classifiers
 
     folders, tell = folds_of(root), (lambda line: None) if quiet else click.echo
     if recipe.objects:
-        fit_object_classifiers(folders, recipe.objects, recipe.runtime.device, tell)
+        train_object_classifiers(folders, recipe.objects, recipe.runtime.device, tell)
     else:
         drop_object_classifiers(folders)
 

@@ -121,7 +121,7 @@ LOSS_HEADS: dict[str, tuple[Head, ...]] = {
 """Which loss goes with which head; docs/metrics.md explains the table."""
 
 
-def misfit(loss: str, head: Head) -> str | None:
+def wrong_head(loss: str, head: Head) -> str | None:
     """Why a loss and a head do not go together, and what does; None where they do."""
     heads, losses = LOSS_HEADS[loss], [name for name, heads in LOSS_HEADS.items() if head in heads]
     if head in heads:

@@ -27,7 +27,7 @@ def _chain(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
-class Fit(Node):
+class NetworkInput(Node):
     """The size a network sees, whatever the tile's; logits come back at the tile's own, and masks stay as they are.
 
     `size` is one number or a chain: an image is resized (bilinear) to every size but the last, and `mode` says how it
@@ -44,13 +44,13 @@ class Fit(Node):
 
 
 class ModelNode(Node):
-    """What every network has in common; without `fit`, images are padded to its stride."""
+    """What every network has in common; without `input`, images are padded to its stride."""
 
     head: Head = "softmax"
     init: Literal["default", "he"] = "default"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     norm: Literal["batch", "instance", "group"] = "batch"
-    fit: Fit | None = None
+    input: NetworkInput | None = None
 
 
 class UNetModel(ModelNode):
@@ -103,7 +103,7 @@ class PretrainedModel(ModelNode):
     @model_validator(mode="after")
     def _as_published(self) -> PretrainedModel:
         if self.encoder_weights and (self.width != 1 or self.norm != "batch"):
-            raise ValueError("encoder_weights fit the published encoder alone: leave width 1 and norm batch")
+            raise ValueError("encoder_weights are for the published encoder alone: leave width 1 and norm batch")
         return self
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from seepseg.config.data import Data
-from seepseg.config.loss import DiceCeLoss, Loss, misfit
+from seepseg.config.loss import DiceCeLoss, Loss, wrong_head
 from seepseg.config.network import Model, UNetModel
 from seepseg.config.node import Count, Fraction, Named, Node
 from seepseg.config.training import CosineSchedule, Objects, Optim, Schedule, Stage, Train, laid_over
@@ -96,7 +96,7 @@ class Config(Node):
         if self.train.monitor == "tgs_score" and classes != 1:
             raise ValueError(f"train.monitor tgs_score takes one foreground class, data.classes has {classes}")
         for where, loss in [(f"stages.{i}.", s.loss) for i, s in enumerate(self.stages)] or [("", self.loss)]:
-            if reason := misfit(loss.name, self.model.head):
+            if reason := wrong_head(loss.name, self.model.head):
                 raise ValueError(where + reason)
             if loss.class_weights and len(loss.class_weights) != classes:
                 raise ValueError(

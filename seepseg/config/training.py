@@ -94,7 +94,7 @@ class Stage(Node):
 
 
 class Objects(Node):
-    """The classifier of whole objects in their scenes, fitted after the last fold by `seepseg train --all-folds`.
+    """The classifier of whole objects in their scenes, trained after the last fold by `seepseg train --all-folds`.
 
     Extremely randomised trees (Geurts et al. 2006) on what an object looks like in its scene and what the networks
     believe of it; `leaf` is the fewest outlines in a leaf, of which an object has up to five.

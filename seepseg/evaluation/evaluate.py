@@ -236,7 +236,7 @@ def _who_decides(sources: Sequence[Source]) -> str:
     if not any(held):
         return "network"
     asked = all(o and o.may_judge(s.ids) for o, s in zip(held, sources, strict=True))
-    return "classifier" if asked else "network: the classifier was fitted on some of these tiles"
+    return "classifier" if asked else "network: the classifier was trained on some of these tiles"
 
 
 def _brightness(source: Source) -> Brightness | None:

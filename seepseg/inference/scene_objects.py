@@ -76,7 +76,7 @@ def object_stage(classifier: ObjectClassifier | None, dataset: TileDataset, conf
     """How tiles are decoded one by one, and what decides their objects after: the classifier, where there is one.
 
     Objects are then whole ones, in their scene, so that no vote and no least size is left for the tiles. A classifier
-    that was fitted on any of the tiles is not asked.
+    that was trained on any of the tiles is not asked.
     """
     tiles = {t.id: t for t in dataset.catalog.tiles}
     if classifier is None or not classifier.may_judge(tiles):

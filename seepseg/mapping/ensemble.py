@@ -115,7 +115,7 @@ def _first_with_objects(checkpoints: Sequence[Checkpoint], paths: Sequence[Path]
         # An object is described once for all forests, so they must know it in the same units.
         if _units(checkpoints[other]) != _units(checkpoints[first]):
             raise ConfigError(
-                f"its object classifier was fitted with another data.scaling than that of {paths[first]}",
+                f"its object classifier was trained with another data.scaling than that of {paths[first]}",
                 paths[other],
                 "predict with one of the two, or with runs that scale alike",
             )

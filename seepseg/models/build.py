@@ -22,10 +22,10 @@ from seepseg.config import (
 )
 from seepseg.models.blocks import NORMS
 from seepseg.models.deeplab import DeepLabV3Plus
-from seepseg.models.fit import Fitted
 from seepseg.models.head import out_channels
 from seepseg.models.preact import PreActResUNet
 from seepseg.models.resunet import ResUNetScSE
+from seepseg.models.sizes import AnySize
 from seepseg.models.xception import XceptionResUNet
 
 
@@ -36,7 +36,7 @@ def build_model(config: ModelNode, in_channels: int, n_classes: int) -> nn.Modul
     _replace_norms(network, config.norm)
     if config.init == "he":
         network.apply(_he)
-    return Fitted(network, stride, config.fit)
+    return AnySize(network, stride, config.input)
 
 
 def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, int]:

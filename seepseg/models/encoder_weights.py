@@ -27,7 +27,7 @@ class WeightsReport:
         matched: names of the encoder that the file filled.
         missing: names of the encoder that the file lacks; counters of batch norm only, anything else is an error.
         unexpected: names of the file that the encoder lacks; its classifier `fc.*` only, anything else is an error.
-        folded: names whose RGB channels were fitted to another number of bands.
+        folded: names whose RGB channels were folded to another number of bands.
     """
 
     source: Path
@@ -87,14 +87,14 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
         holder, lacks = ("encoder", "file") if foreign[0] in own else ("file", "encoder")
         reason = f"{len(foreign)} tensors have no counterpart, first {foreign[0]}: the {holder} has it, the {lacks} not"
         raise CheckpointError(reason, path, advice)
-    fitted = {n: _fold(v, own[n].shape[1]) if n == STEM else v for n, v in found.items() if n in own}
-    for name, value in fitted.items():
+    filled = {n: _fold(v, own[n].shape[1]) if n == STEM else v for n, v in found.items() if n in own}
+    for name, value in filled.items():
         if value.shape != own[name].shape:
             shapes = f"{tuple(found[name].shape)} in the file and {tuple(own[name].shape)} in the encoder"
             raise CheckpointError(f"{name} is {shapes}", path, advice)
-    encoder.load_state_dict(fitted, strict=False)
-    folded = tuple(n for n in fitted if fitted[n] is not found[n])
-    return WeightsReport(path, tuple(fitted), tuple(missing), tuple(unexpected), folded)
+    encoder.load_state_dict(filled, strict=False)
+    folded = tuple(n for n in filled if filled[n] is not found[n])
+    return WeightsReport(path, tuple(filled), tuple(missing), tuple(unexpected), folded)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""ResNet encoders: MONAI's 2-D ResNets under torchvision's names, so that ImageNet files fit."""
+"""ResNet encoders: MONAI's 2-D ResNets under torchvision's names, so that ImageNet files can be loaded."""
 
 from __future__ import annotations
 

@@ -21,14 +21,14 @@ class ObjectClassifier:
 
     Attributes:
         forests: each tells classes (K) from the `FEATURES`, then the belief of the network (K).
-        tiles: ids of the tiles they were fitted on; no score of any of them is decided by these forests.
+        tiles: ids of the tiles they were trained on; no score of any of them is decided by these forests.
     """
 
     forests: tuple[Forest, ...]
     tiles: frozenset[str]
 
     def may_judge(self, tiles: Iterable[str]) -> bool:
-        """Whether it was fitted on none of these tiles: no score is ever decided by what has seen the truth."""
+        """Whether it was trained on none of these tiles: no score is ever decided by what has seen the truth."""
         return self.tiles.isdisjoint(tiles)
 
     def choose(self, features: NDArray[np.float32], logs: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -57,10 +57,10 @@ class ObjectClassifier:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any], where: object) -> ObjectClassifier | None:
-        """The classifier that `to_plain` wrote; None of an empty dict: none was fitted.
+        """The classifier that `to_plain` wrote; None of an empty dict: none was trained.
 
         Raises:
-            ConfigError: it was fitted to other features than this version computes.
+            ConfigError: it was trained on other features than this version computes.
         """
         if not plain:
             return None
@@ -68,7 +68,7 @@ class ObjectClassifier:
             raise ConfigError(
                 "its object classifier asks for features that this version does not compute",
                 where,
-                "fit it again: seepseg train CONFIG --all-folds --resume",
+                "train it again: seepseg train CONFIG --all-folds --resume",
             )
         return cls(tuple(Forest.from_plain(f) for f in plain["forests"]), frozenset(plain["tiles"]))
 

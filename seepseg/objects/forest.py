@@ -1,4 +1,4 @@
-"""A forest of decision trees as plain arrays: fitted by scikit-learn, kept in a checkpoint, evaluated by numpy."""
+"""A forest of decision trees as plain arrays: grown by scikit-learn, kept in a checkpoint, evaluated by numpy."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class Forest:
         return cls(**{f.name: plain[f.name].numpy() for f in fields(cls)})
 
 
-def fit_forest(
+def grow_forest(
     features: NDArray[np.float32], classes: NDArray[np.int64], n_classes: int, *, trees: int, leaf: int, seed: int
 ) -> Forest:
-    """A forest fitted to objects (n, F) of known classes (n); a class weighs as much as the root of its number.
+    """A forest grown on objects (n, F) of known classes (n); a class weighs as much as the root of its number.
 
     Were all classes alike, more of the commonest would be lost than is won; without weights, the rare ones are lost.
 
@@ -71,14 +71,14 @@ def fit_forest(
 
     weight = 1 / np.sqrt(np.bincount(classes)[classes])
     # Half of the features at a node, not the root of their number: many of them say little.
-    fitted = ExtraTreesClassifier(trees, min_samples_leaf=leaf, max_features=0.5, random_state=seed).fit(
+    ensemble = ExtraTreesClassifier(trees, min_samples_leaf=leaf, max_features=0.5, random_state=seed).fit(
         features, classes, weight / weight.mean()
     )
-    first = np.cumsum([0] + [tree.tree_.node_count for tree in fitted.estimators_]).astype(np.int32)
-    grown = [tree.tree_ for tree in fitted.estimators_]
+    first = np.cumsum([0] + [tree.tree_.node_count for tree in ensemble.estimators_]).astype(np.int32)
+    grown = [tree.tree_ for tree in ensemble.estimators_]
     shares = np.concatenate([tree.value[:, 0] for tree in grown])
     value = np.zeros((first[-1], n_classes), np.float32)
-    value[:, fitted.classes_] = shares / shares.sum(1, keepdims=True)
+    value[:, ensemble.classes_] = shares / shares.sum(1, keepdims=True)
     below = {
         side: np.concatenate(
             [getattr(tree, f"children_{side}") + start for tree, start in zip(grown, first, strict=False)]

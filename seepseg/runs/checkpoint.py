@@ -35,7 +35,7 @@ class Checkpoint:
         training: optimiser, schedule, step, random state and sums: what resuming needs, in plain types and tensors.
         score: the monitored score of these weights, None before the first validation.
         epoch: epochs finished.
-        objects: the object classifier (`ObjectClassifier.to_plain`; empty: none was fitted).
+        objects: the object classifier (`ObjectClassifier.to_plain`; empty: none was trained).
     """
 
     config: Config
@@ -133,7 +133,7 @@ def load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor], where
         there = tuple(weights[name].shape) if name in weights else "nothing"
         if here != there:
             raise CheckpointError(
-                f"weights do not fit: {name} is {there} in the checkpoint and {here} in the config",
+                f"weights do not match: {name} is {there} in the checkpoint and {here} in the config",
                 where,
                 "use the config the checkpoint was trained with",
             )

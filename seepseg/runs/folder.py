@@ -114,7 +114,7 @@ def folder_lock(folder: Path, name: str = ".lock", *, wait: bool = False) -> Ite
 def find_checkpoint(run: Path) -> Path:
     """The checkpoint a RUN means: a .pt file itself, else the folder's best, else its last.
 
-    A fold with an object classifier holds it in its last checkpoint, to whose weights it was fitted, so that one is
+    A fold with an object classifier holds it in its last checkpoint, to whose weights it was trained, so that one is
     meant.
 
     Raises:

@@ -23,7 +23,7 @@ from seepseg.training.progress import Progress, finished, out_of_patience, stage
 from seepseg.training.state import Trainer, enter_stage, to_checkpoint
 
 
-def fit(trainer: Trainer, folder: RunFolder, stop: StopSignal, tell: Callable[[str], None], tick: Tick) -> None:
+def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, tell: Callable[[str], None], tick: Tick) -> None:
     """Train to the end of the last stage, leaving checkpoints, metrics.csv and TensorBoard in the folder.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Fitting the object classifier: on how the folds of a run see the objects of scenes they were not trained on."""
+"""Training the object classifier: on how the folds of a run see the objects of scenes they were not trained on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes
 from seepseg.inference.score import Answer, answers
 from seepseg.io.atomic import write_text
 from seepseg.objects.classifier import ObjectClassifier, belief
-from seepseg.objects.forest import fit_forest
+from seepseg.objects.forest import grow_forest
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock
 
@@ -56,10 +56,10 @@ class HeldOut:
     classes: NDArray[np.int64]
 
 
-def fit_object_classifiers(
+def train_object_classifiers(
     folders: Sequence[RunFolder], objects: Objects, device: str = "auto", tell: Callable[[str], None] = print
 ) -> None:
-    """Fit an object classifier for every fold of a run, and store it in the fold's last checkpoint.
+    """Train an object classifier for every fold of a run, and store it in the fold's last checkpoint.
 
     That of fold k learns from objects in the scenes that the *other* folds have not seen: as these outline them, so
     from outlines as bad and beliefs as wrong as it will meet, and as they truly are. It has not seen the scenes that
@@ -81,7 +81,7 @@ def fit_object_classifiers(
             tell(f"{folder.root.name}: {len(found[-1].classes)} outlines of true objects in scenes it has not seen")
         for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
             others = [f for j, f in enumerate(found) if j != k]
-            classifier = fit_classifier(others, objects, checkpoint.config.seed, checkpoint.classes)
+            classifier = train_classifier(others, objects, checkpoint.config.seed, checkpoint.classes)
             _store(folder, checkpoint, objects, classifier.to_plain())
 
 
@@ -95,7 +95,7 @@ def drop_object_classifiers(folders: Sequence[RunFolder]) -> None:
 
 
 def _first() -> bool:
-    """Whether this is the process that fits: under torchrun the first one."""
+    """Whether this is the process that trains: under torchrun the first one."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -105,7 +105,7 @@ def _store(folder: RunFolder, checkpoint: Checkpoint, objects: Objects | None, p
     write_text(folder.config, dump(config))
 
 
-def fit_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, classes: ClassTable) -> ObjectClassifier:
+def train_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, classes: ClassTable) -> ObjectClassifier:
     """The classifier of the outlines that some folds hold.
 
     Raises:
@@ -113,7 +113,7 @@ def fit_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, classe
     """
     if not sum(len(f.classes) for f in found):
         raise DataError("the scenes that folds validate on hold no true object", "objects", "set objects=null")
-    forest = fit_forest(
+    forest = grow_forest(
         np.concatenate([f.asked for f in found]),
         np.concatenate([f.classes for f in found]),
         len(classes),

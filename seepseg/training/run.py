@@ -25,7 +25,7 @@ from seepseg.training.board import monitored
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
 from seepseg.training.epoch import train_batches
 from seepseg.training.guard import be_deterministic, stop_signals
-from seepseg.training.loop import advice_on_memory, fit
+from seepseg.training.loop import advice_on_memory, run_loop
 from seepseg.training.prepare import TrainingData, prepare
 from seepseg.training.progress import stages_of
 from seepseg.training.resume import checkpoint_to_resume
@@ -105,7 +105,7 @@ def train(
         data.train.preload()
         data.val.preload()
         stop = stack.enter_context(stop_signals())
-        fit(trainer, folder, stop, tell, tick)
+        run_loop(trainer, folder, stop, tell, tick)
     return load_checkpoint(folder.best)
 
 

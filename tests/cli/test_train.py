@@ -82,7 +82,7 @@ def test_resumed_folds_skip_what_is_finished_and_carry_on_the_rest(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more = [*FOLDS, *SMALL, "--all-folds", "--run", "r"]
-    fit = run_module.fit
+    run_loop = run_module.run_loop
 
     def die_in_fold_1(trainer: Trainer, folder: RunFolder, *rest: Any) -> None:
         stop, tell, _ = rest
@@ -91,10 +91,10 @@ def test_resumed_folds_skip_what_is_finished_and_carry_on_the_rest(
             if folder.root.name == "fold_1" and trainer.progress.epoch == 1:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        fit(trainer, folder, stop, tell, tick)
+        run_loop(trainer, folder, stop, tell, tick)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "fit", die_in_fold_1)
+        patch.setattr(run_module, "run_loop", die_in_fold_1)
         code, line = error(capsys, "train", config, *more)
     assert (code, line.startswith("stopped by a signal, state saved in r/fold_1")) == (143, True)
     first = Path("r/fold_0/checkpoints/last.pt")
@@ -143,7 +143,7 @@ def test_init_starts_from_the_weights_of_another_run(config: Path, capsys: pytes
     wider = ["-s", "model.channels=[8, 16, 24]"]
     code, line = error(capsys, "train", config, *ONE, *wider, "--run", "c", "--init", "a")
     assert code == 3
-    assert line.startswith("weights do not fit: ")
+    assert line.startswith("weights do not match: ")
     # None of the two left a run, which would stand in the way of the next attempt.
     assert error(capsys, "train", config, "--run", "d", "--init", "nowhere")[0] == 2
     for folder in "cd":
@@ -160,7 +160,7 @@ def test_a_run_killed_before_its_first_checkpoint_remembers_what_it_was_started_
         raise InterruptedRun(15, "killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "fit", die)
+        patch.setattr(run_module, "run_loop", die)
         assert error(capsys, "train", config, *ONE, "--run", "cut", "--init", "a", "-q")[0] == 143
     assert run(capsys, "train", config, "--run", "cut", "--resume", "-q")[0] == 0
     ours, theirs = (load_checkpoint(Path(r, "checkpoints/last.pt")).weights for r in ("cut", "whole"))

@@ -24,7 +24,7 @@ from seepseg.mapping.scene import Wanted, predict_scene
 from seepseg.objects.classifier import ObjectClassifier, belief, together
 from seepseg.objects.components import label_objects, log_sums
 from seepseg.objects.features import FEATURES, object_features
-from seepseg.objects.forest import Forest, fit_forest
+from seepseg.objects.forest import Forest, grow_forest
 from tests.mapping.toy import SCALING, WIDER, pair, toy
 
 UNIT = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
@@ -68,7 +68,7 @@ def test_strips_and_windows_decide_as_the_scene_in_memory_does(tmp_path: Path) -
     rng = np.random.default_rng(0)
     table = np.concatenate([features, belief(logs)], axis=1)
     classifier = ObjectClassifier(
-        (fit_forest(table, rng.integers(0, 4, count), 4, trees=5, leaf=1, seed=0),), frozenset()
+        (grow_forest(table, rng.integers(0, 4, count), 4, trees=5, leaf=1, seed=0),), frozenset()
     )
     chosen = classifier.choose(features, logs)
     chosen[sizes[1:] < 30] = 0
@@ -218,5 +218,5 @@ def test_a_classifier_of_other_features_is_refused() -> None:
     assert again
     assert again.forests[0].threshold.tolist() == [5, 0, 0]
     assert ObjectClassifier.from_plain({}, "x") is None
-    with pytest.raises(ConfigError, match="fit it again"):
+    with pytest.raises(ConfigError, match="train it again"):
         ObjectClassifier.from_plain(plain | {"features": ["size"]}, "x")

@@ -139,7 +139,7 @@ def test_image_pooling_is_that_of_the_paper_in_evaluation() -> None:
 
 
 def test_image_pooling_trains_on_one_pixel_of_one_image_of_a_pair() -> None:
-    """With maps of 1×1 batch norm still needs two values; `Fitted` sees to it that maps are 2×2."""
+    """With maps of 1×1 batch norm still needs two values; `AnySize` sees to it that maps are 2×2."""
     out = ImagePooling(3, 2).train()(torch.randn(1, 3, 2, 2))
     assert out.isfinite().all()
 

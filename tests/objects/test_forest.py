@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.ensemble import ExtraTreesClassifier
 
-from seepseg.objects.forest import AT_ONCE, Forest, fit_forest
+from seepseg.objects.forest import AT_ONCE, Forest, grow_forest
 
 
 def test_a_forest_worked_by_hand() -> None:
@@ -32,7 +32,7 @@ def test_numpy_answers_as_scikit_learn_does() -> None:
     features = rng.normal(size=(300, 6)).astype(np.float32)
     # Classes 0 and 3 never occur: their probability is 0, and the columns stay where they are.
     classes = np.array([1, 2, 4])[np.digitize(features[:, 0] + rng.normal(size=300), [0, 1])]
-    forest = fit_forest(features, classes, 5, trees=20, leaf=3, seed=7)
+    forest = grow_forest(features, classes, 5, trees=20, leaf=3, seed=7)
     # A class weighs as the root of its number, so each of its objects as one over that root.
     weight = np.array([1 / np.sqrt((classes == c).sum()) for c in classes])
     oracle = ExtraTreesClassifier(20, min_samples_leaf=3, max_features=0.5, random_state=7)
@@ -46,7 +46,7 @@ def test_numpy_answers_as_scikit_learn_does() -> None:
 def test_a_forest_survives_a_checkpoint() -> None:
     rng = np.random.default_rng(1)
     features = rng.normal(size=(50, 3)).astype(np.float32)
-    forest = fit_forest(features, (features[:, 0] > 0).astype(np.int64), 2, trees=5, leaf=1, seed=0)
+    forest = grow_forest(features, (features[:, 0] > 0).astype(np.int64), 2, trees=5, leaf=1, seed=0)
     buffer = io.BytesIO()
     torch.save(forest.to_plain(), buffer)
     buffer.seek(0)

@@ -92,5 +92,5 @@ def test_weights_that_do_not_fit_name_the_first_difference() -> None:
     with pytest.raises(CheckpointError) as caught:
         load_weights(model, {"weight": torch.zeros(4, 2), "bias": torch.zeros(3)}, "run")
     assert str(caught.value).startswith(
-        "weights do not fit: weight is (4, 2) in the checkpoint and (3, 2) in the config"
+        "weights do not match: weight is (4, 2) in the checkpoint and (3, 2) in the config"
     )

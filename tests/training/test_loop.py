@@ -13,7 +13,7 @@ from seepseg.machine.progress import silent
 from seepseg.runs.folder import RunFolder
 from seepseg.training import epoch
 from seepseg.training.guard import StopSignal
-from seepseg.training.loop import fit
+from seepseg.training.loop import run_loop
 from seepseg.training.run import train
 from seepseg.training.state import Trainer
 from tests.conftest import tiny_config
@@ -68,4 +68,4 @@ def test_memory_that_gives_out_halves_the_advised_batch(
 
     monkeypatch.setattr(epoch, "train_step", full)
     with pytest.raises(ResourceError, match=r"out of memory with a batch of 8 in device cpu: set train.batch_size=4"):
-        fit(trainer_of(tiny), RunFolder(tmp_path), StopSignal(), quiet, silent)
+        run_loop(trainer_of(tiny), RunFolder(tmp_path), StopSignal(), quiet, silent)

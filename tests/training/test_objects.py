@@ -19,10 +19,10 @@ from seepseg.runs.folder import RunFolder, find_checkpoint
 from seepseg.training.objects import (
     HeldOut,
     drop_object_classifiers,
-    fit_classifier,
-    fit_object_classifiers,
     held_out,
     outlined_at,
+    train_classifier,
+    train_object_classifiers,
     true_class,
     truly_outlined,
 )
@@ -77,12 +77,12 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
     assert held[0] | held[1] == set(table["id"])
     # The last weights are what folds are scored with; a class map of them holds one class an object.
     assert run(capsys, "eval", "r/fold_0/checkpoints/last.pt", "--no-figures", "-o", "scores")[0] == 0
-    # Fitting again gives the same forests.
+    # Training again gives the same forests.
     before = load_checkpoint(Path("r/fold_0/checkpoints/last.pt")).objects["forests"][0]
     folds = [RunFolder(Path(f"r/fold_{k}")) for k in (0, 1)]
     objects = load_checkpoint(folds[0].last).config.objects
     assert objects
-    fit_object_classifiers(folds, objects, "cpu", lambda line: None)
+    train_object_classifiers(folds, objects, "cpu", lambda line: None)
     after = load_checkpoint(folds[0].last).objects["forests"][0]
     assert all(np.array_equal(before[name], after[name]) for name in before)
     # Other trees need no other network.
@@ -127,7 +127,7 @@ def test_a_run_may_be_told_to_do_without_a_classifier_it_never_got(seep_root: Pa
     config = tiny_config(seep_root, objects={"trees": 5}, data=data, train={"epochs": 1, "batch_size": 8})
     folder = RunFolder(tmp_path / "fold_0")
     train(config, folder, fold=0, tell=lambda line: None)
-    # Asked for, but not fitted yet: the fold is as any other.
+    # Asked for, but not trained yet: the fold is as any other.
     assert find_checkpoint(folder.root) == folder.best
     drop_object_classifiers([folder])
     assert load(folder.config).objects is None
@@ -137,7 +137,7 @@ def test_a_run_may_be_told_to_do_without_a_classifier_it_never_got(seep_root: Pa
 def test_nothing_to_learn_from_is_an_error() -> None:
     nothing = HeldOut((), np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
     with pytest.raises(DataError, match="hold no true object"):
-        fit_classifier([nothing], Objects(), 0, SEEP)
+        train_classifier([nothing], Objects(), 0, SEEP)
 
 
 @pytest.mark.parametrize(

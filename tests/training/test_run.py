@@ -356,5 +356,5 @@ def test_a_checkpoint_of_another_network_is_refused_with_both_shapes(tiny: Confi
     train(tiny, folder, tell=quiet)
     wide = tiny.model_copy(update={"model": tiny.model.model_copy(update={"channels": [16, 16, 32]})})
     trainer = assemble(wide, prepare(wide, None), torch.device("cpu"))
-    with pytest.raises(CheckpointError, match=r"weights do not fit: .* is \(8,\) in the checkpoint and \(16,\) "):
+    with pytest.raises(CheckpointError, match=r"weights do not match: .* is \(8,\) in the checkpoint and \(16,\) "):
         start_from(trainer, load_checkpoint(folder.best), folder.best)

@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from seepseg.config import Fit, UNetModel, parse
+from seepseg.config import NetworkInput, UNetModel, parse
 from seepseg.errors import ConfigError
 from seepseg.models.build import build_model
-from seepseg.models.fit import Fitted, padded, resized
 from seepseg.models.fuse import fused
+from seepseg.models.sizes import AnySize, padded, resized
 
 SIZES = st.integers(1, 300)
 PADDINGS = ["reflect", "edge", "constant"]
-FITS = [
+INPUTS = [
     None,
-    *(Fit(mode="pad", size=[128], padding=p) for p in PADDINGS),
-    Fit(mode="resize", size=[64]),
-    Fit(mode="pad", size=[48, 100]),
-    Fit(mode="resize", size=[48, 100]),
+    *(NetworkInput(mode="pad", size=[128], padding=p) for p in PADDINGS),
+    NetworkInput(mode="resize", size=[64]),
+    NetworkInput(mode="pad", size=[48, 100]),
+    NetworkInput(mode="resize", size=[48, 100]),
 ]
 TREE: dict[str, object] = {"data": {"source": "tgs", "root": "x"}}
 
@@ -35,13 +35,13 @@ class Echo(nn.Module):
         return images
 
 
-@pytest.mark.parametrize("fit", FITS, ids=str)
+@pytest.mark.parametrize("config", INPUTS, ids=str)
 @given(height=SIZES, width=SIZES)
 @settings(max_examples=12, deadline=None)
-def test_the_shape_that_goes_in_comes_out(fit: Fit | None, height: int, width: int) -> None:
+def test_the_shape_that_goes_in_comes_out(config: NetworkInput | None, height: int, width: int) -> None:
     echo = Echo()
     images = torch.zeros(1, 2, height, width)
-    assert Fitted(echo, 32, fit)(images).shape == images.shape
+    assert AnySize(echo, 32, config)(images).shape == images.shape
     assert all(size % 32 == 0 and size >= 64 for size in echo.seen.shape[2:])
 
 
@@ -50,8 +50,8 @@ def test_the_shape_that_goes_in_comes_out(fit: Fit | None, height: int, width: i
 @settings(max_examples=15, deadline=None)
 def test_a_frame_leaves_what_it_holds_untouched(padding: str, height: int, width: int, size: int) -> None:
     images = torch.randn(1, 1, height, width, generator=torch.Generator().manual_seed(height * 301 + width))
-    fit = Fit.model_validate({"mode": "pad", "size": size, "padding": padding})
-    assert torch.equal(Fitted(Echo(), 16, fit)(images), images)
+    config = NetworkInput.model_validate({"mode": "pad", "size": size, "padding": padding})
+    assert torch.equal(AnySize(Echo(), 16, config)(images), images)
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -64,33 +64,33 @@ def test_padding_is_that_of_numpy(padding: str, before: int, size: int, after: i
 
 
 @pytest.mark.parametrize(
-    ("fit", "own", "seen"),
+    ("config", "own", "seen"),
     [
         # filled up to the stride of 32: 101 → 128
         (None, (101, 101), (128, 128)),
-        (Fit(size=[128]), (101, 101), (128, 128)),
-        (Fit(size=[512]), (101, 101), (512, 512)),
+        (NetworkInput(size=[128]), (101, 101), (128, 128)),
+        (NetworkInput(size=[512]), (101, 101), (512, 512)),
         # larger than the frame: only the stride counts
-        (Fit(size=[64]), (101, 33), (128, 64)),
+        (NetworkInput(size=[64]), (101, 33), (128, 64)),
         # 100 is no multiple of 32, so the frame grows to 128
-        (Fit(size=[100]), (101, 50), (128, 128)),
-        (Fit(mode="resize", size=[256]), (101, 101), (256, 256)),
-        (Fit(mode="resize", size=[512]), (101, 60), (512, 512)),
-        (Fit(mode="pad", size=[202, 256]), (101, 101), (256, 256)),
-        (Fit(mode="resize", size=[202, 256]), (101, 101), (256, 256)),
+        (NetworkInput(size=[100]), (101, 50), (128, 128)),
+        (NetworkInput(mode="resize", size=[256]), (101, 101), (256, 256)),
+        (NetworkInput(mode="resize", size=[512]), (101, 60), (512, 512)),
+        (NetworkInput(mode="pad", size=[202, 256]), (101, 101), (256, 256)),
+        (NetworkInput(mode="resize", size=[202, 256]), (101, 101), (256, 256)),
     ],
     ids=str,
 )
-def test_what_the_network_sees(fit: Fit | None, own: tuple[int, int], seen: tuple[int, int]) -> None:
+def test_what_the_network_sees(config: NetworkInput | None, own: tuple[int, int], seen: tuple[int, int]) -> None:
     echo = Echo()
-    Fitted(echo, 32, fit)(torch.zeros(1, 1, *own))
+    AnySize(echo, 32, config)(torch.zeros(1, 1, *own))
     assert echo.seen.shape[2:] == seen
 
 
 def test_a_chain_that_ends_in_a_frame_holds_the_enlarged_image_in_its_middle() -> None:
     echo = Echo()
     images = torch.rand(1, 1, 101, 101)
-    Fitted(echo, 32, Fit(mode="pad", size=[202, 256], padding="constant"))(images)
+    AnySize(echo, 32, NetworkInput(mode="pad", size=[202, 256], padding="constant"))(images)
     # 256 − 202 = 54: 27 on each side
     assert torch.equal(echo.seen[:, :, 27:229, 27:229], resized(images, (202, 202)))
     assert echo.seen[:, :, :27].abs().sum() == 0
@@ -107,14 +107,14 @@ def test_bilinear_by_hand() -> None:
 
 def test_a_linear_slope_survives_both_ways_away_from_the_border() -> None:
     slope = torch.arange(101.0).expand(1, 1, 101, 101)
-    back = Fitted(Echo(), 32, Fit(mode="resize", size=[512]))(slope)
+    back = AnySize(Echo(), 32, NetworkInput(mode="resize", size=[512]))(slope)
     torch.testing.assert_close(back[..., 2:-2], slope[..., 2:-2], atol=0.01, rtol=0)
 
 
-@pytest.mark.parametrize("fit", FITS, ids=str)
-def test_an_answer_does_not_depend_on_the_batch(fit: Fit | None) -> None:
+@pytest.mark.parametrize("config", INPUTS, ids=str)
+def test_an_answer_does_not_depend_on_the_batch(config: NetworkInput | None) -> None:
     torch.manual_seed(0)
-    model = build_model(UNetModel(channels=[4, 8, 16], num_res_units=1, fit=fit), 1, 2).eval()
+    model = build_model(UNetModel(channels=[4, 8, 16], num_res_units=1, input=config), 1, 2).eval()
     images = torch.randn(3, 1, 37, 50)
     with torch.no_grad():
         together = model(images)
@@ -122,10 +122,10 @@ def test_an_answer_does_not_depend_on_the_batch(fit: Fit | None) -> None:
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("fit", FITS[1:], ids=str)
-def test_norms_still_fold(fit: Fit) -> None:
+@pytest.mark.parametrize("config", INPUTS[1:], ids=str)
+def test_norms_still_fold(config: NetworkInput) -> None:
     torch.manual_seed(0)
-    model = build_model(UNetModel(channels=[4, 8, 16], num_res_units=1, fit=fit), 1, 2)
+    model = build_model(UNetModel(channels=[4, 8, 16], num_res_units=1, input=config), 1, 2)
     model(torch.randn(2, 1, 64, 64) + 1)  # norms that are not the identity
     images = torch.randn(2, 1, 50, 71)
     with torch.inference_mode():
@@ -141,24 +141,24 @@ def test_every_logit_gets_a_gradient_when_logits_shrink() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return images * scale
 
-    Fitted(Scaled(), 32, Fit(mode="resize", size=[512]))(torch.ones(1, 1, 101, 101)).sum().backward()
+    AnySize(Scaled(), 32, NetworkInput(mode="resize", size=[512]))(torch.ones(1, 1, 101, 101)).sum().backward()
     assert scale.grad is not None
     assert (scale.grad > 0).all()
 
 
-def test_weights_have_the_same_names_whatever_the_fit() -> None:
-    names = {tuple(build_model(UNetModel(channels=[4, 8], fit=fit), 1, 2).state_dict()) for fit in FITS}
+def test_weights_have_the_same_names_whatever_the_input() -> None:
+    names = {tuple(build_model(UNetModel(channels=[4, 8], input=config), 1, 2).state_dict()) for config in INPUTS}
     assert len(names) == 1
 
 
 def test_a_size_may_be_one_number_or_a_chain() -> None:
     for size, chain in ((128, [128]), ([202, 256], [202, 256])):
-        fit = parse(TREE | {"model": {"name": "unet", "fit": {"size": size}}}, "test").model.fit
-        assert fit == Fit(mode="pad", size=chain, padding="reflect")
+        config = parse(TREE | {"model": {"name": "unet", "input": {"size": size}}}, "test").model.input
+        assert config == NetworkInput(mode="pad", size=chain, padding="reflect")
     for wrong, says in (
-        (4, "model.fit.size.0: input should be greater"),
-        ("big", "model.fit.size.0: "),
+        (4, "model.input.size.0: input should be greater"),
+        ("big", "model.input.size.0: "),
         ([], "size: "),
     ):
         with pytest.raises(ConfigError, match=says):
-            parse(TREE | {"model": {"name": "unet", "fit": {"size": wrong}}}, "test")
+            parse(TREE | {"model": {"name": "unet", "input": {"size": wrong}}}, "test")

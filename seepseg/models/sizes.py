@@ -9,28 +9,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from seepseg.config import Fit
+from seepseg.config import NetworkInput
 
 
-class Fitted(nn.Module):
+class AnySize(nn.Module):
     """A network that takes images of any size: brought to a size it can take, and its logits back.
 
-    Without a `fit`, images are filled up to the stride at the bottom and right. With one they are resized, or framed on
-    all sides, as `Fit` says, and filled up to the stride where that size is no multiple of it.
+    Without a config, images are padded up to the stride at the bottom and right. With one they are resized, or framed
+    on all sides, as `NetworkInput` says, and padded up to the stride where that size is no multiple of it.
 
     Args:
         network: takes (N, C, H, W) with H and W multiples of `stride`.
         stride: product of all its down-samplings.
-        fit: the size it is to see.
+        config: the size it is to see; None for the image's own.
     """
 
-    def __init__(self, network: nn.Module, stride: int, fit: Fit | None = None) -> None:
+    def __init__(self, network: nn.Module, stride: int, config: NetworkInput | None) -> None:
         super().__init__()
         self.network, self.stride = network, stride
-        sizes = fit.size if fit else []
-        framed = fit is not None and fit.mode == "pad"
+        sizes = config.size if config else []
+        framed = config is not None and config.mode == "pad"
         self.resizes, self.frame = (sizes[:-1], sizes[-1]) if framed else (sizes, 0)
-        self.padding = fit.padding if fit else "reflect"
+        self.padding = config.padding if config else "reflect"
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K', H, W) of images (N, C, H, W)."""
