@@ -1,4 +1,4 @@
-"""seepseg config: what a config means, and what keys there are."""
+"""seepseg config: the recipes that are shipped, what a config means, and what keys there are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from seepseg.cli.options import config_argument, override_option
 
 @click.group()
 def command() -> None:
-    """Show configs."""
+    """List and show configs."""
+
+
+@command.command("list")
+def list_() -> None:
+    """The shipped recipes: name and purpose. Commands find them by name from any folder."""
+    from seepseg.config import purpose, recipes
+
+    for name, path in recipes().items():
+        click.echo(f"{name:26}{purpose(path)}")
 
 
 @command.command()

@@ -103,7 +103,7 @@ def report(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: bo
 @config_argument
 @override_option
 @click.option("--fold", type=int, help="Fold to hold out (data.split.folds).  [default: 0 where there are folds]")
-@click.option("-o", "--out", type=FILE, help="Write splits.csv here.")
+@click.option("-o", "--out", type=FILE, help="Write the table here: a .csv, or a folder for splits.csv.")
 @quiet_option
 def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path | None, quiet: bool) -> None:
     """Divide the tiles as training would, and print each part's share of every class."""
@@ -124,8 +124,9 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
     if recipe.data.split.by == "random" and recipe.data.source == "seep":
         click.echo("note: tiles of one scene are on both sides of a random split; scores from it flatter", err=True)
     if out:
-        write_text(out / "splits.csv", splits.to_csv(index=False))
-        click.echo(f"written: {relative(out / 'splits.csv')}")
+        path = out if out.suffix == ".csv" and not out.is_dir() else out / "splits.csv"
+        write_text(path, splits.to_csv(index=False))
+        click.echo(f"written: {relative(path)}")
 
 
 @command.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -23,7 +22,7 @@ MARK = ".seepseg-demo"
 def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     """Generate data, train, evaluate per class, predict, and say where to look. Minutes, no download, no GPU."""
     from seepseg.cli.options import print_table, progress, relative
-    from seepseg.config import load
+    from seepseg.config import load, recipes
     from seepseg.data import synthetic
     from seepseg.evaluation.evaluate import Options, evaluate_run
     from seepseg.evaluation.tables import table
@@ -39,7 +38,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     begin, root = time.monotonic(), out / kind
     _clear(root)
     write_text(root / MARK, "made by seepseg demo\n")
-    recipe = load(_shipped(f"demo_{kind}.yaml"), [f"data.root={root / 'data'}", *overrides])
+    recipe = load(recipes()[f"demo_{kind}"], [f"data.root={root / 'data'}", *overrides])
     click.echo(f"1/4 synthetic {kind} data in {relative(root / 'data')}/")
     if salt:
         synthetic.write_salt(root / "data", seed=recipe.seed)
@@ -85,11 +84,3 @@ def _clear(root: Path) -> None:
         if not (root / MARK).exists():
             raise ConfigError("folder exists and is not a demo's", root, "give another -o")
         shutil.rmtree(root)
-
-
-def _shipped(name: str) -> Path:
-    """A shipped config: in the checkout, or where an installed package keeps its data."""
-    import seepseg
-
-    checkout = Path(seepseg.__file__).parents[1] / "configs" / name
-    return checkout if checkout.exists() else Path(sys.prefix) / "share" / "seepseg" / "configs" / name

@@ -19,7 +19,7 @@ COMMANDS = {
     "eval": "score a run, or rasters made by anything",
     "compare": "which of two runs is better, by how much, how sure",
     "predict": "class maps of tiles and scenes",
-    "config": "show a resolved config, or every key there is",
+    "config": "list the shipped recipes, show a resolved config, or every key there is",
     "monitor": "open TensorBoard on run folders",
 }
 """Subcommand → what it does; each lives in the module of its name, imported when it is called."""

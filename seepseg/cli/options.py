@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from seepseg.errors import ConfigError
 
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 
-config_argument = click.argument("config", type=FILE)
+
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Recipes whose names begin so, and what the shell finds for a file."""
+    from seepseg.config import purpose, recipes
+
+    names = [CompletionItem(n, help=purpose(p)) for n, p in recipes().items() if n.startswith(incomplete)]
+    return [*names, CompletionItem(incomplete, type="file")]
+
+
+config_argument = click.argument("config", type=FILE, shell_complete=_complete)
 override_option = click.option(
     "-s",
     "--set",

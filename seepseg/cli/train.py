@@ -46,15 +46,17 @@ def command(
 ) -> None:
     """Train CONFIG and leave checkpoints, metrics.csv and TensorBoard logs in a run folder.
 
+    CONFIG is a YAML file, or the name of a shipped recipe (`seepseg config list`).
+
     \b
-    seepseg train configs/seep_multiclass.yaml -s data.root=DATA
-    seepseg train configs/seep_multiclass.yaml --resume
-    seepseg train configs/salt_unet.yaml --all-folds --jobs 2
+    seepseg train seep_multiclass -s data.root=DATA
+    seepseg train seep_multiclass --resume
+    seepseg train salt_unet --all-folds --jobs 2
 
     Several GPUs; the -- keeps torchrun from reading --run as an option of its own:
 
     \b
-    torchrun --nproc-per-node 2 -m -- seepseg train configs/seep_multiclass.yaml --run runs/two
+    torchrun --nproc-per-node 2 -m -- seepseg train seep_multiclass --run runs/two
     """
     from seepseg.config import load
     from seepseg.errors import ConfigError

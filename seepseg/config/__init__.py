@@ -30,6 +30,7 @@ from seepseg.config.network import (
     XceptionResUNetModel,
 )
 from seepseg.config.read import dump, load, parse, plain
+from seepseg.config.recipes import find_config, purpose, recipes
 from seepseg.config.schema import Config, Predict, Runtime
 from seepseg.config.training import (
     ConstantSchedule,
@@ -91,7 +92,10 @@ __all__ = [
     "UNetModel",
     "XceptionResUNetModel",
     "dump",
+    "find_config",
     "load",
     "parse",
     "plain",
+    "purpose",
+    "recipes",
 ]

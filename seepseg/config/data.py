@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from seepseg.classes import TABLES, ClassTable, SegClass
-from seepseg.config.node import Count, Fraction, Named, Node, Positive
+from seepseg.config.node import Count, Fraction, Named, Names, Node, Positive
 
 
 class ClassNode(Node):
@@ -56,8 +56,8 @@ class Split(Node):
     by: Literal["group", "random", "file"] = "group"
     val_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.0
-    val: list[str] | None = None
-    test: list[str] | None = None
+    val: Names | None = None
+    test: Names | None = None
     folds: Annotated[int, Field(ge=2)] | None = None
     file: Path | None = None
     allow_missing_classes: bool = False

@@ -23,3 +23,15 @@ def named(value: object) -> object:
 
 
 Named = BeforeValidator(named)
+
+
+def _names(value: object) -> object:
+    """Let `val: 041870, 045590` stand for `val: ["041870", "045590"]`, and a whole number for its digits."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",")]
+    items = value if value is None or isinstance(value, list) else [value]
+    return [str(item) if type(item) is int else item for item in items] if items else items
+
+
+Names = Annotated[list[str], BeforeValidator(_names)]
+"""Names of scenes, some of which look like numbers."""

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from seepseg.config.node import named
+from seepseg.config.recipes import find_config
 from seepseg.config.schema import Config
 from seepseg.errors import ConfigError
 
@@ -66,25 +67,20 @@ def _parse_yaml(text: str, where: object) -> Any:
         raise ConfigError("too deeply nested", where, "fix the YAML") from None
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """The config in a YAML file, with dotted overrides ("train.epochs=5") laid over it.
+def load(config: Path, overrides: Sequence[str] = ()) -> Config:
+    """The config in a YAML file, or of a shipped recipe by name, with dotted overrides ("train.epochs=5") laid over it.
 
     Raises:
         ConfigError: the file is not there or not YAML, or keys or values are wrong (all are listed at once).
     """
-    if path.is_dir():
-        raise ConfigError(
-            "is a folder, not a config", path, "give a YAML file, for example configs/seep_multiclass.yaml"
-        )
+    path = find_config(config)
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError("no such config", path, "see configs/ for the shipped ones") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read ({error})", path, "give a readable YAML text file") from None
     tree = _parse_yaml(text, path)
     if not isinstance(tree, dict):
-        raise ConfigError("holds no keys", path, "give a YAML mapping, as the files in configs/ do")
+        raise ConfigError("holds no keys", path, "give a YAML mapping, as `seepseg config show seep_multiclass` does")
     for override in overrides:
         _override(tree, override)
     return parse(tree, path)

@@ -392,7 +392,10 @@ def test_configs_that_are_not_configs(tree: Path, capsys: pytest.CaptureFixture[
         assert part in line
     missing, folder = tmp_path / "none.yaml", tmp_path
     assert error(capsys, "train", missing) == (
-        2, f"no such config in {missing}: see configs/ for the shipped ones")  # fmt: skip
+        2,
+        f"no such config in {missing}: give a YAML file or the name of a shipped recipe; "
+        "`seepseg config list` shows the recipes",
+    )
     code, line = error(capsys, "train", folder)
     assert (code, line.startswith(f"is a folder, not a config in {folder}: ")) == (2, True)
     (tmp_path / "list.yaml").write_text("- 1\n")

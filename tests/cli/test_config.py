@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seepseg.config import load
+from seepseg.config import load, recipes
 from tests.command import run
 
 
@@ -19,6 +19,19 @@ def test_show_fills_in_every_default_and_reads_back(capsys: pytest.CaptureFixtur
     again = load(tmp_path / "again.yaml")
     assert again == load(path, ["train.epochs=7", "runtime.amp=off"])
     assert (again.train.epochs, again.runtime.amp) == (7, "off")
+
+
+def test_list_names_every_recipe_and_what_it_is_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "config", "list")
+    assert (code, err) == (0, "")
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert lines.keys() == recipes().keys()
+    assert lines["demo_salt"].startswith("The salt demo: ")
+    assert max(map(len, out.splitlines())) <= 120
+    assert run(capsys, "config", "show", "demo_salt") == run(capsys, "config", "show", recipes()["demo_salt"])
 
 
 def test_schema_is_json_with_every_top_level_key(capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,6 +66,9 @@ def test_split_prints_shares_and_writes_the_table_training_would(
     (held_out,) = set(splits.loc[splits["split"] == "val", "group"])
     assert f"val: {held_out}\n" in out
     assert held_out not in set(splits.loc[splits["split"] == "train", "group"])
+    code, out, _ = run(capsys, "data", "split", config, "-o", "mine/parts.csv")
+    assert (code, out.splitlines()[-1]) == (0, "written: mine/parts.csv")
+    assert Path("mine/parts.csv").read_bytes() == Path("out/splits.csv").read_bytes()
 
 
 def test_folds_and_random_splits(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

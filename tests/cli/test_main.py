@@ -43,7 +43,7 @@ MENTIONS = {
     ("compare",): ["RUN_A", "RUN_B", "--split", "-o, --out"],
     ("predict",): ["RUN", "INPUTS", "-o, --out", "--fold", "--tta", "--threshold", "--probabilities", "--overwrite",
                    "--strict", "--device", "--uncertainty", "--no-fit"],
-    ("config",): ["show", "schema"],
+    ("config",): ["list", "show", "schema"],
     ("monitor",): ["RUNS", "--port"],
 }  # fmt: skip
 
@@ -87,7 +87,7 @@ def test_torchrun_reads_the_example_of_train_as_meant(capsys: pytest.CaptureFixt
     # Without the -- its parser takes --run for --run-path.
     asked = get_args_parser().parse_args(shlex.split(example)[1:])
     assert (asked.module, asked.training_script) == (True, "seepseg")
-    assert asked.training_script_args == ["train", "configs/seep_multiclass.yaml", "--run", "runs/two"]
+    assert asked.training_script_args == ["train", "seep_multiclass", "--run", "runs/two"]
 
 
 def test_help_of_every_command_imports_nothing_heavy() -> None:

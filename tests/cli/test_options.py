@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.shell_completion import BashComplete
 
+from seepseg.cli.main import cli
 from seepseg.cli.options import fold_folder, print_table, progress, relative, runtime_for, with_device
 from seepseg.config import Runtime
 from seepseg.errors import ConfigError
@@ -20,6 +22,14 @@ def test_a_checkpoint_is_used_on_this_machine() -> None:
     assert runtime_for(there, None) == Runtime(device="auto", workers=2)
     assert runtime_for(there.model_copy(update={"threads": 1}), None).threads is None
     assert runtime_for(there, "cpu") == Runtime(device="cpu", workers=2)
+
+
+@pytest.mark.parametrize("command", [("train",), ("data", "check"), ("config", "show")], ids=" ".join)
+def test_the_shell_completes_names_of_recipes(command: tuple[str, ...]) -> None:
+    completion = BashComplete(cli, {}, "seepseg", "_SEEPSEG_COMPLETE").get_completions([*command], "seep_b")
+    assert [item.value for item in completion if item.type == "plain"] == ["seep_best_cpu", "seep_binary"]
+    # Paths are completed by the shell itself.
+    assert [item.type for item in completion].count("file") == 1
 
 
 def test_fold_folders(tmp_path: Path) -> None:
