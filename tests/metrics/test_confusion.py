@@ -168,7 +168,7 @@ def test_the_type_of_masks_does_not_matter(dtype: type) -> None:
 
 
 def test_monai_leaves_out_false_alarms_on_absent_classes_and_turns_absent_ones_into_0() -> None:
-    """What docs/metrics.md says of MONAI 1.6.1; here a class that is only predicted is 0, an absent one n/a."""
+    """What docs/lab/other-tools.md says of MONAI 1.6.1; here a class that is only predicted is 0, an absent one n/a."""
     from monai.metrics import DiceMetric
 
     truth, prediction = np.zeros((2, 2, 4, 4), np.int64)

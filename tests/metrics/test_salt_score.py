@@ -87,7 +87,7 @@ def test_tiles_are_scored_on_their_own(truth: np.ndarray, seed: int) -> None:
 
 
 def test_the_histogram_function_in_wide_use_credits_empty_predictions() -> None:
-    """What docs/metrics.md says: with two histogram bins over an all-zero prediction, zero falls into the upper bin."""
+    """docs/lab/other-tools.md says so: with two bins over an all-zero prediction, zero falls into the upper one."""
 
     def popular(truth: np.ndarray, prediction: np.ndarray) -> float:
         overlap = np.histogram2d(truth.ravel(), prediction.ravel(), bins=(2, 2))[0]
