@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import sys
 
 import click
@@ -67,26 +68,48 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        code, line = explain(error)
+        code, line = explain(error, _takes_keys(sys.argv[1:]))
         click.echo(f"error: {line}", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def explain(error: Exception) -> tuple[int, str]:
-    """Exit code and line of an error."""
+def explain(error: Exception, takes_keys: bool = True) -> tuple[int, str]:
+    """Exit code and line of an error, for a command that does or does not take keys of the config."""
     match error:
         case SeepsegError():
+            error.fix = _advice(error.fix, takes_keys)
             return error.exit_code, str(error)
         case RuntimeError() | MemoryError() if _is_memory(error):
-            return 5, "out of memory: use smaller tiles, batches or windows, or set data.cache_gb=0"
+            fix = _advice("use smaller tiles, batches or windows, or set data.cache_gb=0", takes_keys)
+            return 5, f"out of memory: {fix}"
         case OSError(errno=errno.ENOSPC):
             return 5, f"no space left in {error.filename or 'the output folder'}: free some and run the command again"
         case OSError():
             return 3, f"{(error.strerror or str(error)).lower()} in {error.filename or 'a file'}: look at the path"
         case RuntimeError() if "DataLoader worker" in str(error):
-            return 5, "a loader worker died: set runtime.workers=0, or enlarge /dev/shm"
+            fix = _advice("enlarge /dev/shm, or set runtime.workers=0", takes_keys)
+            return 5, f"a loader worker died: {fix}"
     text = (str(error).splitlines() or [""])[0]
     return 70, f"{type(error).__name__}: {text} (a bug: run again with seepseg --debug and report it)"
+
+
+_KEY = re.compile(r"(?<![\w/.-])(?:data|model|loss|optim|schedule|stages|train|predict|objects|runtime)\.[a-z_]")
+
+
+def _advice(fix: str, takes_keys: bool) -> str:
+    """What to do, for the command at hand: errors name keys of the config, not the option that sets them."""
+    if takes_keys:
+        return re.sub(r"\bset ((?:\w+\.)+\w+=)", r"give -s \1", fix)
+    return f"{fix}; such keys are fixed when the run is trained" if _KEY.search(fix) else fix
+
+
+def _takes_keys(words: list[str]) -> bool:
+    """Whether the command that these words call has -s."""
+    command: click.Command = cli
+    for word in words:
+        if isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), word) or command
+    return any("--set" in option.opts for option in command.params)
 
 
 def _is_memory(error: Exception) -> bool:

@@ -68,9 +68,7 @@ def command(
     root = run or Path("runs") / config.stem
     recipe = load(config, chosen)
     if (all_folds or fold is not None) and not recipe.data.split.folds:
-        raise ConfigError(
-            "a fold is asked for, but the config has none", "data.split.folds", "set -s data.split.folds=5"
-        )
+        raise ConfigError("a fold is asked for, but the config has none", "data.split.folds", "set data.split.folds=5")
     for one, other, both in (
         ("--fold", "--all-folds", fold is not None and all_folds),
         ("--dry-run", "--find-lr", dry_run and find_lr),

@@ -77,7 +77,7 @@ class Config(Node):
         if "epochs" in train:
             raise ValueError(
                 f"train.epochs does not go with stages, whose own epochs add up to {sum(lengths)}: leave it out, or "
-                "change a stage, for example -s stages.0.epochs=5"
+                "change a stage, for example stages.0.epochs=5"
             )
         return tree | {"stages": stages, "train": train | {"epochs": sum(lengths)}}
 

@@ -29,7 +29,7 @@ def open_catalog(data: DataNode) -> Catalog:
         inner = data.images if isinstance(data, SeepData) else IMAGES
         data = data.model_copy(update={"root": folder_holding(unpacked(data.root), inner)})
     elif not data.root.is_dir():
-        raise DataError("no such data folder", data.root, "give -s data.root=FOLDER")
+        raise DataError("no such data folder", data.root, "put the data there, or set data.root=FOLDER")
     match data:
         case SeepData():
             return index_seep(data)

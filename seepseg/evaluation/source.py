@@ -143,7 +143,9 @@ def _check_folds(sources: list[Source], run: Path) -> None:
     epochs = {s.epoch for s in sources}
     if len(epochs) > 1 and not first.config.train.early_stopping:
         shown = ", ".join(f"{s.name} {s.epoch}" for s in sources)
-        raise ConfigError(f"the folds were trained for different epochs ({shown})", run, "finish them with --resume")
+        raise ConfigError(
+            f"the folds were trained for different epochs ({shown})", run, "finish them with `seepseg train … --resume`"
+        )
     if any(s.classes != first.classes for s in sources):
         raise ConfigError("the folds have different class tables", run, "train all folds with one config")
     ids = [i for s in sources for i in s.ids]

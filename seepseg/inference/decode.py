@@ -54,7 +54,7 @@ def likeliest(probabilities: Tensor, threshold: float | None, fit: Fit | None = 
     background = probabilities[:, 0]
     if bool(background.isnan().any()):
         # A comparison with NaN is false, and the map would say background.
-        raise DataError("the network gives NaN", "", "use runtime.amp=off, or bf16 where there is a choice")
+        raise DataError("the network gives NaN", "", "set runtime.amp=off, or bf16 where there is a choice")
     # Nearly all of the sea is background. Where its probability is above one half nothing else can win, so the classes
     # are compared at the few other pixels only: comparing them everywhere takes longer than the network's softmax.
     if threshold is None:

@@ -81,7 +81,9 @@ class Predictor:
                 raise
             if len(images) == 1:
                 raise ResourceError(
-                    "out of memory on one window", f"device {self.device}", "set predict.window smaller or --device cpu"
+                    "out of memory on one window",
+                    f"device {self.device}",
+                    "give --device cpu, or set predict.window smaller",
                 ) from None
         self.room = half = len(images) // 2
         return torch.cat([self._halving(part) for part in torch.split(images, half)])

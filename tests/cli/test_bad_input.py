@@ -146,7 +146,7 @@ def test_masks_that_do_not_fit(tree: Path, capsys: pytest.CaptureFixture[str]) -
 def test_data_that_is_not_there(tree: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     config = tree.parent / "c.yaml"
     assert error(capsys, "data", "check", config, "-s", "data.root=/nowhere") == (
-        3, "no such data folder in /nowhere: give -s data.root=FOLDER")  # fmt: skip
+        3, "no such data folder in /nowhere: put the data there, or give -s data.root=FOLDER")  # fmt: skip
     (tmp_path / "empty" / IMAGES).mkdir(parents=True)
     code, line = error(capsys, "data", "check", config, "-s", f"data.root={tmp_path / 'empty'}")
     assert (code, line.startswith("no TIFF tiles in ")) == (3, True)
@@ -337,7 +337,7 @@ def test_parts_that_cannot_be_trained_on(tree: Path, capsys: pytest.CaptureFixtu
     assert error(capsys, *arguments) == (
         2,
         "no training tile holds seep 1, seep 2, seep 3, seep 4, seep 5, seep 6, seep 7 in data.split: "
-        "choose other groups or another seed, or set data.split.allow_missing_classes=true",
+        "choose other groups or another seed, or give -s data.split.allow_missing_classes=true",
     )
     assert not (tmp_path / "r" / "checkpoints").exists()
 
@@ -366,7 +366,7 @@ def test_nan_stops_training_unless_it_is_declared(
     arguments = ["train", tmp_path / "c.yaml", "--run", tmp_path / "run", "-s", "train.epochs=1",
                  "-s", "data.split.allow_missing_classes=true", "-s", "data.split.by=random"]  # fmt: skip
     assert error(capsys, *arguments) == (
-        3, f"2 pixels are NaN or infinite in {victim}: fix the file, or set data.nodata=nan")  # fmt: skip
+        3, f"2 pixels are NaN or infinite in {victim}: fix the file, or give -s data.nodata=nan")  # fmt: skip
     shutil.rmtree(tmp_path / "run", ignore_errors=True)
     assert run(capsys, *arguments, "-s", "data.nodata=nan")[0] == 0
     assert run(capsys, "predict", tmp_path / "run", victim, "-o", tmp_path / "out")[0] == 0

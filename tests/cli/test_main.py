@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -144,16 +145,16 @@ def test_debug_shows_the_traceback() -> None:
         # 128 + SIGINT (2), 128 + SIGTERM (15)
         (InterruptedRun(2, "a"), 130, "a"),
         (InterruptedRun(15, "a"), 143, "a"),
-        (MemoryError(), 5, "out of memory: use smaller tiles, batches or windows, or set data.cache_gb=0"),
+        (MemoryError(), 5, "out of memory: use smaller tiles, batches or windows, or give -s data.cache_gb=0"),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
             5,
-            "out of memory: use smaller tiles, batches or windows, or set data.cache_gb=0",
+            "out of memory: use smaller tiles, batches or windows, or give -s data.cache_gb=0",
         ),
         (
             torch.OutOfMemoryError("CUDA out of memory"),
             5,
-            "out of memory: use smaller tiles, batches or windows, or set data.cache_gb=0",
+            "out of memory: use smaller tiles, batches or windows, or give -s data.cache_gb=0",
         ),
         (
             OSError(errno.ENOSPC, "No space left on device", "/d/x"),
@@ -164,7 +165,7 @@ def test_debug_shows_the_traceback() -> None:
         (
             RuntimeError("DataLoader worker (pid 7) is killed by signal"),
             5,
-            "a loader worker died: set runtime.workers=0, or enlarge /dev/shm",
+            "a loader worker died: enlarge /dev/shm, or give -s runtime.workers=0",
         ),
         (KeyError("x"), 70, "KeyError: 'x' (a bug: run again with seepseg --debug and report it)"),
         (ValueError("one\ntwo"), 70, "ValueError: one (a bug: run again with seepseg --debug and report it)"),
@@ -174,6 +175,49 @@ def test_debug_shows_the_traceback() -> None:
 def test_every_error_has_its_code_and_one_line(error: Exception, code: int, line: str) -> None:
     assert explain(error) == (code, line)
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("fix", "with_keys", "without"),
+    [
+        (
+            "fix the file, or set data.nodata=nan",
+            "fix the file, or give -s data.nodata=nan",
+            "fix the file, or set data.nodata=nan; such keys are fixed when the run is trained",
+        ),
+        (
+            "choose one with data.page (the first is 0)",
+            "choose one with data.page (the first is 0)",
+            "choose one with data.page (the first is 0); such keys are fixed when the run is trained",
+        ),
+        # Neither a path nor an option is a key.
+        ("copy /d/data.zip again", "copy /d/data.zip again", "copy /d/data.zip again"),
+        ("give --threads 1", "give --threads 1", "give --threads 1"),
+    ],
+)
+def test_advice_fits_a_command_with_keys_and_one_without(fix: str, with_keys: str, without: str) -> None:
+    assert explain(DataError("a", "b", fix), True)[1] == f"a in b: {with_keys}"
+    assert explain(DataError("a", "b", fix), False)[1] == f"a in b: {without}"
+
+
+def test_advice_on_keys_is_given_by_the_command_that_is_called(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def wrong(*_: object) -> None:
+        raise DataError("a", "b", "set data.root=FOLDER")
+
+    monkeypatch.setattr("seepseg.config.load", wrong)
+    monkeypatch.setattr("seepseg.runs.folder.find_checkpoints", wrong)
+    monkeypatch.setattr("seepseg.runs.folder.find_checkpoint", wrong)
+    monkeypatch.setattr("seepseg.mapping.jobs.plan", wrong)
+    for words in ("train c", "data check c", "data split c", "config show c", "demo"):
+        assert run(capsys, *words.split())[2] == "error: a in b: give -s data.root=FOLDER\n"
+    for words in ("eval r", "predict r i -o o", "data suspects r"):
+        assert run(capsys, *words.split())[2] == (
+            "error: a in b: set data.root=FOLDER; such keys are fixed when the run is trained\n"
+        )
 
 
 def test_a_bug_is_told_as_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

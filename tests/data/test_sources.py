@@ -125,4 +125,6 @@ def test_where_a_loose_file_belongs(tmp_path: Path) -> None:
 def test_a_root_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         open_catalog(SeepData(root=tmp_path / "none"))
-    assert str(caught.value) == f"no such data folder in {tmp_path / 'none'}: give -s data.root=FOLDER"
+    assert str(caught.value) == (
+        f"no such data folder in {tmp_path / 'none'}: put the data there, or set data.root=FOLDER"
+    )
