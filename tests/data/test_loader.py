@@ -71,7 +71,7 @@ def test_a_common_class_is_not_repeated() -> None:
     assert counts(catalog, Sampling(name="repeat_factor", threshold=0.3), 1) == [1, 1, 1, 1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     held=st.lists(st.sets(st.integers(1, 7)), min_size=1, max_size=40),
     threshold=st.floats(0.01, 1),

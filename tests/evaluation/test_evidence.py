@@ -95,7 +95,7 @@ def test_missing_cells_of_a_scene_keep_tiles_apart() -> None:
     assert evidence.objects.valid_pixels == 4 * 16
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.data())
 def test_the_order_of_tiles_within_their_scene_does_not_matter(seed: int, data: st.DataObject) -> None:
     catalog, results = scenes(3, 3, seed)
@@ -220,7 +220,7 @@ def test_salt_by_coverage_and_flag() -> None:
 
 
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=20))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_predicting_no_salt_scores_the_share_of_empty_masks(rows: list[int]) -> None:
     catalog = Catalog(tuple(Tile(str(i), Path("x"), group=str(i)) for i in range(len(rows))), SALT)
     evidence = gathered(catalog, [salt_tile(str(i), n, n) for i, n in enumerate(rows)])

@@ -69,7 +69,7 @@ def whole(source: Held, members: list[Member], config: Predict) -> np.ndarray:
     return np.concatenate(parts)[..., 1]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(16, 80), st.floats(0, 0.8), st.integers(1, 5))
 def test_every_pixel_comes_out_where_it_went_in(
     height: int, width: int, window: int, overlap: float, batch: int

@@ -203,7 +203,7 @@ def test_what_is_no_archive(tmp_path: Path, cache: Path, content: bytes, says: s
     assert says in refused(path, cache)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(place=st.floats(0, 1), bit=st.integers(0, 7))
 @example(place=0.984375, bit=0)
 def test_one_bit_wrong_gives_the_truth_or_an_error(

@@ -37,7 +37,7 @@ def test_runs_that_touch_are_fine() -> None:
     assert (decode("2 1 3 2 6 1", (3, 2), "a") == MASK).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.booleans()))
 def test_round_trip(mask: NDArray[Any]) -> None:
     assert (decode(encode(mask), mask.shape, "a") == mask).all()

@@ -37,7 +37,7 @@ def test_a_hole_is_a_hole() -> None:
     assert (shape.area, len(shape.interiors)) == (8, 1)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(MASKS, st.integers(1, 5))
 def test_what_is_outlined_is_filled_again(labels: np.ndarray, step: int) -> None:
     for label in (1, 2):

@@ -127,7 +127,7 @@ def rows(known: torch.Tensor, per_image: bool) -> list[list[int]]:
     return [kept for part in parts if (kept := [i for i in part if known.flatten()[i]])]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tiles, st.booleans(), st.booleans(), st.booleans())
 def test_hinge_is_the_largest_over_all_orders(
     pixels: list[tuple[int, int, int]], per_image: bool, elu: bool, symmetric: bool
@@ -146,7 +146,7 @@ def test_hinge_is_the_largest_over_all_orders(
     assert ours.item() == pytest.approx(mean(expected, [1] * len(expected)), abs=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tiles, st.booleans(), st.booleans(), st.booleans())
 def test_softmax_is_the_largest_over_all_orders(
     pixels: list[tuple[int, int, int]], per_image: bool, present: bool, background: bool

@@ -13,7 +13,7 @@ from seepseg.inference.decode import decode
 from seepseg.mapping.objectwise import ObjectDecisions
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 9), st.booleans(), st.integers(0, 6))
 def test_strips_decide_as_the_whole_does(
     tmp_path: Path, seed: int, height: int, strip: int, vote: bool, min_pixels: int

@@ -61,7 +61,7 @@ def test_probabilities_are_those_of_the_pixels(tmp_path: Path) -> None:
     assert row["max_probability"] == 1
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 16)), elements=st.sampled_from([0, 0, 1, 2, 255])))
 def test_strips_of_any_height_give_the_same_valid_polygons(tmp_path: Path, classes: np.ndarray) -> None:
     whole = traced(tmp_path, classes, strip=1000)
@@ -75,7 +75,7 @@ def test_strips_of_any_height_give_the_same_valid_polygons(tmp_path: Path, class
         assert area == (classes == index).sum()
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arrays(np.uint8, st.tuples(st.integers(1, 150), st.integers(1, 90)), elements=st.sampled_from([0, 255])),
     st.integers(1, 150),
@@ -106,7 +106,7 @@ def test_small_objects_are_left_out_whole_and_the_others_keep_their_numbers(tmp_
     assert len(found.shapes) == 2
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arrays(np.uint8, st.tuples(st.integers(1, 16), st.integers(1, 16)), elements=st.sampled_from([0, 1, 2])))
 def test_options_leave_polygons_valid_and_measures_finite(tmp_path: Path, classes: np.ndarray) -> None:
     plain = traced(tmp_path, classes)

@@ -45,7 +45,7 @@ def test_holes_are_filled_up_to_a_size() -> None:
     assert areas == [71, 72, 72, 81]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(MASKS.filter(lambda m: m.any()), st.sampled_from([0.5, 1.0, 2.0, 5.0]))
 def test_simplified_outlines_are_valid_and_need_no_more_vertices(mask: np.ndarray, tolerance: float) -> None:
     shape = shape_of(mask)
@@ -64,7 +64,7 @@ def test_stairs_become_a_slope() -> None:
     assert simple.length < stairs.length * 0.8
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(MASKS.filter(lambda m: m.any()), st.sampled_from([1.0, 3.0, 10.0]))
 def test_any_shape_can_be_measured(mask: np.ndarray, tolerance: float) -> None:
     # a simplified outline may hold no pixel's centre; the centreline does not depend on it

@@ -36,7 +36,7 @@ def test_shifted_by_hand() -> None:
     assert np.array_equal(shifted(TRUTH, 0, 0), TRUTH)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(MAPS)
 def test_rows_score_what_they_stand_for(truth: np.ndarray) -> None:
     def score(prediction: np.ndarray) -> object:

@@ -25,7 +25,7 @@ def none(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MATRICES)
 def test_vectorised_scores_are_those_of_the_confusion_module(matrices: np.ndarray) -> None:
     stacked = matrix_scores(matrices)

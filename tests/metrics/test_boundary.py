@@ -61,7 +61,7 @@ def test_tiles_add_up() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:the (ground truth|prediction) of class:UserWarning")
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(INNER, INNER, st.sampled_from([(1.0, 2.0, 3.0), (0.5, 1.5, 4.3)]))
 def test_monai_agrees_away_from_borders(truth: np.ndarray, prediction: np.ndarray, tolerances: tuple) -> None:
     from monai.metrics import compute_surface_dice
@@ -79,7 +79,7 @@ def test_monai_agrees_away_from_borders(truth: np.ndarray, prediction: np.ndarra
         assert [np.nan if v is None else v for v in row] == pytest.approx(theirs, abs=1e-6, nan_ok=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MAPS, MAPS)
 def test_distance_transforms_agree(truth: np.ndarray, prediction: np.ndarray) -> None:
     counts = surface_counts(truth, prediction, 3)
@@ -97,7 +97,7 @@ def test_distance_transforms_agree(truth: np.ndarray, prediction: np.ndarray) ->
             assert counts.near[i, c] == near
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MAPS, MAPS)
 def test_what_holds_for_any_two_maps(truth: np.ndarray, prediction: np.ndarray) -> None:
     counts = surface_counts(truth, prediction, 3)

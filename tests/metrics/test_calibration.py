@@ -43,7 +43,7 @@ def test_histogram_by_hand() -> None:
     assert Reliability.empty().curve() == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(CONFIDENCES, st.integers(0, 60), st.integers(0, 2**32))
 def test_any_split_adds_up_to_the_same_bits(confidence: np.ndarray, cut: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def test_rounding_just_outside_0_and_1_does_no_harm() -> None:
     assert np.isfinite(apply_temperature(np.array([[-1e-7, 1 + 1e-7]]), 2.0, "sigmoid")).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(np.float64, (5, 4), elements=st.floats(-8, 8)), st.floats(0.2, 5))
 def test_on_probabilities_is_the_same_as_on_logits(logits: np.ndarray, temperature: float) -> None:
     t = torch.from_numpy(logits)[:, :, None, None]

@@ -97,7 +97,7 @@ def close(a: object, b: object) -> bool:
     return a == (None if b is None else pytest.approx(b, abs=1e-12))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TILES, st.data())
 def test_every_score_equals_scikit_learns_whatever_the_batches(tiles: list[np.ndarray], data: st.DataObject) -> None:
     """Tiles (truth, prediction) in any order and any batches; a truth of 4 stands for 255, a prediction of 4 for 1."""
@@ -135,7 +135,7 @@ def test_every_score_equals_scikit_learns_whatever_the_batches(tiles: list[np.nd
     assert close(ours.class_accuracy, (t == p)[both].mean() if both.any() else None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(np.int64, (4, 4), elements=st.integers(0, 9)), st.permutations([1, 2, 3]))
 def test_renaming_classes_renames_their_scores(matrix: np.ndarray, names: list[int]) -> None:
     order = [0, *names]
@@ -149,7 +149,7 @@ def test_renaming_classes_renames_their_scores(matrix: np.ndarray, names: list[i
     assert after.class_accuracy == before.class_accuracy
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(np.int64, (4, 4), elements=st.sampled_from([0, 0, 1, 5, 10**12])))
 def test_what_holds_for_any_matrix(matrix: np.ndarray) -> None:
     """Dice and IoU of one class follow from each other; nothing leaves 0–1; swapping sides swaps precision, recall."""

@@ -115,7 +115,7 @@ def test_shapes_must_agree() -> None:
         froc_counts(np.zeros((2, 3), np.uint8), np.zeros((3, 2)), [0.5])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(MAPS)
 def test_truth_against_itself_finds_everything(truth: np.ndarray) -> None:
     counts = detections(truth, truth, 3)
@@ -123,7 +123,7 @@ def test_truth_against_itself_finds_everything(truth: np.ndarray) -> None:
     assert counts.false_alarms.sum() == 0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(MAPS, MAPS)
 def test_what_holds_for_any_two_maps(truth: np.ndarray, prediction: np.ndarray) -> None:
     counts = detections(truth, prediction, 3)
@@ -156,7 +156,7 @@ def test_froc_by_hand() -> None:
     assert froc_counts(truth, p, (0.1,), pixel_size=100).false_alarms_per_1000_km2() == [pytest.approx(20)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(MAPS, st.integers(0, 2**32), st.integers(0, 4))
 def test_froc_is_detection_at_each_threshold(truth: np.ndarray, seed: int, least: int) -> None:
     p = np.random.default_rng(seed).random(truth.shape).round(1)

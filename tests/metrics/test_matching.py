@@ -37,7 +37,7 @@ def test_length_follows_bends() -> None:
     assert lengths(np.eye(9, dtype=bool)) == [9]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MASKS)
 def test_steps_are_shortest_ways_inside_the_object(mask: np.ndarray) -> None:
     labels, count = label_objects(mask.astype(np.uint8))
@@ -96,7 +96,7 @@ def test_a_pixel_does_not_touch_a_blob() -> None:
     assert [row[0] for row in found(truth, bar(15, 17, row=1))] == [False, False, True]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MAPS, MAPS)
 def test_a_loop_over_all_pairs_agrees(truth: np.ndarray, prediction: np.ndarray) -> None:
     (t, n), (p, m) = label_objects(truth), label_objects(prediction)
@@ -111,7 +111,7 @@ def test_a_loop_over_all_pairs_agrees(truth: np.ndarray, prediction: np.ndarray)
     assert all(b > 0 for b, touched in zip(best, rows[2], strict=True) if touched)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)),
     st.integers(0, 2**32),

@@ -60,7 +60,7 @@ MASKS = hnp.arrays(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MASKS)
 def test_predicting_nothing_scores_exactly_the_share_of_empty_masks(truth: np.ndarray) -> None:
     result = tgs_scores(truth, np.zeros_like(truth))
@@ -71,7 +71,7 @@ def test_predicting_nothing_scores_exactly_the_share_of_empty_masks(truth: np.nd
     assert np.array_equal(tgs_scores(np.zeros_like(truth), truth), result)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MASKS, st.integers(0, 2**32))
 def test_tiles_are_scored_on_their_own(truth: np.ndarray, seed: int) -> None:
     """Any order and any batch gives each tile the same tenths; perfect masks are 1, and sides may be swapped."""

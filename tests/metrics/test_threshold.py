@@ -45,7 +45,7 @@ def test_the_best_point() -> None:
 MAPS = hnp.arrays(np.uint8, (9, 11), elements=st.sampled_from([0, 0, 0, 1, 2, 255]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MAPS, st.integers(0, 2**32), st.integers(1, 3))
 def test_it_is_decoding_at_each_point(truth: np.ndarray, seed: int, tiles: int) -> None:
     """Brute force: decode at every threshold and size, and score by the confusion matrix and the TGS score."""

@@ -37,7 +37,7 @@ class Echo(nn.Module):
 
 @pytest.mark.parametrize("config", INPUTS, ids=str)
 @given(height=SIZES, width=SIZES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_the_shape_that_goes_in_comes_out(config: NetworkInput | None, height: int, width: int) -> None:
     echo = Echo()
     images = torch.zeros(1, 2, height, width)
@@ -47,7 +47,7 @@ def test_the_shape_that_goes_in_comes_out(config: NetworkInput | None, height: i
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @given(height=SIZES, width=SIZES, size=st.integers(8, 300))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_frame_leaves_what_it_holds_untouched(padding: str, height: int, width: int, size: int) -> None:
     images = torch.randn(1, 1, height, width, generator=torch.Generator().manual_seed(height * 301 + width))
     config = NetworkInput.model_validate({"mode": "pad", "size": size, "padding": padding})
@@ -56,7 +56,7 @@ def test_a_frame_leaves_what_it_holds_untouched(padding: str, height: int, width
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @given(before=st.integers(0, 40), size=st.integers(1, 20), after=st.integers(0, 40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_padding_is_that_of_numpy(padding: str, before: int, size: int, after: int) -> None:
     row = np.arange(size, dtype=np.float32)[None]
     ours = padded(torch.from_numpy(row)[None, None], (0, 0, before, after), padding)[0, 0].numpy()

@@ -61,7 +61,7 @@ def test_what_is_kept_stays_as_it_is() -> None:
     assert cleaned[2, 2] == 2
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(MAPS, st.integers(0, 9))
 def test_after_removal_no_small_object_is_left(indices: np.ndarray, least: int) -> None:
     cleaned = remove_small(indices, least)
