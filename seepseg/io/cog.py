@@ -237,7 +237,7 @@ def _need_room(path: Path, size: int) -> None:
 def _check(written: Path, path: Path, layout: Layout) -> None:
     """Make sure a file is whole: GDAL does not always report a write that failed while closing."""
     try:
-        inspect_tiff(written, bands=range(1, layout.count + 1), max_pixels=2**62)
+        inspect_tiff(written, bands=range(1, layout.count + 1), max_pixels=2**62, labels=True)
     except DataError as error:
         raise ResourceError(
             f"was not written whole ({error.what})", path, "check the free space, then run again"

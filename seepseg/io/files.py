@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from seepseg.errors import DataError
-from seepseg.io.atomic import TEMPORARY_PREFIX
+from seepseg.errors import ConfigError, DataError
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-# What a file that is neither TIFF nor PNG may be, so that the error can say so.
+_KINDS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"} | dict.fromkeys(_TIFF_MAGIC, "TIFF")
+
+# What a file that is none of these may be, so that the error can say so.
 _OTHERS = {
-    b"\xff\xd8\xff": "a JPEG",
     b"GIF8": "a GIF",
     b"BM": "a BMP",
     b"PK\x03\x04": "a ZIP archive",
@@ -55,21 +56,36 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def kind_of(head: bytes) -> str:
-    """What the first bytes of a file say it is: "TIFF", "PNG", or a phrase for an error ("a JPEG", "0 bytes long").
+    """What the first bytes of a file say it is: "TIFF", "PNG", "JPEG", or a phrase for an error ("a GIF").
 
     Names lie (a PNG called .tif is common), magic bytes do not.
     """
-    if head.startswith(_TIFF_MAGIC):
-        return "TIFF"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if len(head) < 8:
+    kind = next((name for magic, name in _KINDS.items() if head.startswith(magic)), None)
+    if kind is None and len(head) < 8:
         return f"only {len(head)} bytes long" if head else "empty (0 bytes)"
-    return next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "of an unknown kind")
+    return kind or next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "of an unknown kind")
+
+
+def beside(path: Path, ending: str) -> Path | None:
+    """The file that is named as another with an ending after it (`s.tif.msk`), if there is one."""
+    other = path.with_name(path.name + ending)
+    try:
+        return other if other.exists() else None
+    except OSError:  # the name is too long, so nothing is called that
+        return None
 
 
 def image_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with one of the suffixes below a folder, sorted; what an interrupted write left is passed by."""
-    return sorted(
-        f for f in folder.rglob("*") if f.suffix.lower() in suffixes and not f.name.startswith(TEMPORARY_PREFIX)
-    )
+    """Files with one of the suffixes below a folder, sorted, without hidden ones (`._x.tif`, unfinished writes)."""
+    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in suffixes and not f.name.startswith("."))
+
+
+def local_path(text: str) -> Path:
+    """The path that a user typed.
+
+    Raises:
+        ConfigError: it is a remote address (`s3://…`, `https://…`, `/vsicurl/…`), which as a path would lose a slash.
+    """
+    if re.match(r"[A-Za-z][A-Za-z\d+.-]+://|[/\\]+vsi\w+[/\\]", text):
+        raise ConfigError("is a remote address, not a file", text, "copy it here first")
+    return Path(text)

@@ -36,8 +36,6 @@ def walk(path: Path, stream: BinaryIO, size: int) -> list[Directory]:
     """
     head = stream.read(16)
     kind = kind_of(head)
-    if kind == "PNG":
-        raise DataError("is a PNG, not a TIFF", path, "rename it to .png, or save it as TIFF")
     if kind != "TIFF":
         raise DataError(f"not a TIFF, the file is {kind}", path, "copy it again, or convert it to TIFF")
     order = "<" if head[:1] == b"I" else ">"

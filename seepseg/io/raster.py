@@ -1,9 +1,8 @@
-"""Scenes: pixels and georeference of a TIFF, whole or row by row, through rasterio."""
+"""GDAL through rasterio: its settings, its errors, and where a raster lies."""
 
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.windows import Window
 
 from seepseg.errors import DataError
-from seepseg.io.tiff import TiffInfo, inspect_tiff
 
 CACHE_MB = 32
 """GDAL keeps this much of decoded blocks; its own default is a twentieth of the memory."""
@@ -47,106 +45,73 @@ class Georeference:
 
 
 class Scene:
-    """An open scene; rows of pixels are read when asked for. One thread at a time.
+    """An open image without its validity; `image.Image` takes its place."""
 
-    Attributes:
-        path, height, width, bands, dtype, nodata: as in `TiffInfo`.
-        georeference: where it lies.
-    """
-
-    def __init__(self, path: Path, info: TiffInfo, source: Any, bands: Sequence[int]) -> None:
-        self.path, self._source, self._bands = path, source, list(bands)
-        self.height, self.width, self.bands = info.height, info.width, info.bands
-        self.dtype, self.nodata = info.dtype, info.nodata
-        self.georeference = _georeference(source)
-        if (source.height, source.width) != (info.height, info.width):
-            raise DataError("GDAL and its header disagree about its size", path, "save it again")
+    def __init__(self, image: Any) -> None:
+        self._image = image
+        self.path, self.height, self.width, self.bands = image.path, image.height, image.width, image.bands
+        self.dtype, self.nodata, self.georeference = image.dtype, image.nodata, image.georeference
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
-        """Pixels (C, stop − start, W) of some rows.
-
-        Raises:
-            DataError: they cannot be decoded.
-        """
-        return self.window(slice(start, stop), slice(0, self.width))
+        """Pixels (C, stop − start, W) of some rows."""
+        return np.asarray(self._image.rows(start, stop).raw)
 
     def window(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """Pixels (C, h, w) of some rows and columns, as far as the scene goes; errors as `rows`."""
-        window = Window.from_slices(rows, columns, height=self.height, width=self.width)
-        with gdal(), _as_data_error(self.path):
-            pixels: NDArray[Any] = self._source.read(self._bands, window=window)
-        if pixels.dtype != self.dtype:
-            raise DataError(f"decodes to {pixels.dtype}, not what its header says", self.path, "save it again")
-        return pixels
+        """Pixels (C, h, w) of some rows and columns, as far as the scene goes."""
+        return np.asarray(self._image.window(rows, columns).raw)
 
 
 @contextmanager
 def open_scene(
     path: Path, *, page: int | None = None, bands: Sequence[int] | None = None, max_pixels: int = 2**36
 ) -> Iterator[Scene]:
-    """A TIFF scene, open while the block lasts.
+    """A scene, open while the block lasts; `image.open_image` takes its place."""
+    from seepseg.io.image import open_image
 
-    Args:
-        path: the file.
-        page: 0-based directory; None where the file holds one image (overviews and masks aside).
-        bands: 1-based bands; None where the image has one.
-        max_pixels: the most values (height · width · bands of the file) to accept.
-
-    Raises:
-        DataError: whatever is wrong with the file. Its header is checked by `inspect_tiff` first, because GDAL fills
-            missing strips with zeros and says nothing.
-    """
-    info = inspect_tiff(path, page, bands, max_pixels=max_pixels)
-    name = os.fspath(path.absolute())
-    with gdal():
-        with _as_data_error(path):
-            # GTIFF_DIR opens one directory (from 1), but not the overviews and masks that belong to it.
-            name = f"GTIFF_DIR:{info.page + 1}:{name}" if info.page else name
-            source = rasterio.open(name, driver="GTiff")
-        with source:
-            with _as_data_error(path):
-                scene = Scene(path, info, source, bands or (1,))
-            yield scene
+    with open_image(path, page=page, bands=bands, max_pixels=max_pixels) as image:
+        yield Scene(image)
 
 
 def read_scene(
     path: Path, *, page: int | None = None, bands: Sequence[int] | None = None, max_pixels: int = 2**31
 ) -> tuple[NDArray[Any], Georeference, float | None]:
-    """Pixels (C, H, W), georeference and no-data value of a TIFF scene; arguments and errors as `open_scene`."""
+    """Pixels (C, H, W), georeference and no-data value of a scene; arguments and errors as `open_scene`."""
     with open_scene(path, page=page, bands=bands, max_pixels=max_pixels) as scene:
         return scene.rows(0, scene.height), scene.georeference, scene.nodata
 
 
-def _georeference(source: Any) -> Georeference:
+def georeference_of(source: Any) -> Georeference:
+    """Where an open rasterio dataset lies, by the file itself and the world file, `.tab` or RPC file beside it."""
     points, points_crs = source.gcps
     transform = tuple(float(v) for v in source.transform[:6])
     return Georeference(
-        crs_wkt=_wkt(source.crs),
+        crs_wkt=wkt(source.crs),
         transform=None if transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0) else transform,  # type: ignore[arg-type]
         gcps=tuple((float(p.row), float(p.col), float(p.x), float(p.y), float(p.z or 0)) for p in points),
-        gcps_crs_wkt=_wkt(points_crs),
+        gcps_crs_wkt=wkt(points_crs),
         rpcs=dict(sorted(source.tags(ns="RPC").items())),
         tags=dict(sorted(source.tags().items())),
     )
 
 
-def _wkt(crs: Any) -> str | None:
+def wkt(crs: Any) -> str | None:
     """The system's WKT; None too for the nameless one that GDAL makes up where a file has none."""
-    wkt = str(crs.to_wkt()) if crs else ""
-    return None if not wkt or wkt.startswith('LOCAL_CS["unnamed"') else wkt
+    text = str(crs.to_wkt()) if crs else ""
+    return None if not text or text.startswith('LOCAL_CS["unnamed"') else text
 
 
 @contextmanager
-def gdal() -> Iterator[None]:
-    """GDAL without side files, and without its own warnings: what matters is raised."""
+def gdal(**settings: str) -> Iterator[None]:
+    """GDAL without `.aux.xml` files, and without its own warnings: what matters is raised."""
     logging.getLogger("rasterio").setLevel(logging.CRITICAL + 1)
-    with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_CACHEMAX=CACHE_MB):
+    with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_CACHEMAX=CACHE_MB, **settings):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
 
 
 @contextmanager
-def _as_data_error(path: Path) -> Iterator[None]:
+def as_data_error(path: Path) -> Iterator[None]:
+    """GDAL's errors, about one file, as DataErrors."""
     try:
         yield
     except UnicodeEncodeError:

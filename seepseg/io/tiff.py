@@ -1,8 +1,7 @@
-"""TIFF tiles, read only after their header has been checked: a broken file is an error, never an array.
+"""What a TIFF says of itself, checked before anything decodes it: a broken file is an error, never an array.
 
-tifffile returns *empty arrays* for some broken files, pads others, and follows cyclic directories; GDAL fills missing
-strips with zeros. So the directories are walked here, and what they promise is held against the size of the file and a
-budget before a pixel is decoded.
+GDAL fills missing strips with zeros and says nothing; tifffile follows cyclic directories. So the directories are
+walked here, and what they promise is held against the size of the file and a budget before GDAL reads a pixel.
 """
 
 from __future__ import annotations
@@ -10,109 +9,95 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from tifffile.tifffile import jpeg_shape
 
 from seepseg.errors import DataError, SeepsegError
 from seepseg.io.files import open_regular
 from seepseg.io.ifd import MASK, REDUCED, Directory, walk
+from seepseg.io.pam import nodata_value, refuse_scaling, tag_scaling
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 MAX_BANDS = 1024
 
 _NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
 _LZMA, _OLD_ZSTD, _ZSTD = 34925, 34926, 50000
-# Codecs whose decoders accept a bound on what they put out (JPEG: its own header is checked); others could be bombs.
+# Codecs whose decoders put out as many bytes as they are asked for; others could be bombs.
 _CODECS = (_NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE, _LZMA, _OLD_ZSTD, _ZSTD)
 
+_CHUNK = 2**20
 _OFFSETS, _BYTE_COUNTS = (324, 273), (325, 279)
+_PHOTOMETRIC, _ORIENTATION, _METADATA, _NODATA = 262, 274, 42112, 42113
+_ALPHA = (1, 2)
+# Photometric interpretations that are no measurement. RGB is not among them: many writers call any three bands that.
+_PALETTE = 3
+_REFUSED = {0: "stored inverted (0 is white)", 4: "a mask", 5: "CMYK colours", 6: "YCbCr colours", 8: "CIE Lab colours"}
 
 
 @dataclass(frozen=True)
 class TiffInfo:
-    """What `read_tiff` would return: a (bands, height, width) array of `dtype`, and the file's own no-data value.
+    """What a TIFF holds of the image asked for, and what it says of it.
 
-    `nodata` is None where the file has no GDAL_NODATA tag, or one that no pixel of this dtype can equal. `page` is the
-    0-based directory that holds the image.
+    Attributes:
+        height, width, dtype: of every page chosen.
+        nodata: value of the tag GDAL_NODATA; None without it, or where no pixel of this dtype can equal it.
+        pages: 0-based directories that hold the bands: one for all, or one for each.
+        bands: 1-based samples of a page that are the bands wanted; all 1 where each has a page.
+        alpha: 1-based samples that are alpha.
+        mask: 0-based directory of the mask, or None.
     """
 
     height: int
     width: int
-    bands: int
     dtype: np.dtype[Any]
-    nodata: float | None
-    page: int = 0
+    nodata: float | None = None
+    pages: tuple[int, ...] = (0,)
+    bands: tuple[int, ...] = (1,)
+    alpha: tuple[int, ...] = ()
+    mask: int | None = None
 
 
 def inspect_tiff(
-    path: Path, page: int | None = None, bands: Sequence[int] | None = None, *, max_pixels: int = 2**28
+    path: Path,
+    page: int | None = None,
+    bands: Sequence[int] | None = None,
+    *,
+    max_pixels: int = 2**28,
+    labels: bool = False,
+    mask: bool = False,
+    verify: bool = False,
 ) -> TiffInfo:
     """What the header says, once it is known to be sound: no pixel is decoded.
 
     Args:
         path: the file.
-        page: 0-based directory; None where the file holds one image (overviews and masks aside).
-        bands: 1-based bands; None where the image has one.
-        max_pixels: the most values (height · width · bands of the file) to accept.
+        page: 0-based directory; None where the file holds one image (overviews and masks aside), or bands as pages.
+        bands: 1-based bands, not counting alpha; None where the image has one.
+        max_pixels: the most values (height · width · samples) to accept.
+        labels: the numbers are labels, so a palette is only what they are shown with.
+        mask: the file is the mask of another one: bits will do.
+        verify: check the sums in deflate streams too, which GDAL does not; that takes inflating them once.
 
     Raises:
         DataError: whatever is wrong with the file.
     """
-    with _opened(path, page, bands, max_pixels) as (info, _):
-        return info
-
-
-def read_tiff(
-    path: Path, *, page: int | None = None, bands: Sequence[int] | None = None, max_pixels: int = 2**28
-) -> NDArray[Any]:
-    """Pixels (C, H, W) in native byte order: uint8, uint16, int16 or float32, as in the file.
-
-    Args:
-        path: the file.
-        page: 0-based directory; None where the file holds one image (overviews and masks aside).
-        bands: 1-based bands, in the order wanted; None where the image has one.
-        max_pixels: the most values (height · width · bands of the file) to accept.
-
-    Raises:
-        DataError: whatever is wrong with the file; no other error, for any bytes.
-    """
-    with _opened(path, page, bands, max_pixels) as (info, image):
-        pixels = _decode(path, image, info.nodata)[[b - 1 for b in bands or (1,)]]
-    if pixels.shape != (info.bands, info.height, info.width) or pixels.dtype != info.dtype:
-        raise DataError(f"decodes to {pixels.dtype} {pixels.shape}, not what its header says", path, "save it again")
-    return pixels
-
-
-@contextmanager
-def _opened(
-    path: Path, page: int | None, bands: Sequence[int] | None, max_pixels: int
-) -> Iterator[tuple[TiffInfo, tifffile.TiffPage]]:
-    """The checked image of an open file. Anything a library raises inside becomes a DataError."""
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # it logs what is raised here
     with open_regular(path) as stream:
         try:
             size = os.fstat(stream.fileno()).st_size
             directories = walk(path, stream, size)
-            chosen = _choose(path, directories, page)
-            if directories[chosen].end > size:
-                raise DataError("a tag lies past the end of the file", path, "it was cut short: copy it again")
             stream.seek(0)
             # Vendors' dialects reinterpret offsets and bits; plain TIFF is read as it is written.
             with tifffile.TiffFile(stream, name=path.name, is_ndpi=False, is_lsm=False, is_scanimage=False) as tiff:
-                if chosen == 0:
-                    image = tiff.pages.first
-                else:  # straight to the directory: tifffile's own walk may go round in circles
-                    tiff.filehandle.seek(directories[chosen].offset)
-                    image = tifffile.TiffPage(tiff, chosen)
-                yield _check(path, image, size, chosen, bands, max_pixels), image
+                header = _Header(path, tiff, directories, size, max_pixels, verify)
+                return header.mask_info(0) if mask else header.image_info(page, bands, labels)
         except SeepsegError:
             raise
         except MemoryError:
@@ -122,163 +107,221 @@ def _opened(
             raise DataError(f"is damaged ({reason})", path, "copy or save it again") from None
 
 
-def _choose(path: Path, directories: Sequence[Directory], page: int | None) -> int:
-    """Index of the directory asked for, or of the only image."""
-    if page is not None:
-        if not 0 <= page < len(directories):
-            raise DataError(f"no page {page}, the file has {len(directories)}", path, "set data.page (the first is 0)")
-        return page
-    images = [i for i, d in enumerate(directories) if not d.subfile & (REDUCED | MASK)] or [0]
-    if len(images) > 1:
-        raise DataError(f"holds {len(images)} pages", path, "choose one with data.page (the first is 0)")
-    return images[0]
+@dataclass(frozen=True)
+class _Header:
+    """An open file while its directories are checked."""
 
+    path: Path
+    tiff: tifffile.TiffFile
+    directories: Sequence[Directory]
+    size: int
+    max_pixels: int
+    verify: bool
 
-def _check(
-    path: Path, image: tifffile.TiffPage, size: int, page: int, bands: Sequence[int] | None, max_pixels: int
-) -> TiffInfo:
-    """The image's facts, after every check that needs no decoding."""
-    samples, depth, height, width, contiguous = image.shaped
-    count = samples * contiguous
-    if not height or not width or not count:
-        raise DataError(f"is {height}×{width} pixels of {count} bands", path, "save it again with its true size")
-    if depth != 1:
-        raise DataError(f"is a volume of {depth} slices", path, "save one slice a file")
-    if count > MAX_BANDS:
-        raise DataError(f"holds {count} bands, the most is {MAX_BANDS}", path, "save the bands you need")
-    if height * width * count > max_pixels:
-        raise DataError(
-            f"{height}×{width} pixels of {count} bands are over the budget of {max_pixels} values",
-            path,
-            "cut it into tiles",
-        )
-    dtype = _dtype(path, image)
-    _check_codec(path, image, dtype)
-    if bands is not None and len(bands):
-        wrong = [b for b in bands if not 1 <= b <= count]
-        if wrong:
-            raise DataError(f"no band {wrong[0]}, the file has {count}", path, "set data.bands (the first is 1)")
-    elif count > 1:
-        raise DataError(
-            f"holds {count} bands", path, "choose with data.bands (the first is 1), for example data.bands=[1]"
-        )
-    nodata = _nodata(image.tags.valueof(42113), dtype)
-    _check_segments(path, image, dtype, size, nodata, max_pixels)
-    return TiffInfo(height, width, len(bands) if bands else 1, dtype, nodata, page)
+    def image_info(self, page: int | None, bands: Sequence[int] | None, labels: bool) -> TiffInfo:
+        """The image of one directory, or of one directory for each band."""
+        images = [i for i, d in enumerate(self.directories) if not d.subfile & (REDUCED | MASK)] or [0]
+        if page is None and len(images) > 1:
+            return self._bands_as_pages(images, bands, labels)
+        if page is not None and not 0 <= page < len(self.directories):
+            raise self._error(f"no page {page}, the file has {len(self.directories)}", "set data.page (the first is 0)")
+        chosen = images[0] if page is None else page
+        info = self._page_info(chosen, labels)
+        count, alpha = len(info.bands), " and alpha" if info.alpha else ""
+        if not count:
+            raise self._error("holds nothing but alpha", "save the bands you need")
+        if wrong := [b for b in bands or () if not 1 <= b <= count]:
+            what, fix = f"the file has {count}{alpha}", "set data.bands (the first is 1)"
+            if len(images) > 1:
+                what, fix = f"page {page} has {count}{alpha}", "leave out data.page where the pages are the bands"
+            raise self._error(f"no band {wrong[0]}, {what}", fix)
+        if not bands and count > 1:
+            fix = "choose with data.bands (the first is 1), for example data.bands=[1]"
+            raise self._error(f"holds {count} bands{alpha}", fix)
+        samples = tuple(info.bands[b - 1] for b in bands or (1,))
+        self._refuse_scaling(chosen, samples)
+        return replace(info, bands=samples, mask=self._mask_of(chosen, info))
 
+    def mask_info(self, index: int) -> TiffInfo:
+        """A directory that is the mask of an image: whole numbers of any number of bits."""
+        image = self._page(index)
+        height, width, count = self._size_of(image)
+        if image.bitspersample not in (1, 8):
+            raise self._error(f"its mask has {image.bitspersample} bits", "save it with a mask of 1 or 8")
+        dtype = np.dtype(np.uint8)
+        self._check_codec(image, dtype)
+        self._check_segments(image, nodata=0)
+        return TiffInfo(height, width, dtype, None, (index,), tuple(range(1, count + 1)))
 
-def _dtype(path: Path, image: tifffile.TiffPage) -> np.dtype[Any]:
-    bits, advice = image.bitspersample, f"save it as {', '.join(DTYPES)}"
-    if image.sampleformat in (5, 6):
-        raise DataError("pixels are complex", path, f"take the amplitude first and {advice}")
-    if bits == 1:
-        raise DataError("pixels are bool (1 bit)", path, advice)
-    if bits not in (8, 16, 32, 64) or image.dtype is None:
-        raise DataError(f"pixels of {bits} bits, sample format {int(image.sampleformat)}", path, advice)
-    if image.dtype.name not in DTYPES:
-        raise DataError(f"pixels are {image.dtype.name}", path, advice)
-    return np.dtype(image.dtype.name)
+    def _bands_as_pages(self, images: Sequence[int], bands: Sequence[int] | None, labels: bool) -> TiffInfo:
+        """Pages of one size and type as the bands of one image, as tifffile writes (bands, height, width)."""
+        n = len(images)
+        choice = "choose one with data.page (the first is 0)"
+        if not bands:
+            fix = f"{choice}, or pages that are bands with data.bands, for example data.bands=[1, 2]"
+            raise self._error(f"holds {n} pages", fix)
+        if n < len(self.directories) or n > MAX_BANDS:
+            raise self._error(f"holds {n} pages with overviews or masks, which are no bands", choice)
+        if wrong := [b for b in bands if not 1 <= b <= n]:
+            raise self._error(f"no band {wrong[0]}, the file has {n} pages", "set data.bands (the first is 1)")
+        infos = [self._page_info(i, labels) for i in images]
+        if any(replace(info, pages=(0,)) != replace(infos[0], pages=(0,)) for info in infos) or infos[0].bands != (1,):
+            raise self._error(f"holds {n} pages that differ in size, type or no-data value, or have bands", choice)
+        chosen = tuple(images[b - 1] for b in bands)
+        for index in chosen:
+            self._refuse_scaling(index, (1,))
+        return replace(infos[0], pages=chosen, bands=(1,) * len(chosen))
 
+    def _page(self, index: int) -> tifffile.TiffPage:
+        directory = self.directories[index]
+        if directory.end > self.size:
+            raise self._error("a tag lies past the end of the file", "it was cut short: copy it again")
+        if index == 0:
+            return self.tiff.pages.first
+        # Straight to the directory: tifffile's own walk may go round in circles.
+        self.tiff.filehandle.seek(directory.offset)
+        return tifffile.TiffPage(self.tiff, index)
 
-def _check_codec(path: Path, image: tifffile.TiffPage, dtype: np.dtype[Any]) -> None:
-    code, advice = int(image.compression), "save it uncompressed or with deflate, LZW or zstd"
-    if code not in _CODECS:
-        known = {int(c): c.name for c in tifffile.COMPRESSION}
-        name = f"{known[code]} ({code})" if code in known else str(code)
-        raise DataError(f"compression {name} is not supported", path, advice)
-    if code == _JPEG and dtype != np.uint8:
-        raise DataError(f"JPEG compression of {dtype} pixels is not supported", path, advice)
-    predictor = int(image.predictor)
-    if code != _JPEG and (predictor not in (1, 2, 3) or (predictor == 3 and dtype != np.float32)):
-        raise DataError(f"predictor {predictor} of {dtype} pixels is not supported", path, advice)
+    def _page_info(self, index: int, labels: bool) -> TiffInfo:
+        """One directory's facts, with all samples but alpha, after every check that needs no decoding."""
+        image = self._page(index)
+        height, width, count = self._size_of(image)
+        dtype = self._dtype(image)
+        colours = image.tags.valueof(_PHOTOMETRIC, 1)
+        if colours in _REFUSED or (colours == _PALETTE and not labels):
+            what = _REFUSED.get(colours, "a palette of colours")
+            raise self._error(f"its pixels are {what}, no measurement", "save it as grey levels")
+        if (orientation := image.tags.valueof(_ORIENTATION, 1)) != 1:
+            raise self._error(f"is stored turned or mirrored (orientation {orientation})", "save it upright")
+        self._check_codec(image, dtype)
+        nodata = nodata_value(image.tags.valueof(_NODATA), dtype)
+        self._check_segments(image, nodata)
+        extra = enumerate(image.extrasamples, count - len(image.extrasamples) + 1)
+        alpha = tuple(sample for sample, kind in extra if kind in _ALPHA and sample > 0)
+        samples = tuple(s for s in range(1, count + 1) if s not in alpha)
+        return TiffInfo(height, width, dtype, nodata, (index,), samples, alpha)
 
-
-def _check_segments(
-    path: Path, image: tifffile.TiffPage, dtype: np.dtype[Any], size: int, nodata: float | None, max_pixels: int
-) -> None:
-    """Hold the strips or tiles against the image and the file: as many as needed, all inside, none larger than allowed.
-
-    A segment of offset and length 0 was never written: GDAL's sparse files mean no-data by it, so without a no-data
-    value it is missing.
-    """
-    what = "tiles" if image.is_tiled else "strips"
-    values = _segment_values(image)
-    if values <= 0 or values > max_pixels:
-        raise DataError(f"{what} of {values} pixels are over the budget of {max_pixels}", path, "save it again")
-    needed = math.prod(image.chunked)
-    for codes in (_OFFSETS, _BYTE_COUNTS):
-        held = sum(image.tags[code].count for code in codes if code in image.tags)
-        if held != needed:
-            raise DataError(
-                f"holds {held} {what}, its size needs {needed}", path, "it is damaged: copy or save it again"
-            )
-    offsets, lengths = np.array(image.dataoffsets, np.uint64), np.array(image.databytecounts, np.uint64)
-    missing = int(((offsets == 0) | (lengths == 0)).sum())
-    if missing and nodata is None:
-        raise DataError(f"{missing} of {needed} {what} were never written", path, "save it again whole")
-    past = int(((offsets > size) | (lengths > size) | (offsets + lengths > size)).sum())
-    if past:
-        raise DataError(
-            f"{past} of {needed} {what} lie past the end of the file", path, "it was cut short: copy it again"
-        )
-    if image.compression == _NONE:
-        expected = np.full(needed, values, np.uint64)
-        if not image.is_tiled:  # the last strip of a plane may have fewer rows
-            strips = math.ceil(image.imagelength / image.rowsperstrip)
-            rows = image.imagelength - (strips - 1) * image.rowsperstrip
-            expected[strips - 1 :: strips] = values // image.rowsperstrip * rows
-        short = int(((lengths < expected * np.uint64(dtype.itemsize)) & (lengths > 0)).sum())
-        if short:
-            raise DataError(f"{short} of {needed} {what} are too short", path, "it is damaged: copy or save it again")
-
-
-def _segment_values(image: tifffile.TiffPage) -> int:
-    """Values (pixels · interleaved bands) of one whole strip or tile."""
-    interleaved = image.samplesperpixel if image.planarconfig == 1 else 1
-    if image.is_tiled:
-        return int(image.tiledepth * image.tilelength * image.tilewidth * interleaved)
-    return int(image.rowsperstrip * image.imagewidth * interleaved)
-
-
-def _nodata(text: object, dtype: np.dtype[Any]) -> float | None:
-    """The no-data value of GDAL's tag, where a pixel of this dtype can equal it."""
-    try:
-        value = float(str(text).strip(" \0\n"))
-    except ValueError:
+    def _mask_of(self, index: int, info: TiffInfo) -> int | None:
+        """The mask among the directories between an image and the next image."""
+        for following in range(index + 1, len(self.directories)):
+            kind = self.directories[following].subfile & (REDUCED | MASK)
+            if kind == MASK:
+                mask = self.mask_info(following)
+                if (mask.height, mask.width) != (info.height, info.width):
+                    size = f"{mask.height}×{mask.width}, it is {info.height}×{info.width}"
+                    raise self._error(f"its mask is {size}", "save it again with a mask of its size")
+                return following
+            if not kind:
+                return None
         return None
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return float(np.float32(value))  # so that comparing with float32 pixels finds it
-    limits = np.iinfo(dtype)
-    return value if value.is_integer() and limits.min <= value <= limits.max else None
+
+    def _refuse_scaling(self, index: int, samples: Sequence[int]) -> None:
+        if text := self._page(index).tags.valueof(_METADATA):
+            refuse_scaling(self.path, tag_scaling(str(text), self.path), samples)
+
+    def _size_of(self, image: tifffile.TiffPage) -> tuple[int, int, int]:
+        """Height, width and samples, none of them out of bounds."""
+        planes, depth, height, width, contiguous = image.shaped
+        count = planes * contiguous
+        if not height or not width or not count:
+            raise self._error(f"is {height}×{width} pixels of {count} bands", "save it again with its true size")
+        if depth != 1 or image.tiledepth != 1:
+            raise self._error(f"is a volume of {max(depth, image.tiledepth)} slices", "save one slice a file")
+        if count > MAX_BANDS:
+            raise self._error(f"holds {count} bands, the most is {MAX_BANDS}", "save the bands you need")
+        if height * width * count > self.max_pixels:
+            what = f"{height}×{width} pixels of {count} bands are over the budget of {self.max_pixels} values"
+            raise self._error(what, "cut it into tiles")
+        return height, width, count
+
+    def _dtype(self, image: tifffile.TiffPage) -> np.dtype[Any]:
+        bits, advice = image.bitspersample, f"save it as {', '.join(DTYPES)}"
+        if image.sampleformat in (5, 6):
+            raise self._error("pixels are complex", f"take the amplitude first and {advice}")
+        if bits == 1:
+            raise self._error("pixels are bool (1 bit)", advice)
+        if bits not in (8, 16, 32, 64) or image.dtype is None:
+            raise self._error(f"pixels of {bits} bits, sample format {int(image.sampleformat)}", advice)
+        if image.dtype.name not in DTYPES:
+            raise self._error(f"pixels are {image.dtype.name}", advice)
+        return np.dtype(image.dtype.name)
+
+    def _check_codec(self, image: tifffile.TiffPage, dtype: np.dtype[Any]) -> None:
+        code, advice = int(image.compression), "save it uncompressed or with deflate, LZW or zstd"
+        if code not in _CODECS:
+            names = {int(c): c.name for c in tifffile.COMPRESSION}
+            name = f"{names[code]} ({code})" if code in names else str(code)
+            raise self._error(f"compression {name} is not supported", advice)
+        if code == _JPEG and dtype != np.uint8:
+            raise self._error(f"JPEG compression of {dtype} pixels is not supported", advice)
+        predictor = int(image.predictor)
+        if code != _JPEG and (predictor not in (1, 2, 3) or (predictor == 3 and dtype != np.float32)):
+            raise self._error(f"predictor {predictor} of {dtype} pixels is not supported", advice)
+
+    def _check_segments(self, image: tifffile.TiffPage, nodata: float | None) -> None:
+        """Strips or tiles: as many as the image needs, all inside the file, none larger than allowed.
+
+        A segment of offset and length 0 was never written: GDAL's sparse files mean no-data by it, so without a no-data
+        value it is missing.
+        """
+        what, damaged = "tiles" if image.is_tiled else "strips", "it is damaged: copy or save it again"
+        rows, columns = (
+            (image.tilelength, image.tilewidth) if image.is_tiled else (image.rowsperstrip, image.imagewidth)
+        )
+        interleaved = image.samplesperpixel if image.planarconfig == 1 else 1
+        values = rows * columns * interleaved
+        if values <= 0 or values > self.max_pixels:
+            raise self._error(f"{what} of {values} pixels are over the budget of {self.max_pixels}", "save it again")
+        needed = math.prod(image.chunked)
+        for codes in (_OFFSETS, _BYTE_COUNTS):
+            count = sum(image.tags[code].count for code in codes if code in image.tags)
+            if count != needed:
+                raise self._error(f"holds {count} {what}, its size needs {needed}", damaged)
+        offsets, lengths = np.array(image.dataoffsets, np.uint64), np.array(image.databytecounts, np.uint64)
+        missing = int(((offsets == 0) | (lengths == 0)).sum())
+        if missing and nodata is None:
+            raise self._error(f"{missing} of {needed} {what} were never written", "save it again whole")
+        past = int(((offsets > self.size) | (lengths > self.size) | (offsets + lengths > self.size)).sum())
+        if past:
+            fix = "it was cut short: copy it again"
+            raise self._error(f"{past} of {needed} {what} lie past the end of the file", fix)
+        row_bytes = math.ceil(columns * interleaved * image.bitspersample / 8)
+        expected = np.full(needed, rows * row_bytes, np.uint64)
+        if not image.is_tiled:  # the last strip of a plane may have fewer rows
+            strips = math.ceil(image.imagelength / rows)
+            expected[strips - 1 :: strips] = (image.imagelength - (strips - 1) * rows) * row_bytes
+        short = 0
+        if image.compression == _NONE:
+            short = int(((lengths < expected) & (lengths > 0)).sum())
+        elif image.compression in (_DEFLATE, _OLD_DEFLATE) and self.verify:
+            segments = zip(offsets.tolist(), lengths.tolist(), expected.tolist(), strict=True)
+            short = sum(self._inflated(o, n, rows * row_bytes) < size for o, n, size in segments if o and n)
+        if short:
+            raise self._error(f"{short} of {needed} {what} are too short", damaged)
+
+    def _inflated(self, offset: int, length: int, most: int) -> int:
+        """Bytes in a deflate stream that is whole, at most `most`; 0 if it is not, zlib.error if its sum is wrong."""
+        stream, count = zlib.decompressobj(), 0
+        self.tiff.filehandle.seek(offset)
+        while not stream.eof:
+            data = stream.unconsumed_tail or self.tiff.filehandle.read(min(length, _CHUNK))
+            length -= 0 if stream.unconsumed_tail else len(data)
+            piece = stream.decompress(data, _CHUNK)
+            count += len(piece)
+            if count > most:
+                raise self._error("a strip or tile inflates to more than its size", "it is damaged: save it again")
+            if not data and not piece:
+                return 0
+        return count
+
+    def _error(self, what: str, fix: str) -> DataError:
+        return DataError(what, self.path, fix)
 
 
-def _decode(path: Path, image: tifffile.TiffPage, nodata: float | None) -> NDArray[Any]:
-    """All bands (C, H, W), segment by segment; tifffile's own loop takes short reads and odd shapes in its stride."""
-    assert image.dtype is not None
-    samples, _, height, width, contiguous = image.shaped
-    pixels: NDArray[Any] = np.empty((samples, height, width, contiguous), image.dtype.newbyteorder("="))
-    stream = image.parent.filehandle
-    jpeg = image.compression == _JPEG
-    tables = {"jpegtables": image.jpegtables, "jpegheader": image.jpegheader} if jpeg else {}
-    for index, (offset, length) in enumerate(zip(image.dataoffsets, image.databytecounts, strict=True)):
-        content: bytes | None = None
-        if offset and length:
-            stream.seek(offset)
-            content = stream.read(length)
-            if len(content) != length:
-                raise DataError("ends before its pixels do", path, "it changed while being read: try again")
-            if jpeg:  # a JPEG states its own size, which the decoder would allocate
-                _, rows, columns, components = jpeg_shape(content)
-                if rows * columns * components > _segment_values(image):
-                    raise DataError("a JPEG segment is larger than its tile", path, "it is damaged: save it again")
-        segment, (plane, _, row, column, _), shape = image.decode(content, index, _fullsize=False, **tables)
-        target = pixels[plane, row : row + shape[1], column : column + shape[2]]
-        if segment is None:
-            target[...] = nodata
-            continue
-        block = segment[0, : target.shape[0], : target.shape[1]]
-        if block.shape != target.shape:
-            raise DataError(f"segment {index} decodes to {block.shape}, not {target.shape}", path, "save it again")
-        target[...] = block
-    return pixels[..., 0] if contiguous == 1 else pixels[0].transpose(2, 0, 1)
+def read_tiff(
+    path: Path, *, page: int | None = None, bands: Sequence[int] | None = None, max_pixels: int = 2**28
+) -> NDArray[Any]:
+    """Pixels (C, H, W) of an image or of labels; `image.read_image` takes its place."""
+    from seepseg.io.image import read_image
+
+    return read_image(path, page=page, bands=bands, max_pixels=max_pixels, labels=True)[0].raw

@@ -22,10 +22,8 @@ from rasterio.transform import Affine
 from seepseg.classes import SEEP
 from seepseg.errors import ConfigError, DataError, ResourceError
 from seepseg.io.cog import class_layout, probability_layout, write_raster
-from seepseg.io.raster import (
-    Georeference,
-    read_scene,
-)
+from seepseg.io.image import open_image
+from seepseg.io.raster import Georeference
 
 RNG = np.random.default_rng(0)
 INDICES = RNG.integers(0, 8, (300, 270), np.uint8)
@@ -78,6 +76,12 @@ def _scene(
                 target.gcps = gcps
             target.update_tags(**tags or {})
             target.write(pixels)
+
+
+def read_scene(path: Path, **options: Any) -> tuple[NDArray[Any], Georeference, float | None]:
+    """Pixels, whether an image's or labels, place and no-data value."""
+    with open_image(path, labels=True, **options) as image:
+        return image.rows(0, image.height).raw, image.georeference, image.nodata
 
 
 def _write(path: Path, place: Georeference, indices: NDArray[Any] = INDICES) -> None:

@@ -1,0 +1,196 @@
+"""What GDAL's metadata say of an image, beside the file (`.aux.xml`) and inside it (tag GDAL_METADATA).
+
+GDAL itself would read more of an `.aux.xml` than is safe: it may name overviews and systems of coordinates that are
+other files, or addresses in the network. Here only numbers and plain coordinate systems are taken from it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+import numpy as np
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+
+from seepseg.errors import DataError
+from seepseg.io.files import beside, open_regular
+from seepseg.io.raster import Georeference, gdal, wkt
+
+MAX_BYTES = 2**23
+"""Of an `.aux.xml`; those with histograms and attribute tables of many bands have some hundred kB."""
+
+Scaling = Mapping[tuple[int, str], str]
+"""(1-based band, "SCALE" or "OFFSET") → the number stated."""
+
+
+@dataclass(frozen=True)
+class Pam:
+    """What an `.aux.xml` says.
+
+    Attributes:
+        georeference: each part as far as it is stated.
+        nodata: the text of the no-data value, by 1-based band.
+        scaling: as stated, by band.
+        warnings: what is stated and not understood.
+    """
+
+    georeference: Georeference = field(default_factory=Georeference)
+    nodata: Mapping[int, str] = field(default_factory=dict)
+    scaling: Scaling = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def read_pam(image: Path) -> Pam:
+    """What the `.aux.xml` beside an image says; nothing where there is none.
+
+    Raises:
+        DataError: it is there and cannot be read.
+    """
+    path = beside(image, ".aux.xml")
+    if path is None:
+        return Pam()
+    with open_regular(path) as stream:
+        content = stream.read(MAX_BYTES + 1)
+    root = parse_xml(content, path)
+    try:
+        return _pam(root, path.name)
+    except (KeyError, ValueError) as error:
+        raise DataError(f"holds what is no number ({error})", path, "correct or remove it") from None
+
+
+def parse_xml(content: bytes | str, path: Path) -> Element:
+    """The root of a small XML document without a document type, so that it has no entities and names no files.
+
+    Raises:
+        DataError: it is no XML, too large, or has a document type.
+    """
+    if len(content) > MAX_BYTES:
+        raise DataError(f"its metadata are over {MAX_BYTES >> 20} MiB", path, "remove them")
+
+    def refuse(*_: object) -> None:
+        raise DataError("its metadata have a document type", path, "remove it")
+
+    builder, parser = TreeBuilder(), expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler, parser.EndElementHandler = builder.start, builder.end
+    parser.CharacterDataHandler = builder.data
+    try:
+        parser.Parse(content, True)
+    except (expat.ExpatError, ValueError) as error:
+        raise DataError(f"its metadata are damaged ({error})", path, "correct or remove them") from None
+    return builder.close()
+
+
+def tag_scaling(text: str, path: Path) -> Scaling:
+    """Scale and offset in the text of a GDAL_METADATA tag."""
+    return {
+        (int(item.get("sample", "0")) + 1, item.get("role", "").upper()): item.text or ""
+        for item in parse_xml(text.strip("\0 \n"), path).findall("Item")
+        if item.get("role", "").upper() in ("SCALE", "OFFSET")
+    }
+
+
+def refuse_scaling(path: Path, stated: Scaling, bands: Iterable[int]) -> None:
+    """Raise DataError where a band has a scale other than 1, or an offset other than 0.
+
+    They are not applied: tiles are mostly cut with tools that drop them, so a model has mostly seen the stored numbers,
+    and `data.nodata` names a stored number, which would match nothing afterwards. Only the user knows which it was.
+    """
+    for band in bands:
+        scale, offset = stated.get((band, "SCALE"), "1"), stated.get((band, "OFFSET"), "0")
+        if float(scale) != 1 or float(offset) != 0:
+            raise DataError(
+                f"has SCALE {scale} and OFFSET {offset}: its numbers stand for others",
+                path,
+                "apply them (gdal_translate -unscale -ot Float32), or, if the model was trained on the stored numbers, "
+                "remove them (gdal_edit.py -scale 1 -offset 0)",
+            )
+
+
+def nodata_value(text: object, dtype: np.dtype[Any]) -> float | None:
+    """A stated no-data value, where a pixel of this dtype can equal it."""
+    try:
+        value = float(str(text).strip(" \0\n"))
+    except ValueError:
+        return None
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return float(np.float32(value))  # so that comparing with float32 pixels finds it
+    limits = np.iinfo(dtype)
+    return value if value.is_integer() and limits.min <= value <= limits.max else None
+
+
+def _pam(root: Element, name: str) -> Pam:
+    warnings: list[str] = []
+
+    def system(text: str | None) -> str | None:
+        if not text or not text.strip():
+            return None
+        system = _system(text.strip())
+        if system is None:
+            warnings.append(f"the coordinate system in {name} is not understood, and left out")
+        return system
+
+    place = _numbers(root.findtext("GeoTransform", ""))
+    if place and len(place) != 6:
+        raise ValueError(f"a transform of {len(place)} numbers")
+    points = root.find("GCPList")
+    metadata = {e.get("domain", ""): e for e in root.findall("Metadata")}
+    if "xml:ESRI" in metadata and not place and points is None:
+        warnings.append(f"the georeference in {name} is in Esri's own form, which is not read")
+    bands = {int(e.get("band", "1")): e for e in root.findall("PAMRasterBand")}
+    georeference = Georeference(
+        crs_wkt=system(root.findtext("SRS")),
+        transform=(place[1], place[2], place[0], place[4], place[5], place[3]) if place else None,
+        gcps=() if points is None else tuple(_point(p) for p in points.findall("GCP")),
+        gcps_crs_wkt=None if points is None else system(points.get("Projection")),
+        rpcs=_items(metadata.get("RPC")),
+        tags=_items(metadata.get("")),
+    )
+    return Pam(
+        georeference,
+        {band: text for band, e in bands.items() if (text := e.findtext("NoDataValue"))},
+        {
+            (band, key.upper()): text
+            for band, e in bands.items()
+            for key in ("Scale", "Offset")
+            if (text := e.findtext(key))
+        },
+        tuple(warnings),
+    )
+
+
+def _system(text: str) -> str | None:
+    """The WKT of a coordinate system given as WKT or AUTHORITY:CODE; None for what could name a file or an address."""
+    code = re.fullmatch(r"([A-Za-z]+):(\d+)", text)
+    with gdal():
+        try:
+            if code:
+                return wkt(CRS.from_authority(code[1].upper(), int(code[2])))
+            return wkt(CRS.from_wkt(text)) if re.match(r"[A-Z_\d]+\s*\[", text) else None
+        except CRSError:
+            return None
+
+
+def _numbers(text: str) -> Sequence[float]:
+    values = [float(v) for v in text.split(",") if v.strip()]
+    if not all(map(math.isfinite, values)):
+        raise ValueError(text.strip()[:40])
+    return values
+
+
+def _point(element: Element) -> tuple[float, float, float, float, float]:
+    row, column, x, y = _numbers(",".join(element.attrib[key] for key in ("Line", "Pixel", "X", "Y")))
+    return row, column, x, y, float(element.get("Z", "0"))
+
+
+def _items(element: Element | None) -> dict[str, str]:
+    items = [] if element is None else element.findall("MDI")
+    return dict(sorted((key, e.text or "") for e in items if (key := e.get("key"))))
