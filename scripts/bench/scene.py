@@ -64,7 +64,7 @@ def ensemble(amp: str, *, as_shipped: bool = True) -> Ensemble:
     if as_shipped:
         keep_freed_memory()
         model = fused(model, 1)
-    model = place(model, config.runtime, device)
+    model = place(model, device)
     decoding = Predict(window=WINDOW, overlap=OVERLAP, batch_size=BATCH)
     return Ensemble((Member(Predictor(model, config, device), SCALING),), SEEP, config.data, decoding, {})
 

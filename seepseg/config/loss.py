@@ -60,27 +60,21 @@ class FocalTverskyLoss(LossNode):
 class LovaszHingeLoss(LossNode):
     """Lovász extension of the Jaccard loss over hinge errors (arXiv 1705.08790).
 
-    `elu` takes elu(error) + 1 for max(error, 0), so that pixels on the right side of the margin still pull; `symmetric`
-    is the mean with the same loss of background; `per_image` the mean over tiles instead of one loss of the batch.
+    Mean over tiles. `elu` takes elu(error) + 1 for max(error, 0), so that pixels on the right side of the margin still
+    pull.
     """
 
     name: Literal["lovasz_hinge"] = "lovasz_hinge"
     elu: bool = False
-    symmetric: bool = False
-    per_image: bool = True
 
 
 class LovaszSoftmaxLoss(LossNode):
-    """Lovász extension of the Jaccard loss over softmax errors, mean over classes (arXiv 1705.08790).
+    """Lovász extension of the Jaccard loss over softmax errors in the batch (arXiv 1705.08790).
 
-    `classes: present` leaves out classes that the truth of the batch (`per_image`: of the tile) lacks. `background`
-    makes a class of it, as the paper does.
+    Mean over the foreground classes that the truth of the batch holds.
     """
 
     name: Literal["lovasz_softmax"] = "lovasz_softmax"
-    classes: Literal["present", "all"] = "present"
-    per_image: bool = False
-    background: bool = False
 
 
 class TwoHeadLoss(LossNode):

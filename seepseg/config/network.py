@@ -31,8 +31,8 @@ class NetworkInput(Node):
     """The size a network sees, whatever the tile's; logits come back at the tile's own, and masks stay as they are.
 
     `size` is one number or a chain: an image is resized (bilinear) to every size but the last, and `mode` says how it
-    gets to the last, by a frame around it or by resizing: `{mode: pad, size: [202, 256]}` doubles a salt tile and
-    frames it. A frame never cuts, so that larger images keep their size. Resizing makes squares, whatever shape an
+    gets to the last, by a frame of reflected pixels or by resizing: `{mode: pad, size: [202, 256]}` doubles a salt tile
+    and frames it. A frame never cuts, so that larger images keep their size. Resizing makes squares, whatever shape an
     image had: for tiles of one size, not for scenes.
     """
 
@@ -40,14 +40,12 @@ class NetworkInput(Node):
     size: Annotated[
         list[Annotated[int, Field(ge=8, le=4096)]], Field(min_length=1, max_length=3), BeforeValidator(_chain)
     ]
-    padding: Literal["reflect", "edge", "constant"] = "reflect"
 
 
 class ModelNode(Node):
     """What every network has in common; without `input`, images are padded to its stride."""
 
     head: Head = "softmax"
-    init: Literal["default", "he"] = "default"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     norm: Literal["batch", "instance", "group"] = "batch"
     input: NetworkInput | None = None
@@ -116,7 +114,6 @@ class ResUNetScSEModel(PretrainedModel):
     name: Literal["resunet_scse"] = "resunet_scse"
     stem_stride: Literal[1, 2, 4] = 4
     decoder: Count = 64
-    hypercolumn: bool = False
 
 
 class XceptionResUNetModel(ModelNode):
@@ -129,23 +126,21 @@ class XceptionResUNetModel(ModelNode):
 
 
 class PreActResUNetModel(ModelNode):
-    """U-Net of pre-activation residual blocks (arXiv 1603.05027), `blocks` of them a level and way."""
+    """U-Net of pre-activation residual blocks (arXiv 1603.05027), two per level down and two up."""
 
     name: Literal["preact_resunet"] = "preact_resunet"
     channels: Annotated[list[Count], Field(min_length=2)] = [16, 32, 64, 128, 256]
-    blocks: Count = 2
 
 
 class DeepLabV3PlusModel(PretrainedModel):
     """Atrous spatial pyramid on a ResNet of output stride 16 (arXiv 1802.02611).
 
-    `low_level: false` gives DeepLabv3 (arXiv 1706.05587). `rates` are the pyramid's dilations beside 1.
+    `low_level: false` gives DeepLabv3 (arXiv 1706.05587).
     """
 
     name: Literal["deeplabv3plus"] = "deeplabv3plus"
     encoder: Encoder = "resnet50"
     decoder: Count = 256
-    rates: Annotated[list[Count], Field(min_length=1)] = [6, 12, 18]
     low_level: bool = True
 
 

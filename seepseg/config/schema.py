@@ -10,7 +10,7 @@ from seepseg.config.data import Data
 from seepseg.config.loss import DiceCeLoss, Loss, wrong_head
 from seepseg.config.network import Model, UNetModel
 from seepseg.config.node import Count, Fraction, Named, Node
-from seepseg.config.training import CosineSchedule, Objects, Optim, Schedule, Stage, Train, laid_over
+from seepseg.config.training import CosineSchedule, Objects, Optim, PlateauSchedule, Schedule, Stage, Train, laid_over
 
 
 class Predict(Node):
@@ -42,7 +42,6 @@ class Runtime(Node):
     workers: Annotated[int, Field(ge=0)] = 0
     threads: Count | None = None
     amp: Literal["auto", "bf16", "fp16", "off"] = "auto"
-    channels_last: bool = True
     deterministic: bool = False
 
 
@@ -93,15 +92,16 @@ class Config(Node):
             raise ValueError(
                 "model.head two_head tells foreground classes apart, data.classes has one: use softmax or binary"
             )
-        if self.train.monitor == "tgs_score" and classes != 1:
-            raise ValueError(f"train.monitor tgs_score takes one foreground class, data.classes has {classes}")
-        for where, loss in [(f"stages.{i}.", s.loss) for i, s in enumerate(self.stages)] or [("", self.loss)]:
+        parts = [(f"stages.{i}.", s.loss, s.schedule, s.optim.lr) for i, s in enumerate(self.stages)]
+        for where, loss, schedule, lr in parts or [("", self.loss, self.schedule, self.optim.lr)]:
             if reason := wrong_head(loss.name, self.model.head):
                 raise ValueError(where + reason)
             if loss.class_weights and len(loss.class_weights) != classes:
                 raise ValueError(
                     f"{where}loss.class_weights has {len(loss.class_weights)} numbers for {classes} classes"
                 )
+            if isinstance(schedule, PlateauSchedule) and schedule.min_lr > lr:
+                raise ValueError(f"{where}schedule.min_lr {schedule.min_lr:g} is above optim.lr {lr:g}: set it lower")
         if self.objects and not self.data.split.folds:
             raise ValueError(
                 "objects are learned from what folds find in tiles they have not seen: set data.split.folds=5"

@@ -11,13 +11,11 @@ from seepseg.config.node import Count, Named, Node, Positive, named
 
 
 class Optim(Node):
-    """The optimiser; `momentum` and `nesterov` are read by SGD only."""
+    """The optimiser; SGD is that of Nesterov with momentum .9."""
 
     name: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = True
     clip_norm: Positive | None = 12.0
 
 
@@ -51,29 +49,19 @@ class PlateauSchedule(ScheduleNode):
 
 
 class CosineSchedule(ScheduleNode):
-    """Half a cosine down to `final` times the rate (arXiv 1608.03983, one cycle)."""
+    """Half a cosine down to nothing (arXiv 1608.03983, one cycle)."""
 
     name: Literal["cosine"] = "cosine"
-    final: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class OneCycleSchedule(ScheduleNode):
-    """Up by a cosine over the share `rise`, down to nearly nothing (arXiv 1708.07120)."""
+    """Up from a 25th of the rate over 30 % of the steps, then down to nothing, by cosines (arXiv 1708.07120)."""
 
     name: Literal["one_cycle"] = "one_cycle"
-    rise: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    start: Annotated[float, Field(gt=0, le=1)] = 0.04
-
-
-class PolySchedule(ScheduleNode):
-    """(1 − progress)^power, as in nnU-Net."""
-
-    name: Literal["poly"] = "poly"
-    power: Positive = 0.9
 
 
 Schedule = Annotated[
-    ConstantSchedule | StepSchedule | PlateauSchedule | CosineSchedule | OneCycleSchedule | PolySchedule,
+    ConstantSchedule | StepSchedule | PlateauSchedule | CosineSchedule | OneCycleSchedule,
     Field(discriminator="name"),
     Named,
 ]
@@ -97,15 +85,14 @@ class Objects(Node):
     """The classifier of whole objects in their scenes, trained after the last fold by `seepseg train --all-folds`.
 
     Extremely randomised trees (Geurts et al. 2006) on what an object looks like in its scene and what the networks
-    believe of it; `leaf` is the fewest outlines in a leaf, of which an object has up to five.
+    believe of it.
     """
 
     trees: Count = 200
-    leaf: Count = 10
 
 
 class Train(Node):
-    """Length, batch and what is watched; `monitor: auto` is macro Dice, for one class foreground Dice or TGS score.
+    """Length, batch, averaged weights, checkpoints.
 
     With stages, `epochs` is what they add up to and must not be given. `early_stopping` ends a stage.
     """
@@ -114,7 +101,6 @@ class Train(Node):
     batch_size: Count = 8
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = 0.99
     early_stopping: Count | None = None
-    monitor: Literal["auto", "macro_dice", "macro_iou", "foreground_dice", "foreground_iou", "tgs_score"] = "auto"
     checkpoint_minutes: Positive = 5.0
     panels_every: Annotated[int, Field(ge=0)] = 5
 

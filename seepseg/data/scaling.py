@@ -108,9 +108,8 @@ class FittedScaling:
             None if limits is None else (tuple(limits[0]), tuple(limits[1])),
             tuple(plain["mean"]),
             tuple(plain["std"]),
-            # Checkpoints of version 0.1 do not hold them.
-            tuple(tuple(s) for s in plain.get("shares", ())),
-            plain.get("usual", 0.0),
+            tuple(tuple(s) for s in plain["shares"]),
+            plain["usual"],
         )
 
 

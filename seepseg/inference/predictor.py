@@ -37,7 +37,6 @@ class Predictor:
         self.model, self.head, self.device = model, config.model.head, device
         self.turns = TURNS[tta]
         self.dtype = autocast_dtype(config.runtime.amp, device)
-        self.channels_last = config.runtime.channels_last
         self.room: int | None = None
         """The most images that fit in memory at once, where more of them did not."""
 
@@ -65,9 +64,7 @@ class Predictor:
         return total / len(self.turns) if len(self.turns) > 1 else total
 
     def _forward(self, images: Tensor) -> Tensor:
-        images = images.to(self.device, non_blocking=True)
-        if self.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
+        images = images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
             logits: Tensor = self.model(images)
         return logits.float()
@@ -95,14 +92,14 @@ def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: ob
     device = choose_device(runtime.device)
     model = build_model(config.model, config.data.n_channels, len(checkpoint.classes))
     load_weights(model, checkpoint.ema or checkpoint.weights, where)
-    return Predictor(place(fused(model.eval(), config.data.n_channels), runtime, device), config, device, tta)
+    return Predictor(place(fused(model.eval(), config.data.n_channels), device), config, device, tta)
 
 
-def place(model: nn.Module, runtime: Runtime, device: torch.device) -> nn.Module:
+def place(model: nn.Module, device: torch.device) -> nn.Module:
     """The network on its device and in its memory layout."""
-    model = model.to(device)
     # torch's stubs do not know the argument.
-    return model.to(memory_format=torch.channels_last) if runtime.channels_last else model  # type: ignore[call-overload]
+    placed: nn.Module = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
 
 
 def _turned(images: Tensor, turn: Turn) -> Tensor:

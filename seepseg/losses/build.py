@@ -109,9 +109,9 @@ def _terms(config: LossNode) -> dict[str, tuple[float, Term]]:
         case FocalTverskyLoss():
             return {"focal_tversky": (1.0, lambda x: _focal_tversky(x, config))}
         case LovaszHingeLoss():
-            return {"lovasz_hinge": (1.0, lambda x: _lovasz_hinge(x, config))}
+            return {"lovasz_hinge": (1.0, lambda x: lovasz_hinge(x.logits, x.target, elu=config.elu))}
         case LovaszSoftmaxLoss():
-            return {"lovasz_softmax": (1.0, lambda x: _lovasz_softmax(x, config))}
+            return {"lovasz_softmax": (1.0, lambda x: lovasz_softmax(torch.softmax(x.logits, 1), x.target, x.weights))}
         case TwoHeadLoss():
             return {
                 "bce": (1.0, lambda x: _bce(x.outline)),
@@ -136,18 +136,3 @@ def _dice(x: _Batch) -> Tensor:
 
 def _focal_tversky(x: _Batch, config: FocalTverskyLoss) -> Tensor:
     return x.mean(f.focal_tversky(f.tversky_index(*x.sums, config.fp_weight, config.fn_weight), config.gamma))
-
-
-def _lovasz_hinge(x: _Batch, config: LovaszHingeLoss) -> Tensor:
-    return lovasz_hinge(x.logits, x.target, elu=config.elu, symmetric=config.symmetric, per_image=config.per_image)
-
-
-def _lovasz_softmax(x: _Batch, config: LovaszSoftmaxLoss) -> Tensor:
-    return lovasz_softmax(
-        torch.softmax(x.logits, 1),
-        x.target,
-        x.weights,
-        background=config.background,
-        present_only=config.classes == "present",
-        per_image=config.per_image,
-    )

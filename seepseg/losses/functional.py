@@ -7,11 +7,11 @@ term must be added over all processes before they are divided, and masks carry i
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's convention
 
 from seepseg.classes import IGNORE
-from seepseg.losses.reduce import global_sum
 
 SMOOTH = 1e-5
 """Added to numerator and denominator of ratios, as in MONAI: a class absent on both sides has Dice 1."""
@@ -133,3 +133,28 @@ def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     total, weight = global_sum(torch.stack([(weights * values).sum(), weights.sum()]))
     mean: Tensor = total / weight.clamp_min(1e-6)
     return mean
+
+
+class _AllSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+        total = x.detach().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
+        return _AllSum.forward(ctx, grads[0])
+
+
+def global_sum(x: Tensor) -> Tensor:
+    """The sum of x over all processes while training; x itself elsewhere.
+
+    Every process then holds the loss of the global batch. DDP averages gradients over the processes and the backward
+    pass here sums them, which together is the gradient of the global loss. Without gradients nothing is reduced:
+    validation shards may differ in their number of batches, and a collective would wait for ever.
+    """
+    alone = not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1
+    if alone or not torch.is_grad_enabled():
+        return x
+    return _AllSum.apply(x)  # type: ignore[no-any-return,no-untyped-call]

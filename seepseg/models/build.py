@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from monai.networks.nets.attentionunet import AttentionUnet
 from monai.networks.nets.basic_unet import BasicUNet
 from monai.networks.nets.segresnet import SegResNet
@@ -20,7 +19,6 @@ from seepseg.config import (
     UNetModel,
     XceptionResUNetModel,
 )
-from seepseg.models.blocks import NORMS
 from seepseg.models.deeplab import DeepLabV3Plus
 from seepseg.models.head import out_channels
 from seepseg.models.preact import PreActResUNet
@@ -28,14 +26,14 @@ from seepseg.models.resunet import ResUNetScSE
 from seepseg.models.sizes import AnySize
 from seepseg.models.xception import XceptionResUNet
 
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
+
 
 def build_model(config: ModelNode, in_channels: int, n_classes: int) -> nn.Module:
     """The network of a config for images of `in_channels` and K classes, background included."""
     network, stride = _network(config, in_channels, out_channels(config.head, n_classes))
     # MONAI's AttentionUnet holds instance norms that no argument reaches; they let one NaN spread over a window.
     _replace_norms(network, config.norm)
-    if config.init == "he":
-        network.apply(_he)
     return AnySize(network, stride, config.input)
 
 
@@ -71,33 +69,13 @@ def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, i
                 blocks_up=tuple(config.blocks_up),
             ), 2 ** (len(config.blocks_down) - 1)
         case ResUNetScSEModel():
-            return ResUNetScSE(
-                bands,
-                channels,
-                config.stem_stride,
-                config.width,
-                config.decoder,
-                config.hypercolumn,
-                config.dropout,
-            ), 8 * config.stem_stride
+            return ResUNetScSE(config, bands, channels), 8 * config.stem_stride
         case XceptionResUNetModel():
-            return XceptionResUNet(
-                bands, channels, config.width, config.middle_blocks, config.decoder, config.dropout
-            ), 32
+            return XceptionResUNet(config, bands, channels), 32
         case PreActResUNetModel():
-            levels = len(config.channels) - 1
-            return PreActResUNet(bands, channels, config.channels, config.blocks, config.dropout), 2**levels
+            return PreActResUNet(config, bands, channels), 2 ** (len(config.channels) - 1)
         case DeepLabV3PlusModel():
-            return DeepLabV3Plus(
-                bands,
-                channels,
-                config.encoder,
-                config.width,
-                config.decoder,
-                config.rates,
-                config.low_level,
-                config.dropout,
-            ), 16
+            return DeepLabV3Plus(config, bands, channels), 16
     raise AssertionError(f"no network for {type(config).__name__}")
 
 
@@ -118,12 +96,3 @@ def _norm(norm: str, width: int) -> nn.Module:
             return nn.InstanceNorm2d(width, affine=True)
         case _:
             return nn.GroupNorm(max(g for g in range(1, 9) if width % g == 0), width)
-
-
-def _he(module: nn.Module) -> None:
-    """He's normal initialisation, as the public multiclass project used it (arXiv 1502.01852)."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        if module.bias is not None:
-            with torch.no_grad():
-                module.bias.zero_()

@@ -2,55 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from seepseg.config import Encoder
-from seepseg.models.blocks import conv_norm, enlarged
-from seepseg.models.resnet import dilate, resnet_channels, resnet_encoder, resnet_features
+from seepseg.config import DeepLabV3PlusModel
+from seepseg.models.resnet import conv_norm, dilate, enlarged, resnet_channels, resnet_encoder, resnet_features
 
 LOW_LEVEL = 48
 """Channels that the first stage's map is cut to before it joins (arXiv 1802.02611, table 1)."""
+
+RATES = (6, 12, 18)
+"""Dilations of the pyramid's 3×3 convolutions, beside the 1×1 convolution and image pooling."""
 
 
 class DeepLabV3Plus(nn.Module):
     """ResNet of output stride 16, atrous spatial pyramid pooling, a decoder at a quarter of the size.
 
     Args:
+        config: the sizes; without `low_level`, whose map of the first stage joins (arXiv 1802.02611), it is DeepLabv3
+            (arXiv 1706.05587).
         bands: of the images.
         outputs: channels of the logits.
-        encoder: the ResNet.
-        width: multiplies its channels.
-        decoder: channels of the pyramid and the decoder; 256 in the papers.
-        rates: dilations of the pyramid's 3×3 convolutions, beside the 1×1 convolution and image pooling.
-        low_level: join the map of the first stage (arXiv 1802.02611); without it DeepLabv3 (arXiv 1706.05587).
-        dropout: behind the pyramid.
     """
 
-    def __init__(
-        self,
-        bands: int,
-        outputs: int,
-        encoder: Encoder = "resnet50",
-        width: float = 1.0,
-        decoder: int = 256,
-        rates: Sequence[int] = (6, 12, 18),
-        low_level: bool = True,
-        dropout: float = 0.0,
-    ) -> None:
+    def __init__(self, config: DeepLabV3PlusModel, bands: int, outputs: int) -> None:
         super().__init__()
-        self.encoder = resnet_encoder(encoder, bands, width)
+        decoder = config.decoder
+        self.encoder = resnet_encoder(config.encoder, bands, config.width)
         dilate(self.encoder.layer4)
-        _, first, *_, last = resnet_channels(encoder, width)
-        self.pyramid = _Pyramid(last, decoder, rates)
-        self.dropout = nn.Dropout(dropout)
-        self.low = conv_norm(first, LOW_LEVEL, 1) if low_level else None
-        self.refine = nn.Sequential(
-            *([conv_norm(decoder + LOW_LEVEL, decoder)] if low_level else []), conv_norm(decoder, decoder)
-        )
+        _, first, *_, last = resnet_channels(config.encoder, config.width)
+        self.pyramid = _Pyramid(last, decoder)
+        self.dropout = nn.Dropout(config.dropout)
+        self.low = conv_norm(first, LOW_LEVEL, 1) if config.low_level else None
+        joined = [conv_norm(decoder + LOW_LEVEL, decoder)] if config.low_level else []
+        self.refine = nn.Sequential(*joined, conv_norm(decoder, decoder))
         self.head = nn.Conv2d(decoder, outputs, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -66,13 +52,13 @@ class DeepLabV3Plus(nn.Module):
 class _Pyramid(nn.Module):
     """A 1×1 convolution, dilated 3×3 convolutions and image pooling side by side, put together by a 1×1 convolution."""
 
-    def __init__(self, inputs: int, outputs: int, rates: Sequence[int]) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            [conv_norm(inputs, outputs, 1), *(conv_norm(inputs, outputs, 3, rate) for rate in rates)]
+            [conv_norm(inputs, outputs, 1), *(conv_norm(inputs, outputs, 3, rate) for rate in RATES)]
         )
         self.pool = ImagePooling(inputs, outputs)
-        self.project = conv_norm((len(rates) + 2) * outputs, outputs, 1)
+        self.project = conv_norm((len(RATES) + 2) * outputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         maps = [branch(x) for branch in self.branches]

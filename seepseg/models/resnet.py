@@ -1,9 +1,10 @@
-"""ResNet encoders: MONAI's 2-D ResNets under torchvision's names, so that ImageNet files can be loaded."""
+"""ResNet encoders under torchvision's names, so that ImageNet files can be loaded, and what decoders are made of."""
 
 from __future__ import annotations
 
 from monai.networks.nets.resnet import ResNet, ResNetBlock, ResNetBottleneck
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from seepseg.config import Encoder
 
@@ -14,7 +15,7 @@ _BLOCKS: dict[Encoder, type[ResNetBlock] | type[ResNetBottleneck]] = {
 _WIDTHS = [64, 128, 256, 512]
 
 
-def resnet_encoder(name: Encoder, bands: int, width: float = 1.0, stem_stride: int = 4) -> ResNet:
+def resnet_encoder(name: Encoder, bands: int, width: float, stem_stride: int = 4) -> ResNet:
     """The convolutional part of a ResNet (arXiv 1512.03385).
 
     Args:
@@ -38,7 +39,7 @@ def resnet_encoder(name: Encoder, bands: int, width: float = 1.0, stem_stride: i
     )
 
 
-def resnet_channels(name: Encoder, width: float = 1.0) -> list[int]:
+def resnet_channels(name: Encoder, width: float) -> list[int]:
     """Channels of the five maps that `resnet_features` gives."""
     widths = [int(c * width) for c in _WIDTHS]
     return [widths[0], *(_BLOCKS[name].expansion * c for c in widths)]
@@ -66,3 +67,18 @@ def dilate(stage: nn.Module) -> None:
             conv.stride = (1, 1)
         elif conv.kernel_size == (3, 3):
             conv.dilation = conv.padding = (2, 2)
+
+
+def conv_norm(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU; height and width stay."""
+    reach = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, padding=reach, dilation=dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def enlarged(x: Tensor, factor: int) -> Tensor:
+    """A map (N, C, H, W) up-sampled to (N, C, factor·H, factor·W), bilinear."""
+    return interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)

@@ -5,56 +5,36 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seepseg.models.blocks import ScSE, conv_norm, enlarged
-from seepseg.models.resnet import resnet_channels, resnet_encoder, resnet_features
+from seepseg.config import ResUNetScSEModel
+from seepseg.models.resnet import conv_norm, enlarged, resnet_channels, resnet_encoder, resnet_features
 
 
 class ResUNetScSE(nn.Module):
-    """ResNet-34 encoder; a decoder of up-sampling, two 3×3 convolutions with batch norm, and scSE a level.
+    """ResNet-34 encoder; a decoder of up-sampling, two 3×3 convolutions with batch norm, and scSE per level.
 
     Args:
+        config: the sizes; the network's stride is eight times `stem_stride`.
         bands: of the images.
         outputs: channels of the logits.
-        stem_stride: 4, 2 or 1; the network's stride is eight times that.
-        width: multiplies the channels of the encoder.
-        decoder: channels that every level of the decoder puts out.
-        hypercolumn: classify the maps of all levels, up-sampled to full size, instead of the last alone
-            (arXiv 1411.5752).
-        dropout: before the last convolution.
     """
 
-    def __init__(
-        self,
-        bands: int,
-        outputs: int,
-        stem_stride: int = 4,
-        width: float = 1.0,
-        decoder: int = 64,
-        hypercolumn: bool = False,
-        dropout: float = 0.0,
-    ) -> None:
+    def __init__(self, config: ResUNetScSEModel, bands: int, outputs: int) -> None:
         super().__init__()
-        self.encoder = resnet_encoder("resnet34", bands, width, stem_stride)
-        stem, *skips, bottom = resnet_channels("resnet34", width)
-        skips = [*reversed(skips), *{4: [stem, 0], 2: [0], 1: []}[stem_stride]]
-        inputs = [bottom, *[decoder] * (len(skips) - 1)]
-        self.decoder = nn.ModuleList(_Level(i, skip, decoder) for i, skip in zip(inputs, skips, strict=True))
-        self.mix = conv_norm(decoder * len(skips), decoder) if hypercolumn else None
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Conv2d(decoder, outputs, 1)
+        self.encoder = resnet_encoder("resnet34", bands, config.width, config.stem_stride)
+        stem, *skips, bottom = resnet_channels("resnet34", config.width)
+        skips = [*reversed(skips), *{4: [stem, 0], 2: [0], 1: []}[config.stem_stride]]
+        inputs = [bottom, *[config.decoder] * (len(skips) - 1)]
+        self.decoder = nn.ModuleList(_Level(i, skip, config.decoder) for i, skip in zip(inputs, skips, strict=True))
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Conv2d(config.decoder, outputs, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K', H, W) of images (N, C, H, W) with H and W multiples of the stride."""
         stem, *skips, x = resnet_features(self.encoder, images)
         # Only where the stem pools is its map larger than that of the first stage.
         skips = skips if self.encoder.no_max_pool else [stem, *skips]
-        levels: list[Tensor] = []
         for level in self.decoder:
             x = level(x, skips.pop() if skips else None)
-            levels.append(x)
-        if self.mix is not None:
-            height = x.shape[2]
-            x = self.mix(torch.cat([enlarged(m, height // m.shape[2]) for m in levels[:-1]] + [x], 1))
         logits: Tensor = self.head(self.dropout(x))
         return logits
 
@@ -71,3 +51,27 @@ class _Level(nn.Module):
         x = enlarged(x, 2)
         out: Tensor = self.body(x if skip is None else torch.cat([x, skip], 1))
         return out
+
+
+class ScSE(nn.Module):
+    """Concurrent spatial and channel squeeze-excitation, the two added (arXiv 1803.02579, section 3).
+
+    The channel gate looks at means over the whole map: what is far away changes it, a little.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = max(1, channels // 2)
+        self.channel = nn.Sequential(
+            nn.Conv2d(channels, squeezed, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(squeezed, channels, 1),
+            nn.Sigmoid(),
+        )
+        self.spatial = nn.Sequential(nn.Conv2d(channels, 1, 1), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The gated map, of the same shape."""
+        # x · channel gate + x · spatial gate, in one product
+        gate: Tensor = self.channel(x.mean((2, 3), keepdim=True)) + self.spatial(x)
+        return x * gate

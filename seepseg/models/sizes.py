@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import interpolate
 
 from seepseg.config import NetworkInput
 
@@ -30,7 +30,6 @@ class AnySize(nn.Module):
         sizes = config.size if config else []
         framed = config is not None and config.mode == "pad"
         self.resizes, self.frame = (sizes[:-1], sizes[-1]) if framed else (sizes, 0)
-        self.padding = config.padding if config else "reflect"
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K', H, W) of images (N, C, H, W)."""
@@ -39,7 +38,7 @@ class AnySize(nn.Module):
             images = resized(images, (size, size))
         height, width = images.shape[2:]
         (top, down), (left, right) = (self._margins(size) for size in (height, width))
-        logits = cast(Tensor, self.network(padded(images, (top, down, left, right), self.padding)))
+        logits = cast(Tensor, self.network(padded(images, (top, down, left, right))))
         return resized(logits[:, :, top : top + height, left : left + width], (own[0], own[1]))
 
     def _margins(self, size: int) -> tuple[int, int]:
@@ -64,31 +63,25 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     return interpolate(images.float(), size, mode="bilinear", align_corners=False, antialias=shrinks)
 
 
-def padded(images: Tensor, margins: tuple[int, int, int, int], padding: str) -> Tensor:
-    """Images (N, C, H + top + bottom, W + left + right) with margins (top, bottom, left, right).
+def padded(images: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
+    """Images (N, C, H + top + bottom, W + left + right), reflected at their borders (the border pixel once).
 
     Args:
         images: (N, C, H, W).
-        margins: pixels to add, each any number; a reflection wider than the image swings back and forth.
-        padding: reflect (the border pixel once), edge (its value goes on) or constant (0, the mean after
-            standardising).
+        margins: pixels to add at (top, bottom, left, right), each any number; a reflection wider than the image swings
+            back and forth.
     """
     top, bottom, left, right = margins
     if not any(margins):
         return images
-    if padding == "constant":
-        return pad(images, (left, right, top, bottom))
     # torch reflects by less than the image's size only.
-    rows = _sources(images.shape[2], top, bottom, padding, images.device)
-    cols = _sources(images.shape[3], left, right, padding, images.device)
+    rows = _reflected(images.shape[2], top, bottom, images.device)
+    cols = _reflected(images.shape[3], left, right, images.device)
     return images[:, :, rows][:, :, :, cols]
 
 
-def _sources(size: int, before: int, after: int, padding: str, device: torch.device) -> Tensor:
+def _reflected(size: int, before: int, after: int, device: torch.device) -> Tensor:
     """Which of `size` pixels stands at each place of before + size + after."""
-    place = torch.arange(-before, size + after, device=device)
-    if padding == "edge":
-        return place.clamp(0, size - 1)
     period = max(2 * (size - 1), 1)
-    place = place.remainder(period)
+    place = torch.arange(-before, size + after, device=device).remainder(period)
     return torch.minimum(place, period - place)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seepseg.models.blocks import conv_norm, residual_level
+from seepseg.config import XceptionResUNetModel
+from seepseg.models.preact import residual_level
+from seepseg.models.resnet import conv_norm
 
 
 class Xception(nn.Module):
@@ -19,7 +21,7 @@ class Xception(nn.Module):
         middle_blocks: blocks of the middle flow; 8 in the paper.
     """
 
-    def __init__(self, bands: int, width: float = 1.0, middle_blocks: int = 8) -> None:
+    def __init__(self, bands: int, width: float, middle_blocks: int) -> None:
         super().__init__()
         self.channels = [max(1, round(c * width)) for c in (128, 256, 728, 1024, 2048)]
         """Of the maps that `forward` gives."""
@@ -56,37 +58,26 @@ class Xception(nn.Module):
 
 
 class XceptionResUNet(nn.Module):
-    """Xception encoder; transposed convolutions and two pre-activation residual blocks a level up.
+    """Xception encoder; a transposed convolution and two pre-activation residual blocks per level up.
 
     Args:
+        config: the sizes; channels of the decoder double with every level down.
         bands: of the images.
         outputs: channels of the logits.
-        width: multiplies the channels of the encoder.
-        middle_blocks: blocks of the encoder's middle flow.
-        decoder: channels of the decoder at full size; they double with every level down.
-        dropout: where encoder and decoder join.
     """
 
-    def __init__(
-        self,
-        bands: int,
-        outputs: int,
-        width: float = 1.0,
-        middle_blocks: int = 8,
-        decoder: int = 16,
-        dropout: float = 0.0,
-    ) -> None:
+    def __init__(self, config: XceptionResUNetModel, bands: int, outputs: int) -> None:
         super().__init__()
-        self.encoder = Xception(bands, width, middle_blocks)
+        self.encoder = Xception(bands, config.width, config.middle_blocks)
         *skips, bottom = self.encoder.channels
-        widths = [decoder * 2**i for i in range(len(skips), -1, -1)]
-        self.bottom = residual_level(bottom, 2 * widths[0], 2)
+        widths = [config.decoder * 2**i for i in range(len(skips), -1, -1)]
+        self.bottom = residual_level(bottom, 2 * widths[0])
         self.enlarge = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, 2) for w in widths)
         self.up = nn.ModuleList(
-            residual_level(w + skip, w, 2) for w, skip in zip(widths, [*reversed(skips), 0], strict=True)
+            residual_level(w + skip, w) for w, skip in zip(widths, [*reversed(skips), 0], strict=True)
         )
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Conv2d(decoder, outputs, 1)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Conv2d(config.decoder, outputs, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K', H, W) of images (N, C, H, W) with H and W multiples of 32."""

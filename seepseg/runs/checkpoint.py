@@ -108,9 +108,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         config=_config(tree["config"], path),
         classes=_classes(tree["classes"]),
         scaling=FittedScaling.from_plain(tree["scaling"]),
-        # Checkpoints of version 0.1 do not hold it.
-        objects=tree.get("objects", {}),
-        **{k: tree[k] for k in ("weights", "ema", "decoding", "training", "score", "epoch")},
+        **{k: tree[k] for k in ("weights", "ema", "decoding", "objects", "training", "score", "epoch")},
     )
 
 

@@ -14,11 +14,19 @@ from torch.utils.tensorboard.summary import hparams
 from seepseg.classes import ClassTable
 from seepseg.config import Config, plain
 from seepseg.config.training import Train
-from seepseg.figures import confusion_picture
+from seepseg.data.dataset import Draw
+from seepseg.data.loader import collate
+from seepseg.figures import confusion_picture, panel
+from seepseg.inference.decode import decode
+from seepseg.inference.predictor import Predictor
 from seepseg.inference.score import Sums
 from seepseg.training.curves import BINS, precision_recall
 from seepseg.training.progress import Progress, Row
 from seepseg.training.resume import dotted
+from seepseg.training.state import Trainer
+
+PANELS = 4
+"""Validation tiles that TensorBoard shows."""
 
 
 def part_row(part: str, sums: Sums, classes: ClassTable) -> Row:
@@ -51,23 +59,15 @@ def part_row(part: str, sums: Sums, classes: ClassTable) -> Row:
     return row
 
 
-MONITORS = {
-    "macro_dice": "val/dice/macro",
-    "macro_iou": "val/iou/macro",
-    "foreground_dice": "val/dice/foreground",
-    "foreground_iou": "val/iou/foreground",
-    "tgs_score": "val/tgs_score",
-}
-"""train.monitor → its key in a row."""
+FINAL = ("val/dice/macro", "val/iou/macro", "val/dice/foreground", "val/iou/foreground", "val/tgs_score")
+"""The scores of a run's last epoch that stand beside its recipe on the page of hyper-parameters."""
 
 
 def monitored(config: Config) -> str:
     """The key of the score that decides which epoch is the best."""
-    if config.train.monitor != "auto":
-        return MONITORS[config.train.monitor]
     if len(config.data.class_table()) > 2:
-        return MONITORS["macro_dice"]
-    return MONITORS["tgs_score" if config.data.source == "tgs" else "foreground_dice"]
+        return "val/dice/macro"
+    return "val/tgs_score" if config.data.source == "tgs" else "val/dice/foreground"
 
 
 def epoch_line(config: Config, progress: Progress, row: Row) -> str:
@@ -86,6 +86,27 @@ def epoch_line(config: Config, progress: Progress, row: Row) -> str:
 def pictures_due(train: Train, epoch: int) -> bool:
     """Whether an epoch is one whose panels, curves and confusion matrix are drawn."""
     return train.panels_every > 0 and (epoch % train.panels_every == 0 or epoch == train.epochs)
+
+
+def tile_panels(trainer: Trainer) -> dict[str, NDArray[np.uint8]]:
+    """Image, truth, prediction and error of the validation tiles with the most classes, by tile name."""
+    val, config = trainer.data.val, trainer.config
+    trainer.predicts.eval()
+    n_classes = (val.catalog.pixels()[:, 1:] > 0).sum(1)
+    chosen = np.argsort(-n_classes, kind="stable")[:PANELS]
+    batch = collate([val[Draw(int(i))] for i in chosen])
+    predictor = Predictor(trainer.predicts, config, trainer.device)
+    predicted = decode(batch.within(predictor.probabilities(batch.image)), batch.valid, config.predict)
+    images = batch.within(batch.image)
+    return {
+        name: panel(
+            images[i, 0, :h, :w].numpy(),
+            batch.mask[i, :h, :w].numpy().astype(np.uint8),
+            predicted[i, :h, :w],
+            trainer.data.classes,
+        )
+        for i, (name, (h, w)) in enumerate(zip(batch.ids, batch.sizes, strict=True))
+    }
 
 
 class Board:
@@ -124,7 +145,7 @@ class Board:
         """
         best = f"best/{monitored(config).removeprefix('val/')}"
         self._writer.add_scalar(best, progress.best, progress.epoch)
-        final = [key for key in progress.rows[-1] if key in MONITORS.values()]
+        final = [key for key in progress.rows[-1] if key in FINAL]
         # Without types in torch.
         untyped: Any = (self._writer, hparams)
         writer, make = untyped

@@ -19,7 +19,7 @@ from seepseg.machine.device import choose_device, set_threads
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RATE_TEST, find_checkpoint
 from seepseg.training.epoch import train_batches
-from seepseg.training.loop import advice_on_memory
+from seepseg.training.guard import advice_on_memory
 from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble
 from seepseg.training.state import Trainer, start_from

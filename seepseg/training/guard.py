@@ -1,4 +1,4 @@
-"""What protects a run: signals that save first, and determinism on request."""
+"""What protects a run: signals that save first, determinism on request, advice where memory gives out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 import torch
+
+from seepseg.errors import ResourceError
+from seepseg.training.state import Trainer
 
 
 class StopSignal:
@@ -40,3 +43,19 @@ def be_deterministic() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
+
+
+@contextmanager
+def advice_on_memory(trainer: Trainer) -> Iterator[None]:
+    """Turn an out-of-memory error inside a `with` block into a ResourceError that names a smaller batch."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        batch = trainer.config.train.batch_size
+        raise ResourceError(
+            f"out of memory with a batch of {batch}",
+            f"device {trainer.device}",
+            f"set train.batch_size={max(1, batch // 2)}, or a smaller network",
+        ) from None

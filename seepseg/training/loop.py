@@ -7,18 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-import torch
-
-from seepseg.errors import InterruptedRun, ResourceError
+from seepseg.errors import InterruptedRun
 from seepseg.machine.progress import Tick
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
-from seepseg.training.board import Board, epoch_line, pictures_due
+from seepseg.training.board import Board, epoch_line, pictures_due, tile_panels
 from seepseg.training.curves import Curves
 from seepseg.training.distributed import any_rank, rank, world
 from seepseg.training.epoch import close_epoch, gather_buffers, train_epoch, validate
-from seepseg.training.guard import StopSignal
-from seepseg.training.panels import panels
+from seepseg.training.guard import StopSignal, advice_on_memory
 from seepseg.training.progress import Progress, finished, out_of_patience, stage_over
 from seepseg.training.state import Trainer, enter_stage, to_checkpoint
 
@@ -60,7 +57,7 @@ def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, tell: Callab
                 # Before the checkpoint: killed in between, the epoch is done again and its first events are hidden.
                 board.row(row, progress.epoch)
                 if counts is not None:
-                    board.panels(panels(trainer), progress.epoch)
+                    board.panels(tile_panels(trainer), progress.epoch)
                     board.confusion(val.matrix, trainer.data.classes, progress.epoch)
                     board.curves(counts, trainer.data.classes, progress.epoch)
                 tell(epoch_line(config, progress, row))
@@ -121,19 +118,3 @@ def opened_board(folder: RunFolder, progress: Progress) -> Iterator[Board | None
         yield board
     finally:
         board.close()
-
-
-@contextmanager
-def advice_on_memory(trainer: Trainer) -> Iterator[None]:
-    """Turn an out-of-memory error inside a `with` block into a ResourceError that names a smaller batch."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-            raise
-        batch = trainer.config.train.batch_size
-        raise ResourceError(
-            f"out of memory with a batch of {batch}",
-            f"device {trainer.device}",
-            f"set train.batch_size={max(1, batch // 2)}, or a smaller network",
-        ) from None

@@ -40,6 +40,9 @@ CUTS = (0.3, 0.4, 0.5, 0.6)
 """Foreground probabilities whose outlines are all learned from, and the true outline besides: with five views of an
 object for one, its class hangs less on where its outline happens to lie, and those that are not found teach too."""
 
+LEAF = 10
+"""The fewest outlines in a leaf of a tree; an object has up to five."""
+
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
@@ -118,7 +121,7 @@ def train_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, clas
         np.concatenate([f.classes for f in found]),
         len(classes),
         trees=objects.trees,
-        leaf=objects.leaf,
+        leaf=LEAF,
         seed=seed,
     )
     return ObjectClassifier((forest,), frozenset(t for f in found for t in f.tiles))

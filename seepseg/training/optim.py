@@ -1,11 +1,13 @@
-"""Optimisers, and the learning rate as a function of the step."""
+"""Optimisers, the learning rate as a function of the step, and averaged weights."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from seepseg.config import (
     ConstantSchedule,
@@ -13,10 +15,14 @@ from seepseg.config import (
     OneCycleSchedule,
     Optim,
     PlateauSchedule,
-    PolySchedule,
     ScheduleNode,
     StepSchedule,
 )
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+RISE, START = 0.3, 0.04
+"""One cycle: the share of the steps over which the rate rises, and where it starts, as in torch's own."""
 
 
 def build_optimizer(model: nn.Module, config: Optim) -> torch.optim.Optimizer:
@@ -32,15 +38,14 @@ def build_optimizer(model: nn.Module, config: Optim) -> torch.optim.Optimizer:
         case "adamw":
             return torch.optim.AdamW(groups, lr=config.lr)
         case "sgd":
-            nesterov = config.nesterov and config.momentum > 0
-            return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
+            return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True)
 
 
 def rate_factor(schedule: ScheduleNode, step: int, steps_per_epoch: int, epochs: int) -> float:
     """What the learning rate is multiplied with at a step (0-based): a pure function, so resuming needs no state.
 
-    Warm-up rises linearly to 1 and is followed by the schedule over the remaining steps. The plateau schedule is
-    constant here; `after_plateau` lowers the rate by what validation says.
+    Warm-up rises linearly to 1; the schedule begins at its end. The plateau schedule is constant here: `after_plateau`
+    lowers the rate by the validation losses.
     """
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     if step < warmup:
@@ -51,15 +56,13 @@ def rate_factor(schedule: ScheduleNode, step: int, steps_per_epoch: int, epochs:
         case ConstantSchedule() | PlateauSchedule():
             return 1.0
         case StepSchedule():
-            return schedule.factor ** (step // (schedule.every * steps_per_epoch))
+            return schedule.factor ** ((step - warmup) // (schedule.every * steps_per_epoch))
         case CosineSchedule():
-            return schedule.final + (1 - schedule.final) * _half_cosine(progress)
+            return _half_cosine(progress)
         case OneCycleSchedule():
-            if progress < schedule.rise:
-                return 1 - (1 - schedule.start) * _half_cosine(progress / schedule.rise)
-            return _half_cosine((progress - schedule.rise) / (1 - schedule.rise))
-        case PolySchedule():
-            return float((1 - progress) ** schedule.power)
+            if progress < RISE:
+                return 1 - (1 - START) * _half_cosine(progress / RISE)
+            return _half_cosine((progress - RISE) / (1 - RISE))
     raise AssertionError(f"no rate for {type(schedule).__name__}")
 
 
@@ -81,3 +84,26 @@ def after_plateau(schedule: PlateauSchedule, losses: list[float], lr: float) -> 
 def _half_cosine(progress: float) -> float:
     """From 1 at progress 0 to 0 at progress 1."""
     return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def average_weights(model: nn.Module, decay: float) -> AveragedModel:
+    """A running average of the weights and buffers of a network.
+
+    The n-th update keeps min(decay, (1 + n) / (10 + n)) of the old average, so that the first epochs are not those of
+    random weights.
+    """
+    return AveragedModel(model, multi_avg_fn=_average(decay), use_buffers=True)
+
+
+def _average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    @torch.no_grad()
+    def average(averaged: Tensors, current: Tensors, n: Tensor | int) -> None:
+        count = int(n)
+        keep = min(decay, (1 + count) / (10 + count))
+        if averaged[0].is_floating_point():
+            torch._foreach_lerp_(averaged, current, 1 - keep)
+        else:  # counters of batch norm
+            for old, new in zip(averaged, current, strict=True):
+                old.copy_(new)
+
+    return average

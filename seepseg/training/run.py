@@ -24,8 +24,8 @@ from seepseg.runs.folder import RunFolder, find_checkpoint, folder_lock
 from seepseg.training.board import monitored
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
 from seepseg.training.epoch import train_batches
-from seepseg.training.guard import be_deterministic, stop_signals
-from seepseg.training.loop import advice_on_memory, run_loop
+from seepseg.training.guard import advice_on_memory, be_deterministic, stop_signals
+from seepseg.training.loop import run_loop
 from seepseg.training.prepare import TrainingData, prepare
 from seepseg.training.progress import stages_of
 from seepseg.training.resume import checkpoint_to_resume
@@ -128,7 +128,7 @@ def assemble(
     report = start_encoder(model, config.model) if pretrained else None
     if report and rank() == 0:
         tell(str(report))
-    return Trainer(config, data, place(model, config.runtime, device), device)
+    return Trainer(config, data, place(model, device), device)
 
 
 def dry_run(config: Config, fold: int | None = None) -> dict[str, float | str]:

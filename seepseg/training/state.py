@@ -18,8 +18,7 @@ from seepseg.losses.build import Loss, build_loss
 from seepseg.machine.device import autocast_dtype
 from seepseg.runs.checkpoint import Checkpoint, load_weights
 from seepseg.training.distributed import world
-from seepseg.training.ema import average_weights
-from seepseg.training.optim import build_optimizer
+from seepseg.training.optim import average_weights, build_optimizer
 from seepseg.training.prepare import TrainingData
 from seepseg.training.progress import Progress, stages_of
 

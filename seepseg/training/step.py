@@ -110,6 +110,4 @@ def rate(trainer: Trainer) -> float:
 def placed(trainer: Trainer, batch: Batch) -> tuple[Tensor, Tensor]:
     """Image and mask of a batch on the device, in the memory layout of the network."""
     image = batch.image.to(trainer.device, non_blocking=True)
-    if trainer.config.runtime.channels_last:
-        image = image.contiguous(memory_format=torch.channels_last)
-    return image, batch.mask.to(trainer.device, non_blocking=True)
+    return image.contiguous(memory_format=torch.channels_last), batch.mask.to(trainer.device, non_blocking=True)

@@ -22,13 +22,13 @@ def test_what_a_stage_leaves_out_it_takes_from_the_top_level() -> None:
         {"epochs": 2, "optim": {"lr": 0.5}, "loss": {"class_weights": [2.0]}},
         {"epochs": 3, "optim": "adam", "schedule": {"name": "plateau", "patience": 3}},
         loss="bce",
-        optim={"name": "sgd", "lr": 0.1, "momentum": 0.5},
-        schedule="poly",
+        optim={"name": "sgd", "lr": 0.1, "weight_decay": 0.5},
+        schedule="one_cycle",
     )
     first, second, third = config.stages
     assert (first.loss, first.optim, first.schedule) == (config.loss, config.optim, config.schedule)
-    # The same optimiser with another rate keeps its momentum; another one has its own defaults.
-    assert second.optim == Optim(name="sgd", lr=0.5, momentum=0.5)
+    # The same optimiser with another rate keeps its weight decay; another one has its own defaults.
+    assert second.optim == Optim(name="sgd", lr=0.5, weight_decay=0.5)
     assert second.loss == BceLoss(class_weights=[2.0])
     assert third.optim == Optim(name="adam")
     assert third.schedule == PlateauSchedule(patience=3)
@@ -59,6 +59,8 @@ def test_a_resolved_recipe_reads_back_the_same(tmp_path: Path) -> None:
         ([{"epochs": 1, "losss": "bce"}], "unknown key stages.0.losss (did you mean loss?)"),
         ([{"loss": "bce"}], "missing key stages.0.epochs"),
         ([{"epochs": 0}], "stages.0.epochs: input should be greater than or equal to 1"),
+        ([{"epochs": 1, "loss": "bce", "optim": {"lr": 1e-3}, "schedule": {"name": "plateau", "min_lr": 0.01}}],
+         "stages.0.schedule.min_lr 0.01 is above optim.lr 0.001: set it lower"),
         ([3], "stages.0: input should be a valid dictionary"),
     ],
 )  # fmt: skip

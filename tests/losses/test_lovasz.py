@@ -29,44 +29,37 @@ def test_weights_by_hand() -> None:
 
 
 def test_hinge_by_hand() -> None:
-    assert lovasz_hinge(LOGITS, TARGET).item() == pytest.approx(HINGE)
+    assert lovasz_hinge(LOGITS, TARGET, elu=False).item() == pytest.approx(HINGE)
     assert lovasz_hinge(LOGITS, TARGET, elu=True).item() == pytest.approx(ELU)
-
-
-def test_symmetric_hinge_is_the_mean_with_background() -> None:
-    # Background is c, d. b: 2 of 3, J 1/3; b c: 1 of 3, J 2/3; b c d: J 1. Steps 1/3 each, then 0 for a.
-    background = (1.5 + 1.25 + 0.25) / 3
-    assert lovasz_hinge(LOGITS, TARGET, symmetric=True).item() == pytest.approx((HINGE + background) / 2)
 
 
 def test_softmax_by_hand() -> None:
     # Foreground p .8 .4 .3, truth 1 0 1: errors .2 .4 .7.
     # Third (true): 1 of 2, J 1/2; second: 1 of 3, J 2/3; first: J 1.
     foreground = 0.7 / 2 + 0.4 / 6 + 0.2 / 3
-    # Background has the same errors and the second pixel as its truth. Third: 1 of 2, J 1/2; second: J 1.
-    background = 0.7 / 2 + 0.4 / 2
     p = torch.tensor([0.8, 0.4, 0.3])
     likely, target = torch.stack([1 - p, p]).view(1, 2, 1, 3), torch.tensor([[[1, 0, 1]]])
     assert lovasz_softmax(likely, target, torch.ones(1)).item() == pytest.approx(foreground)
-    both = lovasz_softmax(likely, target, torch.tensor([3.0]), background=True)
-    assert both.item() == pytest.approx((3 * foreground + background) / 4)
 
 
-def test_absent_classes_count_only_where_asked() -> None:
+def test_a_class_without_a_true_pixel_is_left_out() -> None:
     likely = torch.tensor([[0.5, 0.4], [0.3, 0.5], [0.2, 0.1]]).view(1, 3, 1, 2)
     target = torch.tensor([[[0, 1]]])
-    # Class 1 is the second pixel, errors .3 .5: second (true), J 1. Class 2 is nowhere: its largest error.
-    present = lovasz_softmax(likely, target, torch.ones(2))
-    everything = lovasz_softmax(likely, target, torch.ones(2), present_only=False)
-    assert present.item() == pytest.approx(0.5)
-    assert everything.item() == pytest.approx((0.5 + 0.2) / 2)
-    nothing = lovasz_softmax(likely, torch.zeros_like(target), torch.ones(2))
-    assert nothing.item() == 0
+    # Class 1 is the second pixel, errors .3 .5: second (true), J 1. Class 2 is nowhere.
+    assert lovasz_softmax(likely, target, torch.tensor([2.0, 3.0])).item() == pytest.approx(0.5)
+    assert lovasz_softmax(likely, torch.zeros_like(target), torch.ones(2)).item() == 0
+
+
+def test_class_weights_weigh_the_mean() -> None:
+    likely = torch.tensor([[0.0, 0.0], [0.7, 0.4], [0.3, 0.6]]).view(1, 3, 1, 2)
+    # Truth 1 2: errors .3 .4 in both classes. Class 1: second (false) 1/2, then first: .4/2 + .3/2; class 2: .4 · 1.
+    loss = lovasz_softmax(likely, torch.tensor([[[1, 2]]]), torch.tensor([3.0, 1.0]))
+    assert loss.item() == pytest.approx((3 * 0.35 + 0.4) / 4)
 
 
 def test_a_tile_without_foreground_is_judged_by_its_largest_error() -> None:
     logits = torch.tensor([-3.0, 0.5, -0.5, 0.0]).view(1, 1, 2, 2)
-    assert lovasz_hinge(logits, torch.zeros(1, 2, 2, dtype=torch.long)).item() == pytest.approx(1.5)
+    assert lovasz_hinge(logits, torch.zeros(1, 2, 2, dtype=torch.long), elu=False).item() == pytest.approx(1.5)
 
 
 def jaccard(wrong: set[int], truth: set[int]) -> float:
@@ -120,72 +113,46 @@ tiles = st.integers(1, 3).flatmap(
 )
 
 
-def rows(known: torch.Tensor, per_image: bool) -> list[list[int]]:
-    """Indices into the flattened batch of the pixels that are judged together."""
-    n = known.numel() // 2
-    parts = [range(n), range(n, 2 * n)] if per_image else [range(2 * n)]
-    return [kept for part in parts if (kept := [i for i in part if known.flatten()[i]])]
-
-
 @settings(max_examples=40)
-@given(tiles, st.booleans(), st.booleans(), st.booleans())
-def test_hinge_is_the_largest_over_all_orders(
-    pixels: list[tuple[int, int, int]], per_image: bool, elu: bool, symmetric: bool
-) -> None:
+@given(tiles, st.booleans())
+def test_hinge_is_the_largest_over_all_orders(pixels: list[tuple[int, int, int]], elu: bool) -> None:
     logit = [first / 2 for first, _, _ in pixels]
     target = torch.tensor([0 if t == 2 else t for _, _, t in pixels])
     cost = [1 - x if t else 1 + x for x, t in zip(logit, target.tolist(), strict=True)]
     cost = [(math.exp(e) if e < 0 else e + 1) if elu else max(e, 0) for e in cost]
     expected = []
-    for row in rows(target != 255, per_image):
-        truth = {n for n, i in enumerate(row) if target[i] == 1}
-        sides = [truth, set(range(len(row))) - truth] if symmetric else [truth]
-        expected += [mean([largest_over_all_orders([cost[i] for i in row], s) for s in sides], [1] * len(sides))]
-    logits = torch.tensor(logit).view(2, 1, 1, -1)
-    ours = lovasz_hinge(logits, target.view(2, 1, -1), elu=elu, symmetric=symmetric, per_image=per_image)
+    for tile in range(2):
+        own = [i for i in range(len(pixels)) if i // (len(pixels) // 2) == tile and target[i] != 255]
+        truth = {n for n, i in enumerate(own) if target[i] == 1}
+        expected += [largest_over_all_orders([cost[i] for i in own], truth)] if own else []
+    ours = lovasz_hinge(torch.tensor(logit).view(2, 1, 1, -1), target.view(2, 1, -1), elu=elu)
     assert ours.item() == pytest.approx(mean(expected, [1] * len(expected)), abs=1e-5)
 
 
 @settings(max_examples=40)
-@given(tiles, st.booleans(), st.booleans(), st.booleans())
-def test_softmax_is_the_largest_over_all_orders(
-    pixels: list[tuple[int, int, int]], per_image: bool, present: bool, background: bool
-) -> None:
+@given(tiles)
+def test_softmax_is_the_largest_over_all_orders(pixels: list[tuple[int, int, int]]) -> None:
     likely = torch.tensor([[0.0, a, b] for a, b, _ in pixels]).softmax(1)
     target = torch.tensor([t for _, _, t in pixels])
-    expected = []
-    for row in rows(target != 255, per_image):
-        losses, counted = [], []
-        for c in range(0 if background else 1, 3):
-            truth = {n for n, i in enumerate(row) if target[i] == c}
-            errors = [(1 - likely[i, c] if target[i] == c else likely[i, c]).item() for i in row]
-            losses.append(largest_over_all_orders(errors, truth))
-            counted.append([1.0, 2.0, 0.5][c] if truth or not present else 0.0)
-        expected.append(mean(losses, counted))
-    ours = lovasz_softmax(
-        likely.view(2, 1, -1, 3).permute(0, 3, 1, 2),
-        target.view(2, 1, -1),
-        torch.tensor([2.0, 0.5]),
-        background=background,
-        present_only=present,
-        per_image=per_image,
-    )
-    assert ours.item() == pytest.approx(mean(expected, [1] * len(expected)), abs=1e-5)
+    batch = [i for i in range(len(pixels)) if target[i] != 255]
+    losses, counted = [], []
+    for c in (1, 2):
+        truth = {n for n, i in enumerate(batch) if target[i] == c}
+        errors = [(1 - likely[i, c] if target[i] == c else likely[i, c]).item() for i in batch]
+        losses.append(largest_over_all_orders(errors, truth))
+        counted.append([1.0, 2.0, 0.5][c] if truth else 0.0)
+    ours = lovasz_softmax(likely.view(2, 1, -1, 3).permute(0, 3, 1, 2), target.view(2, 1, -1), torch.tensor([2.0, 0.5]))
+    assert ours.item() == pytest.approx(mean(losses, counted), abs=1e-5)
 
 
-@pytest.mark.parametrize("per_image", [False, True])
-def test_finite_differences_agree_on_the_gradient(per_image: bool) -> None:
+def test_finite_differences_agree_on_the_gradient() -> None:
     logits, target = example(4)
     target[0, 0] = 255
     logits = logits.double().requires_grad_()
     one = logits[:, :1].detach().requires_grad_()
     for elu in (False, True):
-        assert torch.autograd.gradcheck(
-            lambda x, elu=elu: lovasz_hinge(x, target, elu=elu, symmetric=True, per_image=per_image), one
-        )
-    assert torch.autograd.gradcheck(
-        lambda x: lovasz_softmax(x.softmax(1), target, torch.ones(3).double(), per_image=per_image), logits
-    )
+        assert torch.autograd.gradcheck(lambda x, elu=elu: lovasz_hinge(x, target, elu=elu), one)
+    assert torch.autograd.gradcheck(lambda x: lovasz_softmax(x.softmax(1), target, torch.ones(3).double()), logits)
 
 
 def test_steps_add_up_to_one_over_a_million_pixels() -> None:
@@ -207,69 +174,63 @@ def example(classes: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("elu", [False, True])
-@pytest.mark.parametrize("symmetric", [False, True])
-@pytest.mark.parametrize("per_image", [False, True])
-def test_ignored_pixels_are_as_if_cut_off(elu: bool, symmetric: bool, per_image: bool) -> None:
+def test_ignored_pixels_are_as_if_cut_off(elu: bool) -> None:
     logits, target = example(2)
     target[:, :, 4:] = 255
     spoilt = logits.clone()
     spoilt[..., 4:] = math.nan
     spoilt.requires_grad_()
-    options = {"elu": elu, "symmetric": symmetric, "per_image": per_image}
-    loss = lovasz_hinge(spoilt, target, **options)
+    loss = lovasz_hinge(spoilt, target, elu=elu)
     loss.backward()
     assert spoilt.grad is not None
     assert (spoilt.grad[..., 4:] == 0).all()
     assert spoilt.grad.isfinite().all()
-    assert loss.item() == pytest.approx(lovasz_hinge(logits[..., :4], target[..., :4], **options).item(), rel=1e-6)
+    assert loss.item() == pytest.approx(lovasz_hinge(logits[..., :4], target[..., :4], elu=elu).item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("per_image", [False, True])
-def test_ignored_pixels_are_as_if_cut_off_in_softmax(per_image: bool) -> None:
+def test_ignored_pixels_are_as_if_cut_off_in_softmax() -> None:
     logits, target = example(4)
     target[:, :, 4:] = 255
     likely = logits.softmax(1)
     likely[..., 4:] = math.nan
     likely.requires_grad_()
-    loss = lovasz_softmax(likely, target, torch.ones(3), per_image=per_image)
+    loss = lovasz_softmax(likely, target, torch.ones(3))
     loss.backward()
-    kept = lovasz_softmax(likely[..., :4], target[..., :4], torch.ones(3), per_image=per_image)
+    kept = lovasz_softmax(likely[..., :4], target[..., :4], torch.ones(3))
     assert likely.grad is not None
     assert (likely.grad[..., 4:] == 0).all()
     assert loss.item() == pytest.approx(kept.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("per_image", [False, True])
-def test_every_pixel_ignored_gives_zero_and_no_gradient(per_image: bool) -> None:
+def test_every_pixel_ignored_gives_zero_and_no_gradient() -> None:
     logits, target = example(2)
     logits.requires_grad_()
     target = torch.full_like(target, 255)
     likely = torch.cat([-logits, logits], 1).softmax(1)
-    hinge = lovasz_hinge(logits, target, elu=True, symmetric=True, per_image=per_image)
-    softmax = lovasz_softmax(likely, target, torch.ones(1), present_only=False, per_image=per_image)
+    hinge, softmax = lovasz_hinge(logits, target, elu=True), lovasz_softmax(likely, target, torch.ones(1))
     (hinge + softmax).backward()
     assert [hinge.item(), softmax.item()] == [0, 0]
     assert logits.grad is not None
     assert (logits.grad == 0).all()
 
 
-def test_per_image_is_the_mean_over_tiles_that_have_a_pixel() -> None:
+def test_the_hinge_is_the_mean_over_tiles_that_have_a_pixel() -> None:
     logits, target = example(2)
     target[1] = 255
-    alone = [lovasz_hinge(logits[i : i + 1], target[i : i + 1]).item() for i in (0, 2)]
-    assert lovasz_hinge(logits, target).item() == pytest.approx(sum(alone) / 2, rel=1e-6)
+    alone = [lovasz_hinge(logits[i : i + 1], target[i : i + 1], elu=False).item() for i in (0, 2)]
+    assert lovasz_hinge(logits, target, elu=False).item() == pytest.approx(sum(alone) / 2, rel=1e-6)
 
 
-def test_the_batch_is_judged_as_one_tile() -> None:
-    logits, target = example(2)
-    as_one = lovasz_hinge(logits.view(1, 1, 18, 6), target.view(1, 18, 6))
-    assert lovasz_hinge(logits, target, per_image=False).item() == pytest.approx(as_one.item(), rel=1e-6)
-    assert lovasz_hinge(logits, target).item() != pytest.approx(as_one.item(), rel=1e-3)
+def test_softmax_judges_the_batch_as_one_tile() -> None:
+    logits, target = example(4)
+    likely = logits.softmax(1)
+    as_one = lovasz_softmax(likely.transpose(0, 1).reshape(1, 4, 18, 6), target.view(1, 18, 6), torch.ones(3))
+    assert lovasz_softmax(likely, target, torch.ones(3)).item() == pytest.approx(as_one.item(), rel=1e-6)
 
 
 def test_beyond_the_margin_only_elu_pulls() -> None:
     logits = torch.tensor([2.0, 2.0, -2.0, -2.0]).view(1, 1, 2, 2).requires_grad_()
-    lovasz_hinge(logits, TARGET).backward()
+    lovasz_hinge(logits, TARGET, elu=False).backward()
     assert logits.grad is not None
     assert (logits.grad == 0).all()
     lovasz_hinge(logits, TARGET, elu=True).backward()

@@ -13,7 +13,7 @@ NETWORKS = {
     "basic_unet": {"features": [8, 8, 8, 8, 8, 8]},
     "attention_unet": {"channels": [8, 16, 32]},
     "segresnet": {"init_filters": 8},
-    "resunet_scse": {"width": 0.25, "decoder": 8, "hypercolumn": True},
+    "resunet_scse": {"width": 0.25, "decoder": 8},
     "xception_resunet": {"width": 0.25, "middle_blocks": 1, "decoder": 4},
     "preact_resunet": {"channels": [8, 16, 32]},
     "deeplabv3plus": {"width": 0.25, "decoder": 8},

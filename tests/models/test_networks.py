@@ -14,19 +14,19 @@ from seepseg.config import (
     ResUNetScSEModel,
     XceptionResUNetModel,
 )
-from seepseg.models.blocks import PreActivation, ScSE
 from seepseg.models.build import build_model
 from seepseg.models.deeplab import DeepLabV3Plus, ImagePooling
-from seepseg.models.preact import PreActResUNet
+from seepseg.models.preact import PreActivation, PreActResUNet
 from seepseg.models.resnet import dilate, resnet_channels, resnet_encoder, resnet_features
+from seepseg.models.resunet import ScSE
 from seepseg.models.xception import Xception
 
 TINY: list[ModelNode] = [
     ResUNetScSEModel(width=0.25, decoder=8),
-    ResUNetScSEModel(width=0.25, decoder=8, stem_stride=2, hypercolumn=True),
+    ResUNetScSEModel(width=0.25, decoder=8, stem_stride=2),
     ResUNetScSEModel(width=0.25, decoder=8, stem_stride=1),
     XceptionResUNetModel(width=0.25, middle_blocks=1, decoder=4),
-    PreActResUNetModel(channels=[4, 8, 16], blocks=1),
+    PreActResUNetModel(channels=[4, 8, 16]),
     DeepLabV3PlusModel(encoder="resnet34", width=0.25, decoder=8),
     DeepLabV3PlusModel(width=0.25, decoder=8, low_level=False),
 ]
@@ -46,25 +46,26 @@ def parameters(module: nn.Module) -> int:
     ("resnet50", 25_557_032, 2048 * 1000 + 1000),
 ])  # fmt: skip
 def test_resnets_have_the_published_size(name: Encoder, published: int, classifier: int) -> None:
-    assert parameters(resnet_encoder(name, 3)) == published - classifier
+    assert parameters(resnet_encoder(name, 3, 1.0)) == published - classifier
 
 
 def test_xception_has_the_published_size() -> None:
     # Keras's count of trainable parameters, less the classifier
-    assert parameters(Xception(3)) == 22_855_952 - (2048 * 1000 + 1000)
+    assert parameters(Xception(3, 1.0, 8)) == 22_855_952 - (2048 * 1000 + 1000)
 
 
 def test_deeplabv3_has_the_published_size() -> None:
     # torchvision's deeplabv3_resnet50 for 21 classes, less its auxiliary head: a 3×3 convolution 1024 → 256 with batch
     # norm and a 1×1 convolution 256 → 21
     auxiliary = 9 * 1024 * 256 + 2 * 256 + 256 * 21 + 21
-    assert parameters(DeepLabV3Plus(3, 21, low_level=False)) == 42_004_074 - auxiliary
+    assert parameters(DeepLabV3Plus(DeepLabV3PlusModel(low_level=False), 3, 21)) == 42_004_074 - auxiliary
 
 
 def test_deeplabv3plus_adds_a_decoder() -> None:
     # low level 256 → 48 and its norm, and a 3×3 convolution 304 → 256 with norm
     added = 256 * 48 + 2 * 48 + 9 * 304 * 256 + 2 * 256
-    assert parameters(DeepLabV3Plus(3, 21)) - parameters(DeepLabV3Plus(3, 21, low_level=False)) == added
+    plus, without = (DeepLabV3Plus(DeepLabV3PlusModel(low_level=low), 3, 21) for low in (True, False))
+    assert parameters(plus) - parameters(without) == added
 
 
 def test_a_small_preact_unet_by_hand() -> None:
@@ -75,7 +76,7 @@ def test_a_small_preact_unet_by_hand() -> None:
     up = 4 * 8 * 4 + 4  # transposed 2×2, with bias
     head = 4 + 1
     expected = level(1, 4) + level(4, 8) + up + level(8, 4) + head
-    assert parameters(PreActResUNet(1, 1, [4, 8], blocks=2)) == expected
+    assert parameters(PreActResUNet(PreActResUNetModel(channels=[4, 8]), 1, 1)) == expected
 
 
 @pytest.mark.parametrize("size", [64, 101])

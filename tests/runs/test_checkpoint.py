@@ -69,6 +69,7 @@ def seal(path: Path, body: bytes) -> None:
     path.write_bytes(body + b"seepseg-sha256:" + hashlib.sha256(body).digest())
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_pickle_attack_is_refused_and_nothing_runs(tmp_path: Path) -> None:
     path, proof = tmp_path / "evil.pt", tmp_path / "proof"
     torch.save({"schema": SCHEMA, "weights": Attack(proof)}, path)

@@ -9,12 +9,13 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.util import tensor_util
 
 from seepseg.classes import SALT, SEEP
-from seepseg.errors import ConfigError
+from seepseg.config import Config
 from seepseg.inference.score import Sums
-from seepseg.training.board import Board, monitored, part_row
+from seepseg.training.board import Board, monitored, part_row, tile_panels
 from seepseg.training.curves import BINS
 from seepseg.training.progress import Progress
 from tests.conftest import tiny_config
+from tests.training.trainers import trainer_of
 
 
 def sums_of(matrix: list[list[int]], **more: int) -> Sums:
@@ -127,20 +128,19 @@ def test_the_recipe_and_its_scores_stand_in_the_run_itself(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("source", "monitor", "key"),
-    [
-        ("seep", "auto", "val/dice/macro"),
-        ("seep", "macro_iou", "val/iou/macro"),
-        ("seep_binary", "auto", "val/dice/foreground"),
-        ("seep_binary", "foreground_iou", "val/iou/foreground"),
-        ("tgs", "auto", "val/tgs_score"),
-    ],
+    ("source", "key"), [("seep", "val/dice/macro"), ("seep_binary", "val/dice/foreground"), ("tgs", "val/tgs_score")]
 )
-def test_which_score_is_watched(source: str, monitor: str, key: str) -> None:
+def test_which_score_is_watched(source: str, key: str) -> None:
     data = {"source": "tgs", "root": "d"} if source == "tgs" else {"source": "seep", "root": "d", "classes": source}
-    assert monitored(tiny_config(Path("d"), data=data, train={"monitor": monitor})) == key
+    assert monitored(tiny_config(Path("d"), data=data)) == key
 
 
-def test_a_tgs_score_of_seven_classes_is_refused() -> None:
-    with pytest.raises(ConfigError, match="train.monitor tgs_score takes one foreground class, data.classes has 7"):
-        tiny_config(Path("d"), train={"monitor": "tgs_score"})
+def test_panels_show_the_tiles_with_the_most_classes(tiny: Config) -> None:
+    trainer = trainer_of(tiny)
+    pictures = tile_panels(trainer)
+    assert len(pictures) == 4
+    n_classes = {t.id: sum(p > 0 for p in (t.pixels or ())[1:]) for t in trainer.data.val.catalog.tiles}
+    assert sorted((n_classes[name] for name in pictures), reverse=True) == sorted(n_classes.values(), reverse=True)[:4]
+    for picture in pictures.values():
+        assert picture.dtype == np.uint8
+        assert picture.shape[2] == 3

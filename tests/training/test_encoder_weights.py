@@ -24,7 +24,7 @@ def recipe(root: Path, weights: Path) -> Config:
         "model": {"name": "resunet_scse", "head": "binary", "decoder": 8, "encoder_weights": str(weights)},
         "loss": "bce",
         # So small a rate that the weights stay what they were.
-        "optim": {"name": "sgd", "lr": 1e-9, "momentum": 0, "nesterov": False},
+        "optim": {"name": "sgd", "lr": 1e-9},
         "train": {"epochs": 1, "batch_size": 4, "panels_every": 0, "ema_decay": None},
         "runtime": {"device": "cpu", "amp": "off", "threads": 1},
     }
@@ -33,7 +33,7 @@ def recipe(root: Path, weights: Path) -> Config:
 
 def test_weights_are_read_once_told_once_and_never_needed_again(tmp_path: Path) -> None:
     write_seep(tmp_path / "data", scenes=2, grid=(2, 2), tile=32, seed=1)
-    expected = resnet_encoder("resnet34", 3).state_dict()
+    expected = resnet_encoder("resnet34", 3, 1.0).state_dict()
     torch.save(expected | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}, tmp_path / "w.pth")
     folder, told = RunFolder(tmp_path / "run"), []
     train(recipe(tmp_path / "data", tmp_path / "w.pth"), folder, tell=told.append)

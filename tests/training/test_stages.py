@@ -146,7 +146,7 @@ def test_the_schedule_of_a_stage_runs_over_its_own_steps(seep_root: Path) -> Non
 
 def test_early_stopping_ends_a_stage_and_not_the_run(seep_root: Path, tmp_path: Path) -> None:
     # With a rate of 1e-12 no epoch is better than the first.
-    still = {"name": "sgd", "lr": 1e-12, "momentum": 0.0}
+    still = {"name": "sgd", "lr": 1e-12}
     config = tiny_config(
         seep_root,
         stages=[{"epochs": 9, "optim": still}, {"epochs": 1, "optim": still}],

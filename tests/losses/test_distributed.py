@@ -24,7 +24,7 @@ from seepseg.config import (
     TwoHeadLoss,
 )
 from seepseg.losses.build import build_loss
-from seepseg.losses.reduce import global_sum
+from seepseg.losses.functional import global_sum
 from seepseg.models.head import out_channels
 from tests.conftest import end_process
 
@@ -36,10 +36,8 @@ CASES: list[tuple[LossNode, Head]] = [
     (DiceBceLoss(), "sigmoid"),
     (DiceCeLoss(), "softmax"),
     (FocalTverskyLoss(), "sigmoid"),
-    (LovaszHingeLoss(per_image=False, elu=True, symmetric=True), "binary"),
-    (LovaszHingeLoss(per_image=True), "binary"),
-    (LovaszSoftmaxLoss(per_image=False, class_weights=[2, 1, 0.5]), "softmax"),
-    (LovaszSoftmaxLoss(per_image=True, classes="all", background=True), "softmax"),
+    (LovaszHingeLoss(elu=True), "binary"),
+    (LovaszSoftmaxLoss(class_weights=[2, 1, 0.5]), "softmax"),
     (TwoHeadLoss(class_weight=0.5, class_weights=[2, 1, 0.5]), "two_head"),
     (DiceLoss(), "two_head"),
 ]
