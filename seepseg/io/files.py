@@ -76,8 +76,9 @@ def beside(path: Path, ending: str) -> Path | None:
 
 
 def image_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with one of the suffixes below a folder, sorted, without hidden ones (`._x.tif`, unfinished writes)."""
-    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in suffixes and not f.name.startswith("."))
+    """Files with one of the suffixes below a folder, sorted; without hidden ones (`._x.tif`), and hidden folders."""
+    files = (f for f in folder.rglob("*") if f.suffix.lower() in suffixes)
+    return sorted(f for f in files if not any(part.startswith(".") for part in f.relative_to(folder).parts))
 
 
 def local_path(text: str) -> Path:

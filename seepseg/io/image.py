@@ -1,7 +1,8 @@
-"""The one reader of images, for tiles and scenes, training and prediction: TIFF, PNG or JPEG, by its first bytes.
+"""The one reader of images, for tiles and scenes, in training and prediction: TIFF, PNG or JPEG, by its first bytes.
 
-What a file says of itself is obeyed or refused: masks inside and beside it, alpha, its no-data value, its place inside
-and beside it; scale and offset, orientation, and colours that are no measurement are refused.
+What a file says of itself is obeyed: masks inside it and beside it (`.msk`), alpha, its no-data value, where it lies
+(inside it, in `.aux.xml`, in a world file). Scale and offset, a turned picture, and colours that are no measurement are
+refused.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import rasterio
@@ -28,7 +29,26 @@ from seepseg.io.tiff import TiffInfo, inspect_tiff
 WHOLE = 2**28
 """The most pixels of a PNG or JPEG, which are decoded whole."""
 
-_DRIVERS = {"TIFF": "GTiff", "PNG": "PNG", "JPEG": "JPEG"}
+DRIVERS = {"TIFF": "GTiff", "PNG": "PNG", "JPEG": "JPEG"}
+"""GDAL's name of each kind of image; no other is opened."""
+
+
+class Choice(TypedDict, total=False):
+    """What is read of a file.
+
+    Attributes:
+        page: 0-based directory of a TIFF; None where it holds one image (overviews and masks aside), or bands as pages.
+        bands: 1-based bands, not counting alpha, in the order wanted; pages, where a TIFF holds each band as one. None
+            where the image has one band or, in PNG and JPEG, three that are equal.
+        max_pixels: the most values (height · width · bands of the file) to accept: 2²⁸, or 2³⁶ to read by rows.
+        labels: the numbers are labels: a palette is only what they are shown with, and bits are 0 and 1; both are
+            refused in an image.
+    """
+
+    page: int | None
+    bands: Sequence[int] | None
+    max_pixels: int
+    labels: bool
 
 
 class Pixels(NamedTuple):
@@ -36,7 +56,7 @@ class Pixels(NamedTuple):
 
     Attributes:
         raw: (C, H, W) as stored: uint8, uint16, int16 or float32 in native byte order.
-        valid: (H, W); False where a mask, alpha or the file's no-data value says so. NaN counts as any other number.
+        valid: (H, W); False where a mask, alpha or the file's no-data value says so. NaN is left to the caller.
     """
 
     raw: NDArray[Any]
@@ -50,10 +70,10 @@ class ImageInfo:
     Attributes:
         kind: "TIFF", "PNG" or "JPEG".
         height, width: in pixels.
-        bands: how many are read: those asked for, else 1.
+        bands: how many are read.
         dtype: of the pixels.
         nodata: the file's own value; None where it has none, or one that no pixel of this dtype can equal.
-        page: 0-based directory of a TIFF (of the first band, where pages are bands).
+        page: 0-based directory of a TIFF, of its first band where pages are bands.
     """
 
     kind: str
@@ -65,82 +85,53 @@ class ImageInfo:
     page: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Image(ImageInfo):
     """An open image; pixels are read when asked for. One thread at a time.
 
     Attributes:
         path: the file.
-        georeference: where it lies, by the file and by what stands beside it.
-        warnings: what the user should know of it.
-        window: pixels of some rows and columns, as far as the image goes; DataError where they cannot be decoded.
+        window: reads rows and columns, as far as the image goes; DataError where they cannot be decoded.
+        georeference: where it lies.
+        warnings: what stands beside it and is not understood.
     """
 
-    path: Path = field(kw_only=True)
-    window: Callable[[slice, slice], Pixels] = field(kw_only=True)
-    georeference: Georeference = field(kw_only=True)
-    warnings: tuple[str, ...] = field(kw_only=True)
+    path: Path
+    window: Callable[[slice, slice], Pixels]
+    georeference: Georeference
+    warnings: tuple[str, ...]
 
     def rows(self, start: int, stop: int) -> Pixels:
-        """Pixels of the rows `start` … `stop` − 1; errors as `window`."""
-        return self.window(slice(start, stop), slice(0, self.width))
+        """Rows `start` … `stop` − 1; errors as `window`."""
+        return self.window(slice(start, stop), slice(None))
 
 
-def inspect_image(
-    path: Path,
-    *,
-    page: int | None = None,
-    bands: Sequence[int] | None = None,
-    max_pixels: int = 2**28,
-    labels: bool = False,
-) -> ImageInfo:
-    """What the header says, once it is known to be sound: no pixel is decoded; arguments and errors as `read_image`."""
-    return _header(path, page, bands, max_pixels, labels).info
+def inspect_image(path: Path, **choice: Unpack[Choice]) -> ImageInfo:
+    """What the header says, once it is known to be sound: nothing is decoded; errors as `read_image`."""
+    return _header(path, **choice).info
 
 
-def read_image(
-    path: Path,
-    *,
-    page: int | None = None,
-    bands: Sequence[int] | None = None,
-    max_pixels: int = 2**28,
-    labels: bool = False,
-) -> tuple[Pixels, ImageInfo]:
+def read_image(path: Path, **choice: Unpack[Choice]) -> tuple[Pixels, ImageInfo]:
     """All pixels of an image, and what its header says.
-
-    Args:
-        path: the file; what it is, its bytes tell, not its name.
-        page: 0-based directory of a TIFF; None where it holds one image (overviews and masks aside), or bands as pages.
-        bands: 1-based bands (pages, where a TIFF holds each band as one), in the order wanted, not counting alpha. None
-            where the image has one, or, in PNG and JPEG, three that are equal.
-        max_pixels: the most values (height · width · bands of the file) to accept.
-        labels: the numbers are labels: those behind a palette of colours are taken, which in an image is refused.
 
     Raises:
         DataError: whatever is wrong with the file; no other error, for any bytes.
     """
-    header = _header(path, page, bands, max_pixels, labels, verify=True)
+    header = _header(path, verify=True, **choice)
     # What stands beside is looked for by name; GDAL would list the folder again for every tile in it.
     with ExitStack() as stack, gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), as_data_error(path):
         return _window(header, stack)(slice(None), slice(None)), header.info
 
 
 @contextmanager
-def open_image(
-    path: Path,
-    *,
-    page: int | None = None,
-    bands: Sequence[int] | None = None,
-    max_pixels: int = 2**36,
-    labels: bool = False,
-) -> Iterator[Image]:
-    """An image, open while the block lasts; arguments and errors as `read_image`. PNG and JPEG are decoded whole."""
-    header = _header(path, page, bands, max_pixels, labels, verify=True)
+def open_image(path: Path, **choice: Unpack[Choice]) -> Iterator[Image]:
+    """An image, open while the block lasts; errors as `read_image`. PNG and JPEG are decoded whole."""
+    choice.setdefault("max_pixels", 2**36)
+    header = _header(path, verify=True, **choice)
     with ExitStack() as stack:
-        # GDAL's settings are a stack; they must not stay while other code runs.
+        # GDAL's settings are a stack: they must not stay while other code runs.
         with gdal(), as_data_error(path):
-            window = _window(header, stack)
-            place = _place(header)
+            window, place = _window(header, stack), _place(header)
         yield Image(**vars(header.info), path=path, window=window, georeference=place, warnings=header.pam.warnings)
 
 
@@ -154,7 +145,7 @@ class _Header:
         pam: what the `.aux.xml` beside it says.
         tiff: what a TIFF says; None for PNG and JPEG.
         nodata: (0-based band of those read, value that is no data there).
-        masks: the files, or directories of them, that hold its masks, as GDAL names them.
+        masks: GDAL's names of its masks, inside and beside.
     """
 
     path: Path
@@ -168,40 +159,42 @@ class _Header:
 
 
 def _header(
-    path: Path, page: int | None, bands: Sequence[int] | None, max_pixels: int, labels: bool, verify: bool = False
+    path: Path,
+    page: int | None = None,
+    bands: Sequence[int] | None = None,
+    max_pixels: int = 2**28,
+    labels: bool = False,
+    verify: bool = False,
 ) -> _Header:
     with open_regular(path) as stream:
         kind = kind_of(stream.read(16))
-    pam = read_pam(path)
     tiff, masks = None, []
     if kind == "TIFF":
         tiff = inspect_tiff(path, page, bands, max_pixels=max_pixels, labels=labels, verify=verify)
-        info = ImageInfo(kind, tiff.height, tiff.width, len(tiff.bands), tiff.dtype, tiff.nodata, tiff.pages[0])
-        if tiff.mask is not None:
-            masks.append(_gdal_name(path, tiff.mask))
-    elif kind in _DRIVERS:
-        height, width, dtype = inspect_picture(path, kind, min(max_pixels, WHOLE))
-        info = ImageInfo(kind, height, width, len(bands or (1,)), dtype)
+        info = ImageInfo(kind, tiff.height, tiff.width, len(tiff.bands), tiff.dtype, page=tiff.pages[0])
+        masks += [] if tiff.mask is None else [_gdal_name(path, tiff.mask)]
+    elif kind in DRIVERS:
+        info = ImageInfo(kind, *inspect_picture(path, kind, bands, min(max_pixels, WHOLE)))
     else:
         raise DataError(f"not an image, the file is {kind}", path, "give a TIFF, PNG or JPEG")
     if mask := beside(path, ".msk"):
-        held = inspect_tiff(mask, mask=True, max_pixels=max_pixels, verify=verify)
-        if (held.height, held.width) != (info.height, info.width):
-            what = f"is {held.height}×{held.width}, its image {info.height}×{info.width}"
+        size = inspect_tiff(mask, mask=True, max_pixels=max_pixels, verify=verify)
+        if (size.height, size.width) != (info.height, info.width):
+            what = f"is {size.height}×{size.width}, its image {info.height}×{info.width}"
             raise DataError(what, mask, "save it in the image's size, or remove it")
         masks.append(_gdal_name(mask))
+    pam = read_pam(path)
     samples = tiff.bands if tiff else bands or (1,)
     refuse_scaling(path, pam.scaling, samples)
-    values = [(band, tiff.nodata) for band in range(len(samples))] if tiff else []
-    values += [(band, nodata_value(pam.nodata[s], info.dtype)) for band, s in enumerate(samples) if s in pam.nodata]
+    values = [(band, nodata_value(pam.nodata.get(sample), info.dtype)) for band, sample in enumerate(samples)]
+    values = [(band, tiff.nodata) for band in range(info.bands) if tiff] + values
     nodata = tuple((band, value) for band, value in values if value is not None)
-    if nodata:
-        info = replace(info, nodata=nodata[0][1])
+    info = replace(info, nodata=nodata[0][1] if nodata else None)
     return _Header(path, info, bands, labels, pam, tiff, nodata, tuple(masks))
 
 
 def _gdal_name(path: Path, directory: int = 0) -> str:
-    """What GDAL calls a directory of a TIFF; without the overviews and masks that belong to it, if not the first."""
+    """What GDAL calls a directory of a TIFF; all but the first are without overviews and masks of their own."""
     name = os.fspath(path.absolute())
     return f"GTIFF_DIR:{directory + 1}:{name}" if directory else name
 
@@ -217,10 +210,9 @@ def _window(header: _Header, stack: ExitStack) -> Callable[[slice, slice], Pixel
         with gdal(), as_data_error(header.path):
             raw, alpha = planes(box)
             kept = [alpha, *(mask.read(window=box) for mask in masks)]
-        if raw.dtype != info.dtype or len(raw) != info.bands:
-            raise DataError(
-                f"decodes to {len(raw)} bands of {raw.dtype}, not what its header says", header.path, "save it again"
-            )
+        if (len(raw), raw.dtype) != (info.bands, info.dtype):
+            what = f"decodes to {len(raw)} bands of {raw.dtype}, not what its header says"
+            raise DataError(what, header.path, "save it again")
         valid = np.ones(raw.shape[1:], bool)
         for plane in kept:
             valid &= (plane > 0).all(0)
@@ -239,10 +231,10 @@ def _tiff_planes(path: Path, tiff: TiffInfo, stack: ExitStack) -> _Planes:
     pages = [stack.enter_context(rasterio.open(_gdal_name(path, page), driver="GTiff")) for page in tiff.pages]
     if any((page.height, page.width) != (tiff.height, tiff.width) for page in pages):
         raise DataError("GDAL and its header disagree about its size", path, "save it again")
-    bands = [1] if len(pages) > 1 else [*tiff.bands, *tiff.alpha]
+    samples = [1] if len(pages) > 1 else [*tiff.bands, *tiff.alpha]
 
     def planes(window: Window) -> tuple[NDArray[Any], NDArray[Any]]:
-        read = [page.read(bands, window=window) for page in pages]
+        read = [page.read(samples, window=window) for page in pages]
         raw = read[0] if len(read) == 1 else np.concatenate(read)
         return raw[: len(tiff.bands)], raw[len(tiff.bands) :]
 
@@ -250,16 +242,16 @@ def _tiff_planes(path: Path, tiff: TiffInfo, stack: ExitStack) -> _Planes:
 
 
 def _picture_planes(header: _Header) -> _Planes:
-    raw, alpha = read_picture(header.path, header.info.kind, header.bands, labels=header.labels)
+    raw, alpha = read_picture(header.path, header.info.kind, header.bands, header.labels)
     return lambda window: (raw[:, *window.toslices()], alpha[:, *window.toslices()])
 
 
 def _place(header: _Header) -> Georeference:
     """Where an image lies; what its `.aux.xml` says goes before what it says itself, as GDAL has it."""
-    name = _gdal_name(header.path, header.info.page)
-    with rasterio.open(name, driver=_DRIVERS[header.info.kind]) as source:
+    with rasterio.open(_gdal_name(header.path, header.info.page), driver=DRIVERS[header.info.kind]) as source:
         own = georeference_of(source)
     pam = header.pam.georeference
     if pam.transform or pam.gcps:
         own = replace(own, transform=pam.transform, gcps=pam.gcps, gcps_crs_wkt=pam.gcps_crs_wkt)
-    return replace(own, crs_wkt=pam.crs_wkt or own.crs_wkt, rpcs=pam.rpcs or own.rpcs, tags={**own.tags, **pam.tags})
+    tags = {**own.tags, **pam.tags}
+    return replace(own, crs_wkt=pam.crs_wkt or own.crs_wkt, rpcs=pam.rpcs or own.rpcs, tags=tags)

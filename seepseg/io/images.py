@@ -22,42 +22,36 @@ from seepseg.io.files import open_regular
 _ORIENTATION = 0x0112
 
 
-def inspect_picture(path: Path, kind: str, max_pixels: int) -> tuple[int, int, np.dtype[Any]]:
-    """Height, width and dtype (uint8 or uint16) by the header of a PNG or JPEG.
+def inspect_picture(
+    path: Path, kind: str, bands: Sequence[int] | None, max_pixels: int
+) -> tuple[int, int, int, np.dtype[Any]]:
+    """Height, width, bands read and dtype (uint8 or uint16) of a PNG or JPEG, by its header.
 
     Raises:
-        DataError: the header is damaged, or the picture larger than `max_pixels`.
+        DataError: the header is damaged, the picture larger than `max_pixels`, or in CMYK.
     """
     with _opened(path, kind, max_pixels) as (picture, depth, _):
-        return picture.height, picture.width, np.dtype(np.uint16 if depth == 16 else np.uint8)
+        return picture.height, picture.width, len(bands or (1,)), np.dtype(np.uint16 if depth == 16 else np.uint8)
 
 
 def read_picture(
-    path: Path, kind: str, bands: Sequence[int] | None = None, *, max_pixels: int = 2**28, labels: bool = False
+    path: Path, kind: str, bands: Sequence[int] | None, labels: bool, max_pixels: int = 2**28
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Bands (C, H, W) of a PNG or JPEG, uint8 or uint16, and its alpha (A, H, W), A of 0 or 1.
+    """Bands (C, H, W) of a PNG or JPEG, and its alpha (A, H, W), A of 0 or 1; arguments as `image.Choice` has them.
 
-    Grey of less than 8 bits is scaled to 8, as the standard has it. A palette becomes its colours.
-
-    Args:
-        path: the file.
-        kind: "PNG" or "JPEG".
-        bands: 1-based; None for grey, or the one band of colours that are all grey.
-        max_pixels: the most to accept.
-        labels: of a palette that is not grey, take the numbers.
+    Grey of fewer than 8 bits is scaled to 8, as the standard has it. A palette becomes its colours, or, of labels, the
+    numbers behind colours that are not grey.
 
     Raises:
-        DataError: it is damaged, too large, stored turned, in CMYK, or in colour where one band is wanted.
+        DataError: it is damaged, too large, stored turned, or in colour where one band is wanted.
     """
     with _opened(path, kind, max_pixels) as (picture, depth, stream):
-        if picture.mode == "CMYK":
-            raise DataError("its pixels are CMYK colours, no measurement", path, "save it as grey levels")
         picture.load()
-        if (orientation := picture.getexif().get(_ORIENTATION, 1)) != 1:
+        if "exif" in picture.info and (orientation := picture.getexif().get(_ORIENTATION, 1)) != 1:
             raise DataError(f"is stored turned or mirrored (orientation {orientation})", path, "save it upright")
         colours, alpha = _colours(picture, depth, stream)
-        count = colours.shape[2]
         if bands:
+            count = colours.shape[2]
             if wrong := [b for b in bands if not 1 <= b <= count]:
                 raise DataError(f"no band {wrong[0]}, the file has {count}", path, "set data.bands (the first is 1)")
             colours = colours[..., [b - 1 for b in bands]]
@@ -105,11 +99,18 @@ def _opened(path: Path, kind: str, max_pixels: int) -> Iterator[tuple[PngImageFi
     """A picture whose header is sound, its bits a channel, its file. What Pillow raises inside becomes a DataError."""
     with open_regular(path) as stream:
         try:
-            depth = _png_depth(path, stream.read(29), max_pixels) if kind == "PNG" else 8
-            stream.seek(0)
-            # Not Image.open: its own limit is lower than ours, and cannot be set for one file.
+            depth = 8
+            if kind == "PNG":  # before Pillow sees it: its own limit is lower than ours, and cannot be set for one file
+                head = stream.read(29)
+                if len(head) < 29 or head[12:16] != b"IHDR":
+                    raise DataError("is cut short or damaged (no header)", path, "copy or save it again")
+                width, height, depth = struct.unpack(">IIB", head[16:25])
+                _check_size(path, height, width, max_pixels)
+                stream.seek(0)
             with (PngImageFile if kind == "PNG" else JpegImageFile)(stream) as picture:
                 _check_size(path, picture.height, picture.width, max_pixels)
+                if picture.mode == "CMYK":
+                    raise DataError("its pixels are CMYK colours, no measurement", path, "save it as grey levels")
                 yield picture, depth, stream
         except SeepsegError:
             raise
@@ -118,15 +119,6 @@ def _opened(path: Path, kind: str, max_pixels: int) -> Iterator[tuple[PngImageFi
         except Exception as error:
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise DataError(f"is cut short or damaged ({reason})", path, "copy or save it again") from None
-
-
-def _png_depth(path: Path, head: bytes, max_pixels: int) -> int:
-    """Bits a channel by the header of a PNG, of a size that Pillow may be shown."""
-    if len(head) < 29 or head[12:16] != b"IHDR":
-        raise DataError("is cut short or damaged (no header)", path, "copy or save it again")
-    width, height, depth = struct.unpack(">IIB", head[16:25])
-    _check_size(path, height, width, max_pixels)
-    return int(depth)
 
 
 def _check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
@@ -139,20 +131,17 @@ def _check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
 def _colours(picture: PngImageFile | JpegImageFile, depth: int, stream: BinaryIO) -> tuple[NDArray[Any], NDArray[Any]]:
     """Grey or colours (H, W, 1 or 3) and alpha (0 or 1, H, W) of a loaded picture."""
     clear = picture.info.get("transparency")
-    if depth == 16 and picture.mode != "I;16":  # Pillow would halve the depth
+    if depth == 16 and picture.mode != "I;16":  # Pillow would halve the depth; what is clear comes as alpha
         stream.seek(0)
-        pixels = np.asarray(imagecodecs.png_decode(stream.read()))
-        clear = None  # it is alpha already
+        pixels, clear = np.asarray(imagecodecs.png_decode(stream.read())), None
     elif picture.mode == "P":
-        pixels = np.asarray(picture.convert("RGB" if clear is None else "RGBA"))
-        clear = None
+        pixels, clear = np.asarray(picture.convert("RGB" if clear is None else "RGBA")), None
     else:
         pixels = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
-        pixels = pixels.astype(np.uint8 if pixels.dtype == np.uint8 else np.uint16, copy=False)
+        pixels = pixels.astype(np.uint16 if depth == 16 else np.uint8, copy=False)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
-    count = {1: 1, 2: 1, 3: 3, 4: 3}[pixels.shape[2]]
-    colours, alpha = pixels[..., :count], pixels[..., count:]
-    if clear is not None:  # the one colour that is no data; Pillow scales grey of few bits, but not this
-        factor = 255 // (2**depth - 1) if depth < 8 else 1
-        alpha = (colours != np.array(clear, ndmin=1) * factor).any(2, keepdims=True)
+    colours, alpha = np.split(pixels, [pixels.shape[2] // 3 * 2 + 1], axis=2)  # 1 of 1 or 2 channels, 3 of 3 or 4
+    if clear is not None:  # the one grey or colour that is no data; Pillow scales pixels of few bits, but not this
+        scale = 255 // (2**depth - 1) if depth < 8 else 1
+        alpha = (colours != np.array(clear, ndmin=1) * scale).any(2, keepdims=True)
     return colours, alpha.transpose(2, 0, 1)

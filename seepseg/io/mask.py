@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,17 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from seepseg.errors import ConfigError, DataError
+from seepseg.io.files import kind_of, open_regular
+from seepseg.io.image import DRIVERS, Image, open_image
 from seepseg.io.raster import Scene, gdal, reason
 
 RowMask = Callable[[int, int], NDArray[np.bool_]]
 """(first row, row after the last) → True where a pixel is left out, (n, W)."""
 
-RASTERS = (".tif", ".tiff", ".png", ".vrt")
-
 
 @contextmanager
-def open_mask(path: Path, scene: Scene) -> Iterator[RowMask]:
-    """The mask of a scene: a raster (above 0 = left out) or polygons (inside = left out).
+def open_mask(path: Path, scene: Image | Scene) -> Iterator[RowMask]:
+    """The mask of a scene: a TIFF, PNG or JPEG (above 0 = left out) or polygons (inside = left out).
 
     A raster with a CRS is warped to the scene's grid by nearest neighbour; without one, or where the scene has no
     affine transform, it must have the scene's size. Polygons are drawn in the scene's grid, through the ground control
@@ -42,52 +42,65 @@ def open_mask(path: Path, scene: Scene) -> Iterator[RowMask]:
     """
     if not path.is_file():
         raise ConfigError("no such mask", path, "give a raster, or a vector file of polygons")
-    with gdal():
-        if path.suffix.lower() in RASTERS:
-            with _raster(path, scene) as rows:
-                yield rows
-        else:
-            yield _polygons(path, scene)
+    with open_regular(path) as stream:
+        raster = kind_of(stream.read(16)) in DRIVERS
+    with _raster(path, scene) if raster else nullcontext(_polygons(path, scene)) as rows:
+        yield rows
 
 
 @contextmanager
-def _raster(path: Path, scene: Scene) -> Iterator[RowMask]:
+def _raster(path: Path, scene: Image | Scene) -> Iterator[RowMask]:
     place = scene.georeference
-    try:
-        with rasterio.open(path) as source:
-            same_size = (source.height, source.width) == (scene.height, scene.width)
-            if source.crs and place.crs_wkt and place.transform:
-                grid = {"transform": Affine(*place.transform), "height": scene.height, "width": scene.width}
-                crs = CRS.from_wkt(place.crs_wkt)
-                with WarpedVRT(source, crs=crs, resampling=Resampling.nearest, **grid) as warped:
-                    yield _reader(warped, path)
-            elif same_size:
-                yield _reader(source, path)
-            else:
-                raise DataError(
-                    f"the mask is {source.height}×{source.width} without a common georeference, the scene "
-                    f"{scene.height}×{scene.width}",
-                    scene.path,
-                    "give a mask of the scene's size, or polygons with a CRS",
+    with ExitStack() as stack:
+        try:
+            mask = stack.enter_context(open_image(path, bands=[1], labels=True))
+        except DataError as error:
+            raise ConfigError(f"the mask cannot be read ({error.what})", path, error.fix) from None
+        own = mask.georeference
+        if own.crs_wkt and own.transform and place.crs_wkt and place.transform:
+            # With EMPTY_DIR, GDAL opens nothing that stands beside the mask.
+            with gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+                source = stack.enter_context(rasterio.open(path, driver=DRIVERS[mask.kind]))
+                warped = WarpedVRT(
+                    source,
+                    src_crs=CRS.from_wkt(own.crs_wkt),
+                    src_transform=Affine(*own.transform),
+                    src_nodata=mask.nodata,
+                    nodata=mask.nodata,
+                    crs=CRS.from_wkt(place.crs_wkt),
+                    transform=Affine(*place.transform),
+                    height=scene.height,
+                    width=scene.width,
+                    resampling=Resampling.nearest,
                 )
-    except RasterioError as error:
-        raise ConfigError(f"the mask cannot be read ({reason(error)})", path, "save it again") from None
+                stack.enter_context(warped)
+            yield _warped_rows(warped, path)
+        elif (mask.height, mask.width) == (scene.height, scene.width):
+            yield lambda start, stop: _left_out(*mask.rows(start, stop))
+        else:
+            what = f"the mask is {mask.height}×{mask.width} without a common georeference, the scene "
+            fix = "give a mask of the scene's size, or polygons with a CRS"
+            raise DataError(f"{what}{scene.height}×{scene.width}", scene.path, fix)
 
 
-def _reader(source: Any, path: Path) -> RowMask:
+def _left_out(raw: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where the mask has no data it says nothing, so nothing is left out."""
+    return np.asarray((raw[0] > 0) & valid)
+
+
+def _warped_rows(source: Any, path: Path) -> RowMask:
     def rows(start: int, stop: int) -> NDArray[np.bool_]:
         with gdal():
             try:
-                held = source.read(1, window=Window(0, start, source.width, stop - start), masked=True)
+                pixels = source.read(1, window=Window(0, start, source.width, stop - start), masked=True)
             except RasterioError as error:
                 raise ConfigError(f"the mask is damaged ({reason(error)})", path, "save it again") from None
-        # Where the mask has no data it says nothing, so nothing is left out.
-        return np.asarray(held.filled(0) > 0)
+        return _left_out(pixels.data[None], ~np.ma.getmaskarray(pixels))
 
     return rows
 
 
-def _polygons(path: Path, scene: Scene) -> RowMask:
+def _polygons(path: Path, scene: Image | Scene) -> RowMask:
     """Polygons as pixels: in the scene's grid their vertices are (column, row)."""
     import shapely
 
@@ -115,7 +128,7 @@ def _polygons(path: Path, scene: Scene) -> RowMask:
     return rows
 
 
-def _surroundings(wkt: str | None, scene: Scene) -> tuple[float, float, float, float]:
+def _surroundings(wkt: str | None, scene: Image | Scene) -> tuple[float, float, float, float]:
     """The box (x0, y0, x1, y1) of a scene and half its size around it, in a coordinate system.
 
     Masks of land may cover the Earth, and most of it has no place in the coordinates of one scene.
@@ -134,7 +147,9 @@ def _surroundings(wkt: str | None, scene: Scene) -> tuple[float, float, float, f
     return float(x[known].min()), float(y[known].min()), float(x[known].max()), float(y[known].max())
 
 
-def _to_pixels(path: Path, wkt: str | None, scene: Scene) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _to_pixels(
+    path: Path, wkt: str | None, scene: Image | Scene
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     """The function from vertices (n, 2) of a vector file to (column, row)."""
     from pyproj import Transformer
 

@@ -83,7 +83,7 @@ def parse_xml(content: bytes | str, path: Path) -> Element:
     parser.CharacterDataHandler = builder.data
     try:
         parser.Parse(content, True)
-    except (expat.ExpatError, ValueError) as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
         raise DataError(f"its metadata are damaged ({error})", path, "correct or remove them") from None
     return builder.close()
 

@@ -103,10 +103,17 @@ def wkt(crs: Any) -> str | None:
 @contextmanager
 def gdal(**settings: str) -> Iterator[None]:
     """GDAL without `.aux.xml` files, and without its own warnings: what matters is raised."""
-    logging.getLogger("rasterio").setLevel(logging.CRITICAL + 1)
+    quiet("rasterio")
     with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_CACHEMAX=CACHE_MB, **settings):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
+
+
+def quiet(library: str) -> None:
+    """Let a library log nothing: what it would say is raised, or of no account."""
+    logger = logging.getLogger(library)
+    if logger.level <= logging.CRITICAL:  # setting a level makes every logger look it up again
+        logger.setLevel(logging.CRITICAL + 1)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ walked here, and what they promise is held against the size of the file and a bu
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import zlib
@@ -23,6 +22,7 @@ from seepseg.errors import DataError, SeepsegError
 from seepseg.io.files import open_regular
 from seepseg.io.ifd import MASK, REDUCED, Directory, walk
 from seepseg.io.pam import nodata_value, refuse_scaling, tag_scaling
+from seepseg.io.raster import quiet
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 MAX_BANDS = 1024
@@ -88,7 +88,7 @@ def inspect_tiff(
     Raises:
         DataError: whatever is wrong with the file.
     """
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # it logs what is raised here
+    quiet("tifffile")
     with open_regular(path) as stream:
         try:
             size = os.fstat(stream.fileno()).st_size
@@ -186,7 +186,7 @@ class _Header:
         """One directory's facts, with all samples but alpha, after every check that needs no decoding."""
         image = self._page(index)
         height, width, count = self._size_of(image)
-        dtype = self._dtype(image)
+        dtype = self._dtype(image, labels)
         colours = image.tags.valueof(_PHOTOMETRIC, 1)
         if colours in _REFUSED or (colours == _PALETTE and not labels):
             what = _REFUSED.get(colours, "a palette of colours")
@@ -234,10 +234,12 @@ class _Header:
             raise self._error(what, "cut it into tiles")
         return height, width, count
 
-    def _dtype(self, image: tifffile.TiffPage) -> np.dtype[Any]:
+    def _dtype(self, image: tifffile.TiffPage, labels: bool) -> np.dtype[Any]:
         bits, advice = image.bitspersample, f"save it as {', '.join(DTYPES)}"
         if image.sampleformat in (5, 6):
             raise self._error("pixels are complex", f"take the amplitude first and {advice}")
+        if bits == 1 and labels:
+            return np.dtype(np.uint8)
         if bits == 1:
             raise self._error("pixels are bool (1 bit)", advice)
         if bits not in (8, 16, 32, 64) or image.dtype is None:

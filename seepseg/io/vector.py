@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from pyogrio.errors import DataLayerError, DataSourceError, FieldError, Geometry
 from seepseg.classes import ClassTable
 from seepseg.errors import ConfigError, DataError, ResourceError
 from seepseg.io.atomic import atomic_path, write_text
+from seepseg.io.files import open_regular
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
+
+_KINDS = re.compile(rb"\{|SQLite format 3\0.{52}GP|\0\0\x27\x0a|fgb\x03fgb", re.DOTALL)
 
 # A GeoPackage holds the time of its last change; a fixed one keeps reruns identical byte for byte.
 os.environ.setdefault("OGR_CURRENT_DATE", "2000-01-01T00:00:00.000Z")
@@ -70,8 +74,13 @@ def read_vectors(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
     """Shapes, attributes and CRS (WKT or authority code) of the first layer of a vector file.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it is none of the kinds meant, by its first bytes, or cannot be read.
     """
+    with open_regular(path) as stream:
+        head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    # GDAL goes by content too, and other kinds (virtual files, pipelines in JSON) name more files, or addresses.
+    if not _KINDS.match(head) or b"gdal_streamed_alg" in head:
+        raise DataError("not a GeoPackage, GeoJSON, Shapefile or FlatGeobuf", path, "convert it to one")
     try:
         meta, _, geometry, fields = pyogrio.raw.read(path)
     except (DataSourceError, DataLayerError, RuntimeError) as error:

@@ -14,8 +14,8 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from seepseg.errors import ConfigError, DataError
+from seepseg.io.image import open_image
 from seepseg.io.mask import open_mask
-from seepseg.io.raster import open_scene
 from seepseg.io.vector import write_vectors
 
 UTM = CRS.from_epsg(32616)
@@ -36,7 +36,7 @@ def save(path: Path, pixels: np.ndarray, gcps: Any = None, **profile: Any) -> Pa
 
 def masked(scene: Path, mask: Path) -> np.ndarray:
     """The mask, read in strips of seven rows."""
-    with open_scene(scene) as opened, open_mask(mask, opened) as rows:
+    with open_image(scene) as opened, open_mask(mask, opened) as rows:
         return np.concatenate([rows(s, min(s + 7, opened.height)) for s in range(0, opened.height, 7)])
 
 
@@ -115,3 +115,29 @@ def test_what_is_no_mask_is_told(tmp_path: Path, scene: Path) -> None:
     for name in ("m.tif", "absent.gpkg"):
         with pytest.raises(ConfigError):
             masked(scene, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["m.tif", "m.vrt", "m.png"])
+def test_a_file_that_names_another_is_no_mask(tmp_path: Path, scene: Path, name: str) -> None:
+    """GDAL itself would open a VRT whatever it is called, and go on to the files and addresses in it."""
+    save(tmp_path / "land.tif", np.ones((40, 30), np.uint8))
+    (tmp_path / name).write_text(
+        "<VRTDataset rasterXSize='30' rasterYSize='40'><VRTRasterBand dataType='Byte' band='1'><SimpleSource>"
+        f"<SourceFilename>{tmp_path}/land.tif</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    with pytest.raises(ConfigError, match="not a GeoPackage"):
+        masked(scene, tmp_path / name)
+
+
+def test_where_the_mask_lies_may_stand_beside_it(tmp_path: Path, scene: Path) -> None:
+    # pixels of 20 m: the second of the first row covers columns 2 and 3, rows 0 and 1; 7 is no data there
+    land = np.zeros((20, 15), np.uint8)
+    land[0, 1], land[5, 5] = 1, 7
+    mask = save(tmp_path / "m.tif", land)
+    (tmp_path / "m.tif.aux.xml").write_text(
+        "<PAMDataset><SRS>EPSG:32616</SRS><GeoTransform>500000,20,0,3000000,0,-20</GeoTransform>"
+        "<PAMRasterBand band='1'><NoDataValue>7</NoDataValue></PAMRasterBand></PAMDataset>"
+    )
+    expected = np.zeros((40, 30), bool)
+    expected[0:2, 2:4] = True
+    assert np.array_equal(masked(scene, mask), expected)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seepseg.errors import DataError
-from seepseg.io.tiff import TiffInfo, inspect_tiff, read_tiff
+from seepseg.io.image import read_image
+from seepseg.io.tiff import TiffInfo, inspect_tiff
 
 RNG = np.random.default_rng(0)
 TILE = RNG.integers(0, 65536, (40, 50), np.uint16)
@@ -26,6 +27,10 @@ TILE = RNG.integers(0, 65536, (40, 50), np.uint16)
 @pytest.fixture
 def tif(tmp_path: Path) -> Path:
     return tmp_path / "a.tif"
+
+
+def read_tiff(path: Path, **choice: Any) -> NDArray[Any]:
+    return read_image(path, **choice)[0].raw
 
 
 def _error(path: Path, **kwargs: Any) -> DataError:

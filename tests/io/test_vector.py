@@ -58,10 +58,38 @@ def test_nothing_is_a_readable_layer(tmp_path: Path, suffix: str, crs: str | Non
 
 def test_what_is_no_vector_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "v.gpkg").write_text("no")
+    with pytest.raises(DataError, match="not a GeoPackage"):
+        read_vectors(tmp_path / "v.gpkg")
+    (tmp_path / "v.gpkg").write_text("{no")
     with pytest.raises(DataError, match="cannot be read"):
         read_vectors(tmp_path / "v.gpkg")
     with pytest.raises(ConfigError):
         read_shapes(tmp_path / "v.gpkg")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<OGRVRTDataSource><OGRVRTLayer name='v'><SrcDataSource>{}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>",
+        '{{"type": "gdal_streamed_alg", "command_line": "gdal vector pipeline ! read {}"}}',
+    ],
+    ids=["VRT", "GDALG"],
+)
+@pytest.mark.parametrize("name", ["m.gpkg", "m.geojson", "m.shp"])
+def test_a_file_that_names_another_is_refused(tmp_path: Path, content: str, name: str) -> None:
+    """GDAL itself would open both, and go on to the file or the address they name."""
+    write_vectors(tmp_path / "v.gpkg", SHAPES, TABLE, UTM)
+    (tmp_path / name).write_text(content.format(tmp_path / "v.gpkg"))
+    with pytest.raises(ConfigError, match="not a GeoPackage"):
+        read_shapes(tmp_path / name)
+
+
+@pytest.mark.parametrize(("suffix", "driver"), [(".shp", "ESRI Shapefile"), (".fgb", "FlatGeobuf")])
+def test_the_other_kinds_are_read(tmp_path: Path, suffix: str, driver: str) -> None:
+    box = shapely.to_wkb(np.array([shapely.box(0, 0, 2, 1)]))
+    pyogrio.raw.write(tmp_path / f"v{suffix}", box, [], [], driver=driver, geometry_type="Polygon", crs=UTM)
+    shapes, _ = read_shapes(tmp_path / f"v{suffix}")
+    assert [s.area for s in shapes] == [2]
 
 
 def test_a_style_has_a_category_for_each_class(tmp_path: Path) -> None:
