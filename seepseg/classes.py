@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,12 @@ BACKGROUND_NAME = "background"
 
 @dataclass(frozen=True)
 class SegClass:
-    """One class: the label values that mean it, its name and its colour ("#rrggbb")."""
+    """One class: its name, the label values that mean it, or the lowest of them, and its colour ("#rrggbb")."""
 
     name: str
     values: tuple[int, ...]
     color: str
+    at_least: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class ClassTable:
         names = [c.name for c in self.foreground]
         if len(set(names)) < len(names):
             raise ConfigError("two classes have one name", "data.classes", "give each class its own name")
+        limits = [c.at_least for c in self.foreground if c.at_least is not None]
+        if limits and (len(limits) < len(self.foreground) or len(set(limits)) < len(limits)):
+            raise ConfigError(
+                "at_least is not given, and different, for every class", "data.classes", "give it for all, or for none"
+            )
         if not 1 <= len(self.foreground) <= 254:
             raise ConfigError(f"{len(self.foreground)} foreground classes", "data.classes", "give 1 to 254")
 
@@ -64,40 +71,65 @@ class ClassTable:
         rgb = [tuple(bytes.fromhex(c.color.removeprefix("#"))) for c in self.foreground]
         return np.array([(0, 0, 0), *rgb], dtype=np.uint8)
 
-    def index_of(self) -> dict[int, int]:
+    @property
+    def soft(self) -> bool:
+        """Whether classes are told by the lowest value of each, so that masks may hold fractions."""
+        return self._limits is not None
+
+    def known(self, value: float) -> bool:
+        """Whether a label value means a class or background, or is to be ignored."""
+        return self.soft or value in self._indices
+
+    def to_indices(self, labels: NDArray[np.generic], where: Path | str) -> NDArray[np.uint8]:
+        """Class indices (H, W) uint8 of a mask of label values (H, W), `IGNORE` where they are to be ignored.
+
+        Raises:
+            DataError: the mask holds a value outside the table; the message names the values and their pixel counts.
+        """
+        indices, unknown = self.indices_and_unknown(labels)
+        if unknown:
+            raise DataError(
+                f"unknown label {_counted(unknown)}",
+                where,
+                f"known values are {', '.join(str(v) for v in sorted(self._indices))}; "
+                "fix the mask, or list the value in data.classes or data.ignore_values",
+            )
+        return indices
+
+    def indices_and_unknown(self, labels: NDArray[np.generic]) -> tuple[NDArray[np.uint8], dict[str, int]]:
+        """Class indices (H, W) of label values, `IGNORE` where unknown, and the pixels of each unknown value."""
+        if self._limits is not None:
+            with np.errstate(invalid="ignore"):
+                steps = np.searchsorted(self._limits[0], labels, side="right")
+            indices = self._limits[1][steps]
+            ignored = np.isin(labels, self.ignore_values) | np.isnan(labels.astype(np.float64))
+            return np.where(ignored, np.uint8(IGNORE), indices), {}
+        values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        lookup = np.array([self._indices.get(v, IGNORE) for v in values.tolist()], np.uint8)
+        pixels = zip(values.tolist(), counts.tolist(), strict=True)
+        unknown = {str(v): int(n) for v, n in pixels if v not in self._indices}
+        return lookup[inverse].reshape(labels.shape), unknown
+
+    @cached_property
+    def _indices(self) -> dict[int, int]:
         """Label value → class index, ignored values → `IGNORE`."""
         table = dict.fromkeys(self.background_values, 0)
         table |= {value: i for i, c in enumerate(self.foreground, 1) for value in c.values}
         return table | dict.fromkeys(self.ignore_values, IGNORE)
 
-    def to_indices(self, labels: NDArray[np.generic], where: Path | str) -> NDArray[np.uint8]:
-        """Class indices (H, W) uint8 of a mask of label values (H, W).
-
-        Raises:
-            DataError: the mask holds a value outside the table; the message names the values and their pixel counts.
-        """
-        table = self.index_of()
-        values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        unknown = {str(v): int(n) for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v not in table}
-        if unknown:
-            raise DataError(
-                f"unknown label {_counted(unknown)}",
-                where,
-                f"known values are {_listed(table)}; "
-                "fix the mask, or list the value in data.classes or data.ignore_values",
-            )
-        lookup = np.array([table[v] for v in values.tolist()], dtype=np.uint8)
-        return lookup[inverse].reshape(labels.shape)
+    @cached_property
+    def _limits(self) -> tuple[NDArray[np.float64], NDArray[np.uint8]] | None:
+        """Lowest values of the classes, rising, and the class index below the first and from each; None without."""
+        rising = sorted((c.at_least, i) for i, c in enumerate(self.foreground, 1) if c.at_least is not None)
+        if not rising:
+            return None
+        return np.array([limit for limit, _ in rising]), np.array([0, *(i for _, i in rising)], np.uint8)
 
 
 def _counted(values: Mapping[str, int]) -> str:
     shown = [f"{v} ({n} pixels)" for v, n in list(values.items())[:8]]
     more = f" and {len(values) - 8} other values" if len(values) > 8 else ""
     return ("value " if len(values) == 1 else "values ") + ", ".join(shown) + more
-
-
-def _listed(values: Iterable[int]) -> str:
-    return ", ".join(str(v) for v in sorted(values))
 
 
 # Okabe & Ito's palette: seven colours that stay apart for colour-blind eyes.

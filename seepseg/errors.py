@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+SHOWN = 20
+"""How many names an error lists before it only counts."""
+
 
 class SeepsegError(Exception):
     """One line for the user: what is wrong, where, and how to fix it.
@@ -74,3 +79,9 @@ class InterruptedRun(SeepsegError):  # noqa: N818 - an interruption is no error
     def __reduce__(self) -> tuple[object, ...]:
         """As its parent's, with the signal."""
         return type(self), (self.signal_number, self.what, self.where, self.fix)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for an error message: up to twenty, then the count of the rest."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

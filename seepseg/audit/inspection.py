@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seepseg.classes import IGNORE, ClassTable
-from seepseg.config import DataNode
+from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.sources import read_image, read_labels
+from seepseg.data.source import Source, read_pixels
 from seepseg.errors import DataError
 from seepseg.machine.progress import Tick, silent
 from seepseg.objects.components import label_objects
@@ -99,12 +98,12 @@ class Inspection:
     problems: list[Problem] = field(default_factory=list)
 
 
-def inspect(catalog: Catalog, data: DataNode, tick: Tick = silent) -> Inspection:
+def inspect(catalog: Catalog, source: Source, tick: Tick = silent) -> Inspection:
     """A look at every tile; what `with_counts` would stop at is listed instead."""
     found = Inspection()
     for done, tile in enumerate(catalog.tiles, 1):
         try:
-            look, problems = _look(tile, catalog.classes, data)
+            look, problems = _look(tile, source)
             found.looks.append(look)
             found.problems += problems
         except DataError as error:
@@ -119,8 +118,9 @@ def shrink(plane: NDArray[Any], how: np.ufunc) -> NDArray[Any]:
     return np.asarray(how.reduceat(how.reduceat(plane, rows, axis=0), cols, axis=1))
 
 
-def _look(tile: Tile, classes: ClassTable, data: DataNode) -> tuple[Look, list[Problem]]:
-    raw, valid = read_image(tile.image, data)
+def _look(tile: Tile, source: Source) -> tuple[Look, list[Problem]]:
+    classes = source.classes
+    raw, valid = read_pixels(source, tile.image)
     problems: list[Problem] = []
 
     def note(kind: str, name: str, pixels: int, detail: str = "") -> None:
@@ -130,15 +130,15 @@ def _look(tile: Tile, classes: ClassTable, data: DataNode) -> tuple[Look, list[P
     finite = np.isfinite(raw).all(0)
     note("not finite", "", int((valid & ~finite).sum()), "NaN or infinite, and not declared as no data")
     valid = valid & finite
-    labels = read_labels(tile, (valid.shape[0], valid.shape[1]))
+    labels = source.labels(tile, valid.shape)
     indices = np.full(valid.shape, IGNORE, np.uint8)
     if labels is not None:
-        indices, unknown = known_indices(labels, classes, rle=tile.rle is not None)
+        indices, unknown = classes.indices_and_unknown(labels.known(classes))
         for value, pixels in unknown.items():
             note("value outside the table", value, pixels)
         for index, name in enumerate(classes.names[1:], 1):
             note("labelled on no data", name, int(((indices == index) & ~valid).sum()))
-        indices[~valid] = IGNORE
+        indices[~valid | labels.ignored] = IGNORE
         counts = np.bincount(indices.ravel(), minlength=256)[: len(classes)]
         tile = replace(tile, pixels=tuple(counts.tolist()))
     objects, n_objects = label_objects(indices)
@@ -156,23 +156,12 @@ def _look(tile: Tile, classes: ClassTable, data: DataNode) -> tuple[Look, list[P
         high=float(values.max()) if values.size else None,
         mean=float(values.mean()) if values.size else None,
         digest=_digest(raw),
-        mask_digest=None if labels is None else _digest(labels),
+        mask_digest=None if labels is None else _digest(labels.values),
         small=np.where(held > 0, sums / np.maximum(held, 1), np.nan).astype(np.float32),
         small_mask=_small_mask(indices),
         edges=None if labels is None else Edges(_borders(indices), _borders(objects)),
     )
     return look, problems
-
-
-def known_indices(labels: NDArray[np.generic], classes: ClassTable, *, rle: bool) -> tuple[Plane, dict[str, int]]:
-    """Class indices of label values, unknown ones ignored, and the pixels of each unknown value."""
-    if rle:  # run lengths tell where, not which value
-        return labels.astype(np.uint8), {}
-    table = classes.index_of()
-    values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    lookup = np.array([table.get(v, IGNORE) for v in values.tolist()], np.uint8)
-    unknown = {str(v): n for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v not in table}
-    return lookup[inverse].reshape(labels.shape), unknown
 
 
 def _single_pixels(objects: NDArray[np.int32], count: int) -> Sequence[tuple[int, int]]:

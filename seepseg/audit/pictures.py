@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from seepseg.audit.inspection import KINDS, SMALL, Look, known_indices
+from seepseg.audit.inspection import KINDS, SMALL, Look
 from seepseg.audit.tables import Findings
 from seepseg.classes import IGNORE
 from seepseg.data.mosaic import Cell, assemble
-from seepseg.data.sources import read_image, read_labels
+from seepseg.data.source import read_pixels, source_of
 from seepseg.figures import stretch
 from seepseg.pages.pictures import Group, Picture
 
@@ -68,10 +68,11 @@ def _examples(data: Findings) -> list[Picture]:
 
 
 def _picture(data: Findings, look: Look, caption: str) -> Picture:
-    raw, valid = read_image(look.tile.image, data.recipe.data)
-    labels = read_labels(look.tile, look.shape)
-    if labels is None:
-        truth = np.full(look.shape, IGNORE, np.uint8)
-    else:
-        truth = known_indices(labels, data.catalog.classes, rle=look.tile.rle is not None)[0]
+    source = source_of(data.recipe.data)
+    raw, valid = read_pixels(source, look.tile.image)
+    labels = source.labels(look.tile, look.shape)
+    truth = np.full(look.shape, IGNORE, np.uint8)
+    if labels is not None:
+        indices, _ = source.classes.indices_and_unknown(labels.known(source.classes))
+        truth = np.where(labels.ignored, truth, indices)
     return Picture(caption, stretch(raw[0], valid), truth)

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seepseg.config import DataNode
 from seepseg.data.catalog import FLAGS, Catalog
 from seepseg.data.scaling import thin, transform
-from seepseg.data.sources import read_image
+from seepseg.data.source import Source, read_pixels
 from seepseg.errors import DataError
 
 BINS = 64
@@ -61,7 +60,7 @@ def flags(catalog: Catalog) -> pd.DataFrame:
 
 
 def intensities(
-    catalog: Catalog, data: DataNode
+    catalog: Catalog, source: Source
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64], pd.DataFrame]:
     """Histograms (shares) of the first band by group, their common bin edges, and a table of quantiles.
 
@@ -73,13 +72,13 @@ def intensities(
     by_group: dict[str, list[NDArray[np.float32]]] = {}
     many = len(catalog.groups()) > GROUPS
     for tile in catalog.tiles:
-        raw, valid = read_image(tile.image, data)
-        pixels = transform(thin(raw[:, valid], 20_000), data.scaling.kind)[0]
+        raw, valid = read_pixels(source, tile.image)
+        pixels = transform(thin(raw[:, valid], 20_000), source.data.scaling.kind)[0]
         by_group.setdefault("all tiles" if many else tile.group, []).append(pixels)
     values = {group: np.concatenate(parts) for group, parts in by_group.items()}
     everything = np.concatenate(list(values.values()))
     if not everything.size:
-        raise DataError("no valid pixel", data.root, "check data.nodata")
+        raise DataError("no valid pixel", source.data.root, "check data.nodata")
     edges = np.linspace(everything.min(), max(everything.max(), everything.min() + 1), BINS + 1)
     histograms = {g: np.histogram(v, edges)[0] / max(v.size, 1) for g, v in values.items()}
     quantiles = [

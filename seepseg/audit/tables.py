@@ -15,7 +15,7 @@ from seepseg.audit.inspection import KINDS, Look, Problem, inspect
 from seepseg.audit.statistics import balance, intensities
 from seepseg.config import Config
 from seepseg.data.catalog import Catalog
-from seepseg.data.sources import open_catalog
+from seepseg.data.source import source_of
 from seepseg.data.splits import make_splits, shares
 from seepseg.errors import SeepsegError
 from seepseg.io.atomic import write_text
@@ -58,8 +58,9 @@ def gather(recipe: Config, folder: Path, tick: Tick = silent) -> Findings:
     Raises:
         DataError: there are no tiles, or images and masks do not pair up.
     """
-    opened = open_catalog(recipe.data)
-    found = inspect(opened, recipe.data, tick)
+    source = source_of(recipe.data)
+    opened = source.catalog()
+    found = inspect(opened, source, tick)
     problems = [*found.problems, *border_problems(found.looks, opened.classes)]
     order = list(KINDS)
     problems.sort(key=lambda p: (order.index(p.kind), -p.pixels, p.tile))
@@ -116,7 +117,7 @@ def _tables(data: Findings) -> dict[str, pd.DataFrame]:
     ]
     readable = replace(data.catalog, tiles=tuple(look.tile for look in data.looks if look.mean is not None))
     histograms, edges, quantiles = (
-        intensities(readable, data.recipe.data) if len(readable) else ({}, np.zeros(2), pd.DataFrame())
+        intensities(readable, source_of(data.recipe.data)) if len(readable) else ({}, np.zeros(2), pd.DataFrame())
     )
     long = [(g, edges[i], edges[i + 1], share) for g, held in histograms.items() for i, share in enumerate(held)]
     return {

@@ -10,6 +10,8 @@ import click
 from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from seepseg.config import Config
     from seepseg.data.catalog import Catalog
 
@@ -24,15 +26,16 @@ def command() -> None:
 @override_option
 @quiet_option
 def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
-    """Read every image and mask of CONFIG's data and say whether they can be trained on."""
+    """Read every image and mask of CONFIG's data, divide them as training would, and say whether that works."""
     from seepseg.config import load
     from seepseg.data.catalog import FLAGS
 
     recipe = load(config, overrides)
     catalog = _counted(recipe, quiet)
-    labelled = sum(t.labelled for t in catalog.tiles)
+    labelled, splits = _divided(recipe, catalog)
+    parts = ", ".join(f"{count} {name}" for name, count in splits["split"].value_counts().items())
     click.echo(
-        f"ok: {len(catalog)} tiles of {len(catalog.groups())} groups, {labelled} labelled, "
+        f"ok: {len(catalog)} tiles of {len(catalog.groups())} scenes, {len(labelled)} labelled ({parts}), "
         f"{len(catalog.classes) - 1} foreground classes"
     )
     for flag, count in catalog.flagged().items():
@@ -52,14 +55,16 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
     from seepseg.audit.statistics import balance, coverage_classes, flags, intensities, tile_table
     from seepseg.cli.options import print_table, relative
     from seepseg.config import load
+    from seepseg.data.source import source_of
     from seepseg.figures import save_class_balance, save_intensity
     from seepseg.io.atomic import write_text
 
     recipe = load(config, overrides)
+    source = source_of(recipe.data)
     catalog = _counted(recipe, quiet)
     folder = out or Path("runs") / f"{config.stem}-data"
     classes = balance(catalog)
-    histograms, edges, scenes = intensities(catalog, recipe.data)
+    histograms, edges, scenes = intensities(catalog, source)
     print_table(classes, f"{len(catalog)} tiles of {len(catalog.groups())} groups")
     if len(scenes) <= 40:
         print_table(scenes, "intensity of valid pixels, raw values")
@@ -70,7 +75,7 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
     )
     save_intensity(folder / "intensity.png", histograms, edges)
     written = "classes.csv, classes.png, intensity.csv, intensity.png"
-    if recipe.data.source == "tgs":
+    if source.per_tile:
         print_table(coverage_classes(catalog), "tiles by coverage, in tenths rounded up")
         if catalog.flagged():
             print_table(flags(catalog), "tiles with a flag")
@@ -109,19 +114,18 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
     """Divide the tiles as training would, and print each part's share of every class."""
     from seepseg.cli.options import print_table, relative
     from seepseg.config import load
-    from seepseg.data.splits import make_splits, shares
+    from seepseg.data.splits import shares
     from seepseg.io.atomic import write_text
 
     recipe = load(config, overrides)
     catalog = _counted(recipe, quiet)
-    chosen = 0 if fold is None and recipe.data.split.folds else fold
-    splits = make_splits(catalog, recipe.data.split, recipe.seed, chosen)
-    print_table(shares(catalog, splits).reset_index(), "pixels of each class in each part")
+    labelled, splits = _divided(recipe, catalog, fold)
+    print_table(shares(labelled, splits).reset_index(), "pixels of each class in each part")
     for name in ("val", "test"):
         held = sorted(splits.loc[splits["split"] == name, "group"].unique())
         if held and len(held) <= 20 and recipe.data.split.by == "group":
             click.echo(f"{name}: {', '.join(held)}")
-    if recipe.data.split.by == "random" and recipe.data.source == "seep":
+    if recipe.data.split.by == "random" and len(catalog.groups()) < len(catalog):
         click.echo("note: tiles of one scene are on both sides of a random split; scores from it flatter", err=True)
     if out:
         path = out if out.suffix == ".csv" and not out.is_dir() else out / "splits.csv"
@@ -154,8 +158,21 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
 
 def _counted(recipe: Config, quiet: bool) -> Catalog:
     from seepseg.cli.options import progress
-    from seepseg.data.sources import open_catalog, with_counts
+    from seepseg.data.source import source_of, with_counts
 
-    catalog = open_catalog(recipe.data)
+    source = source_of(recipe.data)
+    catalog = source.catalog()
+    for warning in catalog.warnings:
+        click.echo(f"warning: {warning}", err=True)
     with progress("reading", len(catalog), quiet) as tick:
-        return with_counts(catalog, recipe.data, tick)
+        return with_counts(source, catalog, tick)
+
+
+def _divided(recipe: Config, catalog: Catalog, fold: int | None = None) -> tuple[Catalog, DataFrame]:
+    """The labelled tiles, and how training would divide them."""
+    from seepseg.data.catalog import labelled_of
+    from seepseg.data.splits import make_splits
+
+    labelled = labelled_of(catalog)
+    chosen = 0 if fold is None and recipe.data.split.folds else fold
+    return labelled, make_splits(labelled, recipe.data.split, recipe.seed, chosen)

@@ -1,6 +1,6 @@
 """The config: one schema for every recipe, read from YAML with overrides."""
 
-from seepseg.config.data import Augment, ClassNode, DataNode, Sampling, Scaling, SeepData, Split, TgsData
+from seepseg.config.data import Augment, ClassNode, DataNode, Sampling, Scaling, SeepData, Split, TgsData, TilesData
 from seepseg.config.loss import (
     LOSS_HEADS,
     BceLoss,
@@ -86,6 +86,7 @@ __all__ = [
     "Stage",
     "StepSchedule",
     "TgsData",
+    "TilesData",
     "TwoHeadLoss",
     "UNetModel",
     "XceptionResUNetModel",

@@ -6,18 +6,29 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from seepseg.classes import TABLES, ClassTable, SegClass
 from seepseg.config.node import Count, Fraction, Named, Names, Node, Positive
 
 
 class ClassNode(Node):
-    """One foreground class of a table of one's own; several label values merge into it."""
+    """One foreground class of a table of one's own, by the label values that mean it or by the lowest of them.
+
+    Several `values` may merge into it. With `at_least`, for soft masks, it is every value from there up to that of the
+    next class; all classes of a table then say `at_least`, and what lies below the first is background.
+    """
 
     name: str
-    values: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1)]
+    values: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1)] | None = None
+    at_least: float | None = None
     color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#E69F00"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ClassNode:
+        if (self.values is None) == (self.at_least is None):
+            raise ValueError("give values, the labels that mean the class, or at_least, the lowest of them")
+        return self
 
 
 def _classes_tag(value: object) -> str:
@@ -47,10 +58,11 @@ Nodata = Annotated[
 
 
 class Split(Node):
-    """How tiles are divided: whole groups (scenes), single tiles, or a CSV of ids.
+    """How tiles are divided: whole groups (scenes), single tiles, or as a table says.
 
     With `folds`, fold k validates on part k and trains on the rest. Otherwise `val` and `test` name groups (`by:
-    group`), and what they leave open is drawn by the fractions.
+    group`; * and ? stand for any text), and what they leave open is drawn by the fractions. With `by: file`, the
+    columns id and split of `file`, or, with `folds`, id and fold, decide; without `file` those of `data.table`.
     """
 
     by: Literal["group", "random", "file"] = "group"
@@ -65,12 +77,12 @@ class Split(Node):
 
     @model_validator(mode="after")
     def _consistent(self) -> Split:
-        if (self.by == "file") != (self.file is not None):
-            raise ValueError("by: file goes with file: a CSV of id and split")
+        if self.file and self.by != "file":
+            raise ValueError("file goes with by: file")
         if self.by != "group" and (self.val or self.test):
             raise ValueError("val and test name groups, so they need by: group")
-        if self.folds and (self.val or self.test or self.file):
-            raise ValueError("folds goes without val, test and file")
+        if self.folds and (self.val or self.test):
+            raise ValueError("folds goes without val and test")
         if self.folds and self.test_fraction:
             raise ValueError("folds leave no test part, every tile is held out once: set test_fraction to 0")
         if self.val_fraction + self.test_fraction >= 1:
@@ -152,12 +164,18 @@ class DataNode(Node):
     sampling: Annotated[Sampling, Named] = Sampling()
     cache_gb: Annotated[float, Field(ge=0)] = 4.0
 
+    @model_validator(mode="after")
+    def _has_table(self) -> DataNode:
+        if self.split.by == "file" and not (self.split.file or getattr(self, "table", None)):
+            raise ValueError("split.by file needs split.file: a CSV of id and split, or id and fold")
+        return self
+
     def class_table(self) -> ClassTable:
         """The class table this node asks for."""
         ignored = tuple(self.ignore_values)
         if isinstance(self.classes, str):
             return ClassTable(TABLES[self.classes].foreground, ignore_values=ignored)
-        classes = tuple(SegClass(c.name, tuple(c.values), c.color) for c in self.classes)
+        classes = tuple(SegClass(c.name, tuple(c.values or ()), c.color, c.at_least) for c in self.classes)
         return ClassTable(classes, ignore_values=ignored)
 
     @property
@@ -171,33 +189,71 @@ class DataNode(Node):
         return self.n_bands * (2 if self.scaling.local else 1)
 
 
-class SeepData(DataNode):
-    """Folders of TIFF tiles and masks with equal names, `GROUP.INDEX.tif`.
+def _listed(value: object) -> object:
+    """Let `images: tiles` stand for `images: [tiles]`."""
+    return [value] if isinstance(value, str) else value
 
-    `grid` says how many cells a row of a scene has, by the beginning of its name: tile INDEX is cell divmod(INDEX,
-    columns). The default is that of the public seep set. In scenes put together by it tiles are shown their neighbours
-    (`predict.margin`), and objects are classified and counted as whole ones. With `pixel_size`, the side of a pixel in
-    metres, false alarms are also told per 1000 km².
+
+class TileFolders(DataNode):
+    """What tiles in folders have in common.
+
+    Images are all TIFF, PNG and JPEG files in the folders `images` (below `root`, or elsewhere by an absolute path),
+    and masks those of the same names in `masks`, a folder for each of `images`: null where there are none, `background`
+    where no pixel is foreground. `image_suffix` and `mask_suffix` end the names of images and masks; with a
+    `mask_suffix` and no `masks` both lie in one folder. Or `table` is a CSV of image, mask, and what else is known: id,
+    scene, split, fold, with paths below `root`.
+
+    `name_pattern` is a regular expression for the names of images: (?P<group>…) is the scene, (?P<row>…) and
+    (?P<column>…) its cell there, or (?P<index>…), which `grid` turns into one: how many cells a row has, by the
+    beginning of the scene's name, tile INDEX being cell divmod(INDEX, columns). Tiles that are cells of one scene are
+    shown their neighbours (`predict.margin`), and their objects are classified and counted as whole ones. With
+    `pixel_size`, the side of a pixel in metres, false alarms are also counted per 1000 km².
     """
 
-    source: Literal["seep"] = "seep"
-    images: str = "train_images_256"
-    masks: str = "train_masks_256"
-    name_pattern: str = r"^(?P<group>.+)\.(?P<index>\d+)$"
-    grid: dict[str, Count] = {"0418": 19, "0455": 20}
+    images: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)] = ["images"]
+    masks: Annotated[list[str | None] | None, BeforeValidator(_listed)] = ["masks"]
+    image_suffix: str = ""
+    mask_suffix: str = ""
+    table: Path | None = None
+    name_pattern: str | None = None
+    grid: dict[str, Count] = {}
     pixel_size: Positive | None = None
-    classes: Classes = "seep"
-    nodata: Nodata | None = 0.0
 
     @model_validator(mode="after")
-    def _pattern(self) -> SeepData:
+    def _consistent(self) -> TileFolders:
+        if self.masks is not None and len(self.masks) != len(self.images):
+            raise ValueError(f"masks: give one for each of the {len(self.images)} folders of images")
+        if self.image_suffix and self.image_suffix == self.mask_suffix:
+            raise ValueError("image_suffix and mask_suffix are the same, so that they tell nothing apart")
+        if self.name_pattern is None:
+            return self
         try:
             groups = re.compile(self.name_pattern).groupindex
         except re.error as error:
             raise ValueError(f"name_pattern: {error}") from None
         if "group" not in groups:
             raise ValueError("name_pattern: name the part that is the scene, as in (?P<group>.+)")
+        if ("row" in groups) != ("column" in groups):
+            raise ValueError("name_pattern: (?P<row>…) and (?P<column>…) go together")
         return self
+
+
+class TilesData(TileFolders):
+    """Tiles in folders of one's own: images and masks of any names, see `TileFolders`."""
+
+    source: Literal["tiles"] = "tiles"
+
+
+class SeepData(TileFolders):
+    """The public set of seep tiles: 16-bit TIFF files `SCENE.INDEX.tif` in two folders, with its grid and classes."""
+
+    source: Literal["seep"] = "seep"
+    images: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)] = ["train_images_256"]
+    masks: Annotated[list[str | None] | None, BeforeValidator(_listed)] = ["train_masks_256"]
+    name_pattern: str | None = r"^(?P<group>.+)\.(?P<index>\d+)$"
+    grid: dict[str, Count] = {"0418": 19, "0455": 20}
+    classes: Classes = "seep"
+    nodata: Nodata | None = 0.0
 
 
 class TgsData(DataNode):
@@ -214,4 +270,4 @@ class TgsData(DataNode):
     nodata: Nodata | None = None
 
 
-Data = Annotated[SeepData | TgsData, Field(discriminator="source")]
+Data = Annotated[SeepData | TilesData | TgsData, Field(discriminator="source")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
 from seepseg.data.mosaic import Cell
-from seepseg.errors import DataError
-
-SHOWN = 20
-"""How many names an error lists before it only counts."""
+from seepseg.errors import DataError, listed
 
 FLAGS = {
     "constant": "one grey level all over: nothing to see in it, whatever its mask says",
@@ -29,11 +26,14 @@ class Tile:
     """One image with, where it is labelled, its mask.
 
     Attributes:
-        id: unique in the catalog; the file's stem.
+        id: unique in the catalog; the file's name, after its folder where there are several.
         group: what must not be split apart: the scene of a seep tile, the tile itself for salt.
         cell: row and column in the grid of its scene, where that is known.
         rle: TGS run lengths, where masks come from the table instead of `mask`.
+        background: whether it is known to hold no foreground, without a mask.
         depth: depth of a salt tile, in the units of depths.csv.
+        part: "train", "val", "test" or "unused" where the data set's own table says it, or "".
+        fold: the fold it is held out in, where the table says it.
         pixels: pixels of each class (K), None when unlabelled; filled in by `with_counts`.
         flag: what is odd about a salt tile, a key of `FLAGS`, or "" (also before `with_counts`).
     """
@@ -44,14 +44,17 @@ class Tile:
     group: str = ""
     cell: Cell | None = None
     rle: str | None = None
+    background: bool = False
     depth: float | None = None
+    part: str = ""
+    fold: int | None = None
     pixels: tuple[int, ...] | None = None
     flag: str = ""
 
     @property
     def labelled(self) -> bool:
         """Whether truth is known."""
-        return self.mask is not None or self.rle is not None
+        return self.mask is not None or self.rle is not None or self.background
 
     @property
     def coverage(self) -> float | None:
@@ -68,11 +71,19 @@ class Tile:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Tiles group by group, the class table their masks are read with, and whether flagged tiles may train."""
+    """Tiles scene by scene.
+
+    Attributes:
+        tiles: with ids that are unique.
+        classes: the class table their masks are read with.
+        train_flagged: whether flagged tiles may train.
+        warnings: what the user should know of how they were found.
+    """
 
     tiles: tuple[Tile, ...]
     classes: ClassTable
     train_flagged: bool = True
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of tiles."""
@@ -98,25 +109,42 @@ class Catalog:
         return tuple(sorted({t.group for t in self.tiles}))
 
 
-def unique_stems(files: Iterable[Path], what: str) -> dict[str, Path]:
-    """Files by their stem.
+def labelled_of(catalog: Catalog) -> Catalog:
+    """The tiles whose truth is known.
 
     Raises:
-        DataError: two files share a stem, so that a mask could not be matched to one image.
+        DataError: there is none.
     """
-    by_stem: dict[str, Path] = {}
-    for file in sorted(files):
-        if file.stem in by_stem:
+    labelled = catalog.subset([t.id for t in catalog.tiles if t.labelled])
+    if not len(labelled):
+        raise DataError("no labelled tile", "data", "training needs masks; set data.masks")
+    return labelled
+
+
+def unique_names(files: Iterable[tuple[str, Path]], what: str) -> dict[str, Path]:
+    """Files by their names.
+
+    Raises:
+        DataError: two files share a name, so that a mask could not be matched to one image.
+    """
+    by_name: dict[str, Path] = {}
+    for name, file in files:
+        if name in by_name:
             raise DataError(
-                f"two {what} are named {file.stem!r} ({by_stem[file.stem].name}, {file.name})",
+                f"two {what} are named {name!r} ({by_name[name].name}, {file.name})",
                 file.parent,
                 "rename or remove one",
             )
-        by_stem[file.stem] = file
-    return by_stem
+        by_name[name] = file
+    return by_name
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names for an error message: up to twenty, then the count of the rest."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+def same_names(images: Iterable[str], masks: Iterable[str], mask_place: Path, image_place: Path) -> None:
+    """Raise DataError where an image has no mask, or a mask no image."""
+    image_names, mask_names = set(images), set(masks)
+    for odd, what, where in (
+        (image_names - mask_names, "images without a mask", mask_place),
+        (mask_names - image_names, "masks without an image", image_place),
+    ):
+        if odd:
+            raise DataError(f"{len(odd)} {what} ({listed(sorted(odd))})", where, "add or remove the odd ones")

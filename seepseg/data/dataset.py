@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seepseg.classes import IGNORE
-from seepseg.config import DataNode, Scaling
+from seepseg.config import Scaling
 from seepseg.data.augment import Augmentation
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.mosaic import Cell, framed
 from seepseg.data.scaling import FittedScaling, Limits
-from seepseg.data.sources import read_image, read_mask, refuse_non_finite
+from seepseg.data.source import Source, read_mask, read_pixels, refuse_non_finite
 
 
 class Sample(TypedDict):
@@ -66,7 +66,7 @@ class TileDataset(Dataset[Sample]):
     def __init__(
         self,
         catalog: Catalog,
-        data: DataNode,
+        source: Source,
         scaling: FittedScaling,
         limits: dict[str, Limits],
         augmentation: Augmentation | None = None,
@@ -74,13 +74,13 @@ class TileDataset(Dataset[Sample]):
         *,
         one_pass: bool = False,
     ) -> None:
-        self.catalog, self.data, self.scaling, self.limits = catalog, data, scaling, limits
+        self.catalog, self.source, self.scaling, self.limits = catalog, source, scaling, limits
         self.augmentation = augmentation
         self.margin = margin_of(scaling.config, margin, catalog.tiles)
         self._one_pass, self._scene = one_pass, ""
         self._index = {tile.id: i for i, tile in enumerate(catalog.tiles)}
         self._cache: dict[int, _Decoded] = {}
-        self._room = data.cache_gb * 2**30
+        self._room = source.data.cache_gb * 2**30
 
     def __len__(self) -> int:
         """Number of tiles."""
@@ -130,13 +130,13 @@ class TileDataset(Dataset[Sample]):
         if found is not None:
             return found
         tile = self.catalog.tiles[index]
-        raw, valid = read_image(tile.image, self.data)
+        raw, valid = read_pixels(self.source, tile.image)
         refuse_non_finite(raw, valid, tile.image)
-        mask = np.where(valid, read_mask(tile, self.catalog, valid.shape), np.uint8(IGNORE))
+        mask = np.where(valid, read_mask(self.source, tile, valid.shape), np.uint8(IGNORE))
         decoded = _Decoded(self.scaling.to_unit(raw, valid, self.limits.get(tile.group)), mask, valid)
         if self._one_pass and tile.group != self._scene:
             self._cache.clear()
-            self._scene, self._room = tile.group, self.data.cache_gb * 2**30 if self.margin else 0
+            self._scene, self._room = tile.group, self.source.data.cache_gb * 2**30 if self.margin else 0
         size = sum(a.nbytes for a in decoded)
         if size <= self._room:
             self._room -= size

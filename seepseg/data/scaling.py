@@ -42,6 +42,7 @@ class FittedScaling:
         mean, std: of the scaled valid training pixels, per band; 0 and 1 without standardisation.
         shares: per band, the shares of the scaled training pixels in `BINS` equal bins of [0, 1].
         usual: the largest `distance` of a training scene from the whole training set.
+        dtypes: number formats of the training images ("uint16").
     """
 
     config: Scaling
@@ -50,6 +51,7 @@ class FittedScaling:
     std: tuple[float, ...]
     shares: tuple[tuple[float, ...], ...] = ()
     usual: float = 0.0
+    dtypes: tuple[str, ...] = ()
 
     def drift(self, raw: NDArray[np.generic], limits: Limits | None = None) -> float | None:
         """`distance` of raw valid pixels (C, n) from the training set; None where it was not measured, or n = 0."""
@@ -97,6 +99,7 @@ class FittedScaling:
             "std": list(self.std),
             "shares": self.shares,
             "usual": self.usual,
+            "dtypes": list(self.dtypes),
         }
 
     @classmethod
@@ -110,6 +113,7 @@ class FittedScaling:
             tuple(plain["std"]),
             tuple(tuple(s) for s in plain["shares"]),
             plain["usual"],
+            tuple(plain["dtypes"]),
         )
 
 
@@ -154,7 +158,14 @@ def fit_scaling(config: Scaling, images: Iterable[Image], n_images: int) -> Fitt
     Raises:
         DataError: no image holds a valid pixel.
     """
-    parts = [(group, p) for group, p in _valid_pixels(config, images, n_images) if p.shape[1]]
+    dtypes: set[str] = set()
+
+    def noted() -> Iterator[Image]:
+        for group, raw, valid in images:
+            dtypes.add(raw.dtype.name)
+            yield group, raw, valid
+
+    parts = [(group, p) for group, p in _valid_pixels(config, noted(), n_images) if p.shape[1]]
     if not parts:
         raise DataError("no valid pixel in the training tiles", "data", "check data.nodata")
     overall = measure([p for _, p in parts], config)
@@ -170,7 +181,7 @@ def fit_scaling(config: Scaling, images: Iterable[Image], n_images: int) -> Fitt
     if config.standardise:
         pixels = np.concatenate([unit for _, unit in scaled], axis=1).astype(np.float64)
         mean, std = tuple(pixels.mean(1).tolist()), tuple(np.maximum(pixels.std(1), 1e-6).tolist())
-    return FittedScaling(config, limits, mean, std, tuple(map(tuple, shares.tolist())), usual)
+    return FittedScaling(config, limits, mean, std, tuple(map(tuple, shares.tolist())), usual, tuple(sorted(dtypes)))
 
 
 def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from seepseg.config import Split
-from seepseg.data.catalog import Catalog, listed
-from seepseg.errors import ConfigError, DataError
+from seepseg.data.catalog import Catalog
+from seepseg.errors import ConfigError, DataError, listed
+from seepseg.io.table import read_table
 
 Card = TypeVar("Card", bound=np.generic)
 PARTS = ("train", "val", "test")
@@ -44,9 +45,7 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
             raise ConfigError(f"{split.folds} folds, and none is chosen", "--fold", "give --fold 0, or --all-folds")
         if not 0 <= fold < split.folds:
             raise ConfigError(f"no fold {fold} of {split.folds}", "--fold", f"give 0 to {split.folds - 1}")
-        tiles["fold"] = (
-            _dealt_folds(catalog, split, seed) if split.by == "random" else _group_folds(catalog, split, seed)
-        )
+        tiles["fold"] = _folds(catalog, split, seed)
         # All of them, so that one that cannot train is told before hours go into the others.
         sides = [
             _settled(catalog, np.where(tiles["fold"] == k, "val", "train"), split, f"fold {k}")
@@ -56,8 +55,8 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
         return tiles
     if fold is not None:
         raise ConfigError("a fold is asked for, but the config has none", "--fold", "set data.split.folds=5")
-    if split.file:
-        parts = _from_file(tiles, split.file, split.allow_leak)
+    if split.by == "file":
+        parts = _from_table(catalog, split)
     elif split.by == "group":
         parts = _by_group(catalog, split)
     else:
@@ -93,6 +92,16 @@ def strata(catalog: Catalog) -> NDArray[np.int64]:
     held = pixels[:, rarest_first] > 0
     rarest: NDArray[np.int64] = np.where(held.any(1), np.array(rarest_first)[held.argmax(1)], 0)
     return rarest
+
+
+def _folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
+    match split.by:
+        case "random":
+            return _dealt_folds(catalog, split, seed)
+        case "group":
+            return _group_folds(catalog, split, seed)
+        case "file":
+            return _folds_from_table(catalog, split)
 
 
 def _group_folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
@@ -148,37 +157,60 @@ def _dealt(catalog: Catalog, cards: NDArray[Card], block: int, seed: int) -> NDA
     return dealt
 
 
-def _from_file(tiles: pd.DataFrame, path: Path, allow_leak: bool) -> NDArray[np.str_]:
-    try:
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", keep_default_na=False)
-    except FileNotFoundError:
-        raise ConfigError("no such split file", path, "set data.split.file to a CSV of id and split") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read as CSV ({str(error).splitlines()[0]})", path, "fix the table") from None
-    if not {"id", "split"} <= set(table.columns):
-        raise DataError(f"columns are {', '.join(table.columns)}", path, "it needs id and split")
-    twice = table.loc[table["id"].duplicated(), "id"].tolist()
-    if twice:
-        raise DataError(f"{len(twice)} ids stand twice ({listed(twice)})", path, "keep one row for each tile")
-    for odd, what in (
-        (set(tiles["id"]) - set(table["id"]), "tiles have no row"),
-        (set(table["id"]) - set(tiles["id"]), "rows have no tile"),
-    ):
-        if odd:
-            raise DataError(f"{len(odd)} {what} ({listed(sorted(odd))})", path, "make them agree")
-    names = table.set_index("id")["split"].reindex(tiles["id"])
-    wrong = sorted(set(names) - {*PARTS, UNUSED})
+def _from_table(catalog: Catalog, split: Split) -> NDArray[np.str_]:
+    """The part of each tile by the column split of `split.file`, or of the data set's own table."""
+    where = split.file or "data.table"
+    names = np.array([str(n) for n in _column(catalog, split, "split", [t.part for t in catalog.tiles])])
+    wrong = sorted(set(names.tolist()) - {*PARTS, UNUSED})
     if wrong:
-        raise DataError(f"unknown split {wrong[0]!r}", path, f"use {', '.join((*PARTS, UNUSED))}")
+        raise DataError(f"unknown split {wrong[0]!r}", where, f"use {', '.join((*PARTS, UNUSED))}")
     # What is unused is on no side.
-    sides = names.where(names != UNUSED).groupby(tiles["group"].to_numpy()).nunique()
-    if not allow_leak and (sides > 1).any():
+    used = {UNUSED: ""} | {part: part for part in PARTS}
+    _refuse_leak(catalog, [used[n] for n in names.tolist()], split, where)
+    return names
+
+
+def _folds_from_table(catalog: Catalog, split: Split) -> NDArray[np.int64]:
+    """The fold of each tile by the column fold of `split.file`, or of the data set's own table."""
+    where = split.file or "data.table"
+    own = ["" if t.fold is None else str(t.fold) for t in catalog.tiles]
+    texts = _column(catalog, split, "fold", own)
+    assert split.folds
+    wrong = sorted(set(texts) - {str(k) for k in range(split.folds)})
+    if wrong:
         raise DataError(
-            f"scenes on two sides of the split ({listed(sorted(map(str, sides.index[sides > 1])))})",
-            path,
+            f"fold {wrong[0]!r} of {split.folds}", where, f"give 0 to {split.folds - 1}, or set data.split.folds"
+        )
+    _refuse_leak(catalog, texts, split, where)
+    return np.array([int(text) for text in texts], np.int64)
+
+
+def _column(catalog: Catalog, split: Split, name: str, own: Sequence[str]) -> list[str]:
+    """What a column says of each tile."""
+    if split.file is None:
+        return list(own)
+    if not split.file.is_file():
+        raise ConfigError("no such split file", split.file, f"set data.split.file to a CSV of id and {name}")
+    table = read_table(split.file, "id", [name])
+    ids = {t.id for t in catalog.tiles}
+    for odd, what in ((ids - table.keys(), "tiles have no row"), (table.keys() - ids, "rows have no tile")):
+        if odd:
+            raise DataError(f"{len(odd)} {what} ({listed(sorted(odd))})", split.file, "make them agree")
+    return [table[t.id][name] for t in catalog.tiles]
+
+
+def _refuse_leak(catalog: Catalog, sides: Sequence[str], split: Split, where: object) -> None:
+    """Raise DataError where tiles of one scene are on several sides; "" is no side."""
+    of_scene: dict[str, set[str]] = {}
+    for tile, side in zip(catalog.tiles, sides, strict=True):
+        of_scene.setdefault(tile.group, set()).update({side} - {""})
+    leaks = sorted(scene for scene, several in of_scene.items() if len(several) > 1)
+    if leaks and not split.allow_leak:
+        raise DataError(
+            f"scenes on two sides of the split ({listed(leaks)})",
+            where,
             "keep a scene in one part, or set data.split.allow_leak=true and claim no accuracy from it",
         )
-    return names.to_numpy(dtype=str)
 
 
 def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
@@ -186,16 +218,18 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     groups = list(catalog.groups())
     chosen: dict[str, str] = {}
     for name, wanted in (("val", split.val), ("test", split.test)):
-        for group in wanted or ():
-            if group not in groups:
+        for pattern in wanted or ():
+            matches = fnmatch.filter(groups, pattern)
+            if not matches:
                 raise ConfigError(
-                    f"group {group!r} is not in the data",
+                    f"group {pattern!r} is not in the data",
                     f"data.split.{name}",
                     f"the groups are {listed(groups)}; set data.split.{name}=null to draw by fraction",
                 )
-            if group in chosen:
-                raise ConfigError(f"group {group!r} is in two parts", "data.split", "name it once")
-            chosen[group] = name
+            for group in matches:
+                if group in chosen:
+                    raise ConfigError(f"group {group!r} is in two parts", "data.split", "name it once")
+                chosen[group] = name
     target = {"val": 0.0 if split.val else split.val_fraction, "test": 0.0 if split.test else split.test_fraction}
     target["train"] = 1 - sum(target.values())
     pixels = catalog.pixels()

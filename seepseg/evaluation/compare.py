@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seepseg.data.catalog import listed
-from seepseg.errors import ConfigError, DataError
+from seepseg.errors import ConfigError, DataError, listed
 from seepseg.evaluation.conclusions import read_matrices
 from seepseg.figures import save_differences
 from seepseg.io.atomic import write_text

@@ -111,7 +111,7 @@ def froc_columns(counts: FrocCounts) -> dict[str, list[Any]]:
 
 def fold_row(source: Source, sums: Sums, fit: Fit | None) -> dict[str, Any]:
     """The row of a fold in folds.csv: its scores, and what decoded it (empty: the config)."""
-    tgs = {"tgs_score": sums.tgs_score} if source.config.data.source == "tgs" else {}
+    tgs = {"tgs_score": sums.tgs_score} if source.dataset.source.per_tile else {}
     return {
         "fold": source.name,
         "epoch": source.epoch,

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seepseg.config import Runtime, SeepData
+from seepseg.config import Runtime
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.sources import read_image
+from seepseg.data.source import read_pixels
 from seepseg.errors import ConfigError
 from seepseg.evaluation.conclusions import conclusions, draw_evidence, fold_row, write_evidence, write_folds
 from seepseg.evaluation.evidence import Brightness, Evidence
@@ -148,14 +148,13 @@ def _evaluate(
     begin = time.perf_counter()
     first = sources[0]
     catalog = Catalog(tuple(t for s in sources for t in s.catalog.tiles), first.classes)
-    data, config = first.config.data, first.config.predict
+    config = first.config.predict
     if how.threshold is not None:
         config = config.model_copy(update={"threshold": how.threshold})
     used = [fit_for(fits, source.ids) if how.fitted and how.threshold is None else None for source in sources]
-    pixel_size = data.pixel_size if isinstance(data, SeepData) else None
+    tiles = first.dataset.source
     commonest = commonest_class(catalog.pixels().sum(0))
-    salt = data.source == "tgs"
-    evidence = Evidence(catalog, commonest, _brightness(first), pixel_size=pixel_size, salt=salt)
+    evidence = Evidence(catalog, commonest, _brightness(first), pixel_size=tiles.pixel_size, salt=tiles.per_tile)
     gallery, done = Gallery(first.classes, REPORTED if how.report else SHOWN), 0
 
     def on_tile(tile: TileResult) -> None:
@@ -178,7 +177,7 @@ def _evaluate(
         evidence.finish()
         rows.append(fold_row(source, sums, fit))
         total = total.merge(sums)
-    summary = summarise(total, first.classes, split, tgs=salt)
+    summary = summarise(total, first.classes, split, tgs=tiles.per_tile)
     summary |= conclusions(evidence) | {"decoding": _decoding(config.threshold, config.min_pixels, used)}
     summary["decoding"]["objects"] = _who_decides(sources)
     if how.profile:
@@ -240,12 +239,12 @@ def _who_decides(sources: Sequence[Source]) -> str:
 
 
 def _brightness(source: Source) -> Brightness | None:
-    data = source.config.data
-    if not isinstance(data, SeepData):
+    tiles = source.dataset.source
+    if tiles.per_tile:
         return None
 
     def read(tile: Tile) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        raw, valid = read_image(tile.image, data)
+        raw, valid = read_pixels(tiles, tile.image)
         return raw[0], valid
 
     return read

@@ -63,7 +63,7 @@ def decided_by(source: Source) -> tuple[str, ...]:
 
     Where a classifier says what objects are, the network's own classes tell nothing of those that will be reported.
     """
-    if source.config.data.source == "tgs":
+    if source.dataset.source.per_tile:
         return ("tgs_score", "foreground_dice")
     if len(source.classes) == 2 or source.objects:
         return ("foreground_dice",)

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, SALT, ClassTable
-from seepseg.data.catalog import listed
-from seepseg.errors import DataError
+from seepseg.errors import DataError, listed
 from seepseg.evaluation.tables import summarise, write_scores
 from seepseg.figures import save_confusion
 from seepseg.inference.score import Sums

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from seepseg.classes import ClassTable
 from seepseg.config import Config, Predict, Runtime
-from seepseg.data.catalog import Catalog, listed
+from seepseg.data.catalog import Catalog
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import in_batches, load_batches
 from seepseg.data.scaling import Limits, group_limits
-from seepseg.data.sources import open_catalog, read_image, with_counts
+from seepseg.data.source import images_of, source_of, with_counts
 from seepseg.data.splits import part
-from seepseg.errors import ConfigError, DataError
+from seepseg.errors import ConfigError, DataError, listed
 from seepseg.inference.predictor import Predictor, load_predictor
 from seepseg.inference.scene_objects import object_stage
 from seepseg.inference.score import Sums, TileResult, score
@@ -92,13 +92,14 @@ def open_source(
     data = checkpoint.config.data
     if data_root is not None:
         data = data.model_copy(update={"root": data_root})
-    everything = open_catalog(data)
-    catalog = with_counts(_chosen(everything, folder, split, data_root), data)
+    source = source_of(data)
+    everything = source.catalog()
+    catalog = with_counts(source, _chosen(everything, folder, split, data_root))
     limits: dict[str, Limits] = {}
     if data.scaling.basis == "scene":
         # Limits are of the whole scene, whichever of its tiles are scored.
         scenes = set(catalog.groups())
-        images = ((t.group, *read_image(t.image, data)) for t in everything.tiles if t.group in scenes)
+        images = images_of(source, [t for t in everything.tiles if t.group in scenes])
         limits = group_limits(data.scaling, images)
     read = load or (lambda: checkpoint)
     margin = checkpoint.config.predict.margin
@@ -107,7 +108,7 @@ def open_source(
         checkpoint.config.model_copy(update={"data": data}),
         checkpoint.classes,
         catalog,
-        TileDataset(catalog, data, checkpoint.scaling, limits, margin=margin, one_pass=True),
+        TileDataset(catalog, source, checkpoint.scaling, limits, margin=margin, one_pass=True),
         lambda: load_predictor(read(), runtime, tta, folder.root),
         Fit.from_plain(checkpoint.decoding),
         ObjectClassifier.from_plain(checkpoint.objects, folder.root),

@@ -86,6 +86,19 @@ def unpacked(path: Path) -> Path:
     return folder
 
 
+def data_root(root: Path, inner: str) -> Path:
+    """The folder of a data set that holds `inner`: the root itself, or that of a ZIP, which is unpacked into the cache.
+
+    Raises:
+        DataError: there is no such root, or the ZIP cannot be trusted.
+    """
+    if root.is_file():
+        return folder_holding(unpacked(root), inner)
+    if not root.is_dir():
+        raise DataError("no such data folder", root, "put the data there, or set data.root=FOLDER")
+    return root
+
+
 def folder_holding(root: Path, inner: str) -> Path:
     """The first folder at or up to three levels below `root` that holds `inner`; `root` itself where there is none."""
     for pattern in ("", "*/", "*/*/", "*/*/*/"):

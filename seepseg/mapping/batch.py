@@ -107,7 +107,7 @@ def _predict(
     tick: Tick,
 ) -> Outcome:
     manifest = Manifest(out, recipe.key(ensemble), place.name)
-    every = cut_units(jobs, ensemble, recipe.wanted.mask)
+    every = cut_units(jobs, ensemble)
     done = {} if overwrite else manifest.done(every)
     if not overwrite and not manifest.begun():
         for job in jobs:

@@ -7,17 +7,29 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 import seepseg
 from seepseg.classes import ClassTable
-from seepseg.config import DataNode, Predict, Runtime, plain
+from seepseg.config import Predict, Runtime, plain
 from seepseg.data.scaling import Limits
+from seepseg.data.source import Source, source_of
 from seepseg.errors import ConfigError
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.stream import Member
 from seepseg.objects.classifier import ObjectClassifier, together
 from seepseg.runs.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
 from seepseg.runs.fit import Fit, mean_fit
+
+FAR = 0.1
+"""A scene farther than this from the training set, in the scaled range, and twice as far as any training scene, is
+warned about: the network has not seen such pixels."""
+
+FAR_TILES = 0.25
+"""The same for tiles, of which a few show much less of what there is than a scene does."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,7 @@ class Ensemble:
     Attributes:
         members: the networks, each with its scaling.
         classes: their class table.
-        data: how their inputs are read: bands, no-data value, names.
+        source: how their inputs are read and placed.
         config: windows, batches and decoding, of the first member.
         tags: provenance for the outputs: version, digests of weights and config.
         fit: what decoding was fitted to be, the mean of the members'; its threshold and least size are in `config`.
@@ -37,7 +49,7 @@ class Ensemble:
 
     members: tuple[Member, ...]
     classes: ClassTable
-    data: DataNode
+    source: Source
     config: Predict
     tags: dict[str, str]
     fit: Fit | None = None
@@ -52,6 +64,33 @@ class Ensemble:
     def fitted_to(self, limits: Sequence[Limits | None]) -> tuple[Member, ...]:
         """The members with the limits of one scene, one for each."""
         return tuple(replace(m, limits=own) for m, own in zip(self.members, limits, strict=True))
+
+    def unlike(
+        self, dtype: np.dtype[Any], sample: NDArray[np.generic], limits: Sequence[Limits | None], far: float = FAR
+    ) -> tuple[float | None, list[str]]:
+        """How far raw valid pixels (C, n) lie from the training set, and what to warn of.
+
+        The distance is a share of the scaled range, the largest over the members; None where it is not known. More than
+        `far`, and twice that of any training scene, is warned of.
+        """
+        warnings = []
+        known = {name for m in self.members for name in m.scaling.dtypes}
+        if known and dtype.name not in known:
+            warnings.append(f"pixels are {dtype.name}, those of the training tiles {' and '.join(sorted(known))}")
+        distances = [
+            (drift, m.scaling.usual)
+            for m, own in zip(self.members, limits, strict=True)
+            if (drift := m.scaling.drift(sample, own)) is not None
+        ]
+        if not distances:
+            return None, warnings
+        distance, usual = max(distances)
+        if distance > max(far, 2 * usual):
+            warnings.append(
+                f"pixel values lie {distance:.2f} of the scaled range from the training set (its own scenes: up to "
+                f"{usual:.2f}); check calibration and units, docs/howto-sentinel1.md"
+            )
+        return distance, warnings
 
 
 def load_ensemble(
@@ -95,7 +134,7 @@ def load_ensemble(
     objects = together([ObjectClassifier.from_plain(c.objects, p) for c, p in zip(checkpoints, paths, strict=True)])
     config = fit.onto(config) if fit else config
     shown = _first_with_objects(checkpoints, paths)
-    return Ensemble(members, first.classes, first.config.data, config, tags, fit, objects, shown)
+    return Ensemble(members, first.classes, source_of(first.config.data), config, tags, fit, objects, shown)
 
 
 def _reads(checkpoint: Checkpoint) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.data.scaling import Limits, measure, thin, transform
-from seepseg.data.sources import validity
+from seepseg.data.source import Reader, open_pixels
 from seepseg.figures import save_quicklook, stretch
 from seepseg.inference.decode import calibrated, likeliest, uncertainty
 from seepseg.inference.stream import Member, Rows, Strip, stream
@@ -22,7 +22,6 @@ from seepseg.io.atomic import scratch_path
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
 from seepseg.io.mask import RowMask, open_mask
 from seepseg.io.place import Place, place_of
-from seepseg.io.raster import Scene, open_scene
 from seepseg.io.vector import write_style, write_vectors
 from seepseg.machine.ahead import behind
 from seepseg.mapping.ensemble import Ensemble
@@ -31,10 +30,6 @@ from seepseg.mapping.objectwise import Expert, Look, ObjectDecisions
 from seepseg.mapping.polygons import trace
 from seepseg.mapping.thumbnail import Thumbnail
 from seepseg.runs.fit import Fit
-
-FAR = 0.1
-"""A scene farther than this from the training set, in the scaled range, and twice as far as any training scene, is
-named: the network has not seen such pixels."""
 
 SAMPLE = 500_000
 """Valid pixels that the limits of a scene are measured on: a percentile's error is then a thousandth of the range."""
@@ -80,19 +75,18 @@ class Report:
 class SceneRows:
     """A scene as the engine reads it: raw pixels, and where they are valid and not masked."""
 
-    def __init__(self, scene: Scene, nodata: str | float | None, mask: RowMask | None) -> None:
-        self._scene, self._nodata, self._mask = scene, nodata, mask
+    def __init__(self, scene: Reader, mask: RowMask | None) -> None:
+        self._scene, self._mask = scene, mask
         self.height, self.width = scene.height, scene.width
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows `start` … `stop` − 1."""
-        raw = self._scene.rows(start, stop)
-        valid = validity(raw, self._nodata, self._scene.nodata)
+        raw, valid = self._scene.rows(start, stop)
         # Training refuses NaN; a map can leave it out.
         if raw.dtype.kind == "f":
-            valid &= np.isfinite(raw).all(0)
+            valid = valid & np.isfinite(raw).all(0)
         if self._mask is not None:
-            valid &= ~self._mask(start, stop)
+            valid = valid & ~self._mask(start, stop)
         return Rows(raw, valid)
 
     def sample(self) -> NDArray[np.generic]:
@@ -124,12 +118,12 @@ def predict_scene(
         ConfigError: the mask does not fit, or an output is not writable.
         ResourceError: disk or memory gave out.
     """
-    data, config, table = ensemble.data, ensemble.config, ensemble.classes
+    config, table = ensemble.config, ensemble.classes
     report = Report([job.class_raster])
-    with open_scene(job.source, page=data.page, bands=data.bands) as scene, ExitStack() as stack:
-        mask = stack.enter_context(open_mask(wanted.mask, scene)) if wanted.mask else None
-        rows = SceneRows(scene, data.nodata, mask)
-        members = ensemble.fitted_to(_limits(rows, ensemble, report))
+    with open_pixels(ensemble.source, job.source) as scene, ExitStack() as stack:
+        mask = stack.enter_context(open_mask(wanted.mask, scene.image)) if wanted.mask else None
+        rows = SceneRows(scene, mask)
+        members = ensemble.fitted_to(_limits(rows, scene.image.dtype, ensemble, report))
         thumbnail = Thumbnail(scene.height, scene.width)
         expert = Expert(ensemble.objects, _looking(scene, members[ensemble.shown])) if ensemble.objects else None
         wholes = expert or config.vote or config.min_pixels > 1
@@ -191,12 +185,12 @@ def predict_scene(
     return report
 
 
-def _looking(scene: Scene, member: Member) -> Look:
+def _looking(scene: Reader, member: Member) -> Look:
     """Shows a scene as a member of the ensemble scales it."""
-    return lambda rows, columns, valid: member.scaling.to_unit(scene.window(rows, columns), valid, member.limits)
+    return lambda rows, columns, valid: member.scaling.to_unit(scene.window(rows, columns).raw, valid, member.limits)
 
 
-def _limits(rows: SceneRows, ensemble: Ensemble, report: Report) -> list[Limits | None]:
+def _limits(rows: SceneRows, dtype: np.dtype[Any], ensemble: Ensemble, report: Report) -> list[Limits | None]:
     """The limits of each member for this scene, and a warning where its pixels are unlike the training set's."""
     sample = rows.sample()
     limits = [
@@ -205,16 +199,10 @@ def _limits(rows: SceneRows, ensemble: Ensemble, report: Report) -> list[Limits 
         else None
         for m in ensemble.members
     ]
-    distances = [m.scaling.drift(sample, own) for m, own in zip(ensemble.members, limits, strict=True)]
-    known = [(d, m.scaling.usual) for d, m in zip(distances, ensemble.members, strict=True) if d is not None]
-    if known:
-        far, usual = max(known)
-        report.facts["distance_from_training"] = round(far, 4)
-        if far > max(FAR, 2 * usual):
-            report.warnings.append(
-                f"pixel values lie {far:.2f} of the scaled range from the training set (its own scenes: up to "
-                f"{usual:.2f}); check calibration and units, docs/howto-sentinel1.md"
-            )
+    distance, warnings = ensemble.unlike(dtype, sample, limits)
+    report.warnings += warnings
+    if distance is not None:
+        report.facts["distance_from_training"] = round(distance, 4)
     return limits
 
 

@@ -16,9 +16,8 @@ from seepseg.config import Predict
 from seepseg.data.catalog import Tile
 from seepseg.data.dataset import margin_of
 from seepseg.data.mosaic import Cell, framed
-from seepseg.data.scaling import Image, Limits, group_limits
-from seepseg.data.sources import loose_tile, validity
-from seepseg.data.tgs import read_tgs_image
+from seepseg.data.scaling import Image, Limits, group_limits, thin
+from seepseg.data.source import open_pixels
 from seepseg.errors import DataError
 from seepseg.inference.decode import calibrated, decode, uncertainty
 from seepseg.inference.scene_objects import WHOLE, decide_objects
@@ -27,10 +26,10 @@ from seepseg.inference.stream import Member, Rows, stream
 from seepseg.io.cog import class_layout, probability_layout, uncertainty_layout, write_raster
 from seepseg.io.images import write_class_png, write_png
 from seepseg.io.mask import open_mask
-from seepseg.io.raster import Georeference, open_scene
-from seepseg.mapping.ensemble import Ensemble
+from seepseg.io.raster import Georeference
+from seepseg.mapping.ensemble import FAR_TILES, Ensemble
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.scene import Report, SceneRows, Wanted, in_steps
+from seepseg.mapping.scene import SAMPLE, Report, SceneRows, Wanted, in_steps
 
 GroupLimits = dict[str, list[Limits | None]]
 """Scene of a tile, by its name → the limits for each member."""
@@ -41,6 +40,7 @@ class _Tile:
     place: Tile
     rows: Rows
     georeference: Georeference
+    warnings: tuple[str, ...]
 
 
 def tile_limits(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = None) -> GroupLimits:
@@ -89,11 +89,27 @@ def predict_tiles(
             tiles[job.name] = _read(job, ensemble, wanted.mask)
         except DataError as error:
             results[number] = error
+    warnings = _unlike(tiles, ensemble, limits)
     for answer in _decided(tiles, ensemble, limits, tick):
         job, tile = jobs[numbers[answer.id]], tiles[answer.id]
         likely = calibrated(answer.probabilities, ensemble.fit, axis=0)
-        results[numbers[answer.id]] = _write(job, tile, answer.prediction, likely, ensemble, wanted)
+        report = _write(job, tile, answer.prediction, likely, ensemble, wanted)
+        report.warnings += [*tile.warnings, *warnings[tile.place.group]]
+        results[numbers[answer.id]] = report
     return results
+
+
+def _unlike(tiles: Mapping[str, _Tile], ensemble: Ensemble, limits: GroupLimits) -> dict[str, list[str]]:
+    """What to warn of in the tiles of each scene, looked at together."""
+    scenes: dict[str, list[Rows]] = {}
+    for tile in tiles.values():
+        scenes.setdefault(tile.place.group, []).append(tile.rows)
+    warnings = {}
+    for scene, members in scenes.items():
+        sample = np.concatenate([thin(rows.raw[:, rows.valid], SAMPLE // len(members)) for rows in members], axis=1)
+        own: list[Limits | None] = limits.get(scene, [None] * len(ensemble.members))
+        warnings[scene] = ensemble.unlike(members[0].raw.dtype, sample, own, FAR_TILES)[1]
+    return warnings
 
 
 def _decided(
@@ -193,14 +209,10 @@ class _Held:
 
 
 def _read(job: Job, ensemble: Ensemble, mask: Path | None) -> _Tile:
-    data = ensemble.data
-    place = loose_tile(job.source, data, job.name)
-    if job.png_source:
-        raw = read_tgs_image(job.source)
-        return _Tile(place, Rows(raw, validity(raw, data.nodata, None)), Georeference())
-    with open_scene(job.source, page=data.page, bands=data.bands) as scene, ExitStack() as stack:
-        covered = stack.enter_context(open_mask(mask, scene)) if mask else None
-        return _Tile(place, SceneRows(scene, data.nodata, covered).read(0, scene.height), scene.georeference)
+    place = ensemble.source.tile(job.source, job.name)
+    with open_pixels(ensemble.source, job.source) as image, ExitStack() as stack:
+        covered = stack.enter_context(open_mask(mask, image.image)) if mask else None
+        return _Tile(place, SceneRows(image, covered).read(0, image.height), image.georeference, image.image.warnings)
 
 
 def _write(

@@ -12,9 +12,8 @@ from pathlib import Path
 import torch
 
 from seepseg.config import Predict, Runtime
-from seepseg.data.sources import loose_tile
 from seepseg.errors import ConfigError, DataError
-from seepseg.io.tiff import inspect_tiff
+from seepseg.io.image import ImageInfo, inspect_image
 from seepseg.machine.device import set_threads
 from seepseg.mapping.ensemble import Ensemble, load_ensemble
 from seepseg.mapping.jobs import Job
@@ -75,36 +74,34 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def cut_units(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = None) -> list[Unit]:
+def cut_units(jobs: Sequence[Job], ensemble: Ensemble) -> list[Unit]:
     """Scenes alone, cells of one scene together, other tiles in blocks of a batch; tiles in order of their names.
 
-    PNG files count as tiles: they hold no georeference.
+    What is no larger than a window is a tile, and so is every PNG and JPEG, which is decoded whole.
 
     Raises:
-        ConfigError: a scene is to be a PNG, or a PNG to be masked.
+        ConfigError: a scene is to be a PNG.
     """
     window = ensemble.config.window
-    shapes = {job: _shape(job, ensemble) for job in jobs}
-    tiles = [job for job, shape in shapes.items() if job.png_source or 0 < max(shape) <= window]
-    small = set(tiles)
+    tiles: list[Job] = []
+    units: list[Unit] = []
     for job in jobs:
-        if job.png_source and mask:
-            raise ConfigError("is a PNG, which lies nowhere a mask could cover", job.source, "leave out --mask")
-        if job.png and job not in small and max(shapes[job]):
+        info = _info(job, ensemble)
+        # What cannot be read is reported when its turn comes.
+        if info is not None and (info.kind != "TIFF" or max(info.height, info.width) <= window):
+            tiles.append(job)
+            continue
+        if info is not None and job.png:
             raise ConfigError("is a scene, and scenes become GeoTIFFs", job.source, "leave out --format")
-    blocks = _blocks(tiles, ensemble)
-    scenes = {job: shape for job, shape in shapes.items() if job not in small}
-    return [
-        *(Unit((job,), True, max(1, shape[0] * shape[1])) for job, shape in scenes.items()),
-        *(Unit(block, False, len(block) * window**2) for block in blocks),
-    ]
+        units.append(Unit((job,), True, info.height * info.width if info else 1))
+    return [*units, *(Unit(block, False, len(block) * window**2) for block in _blocks(tiles, ensemble))]
 
 
 def _blocks(tiles: Sequence[Job], ensemble: Ensemble) -> list[tuple[Job, ...]]:
     scenes: dict[tuple[Path, str], list[Job]] = {}
     loose = []
     for job in tiles:
-        tile = loose_tile(job.source, ensemble.data, job.name)
+        tile = ensemble.source.tile(job.source, job.name)
         if tile.cell:
             scenes.setdefault((job.source.parent, tile.group), []).append(job)
         else:
@@ -113,15 +110,13 @@ def _blocks(tiles: Sequence[Job], ensemble: Ensemble) -> list[tuple[Job, ...]]:
     return [*map(tuple, scenes.values()), *(tuple(loose[i : i + size]) for i in range(0, len(loose), size))]
 
 
-def _shape(job: Job, ensemble: Ensemble) -> tuple[int, int]:
-    """Height and width of a TIFF; 0 where the header cannot be read, which is told when its turn comes."""
-    if job.png_source:
-        return 0, 0
+def _info(job: Job, ensemble: Ensemble) -> ImageInfo | None:
+    """What the header of an input says; None where it cannot be read."""
+    data = ensemble.source.data
     try:
-        info = inspect_tiff(job.source, ensemble.data.page, ensemble.data.bands, max_pixels=2**36)
+        return inspect_image(job.source, page=data.page, bands=data.bands, max_pixels=2**36)
     except DataError:
-        return 0, 0
-    return info.height, info.width
+        return None
 
 
 @lru_cache(maxsize=1)

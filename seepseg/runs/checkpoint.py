@@ -148,5 +148,7 @@ def _config(tree: dict[str, Any], path: Path) -> Config:
 
 
 def _classes(tree: dict[str, Any]) -> ClassTable:
-    foreground = tuple(SegClass(c["name"], tuple(c["values"]), c["color"]) for c in tree["foreground"])
+    foreground = tuple(
+        SegClass(c["name"], tuple(c["values"]), c["color"], c.get("at_least")) for c in tree["foreground"]
+    )
     return ClassTable(foreground, tuple(tree["background_values"]), tuple(tree["ignore_values"]))

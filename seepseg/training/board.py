@@ -16,6 +16,7 @@ from seepseg.config import Config, plain
 from seepseg.config.training import Train
 from seepseg.data.dataset import Draw
 from seepseg.data.loader import collate
+from seepseg.data.source import source_of
 from seepseg.figures import confusion_picture, panel
 from seepseg.inference.decode import decode
 from seepseg.inference.predictor import Predictor
@@ -67,7 +68,7 @@ def monitored(config: Config) -> str:
     """The key of the score that decides which epoch is the best."""
     if len(config.data.class_table()) > 2:
         return "val/dice/macro"
-    return "val/tgs_score" if config.data.source == "tgs" else "val/dice/foreground"
+    return "val/tgs_score" if source_of(config.data).per_tile else "val/dice/foreground"
 
 
 def epoch_line(config: Config, progress: Progress, row: Row) -> str:

@@ -17,7 +17,7 @@ from seepseg.config import Objects, dump
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import in_batches, load_batches
 from seepseg.data.scaling import Limits, group_limits
-from seepseg.data.sources import open_catalog, read_image
+from seepseg.data.source import images_of, source_of
 from seepseg.data.splits import part
 from seepseg.errors import DataError
 from seepseg.inference.decode import likeliest
@@ -130,13 +130,13 @@ def train_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, clas
 def held_out(checkpoint: Checkpoint, folder: RunFolder, device: str) -> HeldOut:
     """The objects in the tiles that a fold is validated on, seen with its last weights and test-time flips."""
     config = checkpoint.config
-    catalog = open_catalog(config.data).subset(part(folder.read_splits(), "val"))
+    source = source_of(config.data)
+    catalog = source.catalog().subset(part(folder.read_splits(), "val"))
     limits: dict[str, Limits] = {}
     if config.data.scaling.basis == "scene":
-        images = ((t.group, *read_image(t.image, config.data)) for t in catalog.tiles)
-        limits = group_limits(config.data.scaling, images)
+        limits = group_limits(config.data.scaling, images_of(source, catalog.tiles))
     margin = config.predict.margin
-    dataset = TileDataset(catalog, config.data, checkpoint.scaling, limits, margin=margin, one_pass=True)
+    dataset = TileDataset(catalog, source, checkpoint.scaling, limits, margin=margin, one_pass=True)
     runtime = config.runtime.model_copy(update={"device": device})
     predictor = load_predictor(checkpoint, runtime, config.predict.tta, folder.last)
     decoding = config.predict.model_copy(update=WHOLE)

@@ -9,10 +9,10 @@ import pandas as pd
 from seepseg.classes import ClassTable
 from seepseg.config import Config
 from seepseg.data.augment import build_augmentation
-from seepseg.data.catalog import Catalog
+from seepseg.data.catalog import labelled_of
 from seepseg.data.dataset import TileDataset
 from seepseg.data.scaling import FittedScaling, Limits, fit_scaling, group_limits
-from seepseg.data.sources import open_catalog, read_image, with_counts
+from seepseg.data.source import images_of, source_of, with_counts
 from seepseg.data.splits import make_splits, part
 from seepseg.errors import DataError
 
@@ -32,7 +32,8 @@ def prepare(
     config: Config, fold: int | None, splits: pd.DataFrame | None = None, scaling: FittedScaling | None = None
 ) -> TrainingData:
     """Catalog, split, scaling and the two datasets; splits and scaling of an earlier part of the run are obeyed."""
-    catalog = with_counts(labelled(open_catalog(config.data)), config.data)
+    source = source_of(config.data)
+    catalog = with_counts(source, labelled_of(source.catalog()))
     if splits is None:
         splits = make_splits(catalog, config.data.split, config.seed, fold)
     elif set(splits["id"]) != {t.id for t in catalog.tiles}:
@@ -40,25 +41,11 @@ def prepare(
     parts = {name: catalog.subset(part(splits, name)) for name in ("train", "val")}
     limits: dict[str, Limits] = {}
     if scaling is None:
-        images = ((t.group, *read_image(t.image, config.data)) for t in parts["train"].tiles)
+        images = images_of(source, parts["train"].tiles)
         scaling = fit_scaling(config.data.scaling, images, len(parts["train"]))
     if config.data.scaling.basis == "scene":
-        limits = group_limits(
-            config.data.scaling, ((t.group, *read_image(t.image, config.data)) for t in catalog.tiles)
-        )
+        limits = group_limits(config.data.scaling, images_of(source, catalog.tiles))
     augmentation = build_augmentation(config.data.augment)
-    train_set = TileDataset(parts["train"], config.data, scaling, limits, augmentation)
-    val_set = TileDataset(parts["val"], config.data, scaling, limits, margin=config.predict.margin)
+    train_set = TileDataset(parts["train"], source, scaling, limits, augmentation)
+    val_set = TileDataset(parts["val"], source, scaling, limits, margin=config.predict.margin)
     return TrainingData(train_set, val_set, scaling, catalog.classes, splits)
-
-
-def labelled(catalog: Catalog) -> Catalog:
-    """The tiles whose truth is known.
-
-    Raises:
-        DataError: there is none.
-    """
-    known = catalog.subset([t.id for t in catalog.tiles if t.labelled])
-    if not len(known):
-        raise DataError("no labelled tile", "data", "training needs masks; set data.masks")
-    return known

@@ -95,6 +95,8 @@ def train(
                 # Nothing else in the folder tells where the run began, should it be killed before its first checkpoint.
                 save_checkpoint(folder.last, to_checkpoint(trainer))
             tell(summary(config, data, device))
+            for warning in data.train.catalog.warnings:
+                tell(f"warning: {warning}")
             if not data.val.catalog.pixels()[:, 1:].any():
                 tell(
                     f"warning: no pixel of the {len(data.val)} validation tiles is foreground, so {monitored(config)} "

@@ -20,6 +20,7 @@ from seepseg.audit.report import write_dataset_report
 from seepseg.classes import SEEP
 from seepseg.config import parse
 from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.source import source_of
 from tests.command import run
 
 Plane = NDArray[np.uint8]
@@ -50,7 +51,7 @@ def looked(
         group, _, index = name.partition(".")
         tiles.append(Tile(name, root / f"{name}.tif", mask, group, divmod(int(index), columns) if columns else None))
     data = parse({"data": {"source": "seep", "root": str(root), "nodata": 0}}, "test").data
-    return inspect(Catalog(tuple(tiles), SEEP), data)
+    return inspect(Catalog(tuple(tiles), SEEP), source_of(data))
 
 
 def noise(seed: int) -> NDArray[np.uint16]:

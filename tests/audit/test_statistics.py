@@ -10,7 +10,7 @@ from seepseg.audit.statistics import balance, coverage_classes, flags, intensiti
 from seepseg.classes import SALT
 from seepseg.config import Scaling, SeepData
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.sources import open_catalog, with_counts
+from seepseg.data.source import source_of, with_counts
 from seepseg.errors import DataError
 
 
@@ -32,7 +32,7 @@ TILES = {
 
 def test_class_balance_by_hand(tmp_path: Path) -> None:
     data = write(tmp_path, TILES)
-    table = balance(with_counts(open_catalog(data), data))
+    table = balance(with_counts(source_of(data), source_of(data).catalog()))
     # Seep: 2 + 0 + 1 = 3 of the 11 pixels that hold data (one of 12 is 0), in two of three tiles.
     assert table["class"].tolist() == ["background", "seep"]
     assert table["pixels"].tolist() == [8, 3]
@@ -42,7 +42,7 @@ def test_class_balance_by_hand(tmp_path: Path) -> None:
 
 def test_intensities_of_each_scene_by_hand(tmp_path: Path) -> None:
     data = write(tmp_path, TILES)
-    histograms, edges, table = intensities(open_catalog(data), data)
+    histograms, edges, table = intensities(source_of(data).catalog(), source_of(data))
     # Scene a holds 10, 20, … 70: median 40, mean 40; the 0 is no data. Scene b is 100 everywhere.
     assert table["group"].tolist() == ["a", "b"]
     assert table["sampled"].tolist() == [7, 4]
@@ -57,14 +57,16 @@ def test_intensities_of_each_scene_by_hand(tmp_path: Path) -> None:
 
 def test_linear_backscatter_is_told_in_decibels(tmp_path: Path) -> None:
     data = write(tmp_path, {"a.1": ([[1, 10], [100, 1000]], [[0, 0], [0, 0]])})
-    _, edges, _ = intensities(open_catalog(data), data.model_copy(update={"scaling": Scaling(kind="linear")}))
+    _, edges, _ = intensities(
+        source_of(data).catalog(), source_of(data.model_copy(update={"scaling": Scaling(kind="linear")}))
+    )
     # 10 · log10(1) = 0 dB, 10 · log10(1000) = 30 dB.
     assert (edges[0], edges[-1]) == pytest.approx((0, 30))
 
 
 def test_data_without_a_valid_pixel_has_no_row(tmp_path: Path) -> None:
     data = write(tmp_path, TILES | {"c.1": ([[0, 0], [0, 0]], [[0, 0], [0, 0]])})
-    histograms, _, table = intensities(open_catalog(data), data)
+    histograms, _, table = intensities(source_of(data).catalog(), source_of(data))
     assert table["group"].tolist() == ["a", "b"]
     assert histograms["c"].sum() == 0
 
@@ -72,7 +74,7 @@ def test_data_without_a_valid_pixel_has_no_row(tmp_path: Path) -> None:
 def test_nothing_but_no_data_is_said(tmp_path: Path) -> None:
     data = write(tmp_path, {"c.1": ([[0, 0], [0, 0]], [[0, 0], [0, 0]])})
     with pytest.raises(DataError) as caught:
-        intensities(open_catalog(data), data)
+        intensities(source_of(data).catalog(), source_of(data))
     assert str(caught.value) == f"no valid pixel in {tmp_path}: check data.nodata"
 
 

@@ -98,7 +98,7 @@ def nan(path: Path) -> None:
         (lambda p: p.write_bytes(b"II*"), "3 bytes"),
         (header_only, "directory"),
         (cut_short, "cut short"),
-        (png, "PNG"),
+        (png, "no header"),
         (pages, "data.page"),
         (rgb, "data.bands"),
         (of_type("int32"), "int32"),
@@ -133,7 +133,7 @@ def test_masks_that_do_not_fit(tree: Path, capsys: pytest.CaptureFixture[str]) -
     assert (code, "unknown label value 255 (3 pixels)" in line) == (3, True)
     tifffile.imwrite(mask, np.zeros((64, 64), np.float32))
     assert error(capsys, "data", "check", config) == (
-        3, f"mask holds float32 values in {mask}: save class values as uint8")  # fmt: skip
+        3, f"mask holds float32 values in {mask}: save class values as uint8, or give at_least")  # fmt: skip
     mask.unlink()
     code, line = error(capsys, "data", "check", config)
     assert (code, f"1 images without a mask ({mask.stem})" in line) == (3, True)
@@ -149,7 +149,7 @@ def test_data_that_is_not_there(tree: Path, capsys: pytest.CaptureFixture[str], 
         3, "no such data folder in /nowhere: put the data there, or give -s data.root=FOLDER")  # fmt: skip
     (tmp_path / "empty" / IMAGES).mkdir(parents=True)
     code, line = error(capsys, "data", "check", config, "-s", f"data.root={tmp_path / 'empty'}")
-    assert (code, line.startswith("no TIFF tiles in ")) == (3, True)
+    assert (code, line.startswith("no TIFF, PNG or JPEG tiles in ")) == (3, True)
 
 
 def test_tiles_of_odd_sizes_and_without_data_train_and_predict(
@@ -295,7 +295,7 @@ def test_unknown_labels_are_counted(tree: Path, capsys: pytest.CaptureFixture[st
     code, line = error(capsys, "data", "check", tree.parent / "c.yaml")
     assert code == 3
     assert line.startswith(f"unknown label values 9 (3 pixels), 200 (5 pixels) in {mask}: known values are 0, 1, 2,")
-    ignored = ["-s", "data.ignore_values=[9, 200]"]
+    ignored = ["-s", "data.ignore_values=[9, 200]", "-s", "data.split.allow_missing_classes=true"]
     assert run(capsys, "data", "check", tree.parent / "c.yaml", *ignored)[0] == 0
 
 
@@ -322,7 +322,7 @@ def test_equal_names_in_a_folder_below(tree: Path, capsys: pytest.CaptureFixture
     shutil.copy(first(tree), tree / IMAGES / "sub")
     code, line = error(capsys, "data", "check", tree.parent / "c.yaml")
     assert code == 3
-    assert line.startswith("two images are named ")
+    assert line.startswith("1 images without a mask (sub/")
 
 
 def test_parts_that_cannot_be_trained_on(tree: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -484,14 +484,14 @@ def test_bad_salt_tables(salt_root: Path, capsys: pytest.CaptureFixture[str], tm
         assert (code, f" in {name} of train.csv: " in line) == (3, True)
     table.write_text("\n".join([header, row, row, *rest]))
     assert error(capsys, "data", "check", config) == (
-        3, f"1 ids stand twice ({name}) in {table}: keep one row for each id")  # fmt: skip
+        3, f"1 ids are repeated ({name}) in {table}: keep one row for each id")  # fmt: skip
     table.write_text("\n".join([header, *rest]))
     assert error(capsys, "data", "check", config) == (
-        3, f"1 images have no mask ({name}) in {table}: add or remove the odd ones")  # fmt: skip
+        3, f"1 images without a mask ({name}) in {table}: add or remove the odd ones")  # fmt: skip
     Image.fromarray(np.zeros((101, 101), np.uint8)).save(root / "train" / "images" / f"{name}.png")
     (root / "train" / "images" / f"{name}.png").write_bytes((root / "train.csv").read_bytes())
     code, line = error(capsys, "data", "check", config, "-s", "data.masks=png")
-    assert (code, line.startswith("not a PNG")) == (3, True)
+    assert (code, line.startswith("not an image, ")) == (3, True)
 
 
 def test_archives_that_cannot_be_trusted(

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from seepseg.config import parse
-from seepseg.data.sources import open_catalog, read_image, read_mask
+from seepseg.data.source import read_mask, read_pixels, source_of
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training.run import train
@@ -204,9 +204,10 @@ def test_scores_as_published_are_those_of_a_network_that_says_one_half_everywher
 ) -> None:
     data = load_checkpoint(seep_run / "checkpoints" / "best.pt").config.data
     splits = RunFolder(seep_run).read_splits()
-    catalog = open_catalog(data).subset(set(splits.loc[splits["split"] == "val", "id"]))
+    source = source_of(data)
+    catalog = source.catalog().subset(set(splits.loc[splits["split"] == "val", "id"]))
     # What is no data counts nowhere.
-    known = [read_mask(tile, catalog, (64, 64))[read_image(tile.image, data)[1]] for tile in catalog.tiles]
+    known = [read_mask(source, tile, (64, 64))[read_pixels(source, tile.image).valid] for tile in catalog.tiles]
     dice, iou = [], []
     for start in range(0, len(known), 16):
         batch = np.concatenate(known[start : start + 16])

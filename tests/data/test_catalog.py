@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from seepseg.classes import SEEP_BINARY
-from seepseg.data.catalog import Catalog, Tile, listed, unique_stems
-from seepseg.errors import DataError
+from seepseg.data.catalog import Catalog, Tile, unique_names
+from seepseg.errors import DataError, listed
 
 CATALOG = Catalog(
     (
@@ -38,9 +38,9 @@ def test_a_tile_is_labelled_by_a_mask_or_by_runs() -> None:
 
 def test_stems_are_unique() -> None:
     files = [Path("d/b.tif"), Path("d/a.tif")]
-    assert unique_stems(files, "images") == {"a": Path("d/a.tif"), "b": Path("d/b.tif")}
+    assert unique_names(((p.stem, p) for p in files), "images") == {"a": Path("d/a.tif"), "b": Path("d/b.tif")}
     with pytest.raises(DataError) as caught:
-        unique_stems([*files, Path("d/a.tiff")], "images")
+        unique_names(((p.stem, p) for p in [*files, Path("d/a.tiff")]), "images")
     assert str(caught.value) == "two images are named 'a' (a.tif, a.tiff) in d: rename or remove one"
 
 

@@ -11,7 +11,7 @@ from seepseg.config import Augment, Scaling, SeepData
 from seepseg.data.augment import build_augmentation
 from seepseg.data.dataset import Draw, Sample, TileDataset
 from seepseg.data.scaling import FittedScaling
-from seepseg.data.sources import open_catalog
+from seepseg.data.source import source_of
 from seepseg.errors import DataError
 
 # Raw 0…65535 becomes 0…1, then minus 0.5 over 0.25.
@@ -21,7 +21,7 @@ SCALING = FittedScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (6553
 def dataset(root: Path, cache_gb: float = 4.0, augment: Augment | None = None) -> TileDataset:
     data = SeepData(root=root, cache_gb=cache_gb)
     augmentation = build_augmentation(augment) if augment else None
-    return TileDataset(open_catalog(data), data, SCALING, {}, augmentation)
+    return TileDataset(source_of(data).catalog(), source_of(data), SCALING, {}, augmentation)
 
 
 def same(a: Sample, b: Sample) -> bool:

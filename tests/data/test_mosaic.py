@@ -14,7 +14,7 @@ from seepseg.data.augment import build_augmentation
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.mosaic import Cell, assemble, clusters, framed, places
 from seepseg.data.scaling import FittedScaling
-from seepseg.data.sources import open_catalog
+from seepseg.data.source import source_of
 from seepseg.objects.components import label_objects
 
 
@@ -88,7 +88,7 @@ def test_a_margin_shows_the_neighbours_and_changes_no_truth(tmp_path: Path) -> N
     around = np.pad(np.where(known, scene, 0), 8)
     data = SeepData(root=tmp_path, grid={"s": 3})
     scaling = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
-    samples = TileDataset(open_catalog(data), data, scaling, {}, margin=3)
+    samples = TileDataset(source_of(data).catalog(), source_of(data), scaling, {}, margin=3)
     for number, tile in enumerate(samples.catalog.tiles):
         assert tile.cell
         row, column = tile.cell
@@ -100,10 +100,10 @@ def test_a_margin_shows_the_neighbours_and_changes_no_truth(tmp_path: Path) -> N
         assert sample["valid"].all()
     # What is drawn to train on has none.
     plain = build_augmentation(Augment())
-    assert TileDataset(samples.catalog, data, scaling, {}, plain, 3)[Draw(0, 1)]["image"].shape == (1, 8, 8)
+    assert TileDataset(samples.catalog, source_of(data), scaling, {}, plain, 3)[Draw(0, 1)]["image"].shape == (1, 8, 8)
     # Tiles that are each scaled on their own would show a seam.
     own_scaling = replace(scaling, config=Scaling(basis="tile"), limits=None)
-    assert TileDataset(samples.catalog, data, own_scaling, {}, margin=3)[Draw(0)]["image"].shape == (1, 8, 8)
+    assert TileDataset(samples.catalog, source_of(data), own_scaling, {}, margin=3)[Draw(0)]["image"].shape == (1, 8, 8)
 
 
 def test_cells_that_touch_belong_together() -> None:

@@ -120,7 +120,7 @@ def test_split_file_is_obeyed_and_checked(tmp_path: Path) -> None:
     for rows, message in (
         ("a.0,train\nb.0,val\nc.0,train\nc.1,val\n", r"scenes on two sides of the split \(c\)"),
         ("a.0,train\nb.0,val\nc.0,test\n", r"1 tiles have no row \(c.1\)"),
-        ("a.0,train\na.0,val\nb.0,val\nc.0,test\nc.1,test\n", r"1 ids stand twice \(a.0\)"),
+        ("a.0,train\na.0,val\nb.0,val\nc.0,test\nc.1,test\n", r"1 ids are repeated \(a.0\)"),
         ("a.0,trian\nb.0,val\nc.0,test\nc.1,test\n", "unknown split 'trian'"),
     ):
         with pytest.raises(DataError, match=message):
@@ -150,7 +150,7 @@ def test_a_tile_may_be_called_na(tmp_path: Path) -> None:
     assert make_splits(catalog, Split(by="file", file=file), 0)["split"].tolist() == ["train", "val"]
     with pytest.raises(DataError, match="unknown split ''"):
         make_splits(catalog, Split(by="file", file=write(tmp_path / "empty.csv", "NA,\nb,val\n")), 0)
-    with pytest.raises(DataError, match="unknown split"):
+    with pytest.raises(DataError, match="row 2 has 1 cells, the header 2"):
         make_splits(catalog, Split(by="file", file=write(tmp_path / "short.csv", "NA\nb,val\n")), 0)
 
 
@@ -248,10 +248,10 @@ def test_shares_count_tiles_groups_and_pixels() -> None:
 @pytest.mark.data
 def test_real_scenes_fall_into_five_folds_with_every_class(real_data: Path) -> None:
     from seepseg.config import SeepData
-    from seepseg.data.sources import open_catalog, with_counts
+    from seepseg.data.source import source_of, with_counts
 
     data = SeepData(root=real_data / "seep")
-    catalog = with_counts(open_catalog(data), data)
+    catalog = with_counts(source_of(data), source_of(data).catalog())
     assert len(catalog) == 683
     assert len(catalog.groups()) == 15
     for k in range(5):

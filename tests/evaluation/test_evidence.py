@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from seepseg.classes import SALT, SEEP_BINARY, ClassTable, SegClass
 from seepseg.config import parse
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.sources import open_catalog, read_mask
+from seepseg.data.source import read_mask, source_of
 from seepseg.evaluation.breakdown import coverage_rows, flag_rows
 from seepseg.evaluation.conclusions import conclusions
 from seepseg.evaluation.evidence import DARK, FROC_THRESHOLDS, Evidence
@@ -231,8 +231,9 @@ def test_predicting_no_salt_scores_the_share_of_empty_masks(rows: list[int]) -> 
 @pytest.mark.data
 def test_predicting_no_salt_on_the_real_masks(real_data: Path) -> None:
     tree = {"data": {"source": "tgs", "root": str(real_data / "salt")}, "model": {"name": "unet", "head": "binary"}}
-    catalog = open_catalog(parse(tree | {"loss": "bce"}, "test").data)
-    masks = [read_mask(t, catalog, (101, 101)) for t in catalog.tiles if t.labelled]
+    source = source_of(parse(tree | {"loss": "bce"}, "test").data)
+    catalog = source.catalog()
+    masks = [read_mask(source, t, (101, 101)) for t in catalog.tiles if t.labelled]
     empty = sum(not m.any() for m in masks)
     assert (len(masks), empty) == (3600, 1397)
     assert sum(tgs_score(m, nothing(m)) for m in masks) / len(masks) == pytest.approx(1397 / 3600, abs=1e-12)

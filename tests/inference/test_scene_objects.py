@@ -15,6 +15,7 @@ from seepseg.config import Augment, Predict, Scaling, SeepData
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.dataset import TileDataset
 from seepseg.data.scaling import FittedScaling
+from seepseg.data.source import source_of
 from seepseg.errors import ConfigError
 from seepseg.inference.scene_objects import object_stage, scene_objects, scenes
 from seepseg.inference.score import Answer
@@ -146,7 +147,7 @@ def dataset(root: Path) -> TileDataset:
         tifffile.imwrite(path, raw)
         tiles.append(Tile(name, path, None, name[0], (0, int(name[2])) if name[0] == "a" else None))
     data = SeepData(root=root, grid={"a": 2}, augment=Augment())
-    return TileDataset(Catalog(tuple(tiles), SEEP), data, UNIT, {})
+    return TileDataset(Catalog(tuple(tiles), SEEP), source_of(data), UNIT, {})
 
 
 def answers() -> Iterator[Answer]:

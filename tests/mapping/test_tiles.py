@@ -143,8 +143,8 @@ def test_a_second_file_for_a_cell_cuts_no_object_of_the_scene(tmp_path: Path) ->
     assert sorted(found.values()) == [0, 40, 40]
 
 
-def test_tiles_of_one_name_share_the_limits_of_their_scene(tmp_path: Path) -> None:
-    # The dark one holds 1–100, the bright one 101–200; alone each would be stretched to the full range.
+def test_scenes_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
+    # The dark one holds 1–100, the bright one 101–200; each is stretched to the full range, and half of it is above.
     raw = np.arange(1, 201, dtype=np.uint16).repeat(10).reshape(2, 100, 10)
     for index, folder in enumerate("ab"):
         (tmp_path / "in" / folder).mkdir(parents=True)
@@ -153,7 +153,7 @@ def test_tiles_of_one_name_share_the_limits_of_their_scene(tmp_path: Path) -> No
     ensemble = toy(recipe(scaling=scene.model_dump(mode="json")), replace(SCALING, config=scene, limits=None))
     jobs = plan([str(tmp_path / "in")], tmp_path / "out")
     predict_tiles(jobs, ensemble, Wanted(), tile_limits(jobs, ensemble))
-    assert [tifffile.imread(job.class_raster).mean() for job in jobs] == [0, 1]
+    assert [tifffile.imread(job.class_raster).mean() for job in jobs] == [0.5, 0.5]
 
 
 def test_a_broken_cell_is_no_data_to_its_neighbours(tmp_path: Path) -> None:

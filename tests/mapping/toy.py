@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from seepseg.classes import SALT
 from seepseg.config import Config, Predict, Scaling, parse
 from seepseg.data.scaling import FittedScaling
+from seepseg.data.source import source_of
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.stream import Member
 from seepseg.mapping.ensemble import Ensemble
@@ -46,7 +47,7 @@ def toy(config: Config | None = None, scaling: FittedScaling = SCALING, decoding
     """An ensemble of one `Echo`."""
     config = config or recipe()
     member = Member(Predictor(Echo(), config, torch.device("cpu")), scaling)
-    return Ensemble((member,), SALT, config.data, decoding or Predict(window=64), {"SEEPSEG_MODEL": "toy"})
+    return Ensemble((member,), SALT, source_of(config.data), decoding or Predict(window=64), {"SEEPSEG_MODEL": "toy"})
 
 
 def pair(first: FittedScaling, second: FittedScaling, config: Config | None = None) -> Ensemble:

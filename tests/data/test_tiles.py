@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 import tifffile
 
+from seepseg.classes import SEEP
 from seepseg.config import SeepData
-from seepseg.data.seep import index_seep, place_of, read_seep_image, read_seep_mask
+from seepseg.data.catalog import Catalog
+from seepseg.data.source import read_pixels
+from seepseg.data.tiles import TilesSource, place_in, read_labels
 from seepseg.errors import DataError
 
 IMAGES, MASKS = "train_images_256", "train_masks_256"
+
+
+def cataloged(data: SeepData) -> Catalog:
+    return TilesSource(data).catalog()
 
 
 def write(root: Path, *names: str, masks: bool = True) -> SeepData:
@@ -23,7 +30,7 @@ def write(root: Path, *names: str, masks: bool = True) -> SeepData:
 
 
 def test_images_are_paired_with_masks_and_sorted(tmp_path: Path) -> None:
-    catalog = index_seep(write(tmp_path, "041870.000022", "030001.000003"))
+    catalog = cataloged(write(tmp_path, "041870.000022", "030001.000003"))
     assert [(t.id, t.group, t.cell) for t in catalog.tiles] == [
         ("030001.000003", "030001", None),
         ("041870.000022", "041870", (1, 3)),
@@ -36,24 +43,24 @@ def test_images_are_paired_with_masks_and_sorted(tmp_path: Path) -> None:
 def test_tiles_of_a_scene_follow_each_other_by_cell_whatever_their_names_begin_with(tmp_path: Path) -> None:
     data = write(tmp_path, "0_b", "1_a", "2_b", "10_a", "2_a")
     data = data.model_copy(update={"name_pattern": r"^(?P<index>\d+)_(?P<group>.+)$", "grid": {"": 20}})
-    assert [t.id for t in index_seep(data).tiles] == ["1_a", "2_a", "10_a", "0_b", "2_b"]
+    assert [t.id for t in cataloged(data).tiles] == ["1_a", "2_a", "10_a", "0_b", "2_b"]
 
 
 def test_without_a_mask_folder_tiles_are_unlabelled(tmp_path: Path) -> None:
-    catalog = index_seep(write(tmp_path, "1.1", masks=False))
+    catalog = cataloged(write(tmp_path, "1.1", masks=False))
     assert [t.labelled for t in catalog.tiles] == [False]
 
 
 def test_scene_and_cell_come_from_the_name() -> None:
     data = SeepData(root=Path(), grid={"0418": 19, "04": 7})
     # Rows of 19: 22 = 1 · 19 + 3. The longest key that a scene's name begins with counts: 22 = 3 · 7 + 1.
-    assert place_of("041870.000022", data) == ("041870", (1, 3))
-    assert place_of("045590.000022", data) == ("045590", (3, 1))
-    assert place_of("s1.orbit.7", data) == ("s1.orbit", None)
+    assert place_in("041870.000022", data) == ("041870", (1, 3))
+    assert place_in("045590.000022", data) == ("045590", (3, 1))
+    assert place_in("s1.orbit.7", data) == ("s1.orbit", None)
     # A name of another form is a scene of its own.
-    assert place_of("scene", data) == ("scene", None)
+    assert place_in("scene", data) == ("scene", None)
     by_day = SeepData(root=Path(), name_pattern=r"^(?P<group>\d{8})_")
-    assert place_of("20200131_x", by_day) == ("20200131", None)
+    assert place_in("20200131_x", by_day) == ("20200131", None)
 
 
 @pytest.mark.parametrize(
@@ -67,17 +74,17 @@ def test_odd_ones_are_named(tmp_path: Path, gone: str, says: str) -> None:
     data = write(tmp_path, "1.1", "1.2")
     (tmp_path / gone).unlink()
     with pytest.raises(DataError) as caught:
-        index_seep(data)
+        cataloged(data)
     assert re.match(says, str(caught.value))
 
 
 def test_no_images_at_all(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        index_seep(SeepData(root=tmp_path))
+        cataloged(SeepData(root=tmp_path))
     assert str(caught.value).startswith(f"no folder of images in {tmp_path / IMAGES}: ")
     with pytest.raises(DataError) as caught:
-        index_seep(write(tmp_path))
-    assert str(caught.value).startswith(f"no TIFF tiles in {tmp_path / IMAGES}: ")
+        cataloged(write(tmp_path))
+    assert str(caught.value).startswith(f"no TIFF, PNG or JPEG tiles in {tmp_path / IMAGES}: ")
 
 
 def test_bands_and_the_own_no_data_value_are_read(tmp_path: Path) -> None:
@@ -86,16 +93,17 @@ def test_bands_and_the_own_no_data_value_are_read(tmp_path: Path) -> None:
     tifffile.imwrite(
         path, pixels, planarconfig="separate", photometric="minisblack", extratags=[(42113, 2, 0, "7", True)]
     )
-    raw, nodata = read_seep_image(path, SeepData(root=tmp_path, bands=[2, 1]))
+    raw, valid = read_pixels(TilesSource(SeepData(root=tmp_path, bands=[2, 1])), path)
     assert np.array_equal(raw, pixels[::-1])
-    assert nodata == 7
+    # The file's own value is 7, the config's 0: pixel 0 and pixel 7 of the first band.
+    assert np.argwhere(~valid).tolist() == [[0, 0], [1, 3]]
 
 
 def test_masks_are_one_band_of_whole_numbers(tmp_path: Path) -> None:
     path = tmp_path / "m.tif"
     tifffile.imwrite(path, np.array([[0, 7]], np.uint16))
-    assert read_seep_mask(path).tolist() == [[0, 7]]
+    assert read_labels(path, (1, 2), SEEP).values.tolist() == [[0, 7]]
     tifffile.imwrite(path, np.array([[0, 7]], np.float32))
     with pytest.raises(DataError) as caught:
-        read_seep_mask(path)
-    assert str(caught.value) == f"mask holds float32 values in {path}: save class values as uint8"
+        read_labels(path, (1, 2), SEEP)
+    assert str(caught.value) == f"mask holds float32 values in {path}: save class values as uint8, or give at_least"

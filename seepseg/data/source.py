@@ -1,0 +1,187 @@
+"""What a data set is like: the one object that training, evaluation and prediction all read through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seepseg.classes import IGNORE, ClassTable
+from seepseg.config import DataNode, SeepData, TgsData, TilesData
+from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.tgs import TgsSource
+from seepseg.data.tiles import Labels, TilesSource
+from seepseg.errors import DataError
+from seepseg.io.image import Image, Pixels, open_image, read_image
+from seepseg.io.raster import Georeference
+from seepseg.machine.progress import Tick, silent
+
+
+class Source(Protocol):
+    """A data set: which tiles there are, and how a file of it is read, placed and scored."""
+
+    @property
+    def data(self) -> DataNode:
+        """The config it was made of."""
+
+    @property
+    def classes(self) -> ClassTable:
+        """The class table of its masks."""
+
+    @property
+    def per_tile(self) -> bool:
+        """Whether every tile is scored on its own, as in the TGS salt competition, and none is part of a scene."""
+
+    @property
+    def eight_bit(self) -> bool:
+        """Whether 16-bit grey levels are brought to the scale of 8 bits, 0–255, so that tiles of both depths mix."""
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Side of a pixel in metres, where it is known."""
+
+    def catalog(self) -> Catalog:
+        """Its tiles with their masks, scene by scene; no pixel is read.
+
+        Raises:
+            DataError: there are none, or tiles and masks do not belong together.
+        """
+
+    def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:
+        """Label values of a tile as its mask holds them; None when it is unlabelled.
+
+        Raises:
+            DataError: the mask is damaged or is not of that shape.
+        """
+
+    def tile(self, path: Path, name: str) -> Tile:
+        """A file from anywhere as an unlabelled tile with the id `name`; its name says which scene and cell it is."""
+
+    def flag(self, raw: NDArray[np.generic], mask: NDArray[np.uint8] | None) -> str:
+        """What is odd about a tile with these pixels (C, H, W) and mask (H, W), a key of `catalog.FLAGS`, or ""."""
+
+
+def source_of(data: DataNode) -> Source:
+    """The source that a config names."""
+    match data:
+        case TilesData() | SeepData():
+            return TilesSource(data)
+        case TgsData():
+            return TgsSource(data)
+    raise AssertionError(f"no source for {type(data).__name__}")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """An open image of a source, read row by row; training and prediction see the same pixels of one file.
+
+    Attributes:
+        image: the open file; what it says of its validity, scale and bands has been obeyed.
+        source: adds its no-data value and its scale of grey levels.
+    """
+
+    image: Image
+    source: Source
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.image.height
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.image.width
+
+    @property
+    def georeference(self) -> Georeference:
+        """Where it lies."""
+        return self.image.georeference
+
+    def rows(self, start: int, stop: int) -> Pixels:
+        """Raw pixels (C, n, W) of some rows, and where they are valid (n, W)."""
+        return _as_source(self.image.rows(start, stop), self.source)
+
+    def window(self, rows: slice, columns: slice) -> Pixels:
+        """Raw pixels (C, h, w) of some rows and columns, as far as the image goes, and where they are valid (h, w)."""
+        return _as_source(self.image.window(rows, columns), self.source)
+
+
+@contextmanager
+def open_pixels(source: Source, path: Path) -> Iterator[Reader]:
+    """An image of a source, open while the block lasts; errors as `io.image.open_image`."""
+    with open_image(path, page=source.data.page, bands=source.data.bands) as image:
+        yield Reader(image, source)
+
+
+def read_pixels(source: Source, path: Path) -> Pixels:
+    """Raw pixels (C, H, W) of a whole tile, and where they are valid (H, W); errors as `io.image.read_image`."""
+    pixels, _ = read_image(path, page=source.data.page, bands=source.data.bands)
+    return _as_source(pixels, source)
+
+
+def read_mask(source: Source, tile: Tile, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Class indices (H, W) of a tile, all `IGNORE` when it is unlabelled.
+
+    Raises:
+        DataError: the mask differs in size from the image or holds an unknown value.
+    """
+    labels = source.labels(tile, shape)
+    if labels is None:
+        return np.full(shape, IGNORE, np.uint8)
+    indices = source.classes.to_indices(labels.known(source.classes), str(tile.mask))
+    return np.where(labels.ignored, np.uint8(IGNORE), indices)
+
+
+def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalog:
+    """The catalog with the pixels of each class counted, and odd tiles flagged.
+
+    Reads and so checks every image and mask. No-data pixels are not counted.
+
+    Raises:
+        DataError: an image or mask is damaged, does not fit its partner, holds unknown labels, or holds NaN or
+            infinite values that are not declared as no-data.
+    """
+    tiles = []
+    for number, tile in enumerate(catalog.tiles, 1):
+        raw, valid = read_pixels(source, tile.image)
+        refuse_non_finite(raw, valid, tile.image)
+        mask = read_mask(source, tile, valid.shape) if tile.labelled else None
+        if mask is not None:
+            counts = np.bincount(mask[valid], minlength=256)[: len(catalog.classes)]
+            tile = replace(tile, pixels=tuple(counts.tolist()))
+        tiles.append(replace(tile, flag=source.flag(raw, mask)))
+        tick(number, len(catalog))
+    return replace(catalog, tiles=tuple(tiles))
+
+
+def refuse_non_finite(raw: NDArray[np.generic], valid: NDArray[np.bool_], where: Path) -> None:
+    """Raise DataError where valid pixels are NaN or infinite: training on them would be training on noise."""
+    if raw.dtype.kind == "f" and not np.isfinite(raw[:, valid]).all():
+        count = int((~np.isfinite(raw[:, valid])).any(0).sum())
+        raise DataError(f"{count} pixels are NaN or infinite", where, "fix the file, or set data.nodata=nan")
+
+
+def images_of(source: Source, tiles: Sequence[Tile]) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.bool_]]]:
+    """Scene, raw pixels (C, H, W) and validity (H, W) of each tile, as scaling is measured on them."""
+    for tile in tiles:
+        raw, valid = read_pixels(source, tile.image)
+        yield tile.group, raw, valid
+
+
+def _as_source(pixels: Pixels, source: Source) -> Pixels:
+    """Pixels with the source's own no-data value and scale of grey levels."""
+    raw, valid = pixels
+    nodata = source.data.nodata
+    if nodata == "nan":
+        valid = valid & np.isfinite(raw).all(0)
+    elif nodata is not None and nodata != "auto":
+        valid = valid & (raw != nodata).all(0)
+    if source.eight_bit and raw.dtype != np.uint8:
+        raw = (raw / np.float32(257)).astype(np.float32)  # 65535 is 255
+    return Pixels(raw, valid)

@@ -1,0 +1,217 @@
+"""Tiles in folders: images and masks of one name in two folders or, by a suffix, in one; or a table of both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seepseg.classes import ClassTable
+from seepseg.config import SeepData, TilesData
+from seepseg.data.catalog import Catalog, Tile, same_names, unique_names
+from seepseg.data.mosaic import Cell
+from seepseg.errors import DataError, listed
+from seepseg.io.archive import data_root
+from seepseg.io.files import image_files
+from seepseg.io.image import read_image
+from seepseg.io.table import read_table
+
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+"""Of images; what a file is, its bytes say."""
+
+BACKGROUND = "background"
+"""In place of a mask folder or file: no pixel of these images is foreground."""
+
+
+@dataclass(frozen=True)
+class TilesSource:
+    """The `Source` of tiles that are cells of scenes, or scenes of their own."""
+
+    data: TilesData | SeepData
+    per_tile = False
+    eight_bit = False
+
+    @cached_property
+    def classes(self) -> ClassTable:
+        """The class table."""
+        return self.data.class_table()
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Side of a pixel in metres, where the config says it."""
+        return self.data.pixel_size
+
+    def catalog(self) -> Catalog:
+        """The tiles under `data.root` by scene, cell and id.
+
+        Raises:
+            DataError: no images, images without masks or masks without images, or two images of one name.
+        """
+        root = data_root(self.data.root, self.data.images[0])
+        tiles = self._listed(root, self.data.table) if self.data.table else self._paired(root)
+        # Scene after scene, so that a scene can be put together as its tiles go by; names may begin with the index.
+        tiles.sort(key=lambda t: (t.group, t.cell or (-1, -1), t.id))
+        return Catalog(tuple(tiles), self.classes, warnings=self._warnings(tiles))
+
+    def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:
+        """Label values of a tile as they are in its mask; None when it is unlabelled."""
+        if tile.background:
+            return Labels(np.full(shape, self.classes.background_values[0], np.uint8), np.zeros(shape, bool))
+        return None if tile.mask is None else read_labels(tile.mask, shape, self.classes)
+
+    def tile(self, path: Path, name: str) -> Tile:
+        """A file as an unlabelled tile: scene and cell are in its file's name, its folder is part of the scene's."""
+        return self._placed(Tile(name, path))
+
+    def flag(self, raw: NDArray[np.generic], mask: NDArray[np.uint8] | None) -> str:
+        """Nothing is thought to be odd about these tiles."""
+        del raw, mask
+        return ""
+
+    def _paired(self, root: Path) -> list[Tile]:
+        tiles = []
+        several = len(self.data.images) > 1
+        for number, folder in enumerate(self.data.images):
+            masks = self.data.masks[number] if self.data.masks else folder if self.data.mask_suffix else None
+            for name, image, mask in self._pairs(root, folder, masks):
+                path = PurePosixPath(*PurePosixPath(folder).parts, name) if several else PurePosixPath(name)
+                tile = Tile(inside(path), image, mask, background=masks == BACKGROUND)
+                tiles.append(self._placed(tile))
+        return tiles
+
+    def _pairs(self, root: Path, folder: str, mask_folder: str | None) -> Iterable[tuple[str, Path, Path | None]]:
+        """Name (below the folder, without suffixes), image and mask of each image in a folder."""
+        own, other = self.data.image_suffix, self.data.mask_suffix
+        images = _files(root / folder, "images", own, other if mask_folder == folder else "")
+        if not images:
+            raise DataError(
+                "no TIFF, PNG or JPEG tiles", root / folder, "set data.root and data.images to their folder"
+            )
+        masks: dict[str, Path] = {}
+        if mask_folder not in (None, BACKGROUND):
+            path = root / mask_folder
+            if not path.is_dir() and len(self.data.images) > 1:
+                raise DataError("no folder of masks", path, "set data.masks, null for a folder without masks")
+            # One folder that is not there means that nothing is labelled, which whoever needs labels reports.
+            masks = _files(path, "masks", other, "" if other else own) if path.is_dir() else {}
+        if masks:
+            same_names(images, masks, root / str(mask_folder), root / folder)
+        return [(name, image, masks.get(name)) for name, image in images.items()]
+
+    def _listed(self, root: Path, table: Path) -> list[Tile]:
+        """The tiles of a CSV: `image` and, as far as they are there, mask, id, scene, split and fold."""
+        path = root / table
+        tiles = []
+        for text, row in read_table(path, "image").items():
+            mask, fold = row.get("mask", ""), row.get("fold", "")
+            if fold and not fold.isdecimal():
+                raise DataError(f"fold of {text} is {fold!r}", path, "give a whole number from 0")
+            for name in {text, mask} - {"", BACKGROUND}:
+                if not (root / name).is_file():
+                    raise DataError(f"no file {name}", path, f"give paths below {root}")
+            tile = Tile(
+                row.get("id") or inside(PurePosixPath(text).with_suffix("")),
+                root / text,
+                root / mask if mask not in ("", BACKGROUND) else None,
+                row.get("scene", ""),
+                part=row.get("split", ""),
+                fold=int(fold) if fold else None,
+                background=mask == BACKGROUND,
+            )
+            tiles.append(self._placed(tile))
+        if not tiles:
+            raise DataError("lists no tile", path, "give a row for each image")
+        unique_names(((t.id, t.image) for t in tiles), "images")
+        return tiles
+
+    def _placed(self, tile: Tile) -> Tile:
+        """A tile with its scene, unless it is known, and its cell, as far as its name says them."""
+        scene, cell = place_in(tile.image.stem.removesuffix(self.data.image_suffix), self.data)
+        folder = PurePosixPath(tile.id).parent
+        # Scenes of one name in two folders are two scenes.
+        return replace(tile, group=tile.group or (folder / scene).as_posix(), cell=cell)
+
+    def _warnings(self, tiles: list[Tile]) -> tuple[str, ...]:
+        if self.data.split.by != "group" or self.data.table:
+            return ()
+        pattern = self.data.name_pattern
+        odd = [t.id for t in tiles if not (pattern and re.match(pattern, t.image.stem))]
+        if len(tiles) < 2 or not odd:
+            return ()
+        said = f"do not match data.name_pattern {pattern!r}" if pattern else "have no scene, without data.name_pattern"
+        return (
+            f"{len(odd)} of {len(tiles)} names {said} ({listed(odd[:3])}{' …' if odd[3:] else ''}): each such tile "
+            "counts as a scene of its own, so tiles of one true scene can be on both sides of the split; set "
+            "data.name_pattern",
+        )
+
+
+class Labels(NamedTuple):
+    """Label values (H, W) of a mask, and where the file itself says that they count nowhere (H, W)."""
+
+    values: NDArray[np.generic]
+    ignored: NDArray[np.bool_]
+
+    def known(self, classes: ClassTable) -> NDArray[np.generic]:
+        """The values with background where they count nowhere: what is left out need not be a label."""
+        return np.where(self.ignored, np.asarray(classes.background_values[0], self.values.dtype), self.values)
+
+
+def read_labels(path: Path, shape: tuple[int, int], classes: ClassTable) -> Labels:
+    """The labels of a mask file for an image of `shape`.
+
+    A no-data value that the class table names is a label all the same: many tools declare the background to be no data.
+
+    Raises:
+        DataError: the mask is damaged, has several bands, is of another size, or not of whole numbers where labels are.
+    """
+    try:
+        (values, valid), info = read_image(path, labels=True)
+    except DataError as error:
+        raise DataError(f"mask: {error.what}", error.where, "give a one-band mask of class values") from None
+    labels = values[0]
+    if labels.shape != shape:
+        raise DataError(
+            f"mask is {labels.shape[0]}×{labels.shape[1]}, image {shape[0]}×{shape[1]}",
+            path,
+            "give a mask of the image's size",
+        )
+    if labels.dtype.kind not in "ui" and not classes.soft:
+        raise DataError(f"mask holds {labels.dtype} values", path, "save class values as uint8, or give at_least")
+    named = info.nodata is not None and classes.known(info.nodata)
+    return Labels(labels, ~valid & (labels != info.nodata) if named else ~valid)
+
+
+def place_in(stem: str, data: TilesData | SeepData) -> tuple[str, Cell | None]:
+    """Scene and cell in the name of a tile; a name of another form is its own scene."""
+    match = re.match(data.name_pattern, stem) if data.name_pattern else None
+    if match is None:
+        return stem, None
+    named: Mapping[str, str | None] = match.groupdict()
+    scene, index, row, column = (named.get(key) for key in ("group", "index", "row", "column"))
+    if row and column:
+        return scene or stem, (int(row), int(column))
+    # The longest key that the scene's name begins with.
+    keys = sorted((key for key in data.grid if (scene or "").startswith(key)), key=len)
+    return scene or stem, divmod(int(index), data.grid[keys[-1]]) if index and keys else None
+
+
+def inside(path: PurePosixPath) -> str:
+    """A path as the name of a tile: outputs named by it stay in their folder."""
+    return PurePosixPath(*(part for part in path.parts if part not in (path.anchor, "..", "."))).as_posix()
+
+
+def _files(folder: Path, what: str, suffix: str, without: str) -> dict[str, Path]:
+    """Image files by their path below the folder, without extension and suffix."""
+    if not folder.is_dir():
+        raise DataError(f"no folder of {what}", folder, f"set data.root and data.{what}")
+    files = [f for f in image_files(folder, SUFFIXES) if f.stem.endswith(suffix)]
+    files = [f for f in files if not (without and f.stem.endswith(without))]
+    names = (f.relative_to(folder).with_suffix("").as_posix().removesuffix(suffix) for f in files)
+    return unique_names(zip(names, files, strict=True), what)
