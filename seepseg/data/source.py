@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +18,6 @@ from seepseg.data.tgs import TgsSource
 from seepseg.data.tiles import Labels, TilesSource
 from seepseg.errors import DataError
 from seepseg.io.image import Image, Pixels, open_image, read_image
-from seepseg.io.raster import Georeference
 from seepseg.machine.progress import Tick, silent
 
 
@@ -76,47 +75,14 @@ def source_of(data: DataNode) -> Source:
     raise AssertionError(f"no source for {type(data).__name__}")
 
 
-@dataclass(frozen=True)
-class Reader:
-    """An open image of a source, read row by row; training and prediction see the same pixels of one file.
-
-    Attributes:
-        image: the open file; what it says of its validity, scale and bands has been obeyed.
-        source: adds its no-data value and its scale of grey levels.
-    """
-
-    image: Image
-    source: Source
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.image.height
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.image.width
-
-    @property
-    def georeference(self) -> Georeference:
-        """Where it lies."""
-        return self.image.georeference
-
-    def rows(self, start: int, stop: int) -> Pixels:
-        """Raw pixels (C, n, W) of some rows, and where they are valid (n, W)."""
-        return _as_source(self.image.rows(start, stop), self.source)
-
-    def window(self, rows: slice, columns: slice) -> Pixels:
-        """Raw pixels (C, h, w) of some rows and columns, as far as the image goes, and where they are valid (h, w)."""
-        return _as_source(self.image.window(rows, columns), self.source)
-
-
 @contextmanager
-def open_pixels(source: Source, path: Path) -> Iterator[Reader]:
-    """An image of a source, open while the block lasts; errors as `io.image.open_image`."""
+def open_pixels(source: Source, path: Path) -> Iterator[Image]:
+    """An image as a source reads it, open while the block lasts; errors as `io.image.open_image`.
+
+    Training and prediction see the same pixels of one file, whole or row by row.
+    """
     with open_image(path, page=source.data.page, bands=source.data.bands) as image:
-        yield Reader(image, source)
+        yield replace(image, window=lambda rows, columns: _as_source(image.window(rows, columns), source))
 
 
 def read_pixels(source: Source, path: Path) -> Pixels:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.data.scaling import Limits, measure, thin, transform
-from seepseg.data.source import Reader, open_pixels
+from seepseg.data.source import open_pixels
 from seepseg.figures import save_quicklook, stretch
 from seepseg.inference.decode import calibrated, likeliest, uncertainty
 from seepseg.inference.stream import Member, Rows, Strip, stream
 from seepseg.io.atomic import scratch_path
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
+from seepseg.io.image import Image
 from seepseg.io.mask import RowMask, open_mask
 from seepseg.io.place import Place, place_of
 from seepseg.io.vector import write_style, write_vectors
@@ -75,7 +76,7 @@ class Report:
 class SceneRows:
     """A scene as the engine reads it: raw pixels, and where they are valid and not masked."""
 
-    def __init__(self, scene: Reader, mask: RowMask | None) -> None:
+    def __init__(self, scene: Image, mask: RowMask | None) -> None:
         self._scene, self._mask = scene, mask
         self.height, self.width = scene.height, scene.width
 
@@ -121,9 +122,9 @@ def predict_scene(
     config, table = ensemble.config, ensemble.classes
     report = Report([job.class_raster])
     with open_pixels(ensemble.source, job.source) as scene, ExitStack() as stack:
-        mask = stack.enter_context(open_mask(wanted.mask, scene.image)) if wanted.mask else None
+        mask = stack.enter_context(open_mask(wanted.mask, scene)) if wanted.mask else None
         rows = SceneRows(scene, mask)
-        members = ensemble.fitted_to(_limits(rows, scene.image.dtype, ensemble, report))
+        members = ensemble.fitted_to(_limits(rows, scene.dtype, ensemble, report))
         thumbnail = Thumbnail(scene.height, scene.width)
         expert = Expert(ensemble.objects, _looking(scene, members[ensemble.shown])) if ensemble.objects else None
         wholes = expert or config.vote or config.min_pixels > 1
@@ -185,7 +186,7 @@ def predict_scene(
     return report
 
 
-def _looking(scene: Reader, member: Member) -> Look:
+def _looking(scene: Image, member: Member) -> Look:
     """Shows a scene as a member of the ensemble scales it."""
     return lambda rows, columns, valid: member.scaling.to_unit(scene.window(rows, columns).raw, valid, member.limits)
 

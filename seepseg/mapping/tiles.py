@@ -211,8 +211,8 @@ class _Held:
 def _read(job: Job, ensemble: Ensemble, mask: Path | None) -> _Tile:
     place = ensemble.source.tile(job.source, job.name)
     with open_pixels(ensemble.source, job.source) as image, ExitStack() as stack:
-        covered = stack.enter_context(open_mask(mask, image.image)) if mask else None
-        return _Tile(place, SceneRows(image, covered).read(0, image.height), image.georeference, image.image.warnings)
+        covered = stack.enter_context(open_mask(mask, image)) if mask else None
+        return _Tile(place, SceneRows(image, covered).read(0, image.height), image.georeference, image.warnings)
 
 
 def _write(
