@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Damages TIFF files at random and reads them: the answer must be pixels of the promised shape, or a DataError.
+"""Damages images at random and reads them: the answer must be pixels of the promised shape, or a DataError.
 
 Bytes are flipped, overwritten, cut off, moved and repeated, more often in headers than in pixels. Prints what the
 errors said; exit 1 at the first other exception, whose file is kept.
@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from PIL import Image
 
 from seepseg.errors import DataError
-from seepseg.io.raster import read_scene
-from seepseg.io.tiff import read_tiff
+from seepseg.io.image import open_image, read_image
 
 LAYOUTS: tuple[dict[str, object], ...] = (
     {},
@@ -32,6 +32,19 @@ LAYOUTS: tuple[dict[str, object], ...] = (
     {"bigtiff": True},
     {"byteorder": ">"},
 )
+
+
+SIDES = ("", ".msk", ".aux.xml")
+"""What the file that is damaged is called after: the image, its mask, what is said of it."""
+
+PAM = b"""<PAMDataset><SRS>EPSG:32616</SRS><GeoTransform>5,1,0,3,0,-1</GeoTransform><PAMRasterBand band="1">
+<NoDataValue>7</NoDataValue></PAMRasterBand><GCPList><GCP Pixel="1" Line="2" X="3" Y="4"/></GCPList></PAMDataset>"""
+
+
+def by_rows(path: Path) -> np.ndarray:
+    """The pixels, read as of a scene."""
+    with open_image(path) as image:
+        return np.concatenate([image.rows(row, min(row + 7, image.height)).raw for row in range(0, image.height, 7)], 1)
 
 
 def damaged(whole: bytes, rng: random.Random) -> bytes:
@@ -61,24 +74,33 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the injuries (default 0)")
     options = parser.parse_args()
     rng = random.Random(options.seed)
-    readers: tuple[Callable[[Path], np.ndarray], ...] = (lambda p: read_tiff(p)[0], lambda p: read_scene(p)[0][0])
+    readers: tuple[Callable[[Path], np.ndarray], ...] = (lambda p: read_image(p)[0].raw, by_rows)
     told: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         path, sound = Path(name) / "a.tif", []
+        pixels = np.arange(40 * 33, dtype=np.uint16).reshape(40, 33)
         for layout in LAYOUTS:
-            tifffile.imwrite(path, np.arange(40 * 33, dtype=np.uint16).reshape(40, 33), **layout)
+            tifffile.imwrite(path, pixels, **layout)
             sound.append(path.read_bytes())
+        for suffix in ("PNG", "JPEG"):
+            Image.fromarray(pixels if suffix == "PNG" else (pixels // 6).astype(np.uint8)).save(path, suffix)
+            sound.append(path.read_bytes())
+        tifffile.imwrite(path, pixels % 2 == 0, photometric="minisblack", compression="deflate")
+        sides = {"": b"", ".msk": path.read_bytes(), ".aux.xml": PAM}
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
-            data = damaged(rng.choice(sound), rng)
-            path.write_bytes(data)
+            ending, whole = rng.choice(SIDES), rng.choice(sound)
+            contents = sides | {"": whole}
+            contents[ending] = damaged(contents[ending], rng)
+            for side, content in contents.items():
+                Path(f"{path}{side}").write_bytes(content)
             try:
-                pixels = rng.choice(readers)(path)
-                told[f"read, {pixels.ndim} axes"] += 1
+                told[f"read, {rng.choice(readers)(path).ndim} axes"] += 1
             except DataError as error:
                 told[error.what] += 1
             except BaseException:
-                Path("fuzz.tif").write_bytes(data)
+                for side, content in contents.items():
+                    Path(f"fuzz.tif{side}").write_bytes(content)
                 print("kept as fuzz.tif")
                 raise
     for what, count in told.most_common(40):
