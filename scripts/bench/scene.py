@@ -30,7 +30,7 @@ from monai.inferers.utils import sliding_window_inference
 
 from seepseg.classes import SEEP
 from seepseg.config import Config, Predict, Scaling, parse
-from seepseg.data.scaling import FittedScaling
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.inference.predictor import Predictor, place
 from seepseg.inference.stream import Member
 from seepseg.inference.windows import grid
@@ -42,7 +42,7 @@ from seepseg.models.build import build_model
 from seepseg.models.fuse import fused
 
 BATCH, WINDOW, OVERLAP = 8, 256, 0.25
-SCALING = FittedScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.5,), (0.2,))
+SCALING = MeasuredScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.5,), (0.2,))
 
 
 def ensemble(amp: str, *, as_shipped: bool = True) -> Ensemble:

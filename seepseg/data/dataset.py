@@ -17,7 +17,7 @@ from seepseg.config import Scaling
 from seepseg.data.augment import Augmentation
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.mosaic import Cell, framed
-from seepseg.data.scaling import FittedScaling, Limits
+from seepseg.data.scaling import Limits, MeasuredScaling
 from seepseg.data.source import Source, read_mask, read_pixels, refuse_non_finite
 
 
@@ -67,7 +67,7 @@ class TileDataset(Dataset[Sample]):
         self,
         catalog: Catalog,
         source: Source,
-        scaling: FittedScaling,
+        scaling: MeasuredScaling,
         limits: dict[str, Limits],
         augmentation: Augmentation | None = None,
         margin: int = 0,

@@ -33,7 +33,7 @@ PER_SCENE = 64
 
 
 @dataclass(frozen=True)
-class FittedScaling:
+class MeasuredScaling:
     """What training measured; stored in the checkpoint and obeyed by inference.
 
     Attributes:
@@ -103,7 +103,7 @@ class FittedScaling:
         }
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> FittedScaling:
+    def from_plain(cls, plain: dict[str, Any]) -> MeasuredScaling:
         """The scaling that `to_plain` wrote."""
         limits = plain["limits"]
         return cls(
@@ -147,7 +147,7 @@ def measure(parts: Iterable[NDArray[np.float32]], config: Scaling) -> Limits:
     return tuple(low.tolist()), tuple(high.tolist())
 
 
-def fit_scaling(config: Scaling, images: Iterable[Image], n_images: int) -> FittedScaling:
+def measure_scaling(config: Scaling, images: Iterable[Image], n_images: int) -> MeasuredScaling:
     """The scaling of a training set.
 
     Args:
@@ -181,7 +181,7 @@ def fit_scaling(config: Scaling, images: Iterable[Image], n_images: int) -> Fitt
     if config.standardise:
         pixels = np.concatenate([unit for _, unit in scaled], axis=1).astype(np.float64)
         mean, std = tuple(pixels.mean(1).tolist()), tuple(np.maximum(pixels.std(1), 1e-6).tolist())
-    return FittedScaling(config, limits, mean, std, tuple(map(tuple, shares.tolist())), usual, tuple(sorted(dtypes)))
+    return MeasuredScaling(config, limits, mean, std, tuple(map(tuple, shares.tolist())), usual, tuple(sorted(dtypes)))
 
 
 def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seepseg.config import Predict
-from seepseg.data.scaling import FittedScaling, Limits
+from seepseg.data.scaling import Limits, MeasuredScaling
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.windows import Grid, grid, weights
 from seepseg.machine.ahead import ahead
@@ -44,7 +44,7 @@ class Member:
     """One network of an ensemble, and how it wants its pixels."""
 
     predictor: Predictor
-    scaling: FittedScaling
+    scaling: MeasuredScaling
     limits: Limits | None = None
 
     def image(self, rows: Rows) -> NDArray[np.float32]:

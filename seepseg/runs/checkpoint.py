@@ -12,7 +12,7 @@ import torch
 
 from seepseg.classes import ClassTable, SegClass
 from seepseg.config import Config, parse, plain
-from seepseg.data.scaling import FittedScaling
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.errors import CheckpointError, ConfigError
 from seepseg.io.atomic import write_bytes
 
@@ -40,7 +40,7 @@ class Checkpoint:
 
     config: Config
     classes: ClassTable
-    scaling: FittedScaling
+    scaling: MeasuredScaling
     weights: dict[str, torch.Tensor]
     ema: dict[str, torch.Tensor] | None = None
     decoding: dict[str, Any] = field(default_factory=dict)
@@ -107,7 +107,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(
         config=_config(tree["config"], path),
         classes=_classes(tree["classes"]),
-        scaling=FittedScaling.from_plain(tree["scaling"]),
+        scaling=MeasuredScaling.from_plain(tree["scaling"]),
         **{k: tree[k] for k in ("weights", "ema", "decoding", "objects", "training", "score", "epoch")},
     )
 

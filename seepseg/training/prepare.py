@@ -11,7 +11,7 @@ from seepseg.config import Config
 from seepseg.data.augment import build_augmentation
 from seepseg.data.catalog import labelled_of
 from seepseg.data.dataset import TileDataset
-from seepseg.data.scaling import FittedScaling, Limits, fit_scaling, group_limits
+from seepseg.data.scaling import Limits, MeasuredScaling, group_limits, measure_scaling
 from seepseg.data.source import images_of, source_of, with_counts
 from seepseg.data.splits import make_splits, part
 from seepseg.errors import DataError
@@ -23,13 +23,13 @@ class TrainingData:
 
     train: TileDataset
     val: TileDataset
-    scaling: FittedScaling
+    scaling: MeasuredScaling
     classes: ClassTable
     splits: pd.DataFrame
 
 
 def prepare(
-    config: Config, fold: int | None, splits: pd.DataFrame | None = None, scaling: FittedScaling | None = None
+    config: Config, fold: int | None, splits: pd.DataFrame | None = None, scaling: MeasuredScaling | None = None
 ) -> TrainingData:
     """Catalog, split, scaling and the two datasets; splits and scaling of an earlier part of the run are obeyed."""
     source = source_of(config.data)
@@ -42,7 +42,7 @@ def prepare(
     limits: dict[str, Limits] = {}
     if scaling is None:
         images = images_of(source, parts["train"].tiles)
-        scaling = fit_scaling(config.data.scaling, images, len(parts["train"]))
+        scaling = measure_scaling(config.data.scaling, images, len(parts["train"]))
     if config.data.scaling.basis == "scene":
         limits = group_limits(config.data.scaling, images_of(source, catalog.tiles))
     augmentation = build_augmentation(config.data.augment)

@@ -10,12 +10,12 @@ import torch
 from seepseg.config import Augment, Scaling, SeepData
 from seepseg.data.augment import build_augmentation
 from seepseg.data.dataset import Draw, Sample, TileDataset
-from seepseg.data.scaling import FittedScaling
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.source import source_of
 from seepseg.errors import DataError
 
 # Raw 0…65535 becomes 0…1, then minus 0.5 over 0.25.
-SCALING = FittedScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.5,), (0.25,))
+SCALING = MeasuredScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.5,), (0.25,))
 
 
 def dataset(root: Path, cache_gb: float = 4.0, augment: Augment | None = None) -> TileDataset:

@@ -16,7 +16,7 @@ from seepseg.config import Sampling, Scaling, SeepData
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.dataset import Draw, Sample, TileDataset
 from seepseg.data.loader import collate, epoch_draws, in_batches, load_batches
-from seepseg.data.scaling import FittedScaling
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.source import source_of
 from seepseg.errors import DataError
 
@@ -120,7 +120,7 @@ def test_odd_sizes_are_filled_up_with_no_data() -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_come_in_order_from_any_number_of_workers(seep_root: Path, workers: int) -> None:
     data = SeepData(root=seep_root)
-    scaling = FittedScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.0,), (1.0,))
+    scaling = MeasuredScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.0,), (1.0,))
     dataset = TileDataset(source_of(data).catalog(), source_of(data), scaling, {})
     tiles = [7, 3, 3, 0, 5]
     loader = load_batches(dataset, in_batches([Draw(i) for i in tiles], 2, drop_last=False), workers)
@@ -140,7 +140,7 @@ def test_a_tile_that_vanishes_is_one_line_from_any_number_of_workers(
     seep_root: Path, tmp_path: Path, workers: int
 ) -> None:
     data = SeepData(root=seep_root)
-    scaling = FittedScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.0,), (1.0,))
+    scaling = MeasuredScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.0,), (1.0,))
     catalog = source_of(data).catalog()
     gone = replace(catalog.tiles[1], image=tmp_path / "gone.tif")
     dataset = TileDataset(replace(catalog, tiles=(catalog.tiles[0], gone)), source_of(data), scaling, {})

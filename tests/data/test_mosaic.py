@@ -13,7 +13,7 @@ from seepseg.config import Augment, Scaling, SeepData
 from seepseg.data.augment import build_augmentation
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.mosaic import Cell, assemble, clusters, framed, places
-from seepseg.data.scaling import FittedScaling
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.source import source_of
 from seepseg.objects.components import label_objects
 
@@ -87,7 +87,7 @@ def test_a_margin_shows_the_neighbours_and_changes_no_truth(tmp_path: Path) -> N
     known[8:16, 8:16] = known[16:24, :16] = False
     around = np.pad(np.where(known, scene, 0), 8)
     data = SeepData(root=tmp_path, grid={"s": 3})
-    scaling = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
+    scaling = MeasuredScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
     samples = TileDataset(source_of(data).catalog(), source_of(data), scaling, {}, margin=3)
     for number, tile in enumerate(samples.catalog.tiles):
         assert tile.cell

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from seepseg.config import Scaling
-from seepseg.data.scaling import FittedScaling, fit_scaling, group_limits, measure, surroundings, transform
+from seepseg.data.scaling import MeasuredScaling, group_limits, measure, measure_scaling, surroundings, transform
 from seepseg.errors import DataError
 
 VALID = np.ones((1, 4), bool)
@@ -16,7 +16,7 @@ def image(*values: float) -> np.ndarray:
 
 
 def test_fixed_limits_map_linearly_and_clip() -> None:
-    fitted = FittedScaling(
+    fitted = MeasuredScaling(
         Scaling(basis="fixed", range=(10, 30), standardise=False), ((10.0,), (30.0,)), (0.0,), (1.0,)
     )
     # (v − 10) / 20, clipped: 0 → 0, 10 → 0, 20 → .5, 40 → 1
@@ -24,7 +24,7 @@ def test_fixed_limits_map_linearly_and_clip() -> None:
 
 
 def test_standardising_uses_the_stored_mean_and_spread_and_leaves_invalid_pixels_zero() -> None:
-    fitted = FittedScaling(Scaling(basis="fixed", range=(0, 1)), ((0.0,), (1.0,)), (0.25,), (0.5,))
+    fitted = MeasuredScaling(Scaling(basis="fixed", range=(0, 1)), ((0.0,), (1.0,)), (0.25,), (0.5,))
     valid = np.array([[True, True, True, False]])
     # (v − .25) / .5: 0 → −.5, .25 → 0, 1 → 1.5; the invalid pixel is 0 whatever it holds
     assert fitted.standardise(image(0, 0.25, 1, 0.9), valid).ravel().tolist() == [-0.5, 0, 1.5, 0]
@@ -34,7 +34,7 @@ def test_dataset_limits_come_from_valid_pixels_only() -> None:
     raw = np.arange(101, dtype=np.uint16)[None, None]
     valid = np.ones((1, 101), bool)
     valid[0, 0] = False  # leaves 1 … 100: percentiles 0 and 100 are 1 and 100
-    fitted = fit_scaling(Scaling(range=(0, 100)), [("a", raw, valid)], 1)
+    fitted = measure_scaling(Scaling(range=(0, 100)), [("a", raw, valid)], 1)
     assert fitted.limits == ((1.0,), (100.0,))
     # scaled values run evenly from 0 to 1, so their mean is one half
     assert fitted.mean == pytest.approx((0.5,))
@@ -44,16 +44,16 @@ def test_scene_limits_differ_by_group_and_a_tile_has_its_own() -> None:
     images = [("a", image(0, 1, 2, 4), VALID), ("b", image(0, 10, 20, 40), VALID)]
     config = Scaling(basis="scene", range=(0, 100))
     assert group_limits(config, images) == {"a": ((0.0,), (4.0,)), "b": ((0.0,), (40.0,))}
-    fitted = fit_scaling(config, images, 2)
+    fitted = measure_scaling(config, images, 2)
     assert fitted.limits is None
     # both scenes scale to 0, .25, .5, 1: mean .4375
     assert fitted.mean == pytest.approx((0.4375,))
-    tile = fit_scaling(Scaling(basis="tile", range=(0, 100)), images, 2)
+    tile = measure_scaling(Scaling(basis="tile", range=(0, 100)), images, 2)
     assert tile.to_unit(image(100, 200, 300, 500), VALID).ravel().tolist() == [0, 0.25, 0.5, 1]
 
 
 def test_constant_and_empty_tiles_become_zero_and_not_nan() -> None:
-    fitted = fit_scaling(Scaling(basis="tile"), [("a", image(1, 2, 3, 4), VALID)], 1)
+    fitted = measure_scaling(Scaling(basis="tile"), [("a", image(1, 2, 3, 4), VALID)], 1)
     assert fitted.to_unit(image(7, 7, 7, 7), VALID).ravel().tolist() == [0, 0, 0, 0]
     assert fitted.to_unit(image(7, 7, 7, 7), ~VALID).ravel().tolist() == [0, 0, 0, 0]
 
@@ -64,18 +64,18 @@ def test_linear_backscatter_becomes_decibels() -> None:
 
 
 def test_nan_is_never_passed_on() -> None:
-    fitted = FittedScaling(Scaling(basis="fixed", range=(0, 1)), ((0.0,), (1.0,)), (0.0,), (1.0,))
+    fitted = MeasuredScaling(Scaling(basis="fixed", range=(0, 1)), ((0.0,), (1.0,)), (0.0,), (1.0,))
     assert fitted.to_unit(image(np.nan, np.inf, 0.5, 1), VALID)[0, 0, 0] == 0
 
 
 def test_no_valid_pixel_is_an_error() -> None:
     with pytest.raises(DataError, match="no valid pixel in the training tiles"):
-        fit_scaling(Scaling(), [("a", image(0, 0, 0, 0), ~VALID)], 1)
+        measure_scaling(Scaling(), [("a", image(0, 0, 0, 0), ~VALID)], 1)
 
 
 def test_plain_form_restores_the_same_scaling() -> None:
-    fitted = fit_scaling(Scaling(), [("a", image(1, 2, 3, 4), VALID)], 1)
-    assert FittedScaling.from_plain(fitted.to_plain()) == fitted
+    fitted = measure_scaling(Scaling(), [("a", image(1, 2, 3, 4), VALID)], 1)
+    assert MeasuredScaling.from_plain(fitted.to_plain()) == fitted
 
 
 def test_bands_are_measured_apart() -> None:
@@ -116,7 +116,7 @@ def test_surroundings_of_a_whole_tile_are_bit_for_bit_those_of_the_general_rule(
 
 
 def test_local_input_does_not_change_with_gain_and_has_the_background_as_a_second_channel() -> None:
-    fitted = FittedScaling(Scaling(basis="fixed", range=(0, 1), local=9), ((0.0,), (1.0,)), (0.4,), (0.1,))
+    fitted = MeasuredScaling(Scaling(basis="fixed", range=(0, 1), local=9), ((0.0,), (1.0,)), (0.4,), (0.1,))
     unit = np.random.default_rng(0).uniform(0.2, 0.4, (1, 40, 30)).astype(np.float32)
     valid = np.ones((40, 30), bool)
     valid[:5] = False

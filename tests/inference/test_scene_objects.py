@@ -14,7 +14,7 @@ from seepseg.classes import SEEP
 from seepseg.config import Augment, Predict, Scaling, SeepData
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.dataset import TileDataset
-from seepseg.data.scaling import FittedScaling
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.source import source_of
 from seepseg.errors import ConfigError
 from seepseg.inference.scene_objects import object_stage, scene_objects, scenes
@@ -28,7 +28,7 @@ from seepseg.objects.features import FEATURES, object_features
 from seepseg.objects.forest import Forest, grow_forest
 from tests.mapping.toy import SCALING, WIDER, pair, toy
 
-UNIT = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
+UNIT = MeasuredScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
 
 
 def asks(name: str, threshold: float, yes: int, no: int, n_classes: int = 8) -> ObjectClassifier:

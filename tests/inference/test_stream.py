@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from seepseg.config import Config, Predict, Scaling, parse
-from seepseg.data.scaling import FittedScaling
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.stream import Member, Rows, stream
 from seepseg.models.build import build_model
 
-SCALING = FittedScaling(Scaling(basis="fixed", range=(0, 1), standardise=False), ((0.0,), (1.0,)), (0.0,), (1.0,))
-LOCAL = FittedScaling(Scaling(basis="tile", range=(0, 100)), None, (0.0,), (1.0,))
+SCALING = MeasuredScaling(Scaling(basis="fixed", range=(0, 1), standardise=False), ((0.0,), (1.0,)), (0.0,), (1.0,))
+LOCAL = MeasuredScaling(Scaling(basis="tile", range=(0, 100)), None, (0.0,), (1.0,))
 
 
 def recipe(head: str = "binary") -> Config:
@@ -52,7 +52,7 @@ class Held:
         return Rows(self.image[None, start:stop], self.valid[start:stop])
 
 
-def member(model: nn.Module, scaling: FittedScaling = SCALING) -> Member:
+def member(model: nn.Module, scaling: MeasuredScaling = SCALING) -> Member:
     return Member(Predictor(model.eval(), recipe(), torch.device("cpu")), scaling)
 
 
@@ -109,7 +109,7 @@ def test_windows_without_a_valid_pixel_are_not_computed() -> None:
 
 def test_members_are_averaged_each_with_its_own_scaling() -> None:
     image = np.random.default_rng(2).uniform(0.1, 0.9, (50, 60)).astype(np.float32)
-    halved = FittedScaling(SCALING.config, ((0.0,), (2.0,)), (0.0,), (1.0,))
+    halved = MeasuredScaling(SCALING.config, ((0.0,), (2.0,)), (0.0,), (1.0,))
     got = whole(Held(image), [member(Logit()), member(Logit(), halved)], Predict(window=32))
     assert np.allclose(got, (image + image / 2) / 2, atol=1e-5)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seepseg.classes import SALT
-from seepseg.data.scaling import FittedScaling
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.errors import ConfigError
 from seepseg.mapping.ensemble import load_ensemble
 from seepseg.models.build import build_model
@@ -15,7 +15,7 @@ from tests.inference.test_scene_objects import asks
 from tests.mapping.toy import SCALING, WIDER, recipe
 
 
-def saved(path: Path, scaling: FittedScaling, *, objects: bool) -> Path:
+def saved(path: Path, scaling: MeasuredScaling, *, objects: bool) -> Path:
     """A checkpoint of a small network, with an object classifier or without."""
     tree = recipe().model_dump(mode="json") | {"model": {"name": "unet", "channels": [4, 8], "head": "binary"}}
     config = recipe().model_validate(tree)

@@ -10,7 +10,7 @@ import tifffile
 from rasterio.transform import Affine
 
 from seepseg.config import Predict, Scaling
-from seepseg.data.scaling import fit_scaling
+from seepseg.data.scaling import measure_scaling
 from seepseg.errors import DataError
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.scene import Report, Wanted, predict_scene
@@ -83,7 +83,7 @@ def test_a_scene_unlike_the_training_set_is_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     seen = rng.integers(80, 120, (1, 64, 64)).astype(np.uint16)
     valid = np.ones((64, 64), bool)
-    scaling = fit_scaling(Scaling(basis="fixed", range=(0, 200)), [("a", seen, valid)], 1)
+    scaling = measure_scaling(Scaling(basis="fixed", range=(0, 200)), [("a", seen, valid)], 1)
     tifffile.imwrite(tmp_path / "like.tif", rng.integers(80, 120, (100, 80)).astype(np.uint16))
     # every value 60 higher: the histogram lies 60 / 200 = .3 of the range away
     tifffile.imwrite(tmp_path / "unlike.tif", rng.integers(140, 180, (100, 80)).astype(np.uint16))

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from seepseg.classes import SALT
 from seepseg.config import Config, Predict, Scaling, parse
-from seepseg.data.scaling import FittedScaling
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.source import source_of
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.stream import Member
 from seepseg.mapping.ensemble import Ensemble
 
 # Raw 0–200 becomes 0–1, then (x − 0.5) / 0.5: above 100 is foreground.
-SCALING = FittedScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.5,), (0.5,))
+SCALING = MeasuredScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.5,), (0.5,))
 # The same input for the network from other units: pixels are half as bright in [0, 1].
-WIDER = FittedScaling(Scaling(basis="fixed", range=(0, 400)), ((0.0,), (400.0,)), (0.25,), (0.25,))
+WIDER = MeasuredScaling(Scaling(basis="fixed", range=(0, 400)), ((0.0,), (400.0,)), (0.25,), (0.25,))
 SIZES = [(1, 1), (7, 7), (101, 101), (300, 37)]
 
 
@@ -43,14 +43,14 @@ def recipe(**data: object) -> Config:
     return parse(tree, "test")
 
 
-def toy(config: Config | None = None, scaling: FittedScaling = SCALING, decoding: Predict | None = None) -> Ensemble:
+def toy(config: Config | None = None, scaling: MeasuredScaling = SCALING, decoding: Predict | None = None) -> Ensemble:
     """An ensemble of one `Echo`."""
     config = config or recipe()
     member = Member(Predictor(Echo(), config, torch.device("cpu")), scaling)
     return Ensemble((member,), SALT, source_of(config.data), decoding or Predict(window=64), {"SEEPSEG_MODEL": "toy"})
 
 
-def pair(first: FittedScaling, second: FittedScaling, config: Config | None = None) -> Ensemble:
+def pair(first: MeasuredScaling, second: MeasuredScaling, config: Config | None = None) -> Ensemble:
     """An ensemble of two, which scale their own way."""
     ensemble = toy(config, first)
     return replace(ensemble, members=(*ensemble.members, *toy(config, second).members))

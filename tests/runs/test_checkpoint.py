@@ -10,14 +10,14 @@ import torch
 
 from seepseg.classes import SEEP
 from seepseg.config import Scaling
-from seepseg.data.scaling import FittedScaling
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.errors import CheckpointError
 from seepseg.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, load_weights, save_checkpoint
 from tests.conftest import tiny_config
 
 
 def example() -> Checkpoint:
-    scaling = FittedScaling(Scaling(), ((1.0,), (2.0,)), (0.5,), (0.25,))
+    scaling = MeasuredScaling(Scaling(), ((1.0,), (2.0,)), (0.5,), (0.25,))
     weights = {"a": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}
     return Checkpoint(
         tiny_config(Path("x")), SEEP, scaling, weights, None, {}, {"step": 7, "rows": [{"b": 1.5}]}, 0.25, 4
