@@ -15,8 +15,8 @@ from monai.inferers.utils import sliding_window_inference
 from numpy.typing import NDArray
 
 from seepseg.config import Predict, Runtime
+from seepseg.data.source import open_pixels
 from seepseg.inference.stream import Rows, stream
-from seepseg.io.raster import open_scene
 from seepseg.mapping.ensemble import Ensemble, load_ensemble
 from seepseg.mapping.scene import SceneRows
 from seepseg.runs.folder import find_checkpoint
@@ -68,8 +68,8 @@ def main() -> None:
     parser.add_argument("--column", type=int, default=0)
     given = parser.parse_args()
     team = load_ensemble([find_checkpoint(given.run)], Runtime(), tta=False)
-    with open_scene(given.scene) as opened:
-        rows = SceneRows(opened, team.data.nodata, None).read(given.row, given.row + given.size)
+    with open_pixels(team.source, given.scene) as opened:
+        rows = SceneRows(opened, None).read(given.row, given.row + given.size)
     columns = slice(given.column, given.column + given.size)
     held = Held(Rows(rows.raw[:, :, columns], rows.valid[:, columns]))
     moved = Held(

@@ -14,8 +14,7 @@ from seepseg.evaluation.tables import summarise, write_scores
 from seepseg.figures import save_confusion
 from seepseg.inference.score import Sums
 from seepseg.io.files import image_files
-from seepseg.io.images import read_gray_png
-from seepseg.io.tiff import read_tiff
+from seepseg.io.image import read_image
 from seepseg.metrics.confusion import confusion_matrix
 from seepseg.metrics.salt_score import tgs_scores
 
@@ -85,8 +84,7 @@ def _rasters(folder: Path, ending: str) -> dict[str, Path]:
 
 
 def _labels(path: Path, classes: ClassTable) -> NDArray[np.int64]:
-    if path.suffix.lower() != ".png":
-        return np.asarray(read_tiff(path)[0], dtype=np.int64)
-    labels = read_gray_png(path)
+    (raw, _), info = read_image(path, labels=True)
     # Salt masks come as 0 and 255 or 65535; with one class, anything above 0 is it.
-    return (labels > 0).astype(np.int64) if len(classes) == 2 else labels.astype(np.int64)
+    labels = raw[0] > 0 if info.kind == "PNG" and len(classes) == 2 else raw[0]
+    return np.asarray(labels, dtype=np.int64)

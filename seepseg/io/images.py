@@ -64,21 +64,6 @@ def read_picture(
     return np.ascontiguousarray(colours.transpose(2, 0, 1)), alpha
 
 
-def read_gray_png(path: Path) -> NDArray[Any]:
-    """Pixels (H, W) of a grey picture; `image.read_image` takes its place."""
-    from seepseg.io.image import read_image
-
-    return np.asarray(read_image(path)[0].raw[0])
-
-
-def eight_bit_scale(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Grey levels on the scale of 8 bits, 0–255: uint8 as it is, uint16 as float32 (65535 is 255).
-
-    So that a limit of the scaling means the same in tiles of either depth.
-    """
-    return pixels if pixels.dtype == np.uint8 else (pixels / np.float32(257)).astype(np.float32)
-
-
 def write_png(path: Path, array: NDArray[np.uint8]) -> None:
     """Write uint8 pixels (H, W) or (H, W, 3) as a PNG, complete or absent; errors as `atomic.write_bytes`."""
     assert array.dtype == np.uint8 and (array.ndim == 2 or array.shape[2:] == (3,)), (array.dtype, array.shape)

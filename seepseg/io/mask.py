@@ -22,14 +22,14 @@ from rasterio.windows import Window
 from seepseg.errors import ConfigError, DataError
 from seepseg.io.files import kind_of, open_regular
 from seepseg.io.image import DRIVERS, Image, open_image
-from seepseg.io.raster import Scene, gdal, reason
+from seepseg.io.raster import gdal, reason
 
 RowMask = Callable[[int, int], NDArray[np.bool_]]
 """(first row, row after the last) → True where a pixel is left out, (n, W)."""
 
 
 @contextmanager
-def open_mask(path: Path, scene: Image | Scene) -> Iterator[RowMask]:
+def open_mask(path: Path, scene: Image) -> Iterator[RowMask]:
     """The mask of a scene: a TIFF, PNG or JPEG (above 0 = left out) or polygons (inside = left out).
 
     A raster with a CRS is warped to the scene's grid by nearest neighbour; without one, or where the scene has no
@@ -49,7 +49,7 @@ def open_mask(path: Path, scene: Image | Scene) -> Iterator[RowMask]:
 
 
 @contextmanager
-def _raster(path: Path, scene: Image | Scene) -> Iterator[RowMask]:
+def _raster(path: Path, scene: Image) -> Iterator[RowMask]:
     place = scene.georeference
     with ExitStack() as stack:
         try:
@@ -100,7 +100,7 @@ def _warped_rows(source: Any, path: Path) -> RowMask:
     return rows
 
 
-def _polygons(path: Path, scene: Image | Scene) -> RowMask:
+def _polygons(path: Path, scene: Image) -> RowMask:
     """Polygons as pixels: in the scene's grid their vertices are (column, row)."""
     import shapely
 
@@ -128,7 +128,7 @@ def _polygons(path: Path, scene: Image | Scene) -> RowMask:
     return rows
 
 
-def _surroundings(wkt: str | None, scene: Image | Scene) -> tuple[float, float, float, float]:
+def _surroundings(wkt: str | None, scene: Image) -> tuple[float, float, float, float]:
     """The box (x0, y0, x1, y1) of a scene and half its size around it, in a coordinate system.
 
     Masks of land may cover the Earth, and most of it has no place in the coordinates of one scene.
@@ -147,9 +147,7 @@ def _surroundings(wkt: str | None, scene: Image | Scene) -> tuple[float, float, 
     return float(x[known].min()), float(y[known].min()), float(x[known].max()), float(y[known].max())
 
 
-def _to_pixels(
-    path: Path, wkt: str | None, scene: Image | Scene
-) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _to_pixels(path: Path, wkt: str | None, scene: Image) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     """The function from vertices (n, 2) of a vector file to (column, row)."""
     from pyproj import Transformer
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rasterio
-from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from seepseg.errors import DataError
@@ -42,42 +40,6 @@ class Georeference:
     gcps_crs_wkt: str | None = None
     rpcs: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-
-
-class Scene:
-    """An open image without its validity; `image.Image` takes its place."""
-
-    def __init__(self, image: Any) -> None:
-        self._image = image
-        self.path, self.height, self.width, self.bands = image.path, image.height, image.width, image.bands
-        self.dtype, self.nodata, self.georeference = image.dtype, image.nodata, image.georeference
-
-    def rows(self, start: int, stop: int) -> NDArray[Any]:
-        """Pixels (C, stop − start, W) of some rows."""
-        return np.asarray(self._image.rows(start, stop).raw)
-
-    def window(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """Pixels (C, h, w) of some rows and columns, as far as the scene goes."""
-        return np.asarray(self._image.window(rows, columns).raw)
-
-
-@contextmanager
-def open_scene(
-    path: Path, *, page: int | None = None, bands: Sequence[int] | None = None, max_pixels: int = 2**36
-) -> Iterator[Scene]:
-    """A scene, open while the block lasts; `image.open_image` takes its place."""
-    from seepseg.io.image import open_image
-
-    with open_image(path, page=page, bands=bands, max_pixels=max_pixels) as image:
-        yield Scene(image)
-
-
-def read_scene(
-    path: Path, *, page: int | None = None, bands: Sequence[int] | None = None, max_pixels: int = 2**31
-) -> tuple[NDArray[Any], Georeference, float | None]:
-    """Pixels (C, H, W), georeference and no-data value of a scene; arguments and errors as `open_scene`."""
-    with open_scene(path, page=page, bands=bands, max_pixels=max_pixels) as scene:
-        return scene.rows(0, scene.height), scene.georeference, scene.nodata
 
 
 def georeference_of(source: Any) -> Georeference:

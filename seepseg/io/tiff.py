@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from seepseg.errors import DataError, SeepsegError
 from seepseg.io.files import open_regular
@@ -318,12 +317,3 @@ class _Header:
 
     def _error(self, what: str, fix: str) -> DataError:
         return DataError(what, self.path, fix)
-
-
-def read_tiff(
-    path: Path, *, page: int | None = None, bands: Sequence[int] | None = None, max_pixels: int = 2**28
-) -> NDArray[Any]:
-    """Pixels (C, H, W) of an image or of labels; `image.read_image` takes its place."""
-    from seepseg.io.image import read_image
-
-    return read_image(path, page=page, bands=bands, max_pixels=max_pixels, labels=True)[0].raw

@@ -8,7 +8,7 @@ from pathlib import Path
 from seepseg.classes import ClassTable
 from seepseg.errors import ConfigError
 from seepseg.io.atomic import write_text
-from seepseg.io.images import read_gray_png
+from seepseg.io.image import read_image
 from seepseg.io.rle import encode
 from seepseg.mapping.jobs import Job
 
@@ -38,7 +38,7 @@ def write_submission(jobs: Sequence[Job], out: Path) -> Path:
     Made of the class rasters, so that it holds every tile, whichever run predicted it; in them no data is no salt.
     """
     rows = [
-        f"{job.source.stem},{encode(read_gray_png(job.class_raster) > 0)}\n"
+        f"{job.source.stem},{encode(read_image(job.class_raster)[0].raw[0] > 0)}\n"
         for job in jobs
         if job.class_raster.exists()
     ]

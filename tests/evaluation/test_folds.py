@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from seepseg.config import parse
-from seepseg.io.images import read_gray_png
+from seepseg.io.image import read_image
 from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from seepseg.runs.fit import Fit
 from seepseg.runs.folder import RunFolder
@@ -137,7 +137,7 @@ def test_predict_uses_the_fit_unless_told_otherwise(
 
     def salt(name: str, *options: object) -> float:
         assert run(capsys, "predict", copy, inputs, "-o", tmp_path / name, *options)[0] == 0
-        return float(np.mean([read_gray_png(p) == 255 for p in (tmp_path / name).glob("*_class.png")]))
+        return float(np.mean([read_image(p)[0].raw == 255 for p in (tmp_path / name).glob("*_class.png")]))
 
     path = copy / "fold_0" / "checkpoints" / "last.pt"
     checkpoint = load_checkpoint(path)
@@ -157,7 +157,7 @@ def test_predict_uses_the_fit_unless_told_otherwise(
     second.decoding = checkpoint.decoding
     save_checkpoint(other, second)
     assert salt("fitted", "--uncertainty") == 1
-    unsure = [read_gray_png(p) for p in sorted((tmp_path / "fitted").glob("*_uncertainty.png"))]
+    unsure = [read_image(p)[0].raw[0] for p in sorted((tmp_path / "fitted").glob("*_uncertainty.png"))]
     assert len(unsure) == 4
     # Half-trained networks are unsure, and a salt picture has no no-data.
     assert 0 < np.mean(unsure) < 255 > np.max(unsure)
