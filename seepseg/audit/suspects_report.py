@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from seepseg.audit.suspects import KINDS, Suspect, suspects
-from seepseg.classes import IGNORE
+from seepseg.classes import IGNORE, ClassTable
 from seepseg.config import Runtime
-from seepseg.errors import ConfigError
-from seepseg.evaluation.source import Source, open_folds, open_source
 from seepseg.figures import stretch
+from seepseg.inference.labelled import Labelled, open_folds, open_labelled
 from seepseg.inference.score import TileResult
+from seepseg.io.atomic import write_text
 from seepseg.machine.progress import Tick, silent
-from seepseg.pages.page import Section, cards, paragraph, read_rows, source_line, table, write_page, write_rows
+from seepseg.pages.page import Rows, Section, as_rows, cards, paragraph, source_line, table, write_page
 from seepseg.pages.pictures import Group, Picture, gallery
-from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.fit import fit_for
-from seepseg.runs.folder import RunFolder, find_checkpoint, folds_of
+from seepseg.runs.folder import find_checkpoint, folds_of
 
 LISTED = 100
 """Suspects on the page; suspects.csv has all."""
@@ -32,7 +35,7 @@ COLUMNS = (
 
 
 def write_suspects(run: Path, runtime: Runtime, out: Path, tick: Tick = silent) -> Path:
-    """report.html and suspects.csv: what out-of-fold predictions say against the labels, the weightiest first.
+    """report.html and suspects.csv: where out-of-fold predictions contradict the labels, the highest weight first.
 
     Every tile of a run with folds, by the fold that has not seen it; of a single run its validation tiles.
 
@@ -40,92 +43,85 @@ def write_suspects(run: Path, runtime: Runtime, out: Path, tick: Tick = silent) 
         ConfigError: no run, or one with more than one class table or without validation tiles.
         DataError: a damaged file.
     """
-    sources = open_folds(run, runtime) if folds_of(run) else [_single(run, runtime)]
-    classes = sources[0].classes
-    total, done = sum(len(source.ids) for source in sources), 0
-    found: list[tuple[Suspect, str, str]] = []
-    kept: dict[str, dict[str, tuple[float, Picture]]] = {kind: {} for kind in KINDS}
-    fits = [source.fit for source in sources]
-    for source in sources:
-        groups = {tile.id: tile.group for tile in source.catalog.tiles}
+    parts = open_folds(run, runtime) if folds_of(run) else [open_labelled(find_checkpoint(run), runtime, "val")]
+    classes, fits = parts[0].classes, [part.fit for part in parts]
+    total = sum(len(part.ids) for part in parts)
+    collection = _Collection(classes)
+    for part in parts:
 
-        def on_tile(result: TileResult, source: Source = source, groups: dict[str, str] = groups) -> None:
-            here = suspects(result)
-            found.extend((suspect, groups[result.id], source.name) for suspect in here)
-            for kind, of_kind in kept.items():
-                _keep(of_kind, [s for s in here if s.kind == kind], result)
-            nonlocal done
-            done += 1
-            tick(done, total)
+        def on_tile(result: TileResult, part: Labelled = part) -> None:
+            collection.update(result, part)
+            tick(collection.tiles, total)
 
-        source.score(source.config.predict, fit_for(fits, source.ids), runtime.workers, on_tile)
-    found.sort(key=lambda entry: (-entry[0].weight, entry[0].tile, entry[0].row, entry[0].column))
-    rows = [
-        {
-            "kind": s.kind,
-            "tile": s.tile,
-            "scene": scene,
-            "fold": fold,
-            "labelled": classes.names[s.labelled],
-            "predicted": classes.names[s.predicted],
-            "row": s.row,
-            "column": s.column,
-            "pixels": s.pixels,
-            "confidence": s.confidence,
-            "weight": s.weight,
-            "detail": s.detail,
-        }
-        for s, scene, fold in found
-    ]
-    write_rows(out / "suspects.csv", rows, COLUMNS)
-    groups_of = [
-        Group(kind.capitalize(), KINDS[kind], [p for _, p in sorted(held.values(), key=lambda e: -e[0])])
-        for kind, held in kept.items()
-    ]
+        part.score(part.config.predict, fit_for(fits, part.ids), on_tile)
+    frame = pd.DataFrame(collection.rows, columns=COLUMNS)
+    frame = frame.sort_values(["weight", "tile", "row", "column"], ascending=[False, True, True, True], kind="stable")
+    write_text(out / "suspects.csv", frame.to_csv(index=False))
+    rows = as_rows(frame)
     sections = [
-        Section("Overview", _overview(found)),
-        Section("Suspects", _listed(out)),
-        Section("Tiles", gallery(groups_of, classes)),
+        Section("Overview", _overview(rows)),
+        Section("Suspects", _listed(rows)),
+        Section("Tiles", gallery(collection.groups(), classes)),
     ]
     subtitle = f"{total:,} tiles, each seen by a network that was not trained on it"
     write_page(out / "report.html", f"{run.resolve().name}: likely annotation errors", subtitle, sections)
     return out / "report.html"
 
 
-def _single(run: Path, runtime: Runtime) -> Source:
-    path = find_checkpoint(run)
-    if path.parent.name != "checkpoints":
-        raise ConfigError("a lone checkpoint does not say what it has not seen", run, "give its run folder")
-    return open_source(load_checkpoint(path), RunFolder(path.parent.parent), runtime, split="val")
+class _Collection:
+    """The suspects of tiles as they are scored, and pictures of the tiles with the highest weights of each kind."""
+
+    def __init__(self, classes: ClassTable) -> None:
+        self.tiles, self.rows = 0, list[dict[str, Any]]()
+        self._names = classes.names
+        self._pictures: dict[str, dict[str, tuple[float, Picture]]] = {kind: {} for kind in KINDS}
+
+    def update(self, result: TileResult, part: Labelled) -> None:
+        """Add the suspects of a tile."""
+        scene = next(tile.group for tile in part.catalog.tiles if tile.id == result.id)
+        here = suspects(result)
+        for suspect in here:
+            names = {"labelled": self._names[suspect.labelled], "predicted": self._names[suspect.predicted]}
+            more = {"scene": scene, "fold": part.name, "weight": suspect.weight}
+            self.rows.append(asdict(suspect) | names | more)
+        for kind, pictures in self._pictures.items():
+            _keep(pictures, [s for s in here if s.kind == kind], result)
+        self.tiles += 1
+
+    def groups(self) -> list[Group]:
+        """The pictures by kind, the highest weight first."""
+        return [
+            Group(kind.capitalize(), KINDS[kind], [p for _, p in sorted(pictures.values(), key=lambda e: -e[0])])
+            for kind, pictures in self._pictures.items()
+        ]
 
 
-def _keep(held: dict[str, tuple[float, Picture]], here: list[Suspect], result: TileResult) -> None:
-    """Keep the picture of a tile while its weightiest suspect is among those of the `PICTURED` weightiest tiles."""
+def _keep(pictures: dict[str, tuple[float, Picture]], here: list[Suspect], result: TileResult) -> None:
+    """Keep the picture of a tile while its highest weight is among those of `PICTURED` tiles."""
     if not here:
         return
     top = max(here, key=lambda s: s.weight)
-    if len(held) == PICTURED:
-        least = min(held, key=lambda name: held[name][0])
-        if held[least][0] >= top.weight:
+    if len(pictures) == PICTURED:
+        lowest = min(pictures, key=lambda name: pictures[name][0])
+        if pictures[lowest][0] >= top.weight:
             return
-        del held[least]
+        del pictures[lowest]
     caption = f"{result.id} · row {top.row}, column {top.column} · confidence {top.confidence:.2f} {top.detail}".strip()
     gray = stretch(result.image[0], result.prediction != IGNORE)
-    held[result.id] = (top.weight, Picture(caption, gray, result.truth.copy(), result.prediction.copy()))
+    pictures[result.id] = (top.weight, Picture(caption, gray, result.truth.copy(), result.prediction.copy()))
 
 
-def _overview(found: list[tuple[Suspect, str, str]]) -> str:
-    counts = Counter(suspect.kind for suspect, *_ in found)
+def _overview(rows: Rows) -> str:
+    counts = Counter(row["kind"] for row in rows)
     note = (
         "Suspects are where to look first, not what is wrong: a network errs as well. They are ranked by pixels × "
-        "confidence, how much likelier the network holds its own word than the label's."
+        "confidence: how much more probable the network holds its own class than the label's."
     )
     facts = [(kind, f"{counts[kind]:,}", meaning) for kind, meaning in KINDS.items()]
     return cards(facts) + paragraph(note, "muted") + source_line("suspects.csv")
 
 
-def _listed(out: Path) -> str:
-    rows = read_rows(out / "suspects.csv")
+def _listed(rows: Rows) -> str:
     if not rows:
         return paragraph("None found.")
     caption = f"The first {LISTED} of {len(rows):,}." if len(rows) > LISTED else ""

@@ -22,16 +22,16 @@ def command(run_a: Path, run_b: Path, split: str, out: Path | None) -> None:
     seepseg compare runs/base runs/mine
     """
     from seepseg.cli.options import print_table, relative
-    from seepseg.evaluation.compare import compare, evaluated, verdict, write_comparison
+    from seepseg.evaluation.compare import compare, evaluated, table, verdict, write_comparison
 
-    frame = compare(run_a, run_b, split)
+    rows = compare(run_a, run_b, split)
     names = (run_a.resolve().name, run_b.resolve().name)
     if names[0] == names[1]:
         names = (str(run_a), str(run_b))
     where = out or evaluated(run_b, split) / f"against-{run_a.resolve().name}"
-    write_comparison(where, frame, names)
+    write_comparison(where, rows, names)
     # Not the names as headings: two runs may share one, or be named like another column.
     columns = {"a": "A", "b": "B", "difference": "B − A", "b_better": "B better"}
-    print_table(frame.rename(columns=columns), f"A = {names[0]}, B = {names[1]}")
-    click.echo(verdict(frame, names))
+    print_table(table(rows).rename(columns=columns), f"A = {names[0]}, B = {names[1]}")
+    click.echo(verdict(rows[0], names))
     click.echo(f"written: {relative(where)}/ (compare.csv, compare.png)")

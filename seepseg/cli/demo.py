@@ -24,8 +24,9 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     from seepseg.cli.options import print_table, progress, relative
     from seepseg.config import load, recipes
     from seepseg.data import synthetic
-    from seepseg.evaluation.evaluate import Options, evaluate_run
-    from seepseg.evaluation.tables import table
+    from seepseg.evaluation.evaluate import Options, evaluate
+    from seepseg.evaluation.printing import per_class
+    from seepseg.inference.labelled import open_labelled
     from seepseg.io.atomic import write_text
     from seepseg.mapping.batch import Placement, predict_batch
     from seepseg.mapping.jobs import plan
@@ -50,7 +51,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     click.echo("2/4 training")
     folder = RunFolder(root / "run")
     with progress("epoch", None, quiet) as tick:
-        best = train(
+        train(
             recipe,
             folder,
             fold=0 if recipe.data.split.folds else None,
@@ -58,10 +59,11 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
             tick=tick,
         )
     click.echo("3/4 scoring groups that training never saw")
-    summary = evaluate_run(best, folder, recipe.runtime, split="val", how=Options(report=True))
-    print_table(table(summary), f"{summary['split']}: {summary['n_tiles']} tiles")
-    if summary.get("tgs_score") is not None:
-        click.echo(f"TGS score {summary['tgs_score']:.4f}")
+    tiles_to_score = [open_labelled(folder.best, recipe.runtime, "val")]
+    summary = evaluate(tiles_to_score, "val", folder.eval("val"), Options(report=True))
+    print_table(per_class(summary), f"{summary.split}: {summary.n_tiles} tiles")
+    if summary.tgs_score is not None:
+        click.echo(f"TGS score {summary.tgs_score:.4f}")
     click.echo("4/4 predicting")
     maps = root / "maps"
     how = Recipe((folder.best,), recipe.runtime, recipe.predict, False, Wanted())

@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from seepseg.cli.options import FILE, device_option, quiet_option
+
+if TYPE_CHECKING:
+    from seepseg.evaluation.fitting import Search
+    from seepseg.evaluation.summary import Summary
+    from seepseg.inference.labelled import Labelled
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of the command, as its options name them."""
+
+    run: Path | None
+    split: str
+    data: Path | None
+    per_class: bool
+    tta: bool
+    threshold: float | None
+    fit: bool
+    no_fit: bool
+    fold: int | None
+    predictions: Path | None
+    truth: Path | None
+    classes: str
+    out: Path | None
+    no_figures: bool
+    report: bool
+    maps: bool
+    profile: bool
+    device: str | None
+    quiet: bool
+
+    @property
+    def oof(self) -> bool:
+        """Whether every tile is scored by the fold that has not seen it."""
+        return self.split == "oof"
 
 
 @click.command()
@@ -18,11 +55,11 @@ from seepseg.cli.options import FILE, device_option, quiet_option
     show_default=True,
     help="oof: every tile by the fold that has not seen it, pooled.",
 )
-@click.option("--data", "data_root", type=FILE, help="Score all labelled tiles below this root instead of a split.")
+@click.option("--data", type=FILE, help="Score all labelled tiles below this root instead of a split.")
 @click.option("--per-class", is_flag=True, help="Print a row for every class.")
 @click.option("--tta", is_flag=True, help="Average over the config's test-time flips (predict.tta).")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground where 1 − P(background) reaches this.")
-@click.option("--fit", is_flag=True, help="First fit temperature, threshold, offsets and least size on validation.")
+@click.option("--fit", is_flag=True, help="First fit temperature, threshold, offsets and minimum size on validation.")
 @click.option("--no-fit", is_flag=True, help="Decode as the config says, not as an earlier --fit found.")
 @click.option("--fold", type=int, help="One fold of a run with folds.")
 @click.option("--predictions", type=FILE, help="Folder of class rasters to score, made by anything.")
@@ -37,31 +74,11 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 @click.option("-o", "--out", type=FILE, help="Where to write.  [default: RUN/eval/SPLIT]")
 @click.option("--no-figures", is_flag=True, help="Tables only.")
 @click.option("--report", is_flag=True, help="Write report.html as well: everything on one page that opens offline.")
-@click.option("--maps", is_flag=True, help="Keep the predicted maps too: maps/, a PNG a tile.")
+@click.option("--maps", is_flag=True, help="Keep the predicted maps too: maps/, a PNG per tile.")
 @click.option("--profile", is_flag=True, help="Say how much of the time the network took.")
 @device_option
 @quiet_option
-def command(
-    run: Path | None,
-    split: str,
-    data_root: Path | None,
-    per_class: bool,
-    tta: bool,
-    threshold: float | None,
-    fit: bool,
-    no_fit: bool,
-    fold: int | None,
-    predictions: Path | None,
-    truth: Path | None,
-    classes: str,
-    out: Path | None,
-    no_figures: bool,
-    report: bool,
-    maps: bool,
-    profile: bool,
-    device: str | None,
-    quiet: bool,
-) -> None:
+def command(**arguments: Any) -> None:
     """Dice, IoU, precision and recall of RUN on a split, from one confusion matrix over all its pixels.
 
     \b
@@ -70,71 +87,118 @@ def command(
     seepseg eval runs/seep_multiclass --data OTHER_ROOT --per-class -o scores
     seepseg eval --predictions DIR --truth DIR --per-class
     """
-    from seepseg.classes import TABLES
-    from seepseg.cli.options import fold_folder, print_table, progress, relative, runtime_for
+    request = Request(**arguments)
+    _check(request)
+    if request.run:
+        _score_run(request, request.run)
+    else:
+        _score_rasters(request)
+
+
+def _check(request: Request) -> None:
+    """Raise ConfigError where options contradict each other."""
     from seepseg.errors import ConfigError
-    from seepseg.evaluation import printing
-    from seepseg.evaluation.evaluate import Options, evaluate_folds, evaluate_run
-    from seepseg.evaluation.fitting import told
+
+    rasters = request.predictions is not None
+    if rasters != (request.truth is not None) or rasters == (request.run is not None):
+        raise ConfigError("what to score is not clear", "eval", "give RUN, or --predictions DIR with --truth DIR")
+    if request.fit and (request.no_fit or request.threshold is not None):
+        raise ConfigError("a fit is made and not to be used", "--fit", "leave out --no-fit and --threshold")
+    if request.fit and (request.split not in ("val", "oof") or request.data):
+        raise ConfigError("decoding is fitted on validation tiles only", "--fit", "give --split val, or --split oof")
+    if request.oof and (request.fold is not None or request.data):
+        raise ConfigError("oof is of all folds and their own data", "--split oof", "leave out --fold and --data")
+    if rasters and request.report:
+        raise ConfigError("--report shows tiles of a run", "eval", "give RUN instead of --predictions")
+    if rasters and request.maps:
+        raise ConfigError("the maps are there already", "--maps", "leave it out with --predictions")
+
+
+def _score_rasters(request: Request) -> None:
+    from seepseg.classes import TABLES
     from seepseg.evaluation.rasters import evaluate_rasters
+
+    assert request.predictions and request.truth
+    summary = evaluate_rasters(request.predictions, request.truth, TABLES[request.classes], request.out)
+    _print_scores(summary, request)
+    if request.out:
+        _print_written(request.out, request)
+
+
+def _score_run(request: Request, run: Path) -> None:
+    from dataclasses import replace
+
+    from seepseg.cli.options import progress
+    from seepseg.evaluation.evaluate import Options, evaluate
+    from seepseg.evaluation.fitting import fit_parts
+    from seepseg.runs.folder import RunFolder
+
+    parts = _opened(request, run)
+    split = f"data-{request.data.resolve().name}" if request.data else request.split
+    where = request.out or (RunFolder(run) if request.oof else parts[0].folder).eval(split)
+    options = Options(
+        threshold=request.threshold,
+        fitted=not request.no_fit,
+        figures=not request.no_figures,
+        profile=request.profile,
+        report=request.report,
+        maps=request.maps,
+    )
+    searches: list[Search] = []
+    with progress("scoring", None, request.quiet) as tick:
+        if request.fit:
+            searches = fit_parts(parts, where, tick)
+            parts = [replace(part, fit=search.fit) for part, search in zip(parts, searches, strict=True)]
+        summary = evaluate(parts, split, where, options, tick)
+    _print_scores(summary, request)
+    for part, search in zip(parts, searches, strict=False):
+        _print_fit(part, search)
+    _print_written(where, request)
+
+
+def _opened(request: Request, run: Path) -> list[Labelled]:
+    """The tiles to score and who predicts them: a run, or each of its folds."""
+    from seepseg.cli.options import fold_folder, runtime_for
+    from seepseg.inference.labelled import open_folds, open_labelled
     from seepseg.machine.device import set_threads
     from seepseg.runs.checkpoint import load_checkpoint
-    from seepseg.runs.fit import Fit
-    from seepseg.runs.folder import RunFolder, find_checkpoint, find_checkpoints
+    from seepseg.runs.folder import find_checkpoint, find_checkpoints
 
-    if (predictions is None) != (truth is None) or (run is None) == (predictions is None):
-        raise ConfigError("what to score is not clear", "eval", "give RUN, or --predictions DIR with --truth DIR")
-    if fit and (no_fit or threshold is not None):
-        raise ConfigError("a fit is made and not to be used", "--fit", "leave out --no-fit and --threshold")
-    if predictions and report:
-        raise ConfigError("--report shows tiles of a run", "eval", "give RUN instead of --predictions")
-    if predictions and maps:
-        raise ConfigError("the maps are there already", "--maps", "leave it out with --predictions")
-    how = Options(threshold, not no_fit, not no_figures, profile, report, maps)
-    if predictions and truth:
-        where = out
-        summary = evaluate_rasters(predictions, truth, TABLES[classes], out)
-    else:
-        assert run is not None
-        oof = split == "oof"
-        if oof and (fold is not None or data_root is not None):
-            raise ConfigError("oof is of all folds and their own data", "--split oof", "leave out --fold and --data")
-        root = fold_folder(run, fold)
-        path = find_checkpoints(root)[0] if oof else find_checkpoint(root)
-        recipe = load_checkpoint(path)
-        runtime = runtime_for(recipe.config.runtime, device)
-        set_threads(runtime)
-        with progress("scoring", None, quiet) as tick:
-            if oof:
-                where = out or RunFolder(run).eval("oof")
-                summary = evaluate_folds(run, runtime, tta=tta, out=where, fit=fit, how=how, tick=tick)
-            else:
-                folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path.parent)
-                name = f"data-{data_root.resolve().name}" if data_root else split
-                where = out or folder.eval(name)
-                summary = evaluate_run(
-                    recipe,
-                    folder,
-                    runtime,
-                    split=name,
-                    data_root=data_root,
-                    tta=recipe.config.predict.tta if tta else "none",
-                    out=where,
-                    fit_into=path if fit else None,
-                    how=how,
-                    tick=tick,
-                )
+    root = fold_folder(run, request.fold)
+    path = find_checkpoints(root)[0] if request.oof else find_checkpoint(root)
+    runtime = runtime_for(load_checkpoint(path).config.runtime, request.device)
+    set_threads(runtime)
+    if request.oof:
+        return open_folds(run, runtime, tta=request.tta)
+    return [open_labelled(path, runtime, request.split, data_root=request.data, tta=request.tta)]
+
+
+def _print_scores(summary: Summary, request: Request) -> None:
+    from seepseg.cli.options import print_table
+    from seepseg.evaluation import printing
+    from seepseg.evaluation.summary import reference_table
+
     frame = printing.per_class(summary)
-    print_table(frame if per_class else frame.tail(2), f"{summary['split']}: {summary['n_tiles']} tiles")
-    if per_class and "references" in summary:
-        print_table(printing.references(summary), "what scores are worth")
+    print_table(frame if request.per_class else frame.tail(2), f"{summary.split}: {summary.n_tiles} tiles")
+    if request.per_class and summary.evidence:
+        print_table(reference_table(summary, summary.evidence), "what scores are worth")
     for line in printing.lines(summary):
         click.echo(line)
-    if fit and run is not None:
-        for made in find_checkpoints(run) if split == "oof" else [path]:
-            found = Fit.from_plain(load_checkpoint(made).decoding)
-            assert found
-            click.echo(f"fitted {relative(made)}: {told(found)}; used on other tiles, and by predict")
-    if where:
-        page = (", report.html" if report else "") + (", maps" if maps else "")
-        click.echo(f"written: {relative(where)}/ (metrics.json, per_class.csv, confusion.csv, figures{page})")
+
+
+def _print_fit(part: Labelled, search: Search) -> None:
+    from seepseg.cli.options import relative
+    from seepseg.evaluation.fitting import in_words
+
+    click.echo(f"fitted {relative(part.path)}: {in_words(search.fit)}; used on other tiles, and by predict")
+    if search.warning():
+        click.echo(f"note: {search.warning()}", err=True)
+
+
+def _print_written(where: Path, request: Request) -> None:
+    from seepseg.cli.options import relative
+
+    names = ["metrics.json", "per_class.csv", "confusion.csv"]
+    names += [name for name, wanted in (("figures", not request.no_figures), ("report.html", request.report),
+                                        ("maps", request.maps)) if wanted]  # fmt: skip
+    click.echo(f"written: {relative(where)}/ ({', '.join(names)})")

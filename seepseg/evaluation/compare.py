@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError, DataError, listed
-from seepseg.evaluation.conclusions import read_matrices
 from seepseg.figures import save_differences
 from seepseg.io.atomic import write_text
-from seepseg.metrics.bootstrap import Difference, matrix_scores, paired_difference, paired_mean_difference
+from seepseg.metrics.bootstrap import MIN_CLUSTERS, Difference, paired_difference, paired_mean_difference
+from seepseg.metrics.confusion import defined, matrix_scores
 from seepseg.runs.folder import RunFolder
 
-HEADLINES = {"dice/foreground": "foreground Dice", "dice/macro": "macro Dice", "class_accuracy": "class accuracy"}
+HEADLINES = {
+    "dice/foreground": "foreground Dice",
+    "dice/macro": "macro Dice",
+    "iou/foreground": "foreground IoU",
+    "iou/macro": "macro IoU",
+    "class_accuracy": "class accuracy",
+}
 
-TGS = "TGS score"
 
-Floats = NDArray[np.float64]
+@dataclass(frozen=True)
+class Row:
+    """A score of A and of B, and B minus A; `clusters` says what was drawn again, scenes or tiles."""
+
+    score: str
+    a: float | None
+    b: float | None
+    difference: Difference
+    clusters: str = "scenes"
 
 
-def compare(a: Path, b: Path, split: str) -> pd.DataFrame:
-    """A row a score: its value in A and in B, B − A with its 95 % interval, and how sure it is that B is better.
+def compare(a: Path, b: Path, split: str) -> list[Row]:
+    """The scores of two runs, the first of them being the one that decides.
 
     Scenes are drawn with replacement, the same for both (the TGS score: tiles), so what makes a scene hard for both
     cancels out.
@@ -44,47 +58,47 @@ def compare(a: Path, b: Path, split: str) -> pd.DataFrame:
             f"the class tables differ ({listed(classes[0][1:])}; {listed(classes[1][1:])})", b, "compare like with like"
         )
     _same(scenes[0], scenes[1], "scenes", b)
-    values = [{k: float(v[0]) for k, v in matrix_scores(m.sum(0)[None]).items()} for m in matrices]
     names = HEADLINES | {f"dice/{i}": f"Dice of {name}" for i, name in enumerate(classes[0]) if i}
-    differences = paired_difference(*matrices)
     if len(classes[0]) == 2:
-        # With one class these say nothing that foreground Dice does not.
-        names = {"dice/foreground": "Dice"}
-    rows = [_row(names[k], values[0][k], values[1][k], differences[k]) for k in names]
+        # With one class the others say nothing more.
+        names = {"dice/foreground": "Dice", "iou/foreground": "IoU"}
+    values = [{k: defined(float(v[0])) for k, v in matrix_scores(m.sum(0)[None]).items()} for m in matrices]
+    differences = paired_difference(*matrices)
+    rows = [Row(name, values[0][k], values[1][k], differences[k]) for k, name in names.items()]
     if (folders[0] / "tiles.csv").exists():
-        first, second = (
-            pd.read_csv(f / "tiles.csv", dtype={"tile": str}, keep_default_na=False).set_index("tile") for f in folders
-        )
-        _same(list(first.index), list(second.index), "tiles", b)
-        one, other = (f["tgs_score"].sort_index().to_numpy(np.float64) for f in (first, second))
-        rows.insert(0, _row(TGS, one.mean(), other.mean(), paired_mean_difference(one, other)))
-    return pd.DataFrame(rows)
+        rows.insert(0, _tgs_row(folders, b))
+    return rows
 
 
-def verdict(frame: pd.DataFrame, names: tuple[str, str]) -> str:
-    """One line on the first score: which run is better, by how much, how sure."""
-    row = frame.iloc[0]
-    if pd.isna(row["difference"]):
-        return f"{row['score']} is not defined in both"
-    better = names[1] if row["difference"] > 0 else names[0]
-    if row["difference"] == 0:
-        return f"no difference in {row['score']}"
-    by = f"{better} is better in {row['score']} by {abs(row['difference']):.4f}"
-    if pd.isna(row["low"]):
-        return f"{by}; n/a how sure ({row['clusters']} {'tiles' if row['score'] == TGS else 'scenes'})"
-    share = row["b_better"] if row["difference"] > 0 else 1 - row["b_better"]
-    sure = "" if row["low"] > 0 or row["high"] < 0 else ", which may be chance: the 95 % interval holds 0"
-    return f"{by}, in {share:.0%} of the draws{sure}"
+def verdict(row: Row, names: tuple[str, str]) -> str:
+    """One line on a score: which run is better, by how much, how sure."""
+    difference = row.difference
+    if difference.value is None:
+        return f"{row.score} is not defined in both"
+    better = names[1] if difference.value > 0 else names[0]
+    by = f"{better} is better in {row.score} by {abs(difference.value):.4f}"
+    if difference.low is None or difference.high is None or difference.b_better is None:
+        few = f"{difference.clusters} {row.clusters}; an interval needs {MIN_CLUSTERS}"
+        return f"{by if difference.value else f'no difference in {row.score}'}; how sure that is, nobody knows ({few})"
+    interval = f"95 % interval {difference.low:+.4f} to {difference.high:+.4f}"
+    if difference.low <= 0 <= difference.high:
+        return f"no difference that can be told in {row.score}: B − A is {difference.value:+.4f}, {interval}"
+    share = difference.b_better if difference.value > 0 else 1 - difference.b_better
+    return f"{by}, in {share:.0%} of the draws; B − A: {interval}"
 
 
-def write_comparison(folder: Path, frame: pd.DataFrame, names: tuple[str, str]) -> None:
+def table(rows: Sequence[Row]) -> pd.DataFrame:
+    """The rows as compare.csv holds them; without an interval anywhere, no columns of it."""
+    frame = pd.DataFrame([{"score": r.score, "a": r.a, "b": r.b} | asdict(r.difference) for r in rows])
+    frame = frame.rename(columns={"value": "difference"})
+    return frame.drop(columns=[c for c in ("low", "high", "b_better") if frame[c].isna().all()])
+
+
+def write_comparison(folder: Path, rows: Sequence[Row], names: tuple[str, str]) -> None:
     """Write compare.csv and compare.png."""
-    write_text(folder / "compare.csv", frame.to_csv(index=False, na_rep="n/a"))
-    rows: list[dict[str, Any]] = [
-        {str(k): None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}
-        for row in frame.to_dict("records")
-    ]
-    save_differences(folder / "compare.png", rows, names)
+    write_text(folder / "compare.csv", table(rows).to_csv(index=False, na_rep="n/a"))
+    drawn = [(r.score, r.difference.value, r.difference.low, r.difference.high) for r in rows]
+    save_differences(folder / "compare.png", drawn, names)
 
 
 def evaluated(run: Path, split: str) -> Path:
@@ -99,22 +113,30 @@ def evaluated(run: Path, split: str) -> Path:
     raise ConfigError(f"not evaluated on {split}", run, f"run: seepseg eval {run} --split {split}")
 
 
-def _row(name: str, a: float, b: float, difference: Difference) -> dict[str, Any]:
-    return {
-        "score": name,
-        "a": a,
-        "b": b,
-        "difference": difference.value,
-        "low": difference.low,
-        "high": difference.high,
-        "b_better": difference.b_better,
-        "clusters": difference.clusters,
-    }
+def read_matrices(path: Path) -> tuple[list[str], list[str], NDArray[np.int64]]:
+    """Scenes, sorted, names of the classes, and the confusion matrices (S, K, K), from matrices.csv."""
+    frame = pd.read_csv(path, dtype={"scene": str, "truth": str, "prediction": str}, keep_default_na=False)
+    names, scenes = list(dict.fromkeys(frame["truth"])), sorted(set(frame["scene"]))
+    stack = np.zeros((len(scenes), len(names), len(names)), np.int64)
+    places = [frame[column].map({n: i for i, n in enumerate(order)}) for column, order in
+              (("scene", scenes), ("truth", names), ("prediction", names))]  # fmt: skip
+    stack[tuple(places)] = frame["pixels"]
+    return scenes, names, stack
+
+
+def _tgs_row(folders: tuple[Path, Path], where: Path) -> Row:
+    a, b = (
+        pd.read_csv(f / "tiles.csv", dtype={"tile": str}, keep_default_na=False).set_index("tile").sort_index()
+        for f in folders
+    )
+    _same(list(a.index), list(b.index), "tiles", where)
+    scores = [frame["tgs_score"].to_numpy(np.float64) for frame in (a, b)]
+    return Row("TGS score", scores[0].mean(), scores[1].mean(), paired_mean_difference(*scores), "tiles")
 
 
 def _same(one: list[str], other: list[str], what: str, where: Path) -> None:
-    odd = sorted(set(one) ^ set(other))
-    if odd:
+    differing = sorted(set(one) ^ set(other))
+    if differing:
         raise DataError(
-            f"the two runs were scored on different {what} ({listed(odd)})", where, "evaluate both on the same"
+            f"the two runs were scored on different {what} ({listed(differing)})", where, "evaluate both on the same"
         )

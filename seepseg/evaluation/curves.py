@@ -14,7 +14,9 @@ from seepseg.runs.folder import RunFolder
 TRAINING = (
     ("Loss", ("train/loss", "val/loss"), Axis("loss")),
     ("Foreground Dice", ("train/dice/foreground", "val/dice/foreground"), Axis("Dice", 0, 1)),
+    ("Foreground IoU", ("train/iou/foreground", "val/iou/foreground"), Axis("IoU", 0, 1)),
     ("Macro Dice", ("train/dice/macro", "val/dice/macro"), Axis("Dice", 0, 1)),
+    ("Macro IoU", ("train/iou/macro", "val/iou/macro"), Axis("IoU", 0, 1)),
     ("TGS score", ("train/tgs_score", "val/tgs_score"), Axis("score", 0, 1)),
     ("Learning rate", ("lr",), Axis("learning rate", log=True)),
 )
@@ -30,7 +32,7 @@ def training(runs: Sequence[RunFolder], where: Path, classes: ClassTable) -> str
     if not tables:
         return ""
     # With one class the macro mean is that class; it would be the same curve again.
-    kinds = [kind for kind in TRAINING if len(classes) > 2 or kind[0] != "Macro Dice"]
+    kinds = [kind for kind in TRAINING if len(classes) > 2 or not kind[0].startswith("Macro")]
     if len(tables) == 1:
         rows = next(iter(tables.values()))
         figures = [
@@ -73,16 +75,16 @@ def froc(rows: Rows) -> str:
     return f'<div class="charts">{chart}</div>' + folded("Table", table(rows, "froc.csv")) + source_line("froc.csv")
 
 
-def reliability(rows: Rows, errors: Mapping[str, Mapping[str, float | None]]) -> str:
+def reliability(rows: Rows, errors: Mapping[str, float | None]) -> str:
     """How often confidences came true, of reliability.csv, and expected calibration errors; nothing without rows."""
     if not rows:
         return ""
     names = list(dict.fromkeys(row["of"] for row in rows))
     curves = []
     for name in names:
-        held = [row for row in rows if row["of"] == name]
-        confidence = [number(row["confidence"]) or 0.0 for row in held]
-        curves.append(Series(name, confidence, [number(row["came_true"]) for row in held]))
+        bins = [row for row in rows if row["of"] == name]
+        confidence = [number(row["confidence"]) or 0.0 for row in bins]
+        curves.append(Series(name, confidence, [number(row["came_true"]) for row in bins]))
     chart = lines(
         "Came true against confidence",
         curves,
@@ -92,8 +94,8 @@ def reliability(rows: Rows, errors: Mapping[str, Mapping[str, float | None]]) ->
         dots=True,
     )
     note = paragraph("Below the dotted line the network is too sure of itself.", "muted")
-    told = "; ".join(f"{name} {shown(error['expected_error'])}" for name, error in errors.items())
-    ece = paragraph(f"Expected calibration error: {told}.") if told else ""
+    each = "; ".join(f"{name} {shown(error)}" for name, error in errors.items())
+    ece = paragraph(f"Expected calibration error: {each}.") if each else ""
     values = folded("Table", table(rows, "reliability.csv", text=("of",)))
     return f'<div class="charts">{chart}</div>' + note + ece + values + source_line("reliability.csv", "metrics.json")
 

@@ -5,36 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from seepseg.config import Runtime
+from seepseg.config import Predict
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.source import read_pixels
-from seepseg.errors import ConfigError
-from seepseg.evaluation.conclusions import conclusions, draw_evidence, fold_row, write_evidence, write_folds
-from seepseg.evaluation.evidence import Brightness, Evidence
-from seepseg.evaluation.fitting import Search, fit_decoding, store, write_search
+from seepseg.evaluation.accumulate import Accumulator
+from seepseg.evaluation.evidence import weigh, write_evidence, write_scores
 from seepseg.evaluation.gallery import REPORTED, SHOWN, Gallery
 from seepseg.evaluation.report import write_report
-from seepseg.evaluation.source import Source, open_folds, open_source
-from seepseg.evaluation.tables import summarise, write_scores
+from seepseg.evaluation.summary import Decoded, Profile, Summary, headline, plain, summarise
 from seepseg.figures import save_confusion, save_gallery
+from seepseg.inference.labelled import Labelled
 from seepseg.inference.score import Sums, TileResult
+from seepseg.io.atomic import write_text
 from seepseg.io.images import write_class_png
 from seepseg.machine.ahead import behind
 from seepseg.machine.progress import Tick, silent
-from seepseg.metrics.baseline import commonest_class
-from seepseg.runs.checkpoint import Checkpoint
 from seepseg.runs.fit import Fit, fit_for
-from seepseg.runs.folder import RunFolder, folder_lock
 
 SOMETIMES = (
-    *("report.html", "gallery.csv", "intervals.csv", "folds.csv", "tiles.csv", "coverage.csv", "flags.csv"),
-    *("confusion.png", "tiles.png", "froc.png", "reliability.png"),
+    *("report.html", "gallery.csv", "folds.csv", "tiles.csv", "coverage.csv", "flags.csv"),
+    *("confusion.png", "tiles.png"),
 )
 """Files that only some evaluations write."""
 
@@ -52,7 +51,7 @@ class Options:
         figures: draw them.
         profile: add where the time went.
         report: write report.html as well.
-        maps: keep the predicted class of every pixel, a PNG a tile.
+        maps: keep the predicted class of every pixel, a PNG per tile.
     """
 
     threshold: float | None = None
@@ -63,188 +62,121 @@ class Options:
     maps: bool = False
 
 
-def evaluate_run(
-    checkpoint: Checkpoint,
-    folder: RunFolder,
-    runtime: Runtime,
-    *,
-    split: str,
-    data_root: Path | None = None,
-    tta: str = "none",
-    out: Path | None = None,
-    fit_into: Path | None = None,
-    how: Options = Options(),
-    tick: Tick = silent,
-) -> dict[str, Any]:
-    """Scores of a run on one split of its data (val, test, train, all), or on all labelled tiles of another root.
-
-    Writes metrics.json, its tables (docs/metrics.md names them) and figures; returns what metrics.json holds. With
-    `fit_into`, decoding is fitted on the validation part first and stored in that checkpoint; the scores, being of the
-    same tiles, are still those of the config's decoding.
-
-    Raises:
-        ConfigError: the split is empty, the run has no splits.csv, or a fit is asked for on another part than val.
-        DataError: no labelled tile, or a damaged file.
-    """
-    if fit_into and (split != "val" or data_root is not None):
-        raise ConfigError("decoding is fitted on validation tiles only", "--fit", "give --split val, or --split oof")
-    source = open_source(checkpoint, folder, runtime, split=split, data_root=data_root, tta=tta)
-    where = out or folder.eval(split)
-    fit = source.fit
-    if fit_into:
-        with folder_lock(folder.root):
-            search = fit_decoding(source, split, runtime.workers, tick)
-            store(fit_into, search.fit)
-        write_search(where, search)
-        fit = search.fit
-    return _evaluate([source], [folder], [fit], runtime, split, where, how, tick)
-
-
-def evaluate_folds(
-    run: Path,
-    runtime: Runtime,
-    *,
-    tta: bool = False,
-    out: Path | None = None,
-    fit: bool = False,
-    how: Options = Options(),
-    tick: Tick = silent,
-) -> dict[str, Any]:
-    """Out-of-fold scores of a run with folds: every tile by the fold that has not seen it, pooled over pixels.
-
-    Each fold predicts with its last weights, and is decoded with the mean of what the other folds fitted. Writes what
-    `evaluate_run` writes, and folds.csv. With `fit`, every fold is fitted first and stores that in its checkpoint.
-
-    Raises:
-        ConfigError: no folds, or folds that do not belong together.
-        DataError: a damaged file.
-    """
-    sources = open_folds(run, runtime, tta=tta)
-    where = out or RunFolder(run).eval("oof")
-    fits = [source.fit for source in sources]
-    if fit:
-        with folder_lock(run):
-            searches: list[Search] = []
-            for source in sources:
-                searches.append(fit_decoding(source, "val", runtime.workers, tick))
-                write_search(where / source.name, searches[-1])
-            for source, search in zip(sources, searches, strict=True):
-                store(RunFolder(run / source.name).last, search.fit)
-        fits = [search.fit for search in searches]
-    folders = [RunFolder(run / source.name) for source in sources]
-    return _evaluate(sources, folders, fits, runtime, "oof", where, how, tick)
-
-
-def _evaluate(
-    sources: Sequence[Source],
-    folders: Sequence[RunFolder],
-    fits: Sequence[Fit | None],
-    runtime: Runtime,
+def evaluate(
+    parts: Sequence[Labelled],
     split: str,
     where: Path,
-    how: Options,
-    tick: Tick,
-) -> dict[str, Any]:
-    begin = time.perf_counter()
-    first = sources[0]
-    catalog = Catalog(tuple(t for s in sources for t in s.catalog.tiles), first.classes)
-    config = first.config.predict
-    if how.threshold is not None:
-        config = config.model_copy(update={"threshold": how.threshold})
-    used = [fit_for(fits, source.ids) if how.fitted and how.threshold is None else None for source in sources]
-    tiles = first.dataset.source
-    commonest = commonest_class(catalog.pixels().sum(0))
-    evidence = Evidence(catalog, commonest, _brightness(first), pixel_size=tiles.pixel_size, salt=tiles.per_tile)
-    gallery, done = Gallery(first.classes, REPORTED if how.report else SHOWN), 0
+    options: Options = Options(),
+    tick: Tick = silent,
+) -> Summary:
+    """Scores of a run on labelled tiles, or of its folds on the tiles each has not seen, pooled over pixels.
+
+    Each part is decoded with the mean of the fits that have seen none of its tiles; without any, as the config says.
+    Writes metrics.json, its tables (docs/metrics.md names them) and figures into `where`; for folds also folds.csv.
+
+    Raises:
+        ConfigError: some parts have a fit and some have not.
+        DataError: a damaged file.
+    """
+    begin, first = time.perf_counter(), parts[0]
+    config, fits = _decoding(parts, options)
+    counts = _accumulator(parts)
+    gallery = Gallery(first.classes, REPORTED if options.report else SHOWN)
+    forget(where, f"{MAPS}/*.png")
 
     def on_tile(tile: TileResult) -> None:
-        evidence.see(tile)
-        if how.maps:
+        counts.update(tile)
+        if options.maps:
             write_class_png(where / MAPS / f"{tile.id}.png", tile.prediction, len(first.classes))
-        if how.figures or how.report:
-            gallery.see(tile)
-        nonlocal done
-        done += 1
-        tick(done, len(catalog))
+        if options.figures or options.report:
+            gallery.update(tile)
+        tick(counts.n_tiles, len(counts.catalog))
 
-    clear_maps(where)
-    total, rows = Sums.empty(len(first.classes)), []
-    for source, fit in zip(sources, used, strict=True):
-        evidence.min_pixels = fit.min_pixels if fit else config.min_pixels
+    sums = []
+    for part, fit in zip(parts, fits, strict=True):
+        counts.min_pixels = fit.min_pixels if fit else config.min_pixels
         # The network need not wait for what is counted.
         with behind(on_tile) as send:
-            sums = source.score(config, fit, runtime.workers, send)
-        evidence.finish()
-        rows.append(fold_row(source, sums, fit))
-        total = total.merge(sums)
-    summary = summarise(total, first.classes, split, tgs=tiles.per_tile)
-    summary |= conclusions(evidence) | {"decoding": _decoding(config.threshold, config.min_pixels, used)}
-    summary["decoding"]["objects"] = _who_decides(sources)
-    if how.profile:
-        seconds = time.perf_counter() - begin
-        summary["profile"] = {
-            "seconds": seconds,
-            "network_seconds": total.seconds,
-            "network_share": total.seconds / seconds,
-            "tiles_per_second": total.n_tiles / seconds,
-        }
-    forget(where)
+            sums.append(part.score(config, fit, send))
+        counts.end_scene()
+    total = reduce(add, sums)
+    profile = _profile(total, time.perf_counter() - begin) if options.profile else None
+    evidence = weigh(counts, _decoded(config, fits, parts), profile)
+    summary = summarise(total, first.classes, split, per_tile=first.per_tile, evidence=evidence)
+    forget(where, *SOMETIMES)
     write_scores(where, total, first.classes, summary)
-    write_evidence(where, evidence)
-    if len(sources) > 1:
-        write_folds(where, rows)
-    if how.figures:
-        save_confusion(where / "confusion.png", total.matrix, list(first.classes.names))
+    write_evidence(where, counts, evidence)
+    if len(parts) > 1:
+        rows = [_fold_row(*fold) for fold in zip(parts, sums, fits, strict=True)]
+        write_text(where / "folds.csv", pd.DataFrame(rows).to_csv(index=False, na_rep="n/a"))
+    if options.figures:
+        save_confusion(where / "confusion.png", total.matrix, first.classes.names)
         save_gallery(where / "tiles.png", gallery.rows(), first.classes)
-        draw_evidence(where, evidence)
-    if how.report:
-        write_report(where, folders, first.classes, gallery.chosen())
+    if options.report:
+        write_report(where, summary, [p.folder for p in parts], first.classes, gallery.compute())
     return summary
 
 
-def forget(where: Path) -> None:
+def forget(where: Path, *patterns: str) -> None:
     """Remove what an earlier evaluation left in a folder and this one may not write again: nothing stale stays."""
     if (where / "metrics.json").exists():
-        for name in SOMETIMES:
-            (where / name).unlink(missing_ok=True)
-
-
-def clear_maps(where: Path) -> None:
-    """Remove the maps that an earlier evaluation kept in a folder."""
-    if (where / "metrics.json").exists():
-        for path in (where / MAPS).glob("*.png"):
+        for path in [p for pattern in patterns for p in where.glob(pattern)]:
             path.unlink()
 
 
-def _decoding(threshold: float | None, min_pixels: int, used: Sequence[Fit | None]) -> dict[str, Any]:
-    """What decoded the predictions, for metrics.json; out of fold, folds.csv says it for each fold."""
-    fit = used[0]
-    if fit is None:
-        return {"from": "config", "temperature": 1.0, "threshold": threshold, "offsets": [], "min_pixels": min_pixels}
-    if len(used) > 1:
-        return {"from": "the other folds' fits, see folds.csv"}
-    plain = fit.to_plain()
-    return {"from": f"fit on {fit.split}"} | {
-        key: plain[key] for key in ("temperature", "threshold", "offsets", "min_pixels")
-    }
+def _decoding(parts: Sequence[Labelled], options: Options) -> tuple[Predict, list[Fit | None]]:
+    """The config's decoding, and what was fitted in its place for each part."""
+    config = parts[0].config.predict
+    if options.threshold is not None:
+        config = config.model_copy(update={"threshold": options.threshold})
+    if not options.fitted or options.threshold is not None:
+        return config, [None] * len(parts)
+    return config, [fit_for([p.fit for p in parts], part.ids) for part in parts]
 
 
-def _who_decides(sources: Sequence[Source]) -> str:
-    """What decides the classes of objects, for metrics.json."""
-    held = [s.objects for s in sources]
-    if not any(held):
-        return "network"
-    asked = all(o and o.may_judge(s.ids) for o, s in zip(held, sources, strict=True))
-    return "classifier" if asked else "network: the classifier was trained on some of these tiles"
+def _accumulator(parts: Sequence[Labelled]) -> Accumulator:
+    source = parts[0].dataset.source
+    catalog = Catalog(tuple(t for p in parts for t in p.catalog.tiles), parts[0].classes)
 
-
-def _brightness(source: Source) -> Brightness | None:
-    tiles = source.dataset.source
-    if tiles.per_tile:
-        return None
-
-    def read(tile: Tile) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        raw, valid = read_pixels(tiles, tile.image)
+    def brightness(tile: Tile) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        raw, valid = read_pixels(source, tile.image)
         return raw[0], valid
 
-    return read
+    return Accumulator(
+        catalog,
+        per_tile=source.per_tile,
+        pixel_size=source.pixel_size,
+        brightness=None if source.per_tile else brightness,
+    )
+
+
+def _decoded(config: Predict, fits: Sequence[Fit | None], parts: Sequence[Labelled]) -> Decoded:
+    objects = "network"
+    if any(p.objects for p in parts):
+        asked = all(p.objects and p.objects.may_judge(p.ids) for p in parts)
+        objects = "classifier" if asked else "network: the classifier was trained on some of these tiles"
+    fit = fits[0]
+    if fit is None:
+        return Decoded("config", objects, 1.0, config.threshold, (), config.min_pixels)
+    if len(fits) > 1:
+        return Decoded("the other folds' fits, see folds.csv", objects, None, None, None, None)
+    return Decoded(f"fit on {fit.split}", objects, fit.temperature, fit.threshold, fit.offsets, fit.min_pixels)
+
+
+def _profile(total: Sums, seconds: float) -> Profile:
+    return Profile(seconds, total.seconds, total.seconds / seconds, total.n_tiles / seconds)
+
+
+def _fold_row(part: Labelled, sums: Sums, fit: Fit | None) -> dict[str, Any]:
+    """The row of a fold in folds.csv: its scores, and what decoded it (empty: the config)."""
+    scores: dict[str, Any] = plain(headline(sums, per_tile=part.per_tile))
+    return (
+        {"fold": part.name, "epoch": part.epoch}
+        | scores
+        | {
+            "temperature": fit and fit.temperature,
+            "threshold": fit and fit.threshold,
+            "min_pixels": fit and fit.min_pixels,
+            "offsets": fit and " ".join(f"{o:g}" for o in fit.offsets),
+        }
+    )

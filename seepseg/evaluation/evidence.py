@@ -1,168 +1,127 @@
-"""What a pass over labelled tiles leaves behind beside the sums: by scene, by tile, by object, by confidence."""
+"""What counted tiles come to beyond the confusion matrix, and the tables of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from seepseg.classes import IGNORE
-from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.mosaic import Cell, assemble, clusters
-from seepseg.evaluation.breakdown import Breakdown
-from seepseg.inference.score import TileResult
-from seepseg.metrics import calibration
-from seepseg.metrics.baseline import dark_spots, nothing, one_class, shifted
-from seepseg.metrics.boundary import SurfaceCounts, surface_counts
-from seepseg.metrics.calibration import Reliability, reliability
-from seepseg.metrics.confusion import confusion_matrix
-from seepseg.metrics.detection import CRITERIA, Detections, FrocCounts, detections, froc_counts
-from seepseg.metrics.matching import TruthObjects
-from seepseg.metrics.published import soft_counts
-from seepseg.metrics.salt_score import tgs_score
-
-REFERENCES = ("predict nothing", "perfect outline, one class", "truth shifted by (1, 1)")
-DARK = "dark spots"
-
-FROC_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-
-Brightness = Callable[[Tile], tuple[NDArray[np.generic], NDArray[np.bool_]]]
-"""Raw pixels (H, W) of a tile and where they are valid."""
+from seepseg.classes import ClassTable
+from seepseg.evaluation.accumulate import Accumulator
+from seepseg.evaluation.summary import (
+    Calibration,
+    Decoded,
+    Evidence,
+    Headline,
+    Profile,
+    Summary,
+    class_table,
+    headline,
+    plain,
+)
+from seepseg.inference.score import Sums
+from seepseg.io.atomic import write_text
+from seepseg.metrics.bootstrap import Interval, bootstrap, bootstrap_mean, bootstrap_ratio
+from seepseg.metrics.boundary import TOLERANCES
+from seepseg.metrics.detection import CRITERIA, Detections, object_scores
+from seepseg.metrics.salt_score import batch_scores
 
 
-Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
-"""Truth, prediction, and probability of any foreground, (H, W) each."""
+def weigh(counts: Accumulator, decoding: Decoded, profile: Profile | None = None) -> Evidence:
+    """The evidence of counted tiles."""
+    names, per_tile = counts.catalog.classes.names[1:], counts.per_tile
+    # In the order of the scenes' names, so that draws do not depend on the order of tiles.
+    drawn = bootstrap(np.stack([sums.matrix for _, sums in sorted(counts.scenes.items())]))
+    intervals = drawn.intervals | _object_intervals([objects for _, objects in sorted(counts.objects.items())])
+    if per_tile:
+        intervals["tgs_score"] = bootstrap_mean(np.array([score for _, score in sorted(counts.tgs.items())]))
+    return Evidence(
+        intervals=intervals,
+        lacking=dict(zip(names, drawn.lacking, strict=True)),
+        objects=object_scores(reduce(add, counts.objects.values()), names)[0],
+        surface_dice={f"{t:g} px": row[0] for t, row in zip(TOLERANCES, counts.surfaces.surface_dice(), strict=True)},
+        references=_headlines(counts.references, per_tile),
+        as_published=batch_scores(counts.soft),
+        calibration={name: Calibration(bins.expected_error()) for name, bins in counts.reliability.items()},
+        froc=counts.froc.columns(),
+        decoding=decoding,
+        by_coverage=_headlines(_by_coverage(counts.coverage), per_tile) if per_tile else None,
+        by_flag=_headlines(_by_flag(counts.flags), per_tile) if per_tile else None,
+        profile=profile,
+    )
 
-IOU25 = CRITERIA.index("iou25")
+
+def write_scores(folder: Path, sums: Sums, classes: ClassTable, summary: Summary) -> None:
+    """Write metrics.json, per_class.csv and confusion.csv."""
+    write_text(folder / "metrics.json", json.dumps(summary.to_json(), indent=1) + "\n")
+    _write(folder, "per_class", class_table(summary))
+    names = list(classes.names)
+    frame = pd.DataFrame(sums.matrix, index=pd.Index(names, name="truth"), columns=names)
+    write_text(folder / "confusion.csv", frame.to_csv())
 
 
-@dataclass
-class Evidence:
-    """Counts that add up, gathered as tiles stream by in the order of the catalog.
+def write_evidence(folder: Path, counts: Accumulator, evidence: Evidence) -> None:
+    """Write a CSV for each table of counted tiles.
 
-    Tiles of one scene are put together before objects are counted, where `data.grid` says how, so that an object cut by
-    a tile border is one object. One scene at a time is held, and only where it is put together.
-
-    Attributes:
-        brightness: reads the raw pixels of a radar tile for the dark-spot row; None leaves that row out. It reads the
-            file again, because what the network was given may be scaled by tile or against its surroundings.
-        pixel_size: side of a pixel in metres, where it is known.
-        salt: whether the tiles are of salt, which is scored tile by tile as well.
-        min_pixels: objects below it are dropped on the FROC curve, as in decoding.
-        matrices: confusion matrix (K, K) of each scene, rows truth.
-        tgs: TGS score of each tile of salt.
-        objects: object counts of all scenes.
-        froc: object counts at every threshold.
-        surfaces: boundary counts of all tiles.
-        soft: (T, 3) soft counts of each tile, in the order of the catalog.
-        reliability: histograms of confidence, of the likeliest class and of foreground.
-        references: confusion matrix of each reference row.
-        reference_tgs: TGS scores of each reference row.
-        by_coverage: salt scores by the tenth of the tile that is salt.
-        by_flag: salt scores by the flag of the tile; "" is no flag.
-        object_counts: of each scene: objects, those found at the lowest IoU, of these those of the right class, false
-            alarms, valid pixels.
+    scenes, matrices (for `seepseg compare`), objects, surface, references, froc and reliability; for salt also tiles,
+    coverage and, where tiles are flagged, flags.
     """
-
-    catalog: Catalog
-    commonest: int
-    brightness: Brightness | None = None
-    min_pixels: int = 0
-    pixel_size: float | None = None
-    salt: bool = False
-    matrices: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    tgs: dict[str, float] = field(default_factory=dict)
-    references: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    reference_tgs: dict[str, list[float]] = field(default_factory=dict)
-    by_coverage: dict[int, Breakdown] = field(default_factory=dict)
-    by_flag: dict[str, Breakdown] = field(default_factory=dict)
-    object_counts: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Start from nothing."""
-        k = len(self.catalog.classes)
-        self._tiles = {t.id: t for t in self.catalog.tiles}
-        self._row = {t.id: i for i, t in enumerate(self.catalog.tiles)}
-        self._group: str | None = None
-        self._scene: dict[Cell, Planes] = {}
-        self.objects = Detections.empty(k)
-        self.froc = FrocCounts.empty(FROC_THRESHOLDS)
-        self.surfaces = SurfaceCounts.empty(k)
-        self.soft = np.zeros((len(self.catalog), 3))
-        self.reliability = {"foreground": Reliability.empty(), "likeliest class": Reliability.empty()}
-        names = (*REFERENCES, *([DARK] if self.brightness else []))
-        self.references = {name: np.zeros((k, k), np.int64) for name in names}
-        self.reference_tgs = {name: [] for name in names}
-
-    def see(self, result: TileResult) -> None:
-        """Take note of a tile."""
-        k, tile = len(self.catalog.classes), self._tiles[result.id]
-        held = self.matrices.setdefault(tile.group, np.zeros((k, k), np.int64))
-        held += result.matrix
-        self.surfaces += surface_counts(result.truth, result.prediction, k)
-        foreground = calibration.foreground(result.probabilities, result.truth)
-        # By place in the catalog: whatever batches the network is given, those of the published scores are the same.
-        self.soft[self._row[result.id]] = soft_counts(*foreground)
-        for name, pairs in (
-            ("foreground", foreground),
-            ("likeliest class", calibration.top_label(result.probabilities, result.truth)),
-        ):
-            self.reliability[name] += reliability(*pairs)
-        for name, stand_in in self._stand_ins(tile, result).items():
-            self.references[name] += confusion_matrix(result.truth, stand_in, k)
-            if self.salt:
-                self.reference_tgs[name].append(tgs_score(result.truth, stand_in))
-        if self.salt:
-            self.tgs[result.id] = tgs_score(result.truth, result.prediction)
-            self.by_coverage.setdefault(tile.coverage_class or 0, Breakdown.empty()).add(result)
-            self.by_flag.setdefault(tile.flag, Breakdown.empty()).add(result)
-        planes = result.truth, result.prediction, _foreground(result)
-        if tile.cell is None:
-            self._count(tile.group, *planes)
-            return
-        if self._group != tile.group or tile.cell in self._scene:
-            self.finish()
-        self._group = tile.group
-        self._scene[tile.cell] = planes
-
-    def finish(self) -> None:
-        """Count the objects of the scene that is held."""
-        if self._group is None:
-            return
-        for cells in clusters(self._scene):
-            here = {i: self._scene[i] for i in cells}
-            self._count(
-                self._group,
-                assemble({i: truth for i, (truth, _, _) in here.items()}),
-                assemble({i: predicted for i, (_, predicted, _) in here.items()}),
-                assemble({i: foreground for i, (_, _, foreground) in here.items()}, np.nan),
-            )
-        self._scene = {}
-
-    def _count(
-        self, group: str, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], foreground: NDArray[np.float32]
-    ) -> None:
-        known = TruthObjects(np.where((truth == IGNORE) | (predicted == IGNORE), np.uint8(0), truth))
-        seen = detections(truth, predicted, len(self.catalog.classes), self.pixel_size, known)
-        self.objects += seen
-        counts = [seen.objects, seen.found[IOU25], seen.right[IOU25], seen.false_alarms, seen.valid_pixels]
-        held = self.object_counts.setdefault(group, np.zeros(len(counts), np.int64))
-        held += [np.sum(c) for c in counts]
-        self.froc += froc_counts(truth, foreground, FROC_THRESHOLDS, self.min_pixels, self.pixel_size, known)
-
-    def _stand_ins(self, tile: Tile, result: TileResult) -> dict[str, NDArray[np.uint8]]:
-        truth = result.truth
-        rows = (nothing(truth), one_class(truth, self.commonest), shifted(truth))
-        found = dict(zip(REFERENCES, rows, strict=True))
-        if self.brightness:
-            raw, valid = self.brightness(tile)
-            dark = dark_spots(raw, valid, self.commonest)
-            found[DARK] = np.where(truth == IGNORE, truth, dark)
-        return found
+    names = counts.catalog.classes.names
+    scenes = dict(sorted(counts.scenes.items()))
+    _write(folder, "scenes", _table("scene", _headlines(scenes, counts.per_tile)))
+    cells = ((s, names[t], names[p], n) for s, sums in scenes.items() for (t, p), n in np.ndenumerate(sums.matrix))
+    columns = ["scene", "truth", "prediction", "pixels"]
+    _write(folder, "matrices", pd.DataFrame(cells, columns=columns))
+    objects = object_scores(reduce(add, counts.objects.values()), names[1:])
+    _write(folder, "objects", pd.DataFrame([plain(row) for row in objects]))
+    surface = pd.DataFrame(counts.surfaces.surface_dice(), columns=["foreground", *names[1:]])
+    _write(folder, "surface", surface.assign(tolerance_px=TOLERANCES))
+    _write(folder, "references", _table("row", evidence.references))
+    _write(folder, "froc", pd.DataFrame(evidence.froc))
+    points = [(name, *point) for name, bins in counts.reliability.items() for point in bins.curve()]
+    _write(folder, "reliability", pd.DataFrame(points, columns=["of", "confidence", "came_true", "pixels"]))
+    if counts.per_tile:
+        _write(folder, "tiles", pd.DataFrame(list(counts.tgs.items()), columns=["tile", "tgs_score"]))
+        _write(folder, "coverage", _table("coverage", evidence.by_coverage or {}))
+    if evidence.by_flag:
+        _write(folder, "flags", _table("tiles_with", evidence.by_flag))
 
 
-def _foreground(result: TileResult) -> NDArray[np.float32]:
-    """Probability (H, W) of any foreground, NaN where nothing was predicted."""
-    return np.where(result.prediction == IGNORE, np.float32(np.nan), 1 - result.probabilities[0])
+def _object_intervals(scenes: list[Detections]) -> dict[str, Interval]:
+    found = CRITERIA.index("iou25")
+    counts = [(s.objects, s.found[found], s.right[found], s.false_alarms, s.valid_pixels) for s in scenes]
+    objects, hits, right, false_alarms, pixels = np.array([[np.sum(n) for n in row] for row in counts]).T
+    return {
+        "objects/found": bootstrap_ratio(hits, objects),
+        "objects/class_accuracy": bootstrap_ratio(right, hits),
+        "objects/false_alarms_per_mpx": bootstrap_ratio(1e6 * false_alarms, pixels),
+    }
+
+
+def _headlines(sums: Mapping[str, Sums], per_tile: bool) -> dict[str, Headline]:
+    return {name: headline(one, per_tile=per_tile) for name, one in sums.items()}
+
+
+def _by_coverage(tenths: Mapping[int, Sums]) -> dict[str, Sums]:
+    """Sums by the share of foreground, in words."""
+    return {f"{(t - 1) / 10:.1f}–{t / 10:.1f}" if t else "none": tenths[t] for t in sorted(tenths)}
+
+
+def _by_flag(flags: Mapping[str, Sums]) -> dict[str, Sums]:
+    """Sums of all tiles, of those without a flag, and of those with each; nothing where no tile has one."""
+    flagged = {flag: flags[flag] for flag in sorted(flags) if flag}
+    unflagged = flags[""] if "" in flags else Sums.empty(2)
+    return {"all tiles": reduce(add, flags.values()), "without flagged": unflagged, **flagged} if flagged else {}
+
+
+def _table(kind: str, rows: Mapping[str, Headline]) -> pd.DataFrame:
+    return pd.DataFrame([{kind: name} | plain(row) for name, row in rows.items()])
+
+
+def _write(folder: Path, name: str, frame: pd.DataFrame) -> None:
+    write_text(folder / f"{name}.csv", frame.to_csv(index=False, na_rep="n/a"))

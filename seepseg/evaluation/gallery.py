@@ -66,9 +66,9 @@ class Gallery:
     middle: Heap = field(default_factory=list)
     scores: list[tuple[float, str]] = field(default_factory=list)
 
-    def see(self, tile: TileResult) -> None:
-        """Take note of a tile; those without foreground in truth and prediction can only be uncertain."""
-        dice = foreground_dice(tile.matrix)
+    def update(self, tile: TileResult) -> None:
+        """Consider a tile; one without foreground in truth and prediction can only be uncertain."""
+        dice = tile.sums.scores().foreground.dice
         gray = stretch(tile.image[0], tile.prediction != IGNORE)
         # Copies: a tile is a view into its batch, which would be kept whole.
         doubt = mean_doubt(tile)
@@ -82,37 +82,35 @@ class Gallery:
         _keep(self.middle, zlib.crc32(tile.id.encode()), entry, SAMPLE)
         self.scores.append((dice, tile.id))
 
-    def chosen(self) -> dict[str, list[Shown]]:
+    def compute(self) -> dict[str, list[Shown]]:
         """Tiles by kind, the most telling first; a tile is shown once, in the first kind that it belongs to."""
-        best = [s for *_, s in sorted(self.best, key=_descending)]
-        worst = [s for *_, s in sorted(self.worst, key=_descending)]
         ranked = sorted(self.scores)
-        sampled = {name: s for _, name, s in self.middle}
+        sample = {name: shown for _, name, shown in self.middle}
         around = sorted(range(len(ranked)), key=lambda i: abs(i - len(ranked) // 2))
-        median = [sampled[ranked[i][1]] for i in around if ranked[i][1] in sampled]
-        doubtful = [s for *_, s in sorted(self.uncertain, key=_descending)]
+        entries = {
+            "best": _ranked(self.best),
+            "worst": _ranked(self.worst),
+            "median": [sample[ranked[i][1]] for i in around if ranked[i][1] in sample],
+            "uncertain": _ranked(self.uncertain),
+        }
+        # Of few tiles, a third each: else the best and the worst were all of them.
+        third = max(1, len(ranked) // 3)
         seen: set[str] = set()
         kinds = {}
-        for kind, entries in (("best", best), ("worst", worst), ("median", median), ("uncertain", doubtful)):
-            kinds[kind] = [s for s in entries if s.id not in seen][: self.kept]
-            seen |= {s.id for s in kinds[kind]}
+        for kind, tiles in entries.items():
+            limit = self.kept if kind == "uncertain" else min(self.kept, third)
+            kinds[kind] = [tile for tile in tiles if tile.id not in seen][:limit]
+            seen |= {tile.id for tile in kinds[kind]}
         return {kind: kinds[kind] for kind in KINDS}
 
     def rows(self) -> list[tuple[str, NDArray[np.uint8]]]:
         """Titled panels for tiles.png: best, median, worst."""
-        chosen = self.chosen()
+        kinds = self.compute()
         return [
-            (f"{kind} · {s.caption}", panel(s.gray, s.truth, s.prediction, self.classes))
+            (f"{kind} · {tile.caption}", panel(tile.gray, tile.truth, tile.prediction, self.classes))
             for kind in KINDS[:3]
-            for s in chosen[kind][:SHOWN]
+            for tile in kinds[kind][:SHOWN]
         ]
-
-
-def foreground_dice(matrix: NDArray[np.int64]) -> float | None:
-    """Dice of any foreground against background in a confusion matrix; None where neither side has any."""
-    both, missed, false = matrix[1:, 1:].sum(), matrix[1:, 0].sum(), matrix[0, 1:].sum()
-    total = 2 * both + missed + false
-    return float(2 * both / total) if total else None
 
 
 def mean_doubt(tile: TileResult) -> float:
@@ -127,5 +125,6 @@ def _keep(heap: Heap, key: float, entry: Shown, kept: int) -> None:
         heapq.heappop(heap)
 
 
-def _descending(entry: tuple[float, str, Shown]) -> tuple[float, str]:
-    return -entry[0], entry[1]
+def _ranked(heap: Heap) -> list[Shown]:
+    """The tiles of the highest keys first, equal ones by name."""
+    return [shown for _, _, shown in sorted(heap, key=lambda entry: (-entry[0], entry[1]))]

@@ -2,119 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
-from seepseg.evaluation.tables import table
+from seepseg.evaluation.summary import Decoded, Profile, Summary, class_table
+from seepseg.metrics.bootstrap import Interval
+from seepseg.metrics.detection import ObjectScores
+from seepseg.metrics.salt_score import BatchScores
 
 
-def shown_interval(interval: dict[str, Any], clusters: str = "scenes") -> str:
-    """An interval for people: "0.512–0.634", or why there is none."""
-    if interval["low"] is None:
-        return f"n/a ({interval['clusters']} {clusters})"
-    return f"{interval['low']:.3f}–{interval['high']:.3f}"
+def interval_text(interval: Interval | None) -> str:
+    """An interval for people: "0.512–0.634"; "" where there is none."""
+    return "" if interval is None else f"{interval.low:.3f}–{interval.high:.3f}"
 
 
-def per_class(summary: dict[str, Any]) -> pd.DataFrame:
-    """The per-class table with the 95 % interval of Dice and, where there are any, the draws that lack a class."""
-    frame = table(summary)
-    if "intervals" not in summary:
-        return frame
-    numbers = [f"dice/{row['value']}" for row in summary["classes"]]
-    shown = [shown_interval(summary["intervals"][key]) for key in (*numbers, "dice/macro", "dice/foreground")]
-    frame.insert(list(frame.columns).index("dice") + 1, "95 %", shown)
-    lacking = list(summary["lacking"].values())
-    if any(lacking):
-        frame["draws without"] = [*(f"{share:.0%}" for share in lacking), "", ""]
-    return frame
+def per_class(summary: Summary) -> pd.DataFrame:
+    """The per-class table, with the 95 % intervals of Dice where there are any."""
+    frame = class_table(summary)
+    keys = [*(str(c.value) for c in summary.classes), "macro", "foreground"]
+    intervals = [interval_text(summary.interval(f"dice/{key}")) for key in keys]
+    if any(intervals):
+        frame.insert(list(frame.columns).index("dice") + 1, "95 %", [text or "n/a" for text in intervals])
+    if "draws_without" in frame:
+        frame["draws_without"] = ["" if pd.isna(share) else f"{share:.0%}" for share in frame["draws_without"]]
+    return frame.drop(columns=[c for c in frame.columns if c.endswith(("_low", "_high"))])
 
 
-def references(summary: dict[str, Any]) -> pd.DataFrame:
-    """The run's headline scores and, below, those of the reference rows."""
-    own: dict[str, Any] = {
-        "foreground_dice": summary["foreground"]["dice"],
-        "macro_dice": summary["macro"]["dice"],
-        "class_accuracy": summary["class_accuracy"],
-    }
-    if "tgs_score" in summary:
-        own["tgs_score"] = summary["tgs_score"]
-    return pd.DataFrame(
-        [{"row": name} | scores for name, scores in ({"this run": own} | summary["references"]).items()]
-    )
+def lines(summary: Summary) -> list[str]:
+    """The rest, a line each: TGS score, other projects' scores, objects, outlines, confidence, decoding, time."""
+    out = []
+    if summary.tgs_score is not None:
+        interval = interval_text(summary.interval("tgs_score"))
+        out.append(f"TGS score {summary.tgs_score:.4f}" + (f" (95 % {interval})" if interval else ""))
+    evidence = summary.evidence
+    if evidence is None:
+        return out
+    out.append(published(evidence.as_published))
+    if evidence.objects.objects:
+        out.append(_objects(evidence.objects, with_classes=len(summary.classes) > 1))
+    surface = " ".join(_number(v) for v in evidence.surface_dice.values())
+    error = _number(evidence.calibration["foreground"].expected_error, 4)
+    out.append(f"outlines: surface Dice at 1, 2, 3 px {surface}; calibration error of foreground {error}")
+    out += [line for line in (_decoding(evidence.decoding), _profile(evidence.profile)) if line]
+    return out
 
 
-def lines(summary: dict[str, Any]) -> list[str]:
-    """The rest, a line each: other projects' scores, objects, outlines, confidence, decoding, time."""
-    return [line for part in (_tgs, published, _objects, _confidence, _decoding, _profile) if (line := part(summary))]
-
-
-def published(summary: dict[str, Any]) -> str:
-    """The scores as other projects publish them, and that they are others; "" where there are no probabilities."""
-    if "as_published" not in summary:
-        return ""
-    dice, iou = (summary["as_published"][f"soft_{name}_batch16"] for name in ("dice", "iou"))
+def published(scores: BatchScores) -> str:
+    """The scores as other projects publish them, and that they are others."""
     return (
-        f"as other projects publish theirs: soft Dice {dice:.3f}, soft IoU {iou:.3f} (foreground, mean over batches of "
-        "16 tiles); to compare with such numbers only"
+        f"as other projects publish theirs: soft Dice {scores.soft_dice_batch16:.3f}, soft IoU "
+        f"{scores.soft_iou_batch16:.3f} (foreground, mean over batches of 16 tiles); to compare with such numbers only"
     )
 
 
-def _tgs(summary: dict[str, Any]) -> str:
-    if summary.get("tgs_score") is None:
-        return ""
-    interval = summary.get("intervals", {}).get("tgs_score")
-    return f"TGS score {summary['tgs_score']:.4f}" + (
-        f" (95 % {shown_interval(interval, 'tiles')})" if interval else ""
-    )
-
-
-def _objects(summary: dict[str, Any]) -> str:
-    row = summary.get("objects")
-    if not row or not row["objects"]:
-        return ""
-    rates = ("found_iou25", "found_iou50", "found_touched", "class_accuracy_iou25")
-    loose, tight, touched, right = ("n/a" if row[k] is None else f"{row[k]:.0%}" for k in rates)
-    classes = f"; class right in {right} of those found" if len(summary["classes"]) > 1 else ""
-    per = "false_alarms_per_1000_km2"
-    density = f"{row['false_alarms_per_mpx']:.1f} per Mpx" if row[per] is None else f"{row[per]:.1f} per 1000 km²"
+def _objects(row: ObjectScores, *, with_classes: bool) -> str:
+    rates = (row.found_iou25, row.found_iou50, row.found_touched, row.class_accuracy_iou25)
+    loose, tight, touched, right = ("n/a" if rate is None else f"{rate:.0%}" for rate in rates)
+    classes = f"; class right in {right} of those found" if with_classes else ""
+    per_mpx, per_km2 = row.false_alarms_per_mpx, row.false_alarms_per_1000_km2
+    density = f"{_number(per_mpx, 1)} per Mpx" if per_km2 is None else f"{per_km2:.1f} per 1000 km²"
     return (
-        f"objects: of {row['objects']}, found at IoU ≥ .25 {loose}, ≥ .5 {tight}, touched {touched}{classes}; "
-        f"false alarms {row['false_alarms']}, {density}"
+        f"objects: of {row.objects}, found at IoU ≥ .25 {loose}, ≥ .5 {tight}, touched {touched}{classes}; "
+        f"false alarms {row.false_alarms}, {density}"
     )
 
 
-def _confidence(summary: dict[str, Any]) -> str:
-    if "surface_dice" not in summary:
-        return ""
-    surface = " ".join(f"{v:.3f}" if v is not None else "n/a" for v in summary["surface_dice"].values())
-    error = summary["calibration"]["foreground"]["expected_error"]
-    return f"outlines: surface Dice at 1, 2, 3 px {surface}; calibration error of foreground {error:.4f}"
+def _decoding(decoded: Decoded) -> str:
+    parts = []
+    if decoded.temperature is None or decoded.threshold is None:
+        parts = [] if decoded.from_ == "config" else [f"decoded with {decoded.from_}"]
+    elif decoded.from_ != "config":
+        parts = [
+            f"decoded with the {decoded.from_}: temperature {decoded.temperature:.2f}, threshold "
+            f"{decoded.threshold:.2f}, at least {decoded.min_pixels} pixels"
+        ]
+    if decoded.objects != "network":
+        parts.append(f"classes of objects by the {decoded.objects}")
+    return "; ".join(parts)
 
 
-def _decoding(summary: dict[str, Any]) -> str:
-    held = summary.get("decoding", {})
-    who = held.get("objects", "network")
-    asked = "" if who == "network" else f"classes of objects by the {who}"
-    return "; ".join(line for line in (_decoded_with(held), asked) if line)
-
-
-def _decoded_with(held: dict[str, Any]) -> str:
-    if held.get("from", "config") == "config":
-        return ""
-    if "threshold" not in held:
-        return f"decoded with {held['from']}"
+def _profile(profile: Profile | None) -> str:
     return (
-        f"decoded with the {held['from']}: temperature {held['temperature']:.2f}, threshold {held['threshold']:.2f}, "
-        f"at least {held['min_pixels']} pixels"
+        ""
+        if profile is None
+        else (
+            f"profile: {profile.seconds:.1f} s, {profile.network_share:.0%} of it in the network, "
+            f"{profile.tiles_per_second:.1f} tiles/s"
+        )
     )
 
 
-def _profile(summary: dict[str, Any]) -> str:
-    if "profile" not in summary:
-        return ""
-    held = summary["profile"]
-    return (
-        f"profile: {held['seconds']:.1f} s, {held['network_share']:.0%} of it in the network, "
-        f"{held['tiles_per_second']:.1f} tiles/s"
-    )
+def _number(value: float | None, digits: int = 3) -> str:
+    return "n/a" if value is None else f"{value:.{digits}f}"

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, SALT, ClassTable
 from seepseg.errors import DataError, listed
-from seepseg.evaluation.tables import summarise, write_scores
+from seepseg.evaluation.evidence import write_scores
+from seepseg.evaluation.summary import Summary, summarise
 from seepseg.figures import save_confusion
 from seepseg.inference.score import Sums
 from seepseg.io.files import image_files
 from seepseg.io.image import read_image
-from seepseg.metrics.confusion import confusion_matrix
-from seepseg.metrics.salt_score import tgs_scores
 
 
-def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: Path | None = None) -> dict[str, Any]:
+def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: Path | None = None) -> Summary:
     """Scores of class rasters made by anything against truth rasters of the same stems (`_class` may follow it).
 
     Predictions hold class indices, truth holds label values of the class table.
@@ -27,43 +25,36 @@ def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: P
     Raises:
         DataError: nothing to compare, two of one name, truth without a prediction, or sizes that differ.
     """
-    found, known = _rasters(predictions, "_class"), _rasters(truth, "_mask")
-    missing = sorted(known.keys() - found.keys())
+    predicted, labelled = _rasters(predictions, "_class"), _rasters(truth, "_mask")
+    missing = sorted(labelled.keys() - predicted.keys())
     if missing:
         raise DataError(
             f"{len(missing)} truth rasters have no prediction ({listed(missing)})",
             predictions,
             "predict them, or remove them from --truth",
         )
-    sums, salt = Sums.empty(len(classes)), classes == SALT
-    for stem, path in known.items():
-        t, p = classes.to_indices(_labels(path, classes), path), _labels(found[stem], classes)
-        if t.shape != p.shape:
-            raise DataError(
-                f"prediction is {p.shape[0]}×{p.shape[1]}, truth {t.shape[0]}×{t.shape[1]}",
-                found[stem],
-                "give rasters of the same size",
-            )
-        # A pixel the prediction calls no-data was not looked at; scoring it as background would be a guess.
-        t = np.where(p == IGNORE, np.uint8(IGNORE), t)
-        odd = np.unique(p[(p >= len(classes)) & (p != IGNORE)])
-        if odd.size:
-            raise DataError(
-                f"prediction holds class {odd[0]}, the class table has {len(classes) - 1}",
-                found[stem],
-                "choose the class table with --classes",
-            )
-        matrix = confusion_matrix(t, p, len(classes))
-        sums.matrix += matrix
-        sums.tiles += matrix.sum(1) > 0
-        sums.n_tiles += 1
-        if salt:
-            sums.tgs_tenths += round(10 * float(tgs_scores(t[None], p[None])[0]))
-    summary = summarise(sums, classes, "rasters", tgs=salt)
+    sums = Sums.empty(len(classes))
+    for stem, path in labelled.items():
+        sums += _sums(predicted[stem], path, classes)
+    summary = summarise(sums, classes, "rasters", per_tile=classes == SALT)
     if out:
         write_scores(out, sums, classes, summary)
-        save_confusion(out / "confusion.png", sums.matrix, list(classes.names))
+        save_confusion(out / "confusion.png", sums.matrix, classes.names)
     return summary
+
+
+def _sums(prediction: Path, truth: Path, classes: ClassTable) -> Sums:
+    """Those of one pair of rasters."""
+    t, p = classes.to_indices(_labels(truth, classes), truth), _labels(prediction, classes)
+    if t.shape != p.shape:
+        what = f"prediction is {p.shape[0]}×{p.shape[1]}, truth {t.shape[0]}×{t.shape[1]}"
+        raise DataError(what, prediction, "give rasters of the same size")
+    unknown = np.unique(p[(p < 0) | ((p >= len(classes)) & (p != IGNORE))])
+    if unknown.size:
+        what = f"prediction holds class {unknown[0]}, the class table has {len(classes) - 1}"
+        raise DataError(what, prediction, "choose the class table with --classes")
+    # A pixel the prediction calls no-data was not looked at; scoring it as background would be a guess.
+    return Sums.of_tile(np.where(p == IGNORE, np.uint8(IGNORE), t), p.astype(np.uint8), len(classes))
 
 
 def _rasters(folder: Path, ending: str) -> dict[str, Path]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from seepseg.classes import ClassTable
 from seepseg.evaluation.curves import froc, reliability, training
 from seepseg.evaluation.gallery import Shown
 from seepseg.evaluation.printing import published
+from seepseg.evaluation.summary import Decoded, Summary, class_table, reference_table
+from seepseg.io.atomic import write_text
+from seepseg.metrics.bootstrap import DRAWS, MIN_CLUSTERS
 from seepseg.pages.charts import Axis, Series, lines
 from seepseg.pages.page import (
+    Rows,
     Section,
+    as_rows,
     cards,
     confusion,
     folded,
@@ -26,21 +31,12 @@ from seepseg.pages.page import (
     source_line,
     table,
     write_page,
-    write_rows,
 )
 from seepseg.pages.pictures import Group, Picture, gallery
 from seepseg.runs.folder import RunFolder
 
 ROWS = 200
 """A longer table is left to its file."""
-
-HEADLINE = (
-    ("tgs_score", "TGS score"),
-    ("dice/foreground", "foreground Dice"),
-    ("dice/macro", "macro Dice"),
-    ("iou/foreground", "foreground IoU"),
-    ("class_accuracy", "class accuracy in the foreground"),
-)
 
 REMARKS = {
     "best": "Highest foreground Dice.",
@@ -49,161 +45,143 @@ REMARKS = {
     "uncertain": "Highest doubt, the mean of 1 − the probability of the likeliest class, among tiles not shown above.",
 }
 
+SINGLE = ("macro_dice", "class_accuracy")
+"""With one class these columns say nothing more than foreground Dice."""
+
 
 def write_report(
     where: Path,
+    summary: Summary,
     runs: Sequence[RunFolder],
     classes: ClassTable,
     tiles: Mapping[str, Sequence[Shown]],
 ) -> Path:
-    """report.html of an eval folder, with intervals.csv and gallery.csv, which hold what no other table does.
+    """report.html of an eval folder, with gallery.csv, which holds what no other table does.
 
     Args:
         where: folder that `write_scores` wrote, and that any other table may lie in.
+        summary: its scores.
         runs: whose training curves are shown, and the config and environment of the first: the run, or its folds.
         classes: names and colours.
         tiles: pictures by kind; none leaves the gallery out.
     """
-    summary = json.loads((where / "metrics.json").read_text("utf-8"))
-    reader = _Reader(where)
-    # What is drawn again for intervals, and where objects are counted: a salt tile is on its own.
-    place = "tile" if "tgs_score" in summary else "scene"
-    swatches = {c.name: c.color for c in classes.foreground}
-    write_rows(where / "intervals.csv", _intervals(summary, classes), INTERVAL_COLUMNS)
+    read = _Reader(where)
+    place, swatches = summary.place, {c.name: c.color for c in classes.foreground}
+    errors = {n: c.expected_error for n, c in summary.evidence.calibration.items()} if summary.evidence else {}
     sections = [
-        Section("Headline", _headline(summary, reader, place)),
-        Section("Classes", _classes(reader, swatches)),
-        Section("Confusion", confusion(reader("confusion.csv"), "confusion.csv")),
-        Section("Yardsticks", _references(summary, reader)),
-        Section("Objects", _objects(reader, swatches, place)),
-        Section("Boundaries", _boundaries(reader)),
-        Section(f"Scores by {place}", _places(reader, place)),
+        Section("Headline", _headline(summary)),
+        Section("Classes", _classes(summary, swatches)),
+        Section("Confusion", confusion(read("confusion.csv"), "confusion.csv")),
+        Section("Yardsticks", _references(summary)),
+        Section("Objects", _objects(read("objects.csv"), swatches, place)),
+        Section("Boundaries", _boundaries(read("surface.csv"))),
+        Section(f"Scores by {place}", _places(read("scenes.csv"), place, single=len(classes) == 2)),
         Section("Training", training(runs, where, classes)),
-        Section("Detection", froc(reader("froc.csv"))),
-        Section("Calibration", reliability(reader("reliability.csv"), summary.get("calibration", {}))),
+        Section("Detection", froc(read("froc.csv"))),
+        Section("Calibration", reliability(read("reliability.csv"), errors)),
+        Section("More tables", _others(read)),
         Section("Tiles", _gallery(where, classes, tiles)),
         Section("Config", _provenance(runs, where)),
     ]
-    # Read last, when it is known which tables were shown; placed before the pictures.
-    sections.insert(-2, Section("More tables", _others(reader)))
     root = where if not runs else runs[0].root if len(runs) == 1 else runs[0].root.parent
-    name = root.resolve().name
-    subtitle = f"{summary['n_tiles']:,} tiles of {summary['split']}"
-    write_page(where / "report.html", f"{name}: how well it finds", subtitle, sections)
+    subtitle = f"{summary.n_tiles:,} tiles of {summary.split}"
+    write_page(where / "report.html", f"{root.resolve().name}: how well it finds", subtitle, sections)
     return where / "report.html"
-
-
-INTERVAL_COLUMNS = ("score", "name", "value", "low", "high", "clusters", "undefined", "draws_without_class")
 
 
 class _Reader:
     """Reads tables of a folder, and remembers which."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.seen = folder, {"matrices.csv", "gallery.csv"}
+        self.folder = folder
+        self.seen = {"matrices.csv", "gallery.csv", "per_class.csv", "references.csv"}
 
     def __call__(self, name: str) -> list[dict[str, str]]:
         self.seen.add(name)
         return read_rows(self.folder / name)
 
 
-def _intervals(summary: dict[str, Any], classes: ClassTable) -> list[dict[str, Any]]:
-    lacking = summary.get("lacking", {})
-    rows = []
-    for key, interval in summary.get("intervals", {}).items():
-        last = key.rpartition("/")[2]
-        name = classes.names[int(last)] if last.isdigit() else ""
-        rows.append({"score": key, "name": name, **interval, "draws_without_class": lacking.get(name)})
-    return rows
-
-
-def _headline(summary: dict[str, Any], reader: _Reader, place: str) -> str:
-    rows = {row["score"]: row for row in reader("intervals.csv")}
-    plain = {
-        "dice/foreground": summary["foreground"]["dice"],
-        "dice/macro": summary["macro"]["dice"],
-        "iou/foreground": summary["foreground"]["iou"],
-        "class_accuracy": summary.get("class_accuracy"),
-        "tgs_score": summary.get("tgs_score"),
-    }
-    single = len(summary["classes"]) == 1
-    facts = []
-    for key, what in HEADLINE:
-        if plain[key] is None and key not in rows:
-            continue
-        if single and key in ("dice/macro", "class_accuracy"):  # with one class they say nothing more
-            continue
-        facts.append((what, shown(plain[key]), _range(rows.get(key), place)))
-    objects = summary.get("objects")
-    if objects:
-        found = f"{_range(rows.get('objects/found'), place)} · {objects['objects']:,} objects, overlap at IoU ≥ .25"
-        facts.append(("objects found", shown(objects["found_iou25"]), found))
-        alarms = f"{_range(rows.get('objects/false_alarms_per_mpx'), place)} · {objects['false_alarms']:,} of "
-        alarms += f"{objects['predicted']:,} predicted objects"
-        if objects.get("false_alarms_per_1000_km2") is not None:
-            alarms += f" · {shown(objects['false_alarms_per_1000_km2'])} per 1000 km²"
-        facts.append(("false alarms per megapixel", shown(objects["false_alarms_per_mpx"]), alarms))
-    note = ""
-    if rows:
-        drawn = f"Ranges are 95 % intervals: {place}s drawn again 2000 times. Too few {place}s, no range."
-        note = paragraph(drawn, "muted")
-    decoding = summary.get("decoding", {})
-    if decoding:
-        told = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in decoding.items() if v not in (None, [], ""))
-        note += paragraph(f"Decoding: {told}.", "muted")
-    sources = [n for n in ("intervals.csv", "per_class.csv", "objects.csv") if (reader.folder / n).exists()]
-    return cards(facts) + note + source_line(*sources, "metrics.json")
-
-
-def _range(row: Mapping[str, str] | None, place: str) -> str:
-    if row is None:
-        return "no interval"
-    low, high = number(row["low"]), number(row["high"])
-    if low is None or high is None:
-        return f"n/a ({row['clusters']} {place}s)"
-    return f"{low:.3f} to {high:.3f}"
-
-
-def _classes(reader: _Reader, swatches: Mapping[str, str]) -> str:
-    intervals = {row["name"]: row for row in reader("intervals.csv") if row["score"].startswith("dice/")}
-    intervals["macro"], intervals["foreground"] = (
-        next((r for r in reader("intervals.csv") if r["score"] == f"dice/{n}"), {}) for n in ("macro", "foreground")
+def _headline(summary: Summary) -> str:
+    scores = [
+        ("TGS score", "tgs_score", summary.tgs_score),
+        ("foreground Dice", "dice/foreground", summary.foreground.dice),
+        ("foreground IoU", "iou/foreground", summary.foreground.iou),
+    ]
+    if len(summary.classes) > 1:
+        scores += [
+            ("macro Dice", "dice/macro", summary.macro.dice),
+            ("macro IoU", "iou/macro", summary.macro.iou),
+            ("class accuracy in the foreground", "class_accuracy", summary.class_accuracy),
+        ]
+    facts = [(what, shown(value), _range(summary, key)) for what, key, value in scores if value is not None]
+    evidence = summary.evidence
+    if evidence is None:
+        return cards(facts) + source_line("per_class.csv", "metrics.json")
+    row, clusters = evidence.objects, evidence.intervals["dice/foreground"].clusters
+    per_km2 = row.false_alarms_per_1000_km2
+    of_objects = f"{row.objects:,} objects, overlap at IoU ≥ .25"
+    of_predicted = f"{row.false_alarms:,} of {row.predicted:,} predicted objects"
+    area = "" if per_km2 is None else f"{shown(per_km2)} per 1000 km²"
+    found, alarms = _range(summary, "objects/found"), _range(summary, "objects/false_alarms_per_mpx")
+    facts += [
+        ("objects found", shown(row.found_iou25), _joined(found, of_objects)),
+        ("false alarms per megapixel", shown(row.false_alarms_per_mpx), _joined(alarms, of_predicted, area)),
+    ]
+    place = summary.place
+    intervals = (
+        f"Ranges are 95 % intervals: {place}s drawn again {DRAWS} times."
+        if summary.interval("dice/foreground")
+        else f"No intervals: {clusters} {place}{'s' if clusters != 1 else ''}, and they need {MIN_CLUSTERS}."
     )
-    rows = []
-    for row in reader("per_class.csv"):
-        near = intervals.get(row["name"]) or {}
-        wide = {f"dice_{end}": near.get(end, "n/a") for end in ("low", "high")} if any(intervals.values()) else {}
-        kept = {k: v for k, v in row.items() if k != "value"}
-        rows.append({"name": kept.pop("name"), "dice": kept.pop("dice")} | wide | kept)
-    source = "per_class.csv" + (", intervals.csv" if any(intervals.values()) else "")
-    lacking = [f"{r['name']} {float(r['draws_without_class']):.0%}" for r in reader("intervals.csv")
-               if r["score"].startswith("dice/") and (number(r["draws_without_class"]) or 0) > 0]  # fmt: skip
-    note = f"Draws that lack a class, so that their macro mean is of fewer: {', '.join(lacking)}." if lacking else ""
-    return table(rows, source, text=("name",), foot=2, swatches=swatches) + (paragraph(note, "muted") if note else "")
+    return (
+        cards(facts)
+        + paragraph(intervals, "muted")
+        + paragraph(_decoding(evidence.decoding), "muted")
+        + source_line("per_class.csv", "objects.csv", "metrics.json")
+    )
 
 
-def _references(summary: dict[str, Any], reader: _Reader) -> str:
-    rows = reader("references.csv")
-    if not rows:
+def _range(summary: Summary, score: str) -> str:
+    interval = summary.interval(score)
+    return "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)
+
+
+def _decoding(decoded: Decoded) -> str:
+    parts = [f"from {decoded.from_}"]
+    parts += [f"temperature {decoded.temperature:g}"] if decoded.temperature is not None else []
+    parts += [f"threshold {decoded.threshold:g}"] if decoded.threshold is not None else []
+    parts += [f"class offsets {' '.join(f'{o:+g}' for o in decoded.offsets)}"] if decoded.offsets else []
+    parts += [f"objects of at least {decoded.min_pixels} pixels"] if decoded.min_pixels else []
+    return f"Decoding: {', '.join(parts)}; classes of objects by the {decoded.objects}."
+
+
+def _classes(summary: Summary, swatches: Mapping[str, str]) -> str:
+    frame = class_table(summary).drop(columns="value")
+    lacking, lacking_of = "", summary.evidence.lacking if summary.evidence else {}
+    if any(lacking_of.values()):
+        each = ", ".join(f"{c.name} {lacking_of[c.name]:.0%}" for c in summary.classes if lacking_of[c.name])
+        lacking = paragraph(f"Draws that lack a class, so that their macro mean is of fewer: {each}.", "muted")
+    return table(as_rows(frame), "per_class.csv", text=("name",), foot=2, swatches=swatches) + lacking
+
+
+def _references(summary: Summary) -> str:
+    if summary.evidence is None:
         return ""
-    own = {
-        "row": "this run",
-        "foreground_dice": summary["foreground"]["dice"],
-        "macro_dice": summary["macro"]["dice"],
-        "class_accuracy": summary.get("class_accuracy"),
-        "tgs_score": summary.get("tgs_score"),
-    }
-    first = {c: "n/a" if own.get(c) is None else str(own[c]) for c in rows[0]}
-    note = published(summary)
+    rows = as_rows(reference_table(summary, summary.evidence))
+    note = published(summary.evidence.as_published)
     return (
         paragraph("What a number is worth: the same tiles scored with stand-ins for a network.")
-        + table([first, *rows], "references.csv; this run: metrics.json", text=("row",))
-        + (paragraph(note[0].upper() + note[1:] + ".", "muted") + source_line("metrics.json") if note else "")
+        + table(rows, "references.csv; this run: metrics.json", text=("row",))
+        + paragraph(note[0].upper() + note[1:] + ".", "muted")
+        + source_line("metrics.json")
     )
 
 
-def _objects(reader: _Reader, swatches: Mapping[str, str], place: str) -> str:
-    rows = reader("objects.csv")
+def _objects(rows: Rows, swatches: Mapping[str, str], place: str) -> str:
     if not rows:
         return ""
     text = ("class", "pixels")
@@ -218,20 +196,20 @@ def _objects(reader: _Reader, swatches: Mapping[str, str], place: str) -> str:
     return paragraph(note, "muted") + table(whole, "objects.csv", text=text, swatches=swatches) + by_size
 
 
-def _boundaries(reader: _Reader) -> str:
-    rows = [{"tolerance_px": r.pop("tolerance_px"), **r} for r in reader("surface.csv")]
+def _boundaries(rows: list[dict[str, str]]) -> str:
+    first = [{"tolerance_px": r.pop("tolerance_px"), **r} for r in rows]
     note = "Normalised surface Dice: the share of outline pixels, of both sides, that have one of the other nearby."
-    return (paragraph(note, "muted") + table(rows, "surface.csv", text=("tolerance_px",))) if rows else ""
+    return (paragraph(note, "muted") + table(first, "surface.csv", text=("tolerance_px",))) if rows else ""
 
 
-def _places(reader: _Reader, place: str) -> str:
-    rows = reader("scenes.csv")
+def _places(rows: Rows, place: str, *, single: bool) -> str:
     if len(rows) <= ROWS:
-        named = [{place if key == "scene" else key: value for key, value in row.items()} for row in rows]
+        absent = SINGLE if single else ()
+        named = [{place if k == "scene" else k: v for k, v in row.items() if k not in absent} for row in rows]
         return table(named, "scenes.csv", text=(place,))
     scores = sorted(v for v in (number(r["foreground_dice"]) for r in rows) if v is not None)
     share = [(i + 1) / len(scores) for i in range(len(scores))]
-    # A point a percent is as much as the eye can tell apart.
+    # A point per percent is as much as the eye can tell apart.
     step = max(1, len(scores) // 100)
     chart = lines(
         f"Foreground Dice of {place}s with foreground",
@@ -242,33 +220,27 @@ def _places(reader: _Reader, place: str) -> str:
     return paragraph(f"{len(rows):,} {place}s: their table is in the file.") + chart + source_line("scenes.csv")
 
 
-def _others(reader: _Reader) -> str:
+def _others(read: _Reader) -> str:
+    """The tables of the folder that no other section shows."""
     parts = []
-    for path in sorted(reader.folder.glob("*.csv")):
-        if path.name in reader.seen:
-            continue
-        rows = read_rows(path)
+    for path in sorted(read.folder.glob("*.csv")):
+        rows = [] if path.name in read.seen else read_rows(path)
         if not rows:
             continue
+        title = f"<h3>{path.stem.replace('_', ' ')}</h3>"
         names = [c for c in rows[0] if number(rows[0][c]) is None or c in ("tile", "scene", "id", "fold")]
-        if len(rows) > ROWS:
-            parts.append(f"<h3>{_title(path)}</h3>" + paragraph(f"{len(rows):,} rows, in {path.name}.", "muted"))
-        else:
-            parts.append(f"<h3>{_title(path)}</h3>" + table(rows, path.name, text=names))
+        long = paragraph(f"{len(rows):,} rows, in {path.name}.", "muted")
+        parts.append(title + (long if len(rows) > ROWS else table(rows, path.name, text=names)))
     return "".join(parts)
-
-
-def _title(path: Path) -> str:
-    return path.stem.replace("_", " ")
 
 
 def _gallery(where: Path, classes: ClassTable, tiles: Mapping[str, Sequence[Shown]]) -> str:
     if not any(tiles.values()):
         return ""
-    rows = [{"kind": k, "tile": s.id, "dice": s.dice, "doubt": s.doubt} for k, held in tiles.items() for s in held]
-    write_rows(where / "gallery.csv", rows, ("kind", "tile", "dice", "doubt"))
+    rows = [{"kind": k, "tile": s.id, "dice": s.dice, "doubt": s.doubt} for k, some in tiles.items() for s in some]
+    write_text(where / "gallery.csv", pd.DataFrame(rows).to_csv(index=False, na_rep="n/a"))
     groups = [
-        Group(kind.capitalize(), REMARKS[kind], [_picture(kind, s) for s in held]) for kind, held in tiles.items()
+        Group(kind.capitalize(), REMARKS[kind], [_picture(kind, s) for s in some]) for kind, some in tiles.items()
     ]
     return gallery(groups, classes) + source_line("gallery.csv")
 

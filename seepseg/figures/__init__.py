@@ -16,10 +16,8 @@ from seepseg.figures.plots import (
     save_class_balance,
     save_confusion,
     save_differences,
-    save_froc,
     save_intensity,
     save_rate_curve,
-    save_reliability,
     save_threshold,
 )
 from seepseg.figures.sheets import QUICKLOOK_SIDE, save_gallery, save_quicklook
@@ -37,12 +35,10 @@ __all__ = [
     "save_class_balance",
     "save_confusion",
     "save_differences",
-    "save_froc",
     "save_gallery",
     "save_intensity",
     "save_quicklook",
     "save_rate_curve",
-    "save_reliability",
     "save_threshold",
     "stretch",
     "thinned",

@@ -13,6 +13,7 @@ from seepseg.figures.canvas import blank, finish_axes, percent, save, short_coun
 from seepseg.figures.pictures import Rgb
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -111,68 +112,8 @@ def save_intensity(path: Path, histograms: Mapping[str, NDArray[Any]], edges: ND
     save(figure, path)
 
 
-def save_froc(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Save a FROC curve: share of the objects found against false alarms, a point a threshold.
-
-    Args:
-        path: the PNG file.
-        columns: threshold, found_iou25, found_iou50, found_touched, false_alarms_per_mpx, false_alarms_per_1000_km2.
-    """
-    figure = blank(6.4, 4.2)
-    axes = figure.add_subplot()
-    area = columns["false_alarms_per_1000_km2"]
-    known = any(v is not None for v in area)
-    alarms = area if known else columns["false_alarms_per_mpx"]
-    for name, label, color in (
-        ("found_touched", "touched (≥ 10 % of the length)", "#009E73"),
-        ("found_iou25", "found at IoU ≥ .25", "#0072B2"),
-        ("found_iou50", "found at IoU ≥ .5", "#D55E00"),
-    ):
-        points = [(x, y) for x, y in zip(alarms, columns[name], strict=True) if x is not None and y is not None]
-        if points:
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, color=color, label=label)
-    for x, y, t in zip(alarms, columns["found_touched"], columns["threshold"], strict=True):
-        if t in (0.1, 0.5, 0.9) and x is not None and y is not None:
-            axes.annotate(f"{t:g}", (x, y), (3, 4), textcoords="offset points", fontsize=7, color="#009E73")
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(left=0)
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel(f"false alarms per {'1000 km²' if known else 'megapixel'}")
-    axes.set_ylabel("share of the objects")
-    finish_axes(axes)
-    save(figure, path)
-
-
-def save_reliability(path: Path, curves: Mapping[str, Sequence[tuple[float, float, int]]]) -> None:
-    """Save a reliability diagram: the share that came true against confidence, and how many pixels are behind it.
-
-    Args:
-        path: the PNG file.
-        curves: by name, (mean confidence, share that came true, pixels) of each bin.
-    """
-    figure = blank(5.2, 5.6)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    above.plot([0, 1], [0, 1], color="#888888", linewidth=0.8, linestyle="--", label="calibrated")
-    for (name, points), color in zip(curves.items(), ("#0072B2", "#D55E00"), strict=False):
-        if points:
-            confidence, true, pixels = zip(*points, strict=True)
-            above.plot(confidence, true, marker="o", markersize=3.5, color=color, label=name)
-            below.plot(confidence, pixels, marker="o", markersize=3.5, color=color)
-    above.set_ylabel("share that came true")
-    above.set_ylim(0, 1.02)
-    below.set_yscale("log")
-    below.set_ylabel("pixels")
-    below.set_xlabel("confidence")
-    below.set_xlim(0, 1.02)
-    below.spines[["top", "right"]].set_visible(False)
-    finish_axes(above)
-    save(figure, path)
-
-
-def save_threshold(
-    path: Path, by_threshold: Mapping[str, Any], by_size: Mapping[str, Any], at: tuple[int, int]
-) -> None:
-    """Save scores against threshold and against least size, the chosen point marked.
+def save_threshold(path: Path, by_threshold: pd.DataFrame, by_size: pd.DataFrame, at: tuple[int, int]) -> None:
+    """Save scores against threshold and against minimum size, the chosen point marked.
 
     Args:
         path: the PNG file.
@@ -182,14 +123,15 @@ def save_threshold(
     """
     figure = blank(9.2, 3.8)
     left, right = figure.subplots(1, 2, sharey=True)
-    sizes = range(len(by_size["min_pixels"]))
-    for axes, columns, places, chosen, label in (
-        (left, by_threshold, by_threshold["threshold"], at[0], "threshold of the foreground probability"),
-        (right, by_size, sizes, at[1], "least pixels of an object"),
+    sizes = range(len(by_size))
+    for axes, frame, places, chosen, label in (
+        (left, by_threshold, by_threshold["threshold"].tolist(), at[0], "threshold of the foreground probability"),
+        (right, by_size, sizes, at[1], "minimum pixels of an object"),
     ):
-        scores = {name: values for name, values in columns.items() if name not in ("threshold", "min_pixels")}
-        for (name, values), color in zip(scores.items(), ("#0072B2", "#D55E00", "#009E73"), strict=False):
-            axes.plot(places, values, marker=".", color=color, label=name.replace("_", " "))
+        scores = frame.drop(columns=["threshold", "min_pixels"], errors="ignore")
+        for name, color in zip(scores, ("#0072B2", "#D55E00", "#009E73"), strict=False):
+            values = scores[name].tolist()
+            axes.plot(places, values, marker=".", color=color, label=str(name).replace("_", " "))
             axes.plot(places[chosen], values[chosen], marker="o", markersize=8, fillstyle="none", color=color)
         axes.axvline(places[chosen], color="#888888", linewidth=0.8, linestyle="--")
         axes.set_xlabel(label)
@@ -199,26 +141,28 @@ def save_threshold(
     save(figure, path)
 
 
-def save_differences(path: Path, rows: Sequence[Mapping[str, Any]], names: tuple[str, str]) -> None:
-    """Save the differences of two runs' scores with their intervals, a row a score; right of 0 the second is better.
+def save_differences(
+    path: Path, rows: Sequence[tuple[str, float | None, float | None, float | None]], names: tuple[str, str]
+) -> None:
+    """Save the differences of two runs' scores with their intervals, a row per score; right of 0 the second is better.
 
     Args:
         path: the PNG file.
-        rows: score, difference, low, high (None where there is no interval).
+        rows: score, difference, and the ends of its interval (None where there is none).
         names: of the two runs.
     """
     figure = blank(7.2, 1.2 + 0.34 * len(rows))
     axes = figure.add_subplot()
     axes.axvline(0, color="#888888", linewidth=0.8)
-    for place, row in enumerate(rows):
-        if row["difference"] is None:
+    for place, (_, difference, low, high) in enumerate(rows):
+        if difference is None:
             continue
-        sure = row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
+        sure = low is not None and high is not None and not low <= 0 <= high
         color = "#0072B2" if sure else "#777777"
-        if row["low"] is not None:
-            axes.plot((row["low"], row["high"]), (place, place), color=color, linewidth=2)
-        axes.plot(row["difference"], place, marker="o", color=color)
-    axes.set_yticks(range(len(rows)), [str(row["score"]) for row in rows])
+        if low is not None and high is not None:
+            axes.plot((low, high), (place, place), color=color, linewidth=2)
+        axes.plot(difference, place, marker="o", color=color)
+    axes.set_yticks(range(len(rows)), [score for score, *_ in rows])
     axes.invert_yaxis()
     axes.set_xlabel(f"← {names[0]} better      difference      {names[1]} better →")
     axes.spines[["top", "right"]].set_visible(False)

@@ -15,14 +15,14 @@ from seepseg.config import Predict
 from seepseg.data.catalog import Tile
 from seepseg.data.dataset import TileDataset
 from seepseg.data.mosaic import Cell, assemble, clusters, places
-from seepseg.inference.score import Answer, Decide
+from seepseg.inference.score import Answer, Decoding
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.objects.components import label_objects, log_sums
 from seepseg.objects.features import object_features
+from seepseg.runs.fit import Fit
 
-Unit = Callable[[str], NDArray[np.float32]]
+ImageOf = Callable[[str], NDArray[np.float32]]
 """The image (C, h, w) of a tile, scaled to [0, 1], by its id."""
-
 
 WHOLE = {"vote": False, "min_pixels": 0}
 """Decoding of tiles whose objects are decided later."""
@@ -72,30 +72,31 @@ def scenes(answers: Iterable[Answer], tiles: Mapping[str, Tile]) -> Iterator[dic
             yield {cell: by_cell[cell] for cell in touching}
 
 
-def object_stage(classifier: ObjectClassifier | None, dataset: TileDataset, config: Predict) -> tuple[Predict, Decide]:
-    """How tiles are decoded one by one, and what decides their objects after: the classifier, where there is one.
+def object_stage(
+    classifier: ObjectClassifier | None, dataset: TileDataset, config: Predict, fit: Fit | None = None
+) -> Decoding:
+    """How tiles are decoded one by one, and their objects after that by the classifier, where there is one.
 
-    Objects are then whole ones, in their scene, so that no vote and no least size is left for the tiles. A classifier
+    Objects are then whole ones, in their scene, so that no vote and no minimum size is left for the tiles. A classifier
     that was trained on any of the tiles is not asked.
     """
     tiles = {t.id: t for t in dataset.catalog.tiles}
     if classifier is None or not classifier.may_judge(tiles):
-        return config, lambda answers: answers
-
+        return Decoding(config, fit)
     whole = partial(decide_objects, classifier, tiles, dataset.unit, config.min_pixels)
-    return config.model_copy(update=WHOLE), whole
+    return Decoding(config.model_copy(update=WHOLE), fit, whole)
 
 
 def decide_objects(
     classifier: ObjectClassifier,
     tiles: Mapping[str, Tile],
-    unit: Unit,
+    image_of: ImageOf,
     min_pixels: int,
     answers: Iterable[Answer],
 ) -> Iterator[Answer]:
     """The answers with the classes of their objects as the classifier chooses; smaller objects than `min_pixels` go."""
     for by_cell in scenes(answers, tiles):
-        scene = scene_objects(by_cell, unit)
+        scene = scene_objects(by_cell, image_of)
         chosen = classifier.choose(scene.features, scene.logs)
         chosen[scene.sizes < min_pixels] = 0
         # What is no object is background or no data, and stays.
@@ -104,11 +105,11 @@ def decide_objects(
             yield replace(answer, prediction=np.where(labels > 0, lookup[labels], answer.prediction))
 
 
-def scene_objects(answers: Mapping[Cell, Answer], unit: Unit) -> SceneObjects:
-    """The objects of one scene as predicted, from the answers by cell; `unit` reads images."""
+def scene_objects(answers: Mapping[Cell, Answer], image_of: ImageOf) -> SceneObjects:
+    """The objects of one scene as predicted, from the answers by cell; `image_of` reads images."""
     classes = assemble({cell: a.prediction for cell, a in answers.items()})
     # The first band: the co-polarised one, where there are two.
-    image = assemble({cell: unit(a.id)[0] for cell, a in answers.items()}, missing=0)
+    image = assemble({cell: image_of(a.id)[0] for cell, a in answers.items()}, missing=0)
     slices, _ = places({cell: a.prediction.shape for cell, a in answers.items()})
     numbers, count = label_objects(classes)
     logs = np.zeros((count + 1, len(next(iter(answers.values())).probabilities)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from seepseg.config import Predict
 from seepseg.data.loader import Batch
@@ -17,51 +18,15 @@ from seepseg.inference.decode import calibrated, decode
 from seepseg.inference.predictor import Predictor
 from seepseg.losses.build import Loss
 from seepseg.losses.functional import pixel_sums
-from seepseg.metrics.confusion import Scores, confusion_matrix, scores
-from seepseg.metrics.salt_score import tgs_scores
+from seepseg.metrics.confusion import Scores, confusion_matrix, dice, scores
+from seepseg.metrics.counts import Counts
+from seepseg.metrics.salt_score import tgs_score
 from seepseg.runs.fit import Fit
 
 
 @dataclass
-class TileResult:
-    """One scored tile.
-
-    Attributes:
-        image: (C, H, W) standardised.
-        truth, prediction: (H, W) class indices, 255 = no data.
-        matrix: its own confusion matrix (K, K).
-        probabilities: (K, H, W), averaged and calibrated, background first.
-    """
-
-    id: str
-    image: NDArray[np.float32]
-    truth: NDArray[np.uint8]
-    prediction: NDArray[np.uint8]
-    matrix: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One tile: id, image (C, h, w), truth (255 = not known) and class map (h, w), probabilities (K, h, w).
-
-    The image is the one that was given to the network in evaluation, and as it is in its file in prediction.
-    """
-
-    id: str
-    image: NDArray[Any]
-    truth: NDArray[np.uint8]
-    prediction: NDArray[np.uint8]
-    probabilities: torch.Tensor
-
-
-Decide = Callable[[Iterator[Answer]], Iterator[Answer]]
-"""Goes over the answers in their order and changes predictions by what it knows of more than one tile."""
-
-
-@dataclass
-class Sums:
-    """What a pass over tiles adds up to.
+class Sums(Counts):
+    """What tiles add up to.
 
     Attributes:
         matrix: confusion matrix (K, K), rows truth.
@@ -84,25 +49,21 @@ class Sums:
         """Sums of nothing."""
         return cls(np.zeros((n_classes, n_classes), np.int64), np.zeros(n_classes, np.int64))
 
+    @classmethod
+    def of_tile(cls, truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n_classes: int) -> Sums:
+        """Those of one tile, from class indices (H, W); 255 in truth counts nowhere."""
+        matrix = confusion_matrix(truth, prediction, n_classes)
+        tenths = round(10 * tgs_score(truth, prediction)) if n_classes == 2 else 0
+        return cls(matrix, (matrix.sum(1) > 0).astype(np.int64), 1, tenths)
+
     def scores(self) -> Scores:
         """Scores of the confusion matrix."""
-        return scores(self.matrix, self.tiles[1:].tolist())
+        return scores(self.matrix)
 
     @property
     def tgs_score(self) -> float | None:
         """Mean TGS score of the tiles."""
         return self.tgs_tenths / (10 * self.n_tiles) if self.n_tiles else None
-
-    def merge(self, other: Sums) -> Sums:
-        """Both sums as one."""
-        return Sums(
-            self.matrix + other.matrix,
-            self.tiles + other.tiles,
-            self.n_tiles + other.n_tiles,
-            self.tgs_tenths + other.tgs_tenths,
-            self.floats | other.floats,
-            self.seconds + other.seconds,
-        )
 
     def means(self) -> dict[str, float | list[float]]:
         """Losses as means over tiles; `bce` and `soft_dice` per foreground class, from the pixel sums."""
@@ -120,63 +81,115 @@ class Sums:
 
 def soft_means(total: dict[str, NDArray[np.float64]]) -> dict[str, float | list[float]]:
     """BCE (mean over valid pixels) and soft Dice of each foreground class from summed `pixel_sums`."""
-    tp, fp, fn = total["tp"], total["fp"], total["fn"]
     return {
         "bce": (total["bce"] / max(float(total["count"][0]), 1)).tolist(),
-        "soft_dice": (2 * tp / np.maximum(2 * tp + fp + fn, 1e-12)).tolist(),
+        "soft_dice": np.nan_to_num(dice(total["tp"], total["fp"], total["fn"])).tolist(),
     }
+
+
+@dataclass(frozen=True, eq=False)
+class TileResult:
+    """One scored tile.
+
+    Attributes:
+        image: (C, H, W) standardised.
+        truth, prediction: (H, W) class indices, 255 = no data.
+        probabilities: (K, H, W), averaged and calibrated, background first.
+        sums: those of this tile.
+    """
+
+    id: str
+    image: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+    probabilities: NDArray[np.float32]
+    sums: Sums
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One tile: id, image (C, h, w), truth (255 = not known) and class map (h, w), probabilities (K, h, w).
+
+    The image is the one that was given to the network in evaluation, and as it is in its file in prediction.
+    """
+
+    id: str
+    image: NDArray[Any]
+    truth: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+    probabilities: Tensor
+
+
+Decide = Callable[[Iterator[Answer]], Iterator[Answer]]
+"""Goes over the answers in their order and changes predictions by what more than one tile says."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How probabilities become classes.
+
+    Attributes:
+        config: `predict` of the config, with the threshold and the minimum size of a fit in it (`Fit.onto`).
+        fit: gives temperature and class offsets.
+        decide: the last word, on whole objects.
+    """
+
+    config: Predict
+    fit: Fit | None = None
+    decide: Decide = lambda answers: answers
+
+
+class Pass(NamedTuple):
+    """A batch after the network: number, logits (N, C, H, W), probabilities (N, K, H, W), masks (N, H, W), seconds."""
+
+    number: int
+    logits: Tensor
+    probabilities: Tensor
+    masks: Tensor
+    seconds: float
 
 
 def score(
     predictor: Predictor,
     batches: Iterable[tuple[int, Batch]],
     n_classes: int,
-    config: Predict,
+    decoding: Decoding,
     loss: Loss | None = None,
     on_tile: Callable[[TileResult], None] | None = None,
-    on_batch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
-    fit: Fit | None = None,
-    decide: Decide = lambda answers: answers,
+    on_batch: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Sums:
     """Sums over numbered batches of labelled tiles.
 
     In passing, `on_tile` sees every tile, and `on_batch` the probabilities (N, K, H, W) and masks (N, H, W) of every
-    batch. The threshold and least size of a fit are in the config already (`Fit.onto`).
+    batch.
     """
-    sums = Sums.empty(n_classes)
+    total, seconds = Sums.empty(n_classes), 0.0
+    floats: dict[int, dict[str, list[float]]] = {}
 
-    def on_logits(number: int, logits: torch.Tensor, probabilities: torch.Tensor, masks: torch.Tensor) -> None:
+    def after_network(batch: Pass) -> None:
+        nonlocal seconds
+        seconds += batch.seconds
         if loss is not None:
-            sums.floats[number] = _floats(loss, logits, probabilities, masks)
+            floats[batch.number] = _floats(loss, batch)
         if on_batch is not None:
-            on_batch(probabilities, masks)
+            on_batch(batch.probabilities, batch.masks)
 
-    for answer in decide(answers(predictor, batches, config, fit, sums, on_logits)):
-        t, p = answer.truth, answer.prediction
-        matrix = confusion_matrix(t, p, n_classes)
-        sums.matrix += matrix
-        sums.tiles += matrix.sum(1) > 0
-        sums.n_tiles += 1
-        if n_classes == 2:
-            sums.tgs_tenths += round(10 * float(tgs_scores(t[None], p[None])[0]))
+    for answer in decoding.decide(answers(predictor, batches, decoding, after_network)):
+        sums = Sums.of_tile(answer.truth, answer.prediction, n_classes)
+        total += sums
         if on_tile:
-            likely = calibrated(answer.probabilities, fit, axis=0).cpu().numpy()
-            on_tile(TileResult(answer.id, answer.image, t, p, matrix, likely))
-    return sums
+            likely = calibrated(answer.probabilities, decoding.fit, axis=0).cpu().numpy()
+            on_tile(TileResult(answer.id, answer.image, answer.truth, answer.prediction, likely, sums))
+    return replace(total, floats=floats, seconds=seconds)
 
 
 def answers(
     predictor: Predictor,
     batches: Iterable[tuple[int, Batch]],
-    config: Predict,
-    fit: Fit | None = None,
-    sums: Sums | None = None,
-    on_logits: Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], None] | None = None,
+    decoding: Decoding,
+    after_network: Callable[[Pass], None] = lambda batch: None,
 ) -> Iterator[Answer]:
-    """The tiles of numbered batches one by one; the network's time is added to `sums`.
-
-    `on_logits` sees number, logits, probabilities and masks of every batch.
-    """
+    """The tiles of numbered batches one by one, each decoded on its own; `after_network` sees every batch."""
     for number, batch in batches:
         with torch.inference_mode():
             begin = time.perf_counter()
@@ -184,21 +197,18 @@ def answers(
             probabilities = batch.within(predictor.probabilities(batch.image, logits))
             if predictor.device.type == "cuda":
                 torch.cuda.synchronize(predictor.device)
-            if sums is not None:
-                sums.seconds += time.perf_counter() - begin
-            if on_logits is not None:
-                on_logits(number, batch.within(logits), probabilities, batch.mask.to(predictor.device))
-            predicted = decode(probabilities, batch.valid, config, fit)
+            seconds, masks = time.perf_counter() - begin, batch.mask.to(predictor.device)
+            after_network(Pass(number, batch.within(logits), probabilities, masks, seconds))
+            predicted = decode(probabilities, batch.valid, decoding.config, decoding.fit)
         truth, images = batch.mask.numpy().astype(np.uint8), batch.within(batch.image)
         for i, (h, w) in enumerate(batch.sizes):
             image = images[i, :, :h, :w].numpy()
             yield Answer(batch.ids[i], image, truth[i, :h, :w], predicted[i, :h, :w], probabilities[i, :, :h, :w])
 
 
-def _floats(
-    loss: Loss, logits: torch.Tensor, probabilities: torch.Tensor, masks: torch.Tensor
-) -> dict[str, list[float]]:
-    n = len(masks)
-    terms = {"loss" if k == "loss" else f"loss_{k}": [v.item() * n] for k, v in loss(logits, masks).items()}
-    soft = {k: v.double().flatten().tolist() for k, v in pixel_sums(probabilities[:, 1:], masks).items()}
-    return {"tiles": [float(n)]} | terms | soft
+def _floats(loss: Loss, batch: Pass) -> dict[str, list[float]]:
+    n = len(batch.masks)
+    terms = loss(batch.logits, batch.masks)
+    losses = {"loss" if k == "loss" else f"loss_{k}": [v.item() * n] for k, v in terms.items()}
+    soft = pixel_sums(batch.probabilities[:, 1:], batch.masks)
+    return {"tiles": [float(n)]} | losses | {k: v.double().flatten().tolist() for k, v in soft.items()}

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.errors import DataError
+from seepseg.metrics.confusion import Floats, Numbers, defined, divided, matrix_scores
 
 DRAWS = 2000
 LEVEL = 0.95
 MIN_CLUSTERS = 8
 """With fewer clusters the percentiles say little about the next scene, so no interval is given."""
 
-Numbers = NDArray[Any]
-"""int64 counts or float64 scores."""
-
-Floats = NDArray[np.float64]
 Statistic = Callable[[Numbers], dict[str, Floats]]
-"""From sums over clusters (D, F), one row a draw, to scores (D) by name; NaN where a score is not defined."""
+"""From sums over clusters (D, F), a row per draw, to scores (D) by name; NaN where a score is not defined."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +44,16 @@ class Difference:
 
     Attributes:
         value: the difference on all clusters together; None where one of the two is not defined.
-        mean: mean over the draws.
-        low, high: percentile interval.
-        b_better: share of the draws in which B is better; a draw that both share counts half.
-        clusters: how many clusters were drawn from; below `MIN_CLUSTERS` mean, interval and share are None.
-        undefined: share of the draws in which one of the two scores is not defined.
+        low, high: percentile interval, from the draws in which both scores are defined.
+        b_better: share of these draws in which B is better; a draw without a difference counts half.
+        clusters: how many clusters were drawn from; below `MIN_CLUSTERS` interval and share are None.
     """
 
     value: float | None
-    mean: float | None
     low: float | None
     high: float | None
     b_better: float | None
     clusters: int
-    undefined: float
 
 
 @dataclass(frozen=True)
@@ -72,25 +64,8 @@ class Bootstrap:
     lacking: tuple[float, ...]
 
 
-def matrix_scores(matrices: Numbers) -> dict[str, Floats]:
-    """Scores (D) of confusion matrices (D, K, K) by name, as `metrics.confusion` defines them; NaN = not defined.
-
-    Names are `measure/part`: dice, iou, precision and recall of `foreground` and of each class index; dice and iou of
-    `macro`; and `class_accuracy`.
-    """
-    tp = np.diagonal(matrices, axis1=1, axis2=2)[:, 1:]
-    fp, fn = matrices[:, :, 1:].sum(1) - tp, matrices[:, 1:].sum(2) - tp
-    both = matrices[:, 1:, 1:].sum((1, 2))
-    foreground = _ratios(both, matrices[:, 0, 1:].sum(1), matrices[:, 1:, 0].sum(1))
-    per_class = _ratios(tp, fp, fn)
-    out = {f"{name}/foreground": values for name, values in foreground.items()}
-    out |= {f"{name}/macro": _mean_of_defined(per_class[name]) for name in ("dice", "iou")}
-    out["class_accuracy"] = _divide(tp.sum(1), both)
-    return out | {f"{name}/{c + 1}": values[:, c] for name, values in per_class.items() for c in range(values.shape[1])}
-
-
-def bootstrap(matrices: NDArray[np.int64], draws: int = DRAWS, seed: int = 0, level: float = LEVEL) -> Bootstrap:
-    """Intervals of every score of `matrix_scores` from confusion matrices (S, K, K), one a scene.
+def bootstrap(matrices: NDArray[np.int64], draws: int = DRAWS, seed: int = 0) -> Bootstrap:
+    """Intervals of every score of `matrix_scores` from confusion matrices (S, K, K), one per scene.
 
     Each draw takes S scenes with replacement and adds up their matrices. A class that a draw lacks in truth and
     prediction is left out of its macro mean. Scenes without a counted pixel are no clusters. The same matrices in the
@@ -107,15 +82,11 @@ def bootstrap(matrices: NDArray[np.int64], draws: int = DRAWS, seed: int = 0, le
 
     values, drawn = statistic(flat.sum(0)[None]), _draw(flat, statistic, draws, seed)
     absent = tuple(float(drawn.pop(f"lacking/{c}").mean()) for c in range(1, classes))
-    return Bootstrap({k: _interval(float(values[k][0]), v, len(flat), level) for k, v in drawn.items()}, absent)
+    return Bootstrap({k: _interval(float(values[k][0]), v, len(flat)) for k, v in drawn.items()}, absent)
 
 
 def paired_difference(
-    matrices_a: NDArray[np.int64],
-    matrices_b: NDArray[np.int64],
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    matrices_a: NDArray[np.int64], matrices_b: NDArray[np.int64], draws: int = DRAWS
 ) -> dict[str, Difference]:
     """How much better B is than A by every score of `matrix_scores`, both drawn from the same scenes at once.
 
@@ -133,30 +104,26 @@ def paired_difference(
         a, b = matrix_scores(pair[:, 0]), matrix_scores(pair[:, 1])
         return {k: b[k] - a[k] for k in a}
 
-    return _differences(both[both.any(1)], statistic, draws, seed, level)
+    return _differences(both[both.any(1)], statistic, draws)
 
 
-def bootstrap_ratio(
-    parts: Numbers, wholes: Numbers, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
-) -> Interval:
+def bootstrap_ratio(parts: Numbers, wholes: Numbers, draws: int = DRAWS) -> Interval:
     """Interval of Σ parts / Σ wholes over clusters (S): a detection rate, false alarms per area, a surface Dice."""
     stack = np.stack([parts, wholes], 1)
 
     def statistic(sums: Numbers) -> dict[str, Floats]:
-        return {"ratio": _divide(sums[:, 0], sums[:, 1])}
+        return {"ratio": divided(sums[:, 0], sums[:, 1])}
 
     value = float(statistic(stack.sum(0)[None])["ratio"][0])
-    return _interval(value, _draw(stack, statistic, draws, seed)["ratio"], len(stack), level)
+    return _interval(value, _draw(stack, statistic, draws)["ratio"], len(stack))
 
 
-def bootstrap_mean(values: Floats, draws: int = DRAWS, seed: int = 0, level: float = LEVEL) -> Interval:
-    """Interval of the mean of one score a tile (N), such as the TGS score: tiles are the clusters."""
-    return bootstrap_ratio(values, np.ones_like(values), draws, seed, level)
+def bootstrap_mean(values: Floats, draws: int = DRAWS) -> Interval:
+    """Interval of the mean of one score per tile (N), such as the TGS score: tiles are the clusters."""
+    return bootstrap_ratio(values, np.ones_like(values), draws)
 
 
-def paired_mean_difference(
-    values_a: Floats, values_b: Floats, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
-) -> Difference:
+def paired_mean_difference(values_a: Floats, values_b: Floats) -> Difference:
     """The mean score of B minus that of A over the same tiles (N).
 
     Raises:
@@ -166,9 +133,9 @@ def paired_mean_difference(
         raise DataError("the two runs were not scored on the same tiles", fix="evaluate both on the same tiles")
 
     def statistic(sums: Numbers) -> dict[str, Floats]:
-        return {"mean": _divide(sums, np.asarray(len(values_a)))[:, 0]}
+        return {"mean": divided(sums, np.asarray(len(values_a)))[:, 0]}
 
-    return _differences((values_b - values_a)[:, None], statistic, draws, seed, level)["mean"]
+    return _differences((values_b - values_a)[:, None], statistic, DRAWS)["mean"]
 
 
 def _checked(matrices: NDArray[np.int64]) -> int:
@@ -178,7 +145,7 @@ def _checked(matrices: NDArray[np.int64]) -> int:
     return int(matrices.shape[1])
 
 
-def _draw(stack: Numbers, statistic: Statistic, draws: int, seed: int) -> dict[str, Floats]:
+def _draw(stack: Numbers, statistic: Statistic, draws: int, seed: int = 0) -> dict[str, Floats]:
     """The statistic (draws) of sums over clusters drawn with replacement from the stack (S, F)."""
     clusters = len(stack)
     if not clusters:
@@ -193,53 +160,25 @@ def _draw(stack: Numbers, statistic: Statistic, draws: int, seed: int) -> dict[s
     return statistic(np.concatenate(sums))
 
 
-def _interval(value: float, drawn: Floats, clusters: int, level: float) -> Interval:
-    low, high = _percentiles(drawn, clusters, level)
-    return Interval(_none(value), low, high, clusters, float(np.isnan(drawn).mean()))
+def _interval(value: float, drawn: Floats, clusters: int) -> Interval:
+    low, high = _percentiles(drawn, clusters)
+    return Interval(defined(value), low, high, clusters, float(np.isnan(drawn).mean()))
 
 
-def _differences(stack: Numbers, statistic: Statistic, draws: int, seed: int, level: float) -> dict[str, Difference]:
+def _differences(stack: Numbers, statistic: Statistic, draws: int) -> dict[str, Difference]:
     values = statistic(stack.sum(0)[None])
     out = {}
-    for name, drawn in _draw(stack, statistic, draws, seed).items():
-        low, high = _percentiles(drawn, len(stack), level)
-        defined = drawn[~np.isnan(drawn)]
-        mean = None if low is None else float(defined.mean())
-        better = None if low is None else float(((defined > 0) + 0.5 * (defined == 0)).mean())
-        undefined = 1 - len(defined) / len(drawn)
-        out[name] = Difference(_none(float(values[name][0])), mean, low, high, better, len(stack), undefined)
+    for name, drawn in _draw(stack, statistic, draws).items():
+        low, high = _percentiles(drawn, len(stack))
+        usable = drawn[~np.isnan(drawn)]
+        better = None if low is None else float(((usable > 0) + 0.5 * (usable == 0)).mean())
+        out[name] = Difference(defined(float(values[name][0])), low, high, better, len(stack))
     return out
 
 
-def _percentiles(drawn: Floats, clusters: int, level: float) -> tuple[float | None, float | None]:
-    defined = drawn[~np.isnan(drawn)]
-    if clusters < MIN_CLUSTERS or not len(defined):
+def _percentiles(drawn: Floats, clusters: int) -> tuple[float | None, float | None]:
+    usable = drawn[~np.isnan(drawn)]
+    if clusters < MIN_CLUSTERS or not len(usable):
         return None, None
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    low, high = np.quantile(usable, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
     return low, high
-
-
-def _ratios(tp: Numbers, fp: Numbers, fn: Numbers) -> dict[str, Floats]:
-    known = tp + fp + fn > 0
-    return {
-        "dice": _divide(2 * tp, 2 * tp + fp + fn),
-        "iou": _divide(tp, tp + fp + fn),
-        # A class that is only predicted, or only true, has 0 in both.
-        "precision": np.where(known, _divide(tp, np.maximum(tp + fp, 1)), np.nan),
-        "recall": np.where(known, _divide(tp, np.maximum(tp + fn, 1)), np.nan),
-    }
-
-
-def _divide(part: Numbers, whole: Numbers) -> Floats:
-    out = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
-    np.divide(part, whole, out=out, where=np.not_equal(whole, 0))
-    return out
-
-
-def _mean_of_defined(values: Floats) -> Floats:
-    known = ~np.isnan(values)
-    return _divide(np.where(known, values, 0).sum(1), known.sum(1))
-
-
-def _none(value: float) -> float | None:
-    return None if np.isnan(value) else value

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
+from seepseg.metrics.counts import Counts
 
 TOLERANCES = (1.0, 2.0, 3.0)
 """Distances in pixels up to which outlines agree."""
@@ -18,8 +19,8 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class SurfaceCounts:
-    """Outline pixels of truth and prediction, to be added up over tiles or scenes.
+class SurfaceCounts(Counts):
+    """Outline pixels of truth and prediction of tiles or scenes.
 
     Attributes:
         tolerances: T distances in pixels.
@@ -37,11 +38,6 @@ class SurfaceCounts:
         """Counts of nothing."""
         zeros = np.zeros((len(tolerances) + 1, n_classes), np.int64)
         return cls(tuple(tolerances), zeros[1:], zeros[0])
-
-    def __add__(self, other: SurfaceCounts) -> SurfaceCounts:
-        if self.tolerances != other.tolerances:
-            raise ValueError(f"tolerances {self.tolerances} and {other.tolerances} differ")
-        return SurfaceCounts(self.tolerances, self.near + other.near, self.total + other.total)
 
     def surface_dice(self) -> list[list[float | None]]:
         """(T, K) normalised surface Dice: foreground, then the classes 1 … K − 1; None where neither side has one."""

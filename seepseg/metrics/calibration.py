@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seepseg.classes import IGNORE
 from seepseg.config import Head
+from seepseg.metrics.counts import Counts
 
 BINS = 15
 UNIT = 2**24
@@ -26,8 +27,8 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Reliability:
-    """Histogram of pixels by confidence in B bins of equal width, to be added up over tiles.
+class Reliability(Counts):
+    """Histogram of pixels by confidence in B bins of equal width.
 
     Attributes:
         pixels: (B) how many.
@@ -43,9 +44,6 @@ class Reliability:
     def empty(cls, bins: int = BINS) -> Reliability:
         """A histogram of nothing."""
         return cls(*np.zeros((3, bins), np.int64))
-
-    def __add__(self, other: Reliability) -> Reliability:
-        return Reliability(self.pixels + other.pixels, self.confidence + other.confidence, self.correct + other.correct)
 
     def curve(self) -> list[tuple[float, float, int]]:
         """Mean confidence, share that came true, and pixels, of each bin that holds any."""

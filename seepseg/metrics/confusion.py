@@ -1,15 +1,22 @@
-"""The confusion matrix over pixels, and every per-class score that follows from it."""
+"""The confusion matrix over pixels, and every score that follows from it: the one home of Dice and IoU."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from seepseg.classes import IGNORE
+
+MEASURES = ("dice", "iou", "precision", "recall")
+
+Numbers = NDArray[Any]
+"""int64 counts or float64 scores."""
+
+Floats = NDArray[np.float64]
 
 
 def confusion_matrix(
@@ -38,7 +45,7 @@ def confusion_matrix(
 
 
 def _matrix_of_bytes(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n_classes: int) -> NDArray[np.int64]:
-    """The same for bytes, several times quicker: evaluation spends its time here otherwise."""
+    """The same for bytes, several times as fast: evaluation would spend its time here otherwise."""
     if truth.shape != prediction.shape:
         raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} differ in shape")
     pairs = np.bincount((truth.astype(np.uint16) * 256 + prediction).ravel(), minlength=65536).reshape(256, 256)
@@ -49,8 +56,8 @@ def _matrix_of_bytes(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n_
 
 
 @dataclass(frozen=True)
-class Foreground:
-    """Any foreground class against background."""
+class Ratios:
+    """The four scores of one class, or of any foreground against background; None where they are not defined."""
 
     dice: float | None
     iou: float | None
@@ -71,44 +78,74 @@ class Scores:
     precision: list[float | None]
     recall: list[float | None]
     support_pixels: list[int]
-    support_tiles: list[int] | None
     macro_dice: float | None
     macro_iou: float | None
-    foreground: Foreground
+    foreground: Ratios
     class_accuracy: float | None
 
 
-def scores(matrix: NDArray[np.int64], support_tiles: Sequence[int] | None = None) -> Scores:
-    """Scores of a confusion matrix (K, K), rows truth.
-
-    `class_accuracy` is the share of right classes among pixels that are foreground in truth and prediction.
-    """
-    tp = np.diag(matrix)[1:]
-    fp, fn = matrix[:, 1:].sum(0) - tp, matrix[1:].sum(1) - tp
-    per_class = [_ratios(int(a), int(b), int(c)) for a, b, c in zip(tp, fp, fn, strict=True)]
-    dice, iou, precision, recall = ([r[i] for r in per_class] for i in range(4))
-    both = int(matrix[1:, 1:].sum())
+def scores(matrix: NDArray[np.int64]) -> Scores:
+    """Scores of a confusion matrix (K, K), rows truth; see `matrix_scores`."""
+    values = {name: defined(float(value[0])) for name, value in matrix_scores(matrix[None]).items()}
+    per_class = {m: [values[f"{m}/{c}"] for c in range(1, len(matrix))] for m in MEASURES}
     return Scores(
-        dice,
-        iou,
-        precision,
-        recall,
-        (tp + fn).tolist(),
-        None if support_tiles is None else list(support_tiles),
-        _mean(dice),
-        _mean(iou),
-        Foreground(*_ratios(both, int(matrix[0, 1:].sum()), int(matrix[1:, 0].sum()))),
-        int(tp.sum()) / both if both else None,
+        **per_class,
+        support_pixels=matrix[1:].sum(1).tolist(),
+        macro_dice=values["dice/macro"],
+        macro_iou=values["iou/macro"],
+        foreground=Ratios(*(values[f"{m}/foreground"] for m in MEASURES)),
+        class_accuracy=values["class_accuracy"],
     )
 
 
-def _ratios(tp: int, fp: int, fn: int) -> tuple[float | None, float | None, float | None, float | None]:
-    """Dice, IoU, precision, recall."""
-    if tp + fp + fn == 0:
-        return None, None, None, None
-    return 2 * tp / (2 * tp + fp + fn), tp / (tp + fp + fn), tp / max(tp + fp, 1), tp / max(tp + fn, 1)
+def matrix_scores(matrices: Numbers) -> dict[str, Floats]:
+    """Scores (D) of confusion matrices (D, K, K), rows truth, by name; NaN = not defined.
+
+    Names are `measure/part`: dice, iou, precision and recall of `foreground` and of each class index; dice and iou of
+    `macro`, the mean over the classes that have a number; and `class_accuracy`, the share of right classes among pixels
+    that are foreground in truth and prediction.
+    """
+    tp = np.diagonal(matrices, axis1=1, axis2=2)[:, 1:]
+    fp, fn = matrices[:, :, 1:].sum(1) - tp, matrices[:, 1:].sum(2) - tp
+    both = matrices[:, 1:, 1:].sum((1, 2))
+    foreground = ratios(both, matrices[:, 0, 1:].sum(1), matrices[:, 1:, 0].sum(1))
+    per_class = ratios(tp, fp, fn)
+    out = {f"{name}/foreground": values for name, values in foreground.items()}
+    out |= {f"{name}/macro": mean_of_defined(per_class[name]) for name in ("dice", "iou")}
+    out["class_accuracy"] = divided(tp.sum(1), both)
+    return out | {f"{name}/{c + 1}": values[:, c] for name, values in per_class.items() for c in range(values.shape[1])}
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
+def ratios(tp: Numbers, fp: Numbers, fn: Numbers) -> dict[str, Floats]:
+    """Dice, IoU, precision and recall (…) by name, from pixels (…); NaN where all three are 0."""
+    present = tp + fp + fn > 0
+    return {
+        "dice": dice(tp, fp, fn),
+        "iou": divided(tp, tp + fp + fn),
+        # A class that is only predicted, or only true, has 0 in both.
+        "precision": np.where(present, divided(tp, np.maximum(tp + fp, 1)), np.nan),
+        "recall": np.where(present, divided(tp, np.maximum(tp + fn, 1)), np.nan),
+    }
+
+
+def dice(tp: Numbers, fp: Numbers, fn: Numbers) -> Floats:
+    """Dice (…) of pixels, or of sums of probabilities, (…); NaN where all three are 0."""
+    return divided(2 * tp, 2 * tp + fp + fn)
+
+
+def mean_of_defined(values: Floats) -> Floats:
+    """Mean (…) over the last axis of the values that are not NaN; NaN where all are."""
+    known = ~np.isnan(values)
+    return divided(np.where(known, values, 0).sum(-1), known.sum(-1))
+
+
+def divided(part: Numbers, whole: Numbers) -> Floats:
+    """Quotients (…); NaN where the whole is 0."""
+    out = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
+    np.divide(part, whole, out=out, where=np.not_equal(whole, 0))
+    return out
+
+
+def defined(value: float) -> float | None:
+    """The value, None in place of NaN."""
+    return None if np.isnan(value) else value

@@ -1,6 +1,8 @@
-"""The score of the TGS salt competition, done right."""
+"""Scores as others define them: that of the TGS salt competition, done right, and soft scores that projects publish."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,12 @@ from seepseg.classes import IGNORE
 
 THRESHOLDS = np.arange(10, 20)
 """IoU thresholds .50, .55 … .95 in twentieths, so that no rounding decides at a threshold."""
+
+BATCH = 16
+"""Tiles per batch of the soft scores, as in the DeepLabv3+ project on salt."""
+
+SMOOTH = 1.0
+"""Added above and below the fraction bar, as notebooks do: a batch in which nothing is true or predicted scores 1."""
 
 
 def tgs_score(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> float:
@@ -32,3 +40,24 @@ def tgs_tenths(both: NDArray[np.integer], either: NDArray[np.integer]) -> NDArra
     """Ten times the TGS scores (…) of tiles, from the pixels (…) that both masks hold and those that either holds."""
     hits = (20 * both[..., None] > THRESHOLDS * either[..., None]).sum(-1)
     return np.where(either == 0, np.int64(10), hits)
+
+
+def soft_counts(likely: NDArray[np.floating], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Σ p·y, Σ p and Σ y (3) of one tile, from its probabilities (…) of foreground and the truth (…)."""
+    return np.array([likely[seen].sum(dtype=np.float64), likely.sum(dtype=np.float64), seen.sum()])
+
+
+@dataclass(frozen=True)
+class BatchScores:
+    """Soft Dice and soft IoU as other projects publish them: the mean over batches of 16 consecutive tiles."""
+
+    soft_dice_batch16: float
+    soft_iou_batch16: float
+
+
+def batch_scores(counts: NDArray[np.float64]) -> BatchScores:
+    """The scores of `soft_counts` (T, 3), pooled over each batch; the last one may be smaller, and weighs as much."""
+    both, predicted, present = np.add.reduceat(counts, np.arange(0, len(counts), BATCH)).T
+    dice = (2 * both + SMOOTH) / (predicted + present + SMOOTH)
+    iou = (both + SMOOTH) / (predicted + present - both + SMOOTH)
+    return BatchScores(float(dice.mean()), float(iou.mean()))

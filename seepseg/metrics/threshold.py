@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
+from seepseg.metrics.confusion import Floats, Numbers, dice, mean_of_defined
+from seepseg.metrics.counts import Counts
 from seepseg.metrics.salt_score import tgs_tenths
 from seepseg.objects.components import label_objects
 
@@ -22,12 +24,11 @@ WORTH = 0.002
 """The least gain in macro Dice for which a class gets an offset; less is noise of the tiles at hand."""
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class ThresholdCounts:
-    """Counts at T thresholds and A least sizes.
+class ThresholdCounts(Counts):
+    """Counts at T thresholds and A minimum sizes.
 
     Attributes:
         thresholds, sizes: where.
@@ -57,27 +58,13 @@ class ThresholdCounts:
         stack = np.zeros((*plane.shape, n_classes - 1), np.int64)
         return cls(tuple(thresholds), tuple(sizes), stack[0, 0], stack, stack, plane, plane, 0)
 
-    def __add__(self, other: ThresholdCounts) -> ThresholdCounts:
-        if (self.thresholds, self.sizes) != (other.thresholds, other.sizes):
-            raise ValueError("the thresholds or sizes differ")
-        return ThresholdCounts(
-            self.thresholds,
-            self.sizes,
-            self.truth + other.truth,
-            self.right + other.right,
-            self.predicted + other.predicted,
-            self.both + other.both,
-            self.tenths + other.tenths,
-            self.tiles + other.tiles,
-        )
-
     def macro_dice(self) -> Floats:
         """(T, A) mean Dice of the classes that are in truth or prediction; 0 where there is none."""
         return macro_dice(self.right, self.predicted, self.truth)
 
     def foreground_dice(self) -> Floats:
         """(T, A) Dice of any foreground; 0 where neither side has any."""
-        return np.asarray(2 * self.both / np.maximum(self.predicted.sum(2) + self.truth.sum(), 1))
+        return np.nan_to_num(dice(self.both, self.predicted.sum(2) - self.both, self.truth.sum() - self.both))
 
     def tgs_score(self) -> Floats:
         """(T, A) mean TGS score of the tiles."""
@@ -136,11 +123,9 @@ def _by_object(owner: NDArray[np.int32], classes: NDArray[np.uint8], count: int,
     return np.bincount(flat, minlength=(count + 1) * n_classes).reshape(count + 1, n_classes)[:, 1:]
 
 
-def macro_dice(right: NDArray[np.number], predicted: NDArray[np.number], truth: NDArray[np.number]) -> Floats:
-    """Macro Dice (…) of pixels by class (…, C), as `metrics.confusion` defines it; 0 where no class is there."""
-    whole = predicted + truth
-    dice = np.divide(2.0 * right, whole, out=np.zeros(whole.shape), where=whole > 0)
-    return np.asarray(dice.sum(-1) / np.maximum((whole > 0).sum(-1), 1))
+def macro_dice(right: Numbers, predicted: Numbers, truth: Numbers) -> Floats:
+    """Macro Dice (…) of pixels by class (…, C); 0 where no class is there."""
+    return np.nan_to_num(mean_of_defined(dice(right, predicted - right, truth - right)))
 
 
 def fit_offsets(

@@ -13,7 +13,8 @@ from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 from string import Template
-from typing import Any
+
+import pandas as pd
 
 import seepseg
 from seepseg.io.atomic import write_text
@@ -68,6 +69,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def as_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
+    """The rows of a table as its CSV file holds them."""
+    return list(csv.DictReader(StringIO(frame.to_csv(index=False, na_rep="n/a"))))
 
 
 def number(text: str | None) -> float | None:
@@ -181,17 +187,6 @@ def confusion(rows: Rows, source: str) -> str:
         f'<thead><tr><th class="text">truth</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
         + source_line(source)
     )
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, str]]:
-    """Write a CSV with a header (None as n/a), and give its rows as text, as `read_rows` would."""
-    with_text = [{c: "n/a" if row[c] is None else str(row[c]) for c in columns} for row in rows]
-    stream = StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(with_text)
-    write_text(path, stream.getvalue())
-    return with_text
 
 
 def _cell(text: str, name: bool, swatches: Mapping[str, str]) -> str:

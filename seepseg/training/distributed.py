@@ -89,7 +89,7 @@ def sum_over_ranks(sums: Sums) -> Sums:
         return sums
     total = Sums.empty(len(sums.matrix))
     for part in of_ranks(sums):
-        total = total.merge(part)
+        total = total + part
     return total
 
 

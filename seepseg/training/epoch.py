@@ -10,7 +10,7 @@ from torch import Tensor
 from seepseg.data.dataset import Draw
 from seepseg.data.loader import Batch, epoch_draws, in_batches, load_batches
 from seepseg.inference.predictor import Predictor
-from seepseg.inference.score import Sums, score
+from seepseg.inference.score import Decoding, Sums, score
 from seepseg.machine.ahead import ahead
 from seepseg.training.board import monitored, part_row
 from seepseg.training.distributed import rank, same_buffers, sum_over_ranks, world
@@ -70,7 +70,8 @@ def validate(
             yield number, batch
 
     classes = len(trainer.data.classes)
-    return sum_over_ranks(score(predictor, numbered(), classes, config.predict, trainer.loss, on_batch=on_batch))
+    decoding = Decoding(config.predict)
+    return sum_over_ranks(score(predictor, numbered(), classes, decoding, trainer.loss, on_batch=on_batch))
 
 
 def close_epoch(trainer: Trainer, val: Sums, tiles_per_second: float) -> tuple[Row, bool]:

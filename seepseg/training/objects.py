@@ -14,16 +14,11 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.config import Objects, dump
-from seepseg.data.dataset import Draw, TileDataset
-from seepseg.data.loader import in_batches, load_batches
-from seepseg.data.scaling import Limits, group_limits
-from seepseg.data.source import images_of, source_of
-from seepseg.data.splits import part
 from seepseg.errors import DataError
 from seepseg.inference.decode import likeliest
-from seepseg.inference.predictor import load_predictor
+from seepseg.inference.labelled import Labelled, open_labelled
 from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes
-from seepseg.inference.score import Answer, answers
+from seepseg.inference.score import Answer
 from seepseg.io.atomic import write_text
 from seepseg.objects.classifier import ObjectClassifier, belief
 from seepseg.objects.forest import grow_forest
@@ -80,7 +75,8 @@ def train_object_classifiers(
         checkpoints = [load_checkpoint(folder.last) for folder in folders]
         found = []
         for folder, checkpoint in zip(folders, checkpoints, strict=True):
-            found.append(held_out(checkpoint, folder, device))
+            runtime = checkpoint.config.runtime.model_copy(update={"device": device})
+            found.append(held_out(open_labelled(folder.last, runtime, "val", tta=True)))
             tell(f"{folder.root.name}: {len(found[-1].classes)} outlines of true objects in scenes it has not seen")
         for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
             others = [f for j, f in enumerate(found) if j != k]
@@ -127,28 +123,16 @@ def train_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, clas
     return ObjectClassifier((forest,), frozenset(t for f in found for t in f.tiles))
 
 
-def held_out(checkpoint: Checkpoint, folder: RunFolder, device: str) -> HeldOut:
-    """The objects in the tiles that a fold is validated on, seen with its last weights and test-time flips."""
-    config = checkpoint.config
-    source = source_of(config.data)
-    catalog = source.catalog().subset(part(folder.read_splits(), "val"))
-    limits: dict[str, Limits] = {}
-    if config.data.scaling.basis == "scene":
-        limits = group_limits(config.data.scaling, images_of(source, catalog.tiles))
-    margin = config.predict.margin
-    dataset = TileDataset(catalog, source, checkpoint.scaling, limits, margin=margin, one_pass=True)
-    runtime = config.runtime.model_copy(update={"device": device})
-    predictor = load_predictor(checkpoint, runtime, config.predict.tta, folder.last)
-    decoding = config.predict.model_copy(update=WHOLE)
-    draws = in_batches([Draw(i) for i in range(len(dataset))], decoding.batch_size, drop_last=False)
-    numbered = enumerate(load_batches(dataset, draws, config.runtime.workers))
-    tiles = {t.id: t for t in catalog.tiles}
+def held_out(labelled: Labelled) -> HeldOut:
+    """The objects in tiles that the network of a fold has not been trained on, as it sees them."""
+    tiles = {t.id: t for t in labelled.catalog.tiles}
+    answers = labelled.answers(labelled.config.predict.model_copy(update=WHOLE))
     views: list[Callable[[Answer], Answer]] = [*(partial(outlined_at, cut) for cut in CUTS), truly_outlined]
     asked, classes = [], []
-    for by_cell in scenes(answers(predictor, numbered, decoding), tiles):
+    for by_cell in scenes(answers, tiles):
         for view in views:
             outlined = {cell: view(answer) for cell, answer in by_cell.items()}
-            scene = scene_objects(outlined, dataset.unit)
+            scene = scene_objects(outlined, labelled.dataset.unit)
             true = true_class(scene.truth)
             known = (true > 0) & ~np.isnan(scene.features).any(1)
             asked.append(np.concatenate([scene.features, belief(scene.logs)], axis=1)[known])

@@ -8,8 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seepseg.audit.suspects import Suspect, best_shift, suspects
-from seepseg.inference.score import TileResult
-from seepseg.metrics.confusion import confusion_matrix
+from seepseg.inference.score import Sums, TileResult
 from seepseg.runs.folder import RunFolder
 from seepseg.training.run import train
 from tests.command import error, run
@@ -23,7 +22,7 @@ def result(truth: Plane, probabilities: NDArray[np.float64]) -> TileResult:
     made = probabilities.argmax(0).astype(np.uint8)
     made[truth == 255] = 255
     image = np.zeros((1, *truth.shape), np.float32)
-    return TileResult("t", image, truth, made, confusion_matrix(truth, made, 3), probabilities.astype(np.float32))
+    return TileResult("t", image, truth, made, probabilities.astype(np.float32), Sums.of_tile(truth, made, 3))
 
 
 def sea(side: int = 20) -> tuple[Plane, NDArray[np.float64]]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from seepseg.errors import ConfigError, DataError
-from seepseg.evaluation.compare import compare, verdict
+from seepseg.evaluation.compare import compare, table, verdict
 from tests.command import error, run
 
 NAMES = ["background", "thick", "thin"]
@@ -31,33 +31,51 @@ def evaluation(
 def test_which_is_better_by_how_much_and_how_sure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = evaluation(tmp_path / "a", [5] * 10)
     b = evaluation(tmp_path / "b", [8] * 9 + [5])
-    frame = compare(a, b, "val").set_index("score")
+    rows = {row.score: row for row in compare(a, b, "val")}
     # A hits 50 of 100: Dice 2·50/150; B 77: 2·77/177. The second class is nowhere, so the mean is of the first.
-    row = frame.loc["foreground Dice"]
-    assert (row["a"], row["b"]) == pytest.approx((100 / 150, 154 / 177))
-    assert row["difference"] == pytest.approx(154 / 177 - 100 / 150)
-    assert frame.loc["macro Dice", "difference"] == pytest.approx(row["difference"])
-    assert pd.isna(frame.loc["Dice of thin", "difference"])
+    row = rows["foreground Dice"]
+    assert (row.a, row.b) == pytest.approx((100 / 150, 154 / 177))
+    assert row.difference.value == pytest.approx(154 / 177 - 100 / 150)
+    # IoU: A 50/100, B 77/100.
+    assert rows["foreground IoU"].difference.value == pytest.approx(0.27)
+    assert rows["macro Dice"].difference.value == pytest.approx(row.difference.value)
+    assert rows["Dice of thin"].difference.value is None
     # B is never worse on a scene; ten draws of the tenth scene happen in 10⁻¹⁰ of the draws.
-    assert row["b_better"] == 1
-    assert 0 < row["low"] < row["difference"] < row["high"]
+    assert row.difference.b_better == 1
+    low, high = row.difference.low or 0, row.difference.high or 0
+    assert 0 < low < 154 / 177 - 100 / 150 < high
     code, out, _ = run(capsys, "compare", a, b)
     assert code == 0
-    assert "b is better in foreground Dice by 0.2034, in 100% of the draws\n" in out
+    assert "b is better in foreground Dice by 0.2034, in 100% of the draws; B − A: 95 % interval +0." in out
     where = b / "eval" / "val" / "against-a"
     assert (where / "compare.png").stat().st_size > 1000
-    assert pd.read_csv(where / "compare.csv")["clusters"].tolist() == [10] * 5
+    frame = pd.read_csv(where / "compare.csv", na_values="n/a").set_index("score")
+    assert frame["clusters"].tolist() == [10] * 7
+    assert frame.loc["foreground Dice", "difference"] == pytest.approx(154 / 177 - 100 / 150)
     # The other way round it is still b.
-    assert "b is better in foreground Dice by 0.2034, in 100% of the draws" in verdict(compare(b, a, "val"), ("b", "a"))
+    back = compare(b, a, "val")[0]
+    assert verdict(back, ("b", "a")).startswith("b is better in foreground Dice by 0.2034, in 100% of the draws; ")
 
 
 def test_what_may_be_chance_is_said_to_be(tmp_path: Path) -> None:
     a = evaluation(tmp_path / "a", [5] * 10)
     b = evaluation(tmp_path / "b", [10, 1] * 5)
-    assert "which may be chance: the 95 % interval holds 0" in verdict(compare(a, b, "val"), ("a", "b"))
-    assert verdict(compare(a, a, "val"), ("a", "a")) == "no difference in foreground Dice"
-    few = [evaluation(tmp_path / n, hits) for n, hits in (("c", [5, 5]), ("d", [6, 6]))]
-    assert verdict(compare(*few, "val"), ("c", "d")).endswith("n/a how sure (2 scenes)")
+    # A hits 50 of 100: Dice 100/150; B 55: 110/155.
+    line = verdict(compare(a, b, "val")[0], ("a", "b"))
+    assert line.startswith("no difference that can be told in foreground Dice: B − A is +0.0430, 95 % interval -")
+    same = verdict(compare(a, a, "val")[0], ("a", "a"))
+    assert same.startswith("no difference that can be told in foreground Dice: B − A is +0.0000, ")
+
+
+def test_few_scenes_have_a_difference_and_no_interval(tmp_path: Path) -> None:
+    c, d = (evaluation(tmp_path / n, hits) for n, hits in (("c", [5, 5]), ("d", [6, 6])))
+    rows = compare(c, d, "val")
+    assert verdict(rows[0], ("c", "d")) == (
+        "d is better in foreground Dice by 0.0833; how sure that is, nobody knows (2 scenes; an interval needs 8)"
+    )
+    assert verdict(compare(c, c, "val")[0], ("c", "c")).startswith("no difference in foreground Dice; how sure")
+    # What does not exist takes no column.
+    assert list(table(rows).columns) == ["score", "a", "b", "difference", "clusters"]
 
 
 def test_salt_is_compared_by_its_own_score_first(tmp_path: Path) -> None:
@@ -66,10 +84,14 @@ def test_salt_is_compared_by_its_own_score_first(tmp_path: Path) -> None:
         runs.append(evaluation(tmp_path / name, [5] * 8, ["background", "salt"]))
         tiles = pd.DataFrame({"tile": [f"{i}" for i in range(8)], "tgs_score": scores})
         tiles.to_csv(runs[-1] / "eval" / "val" / "tiles.csv", index=False)
-    frame = compare(*runs, "val")
-    assert frame["score"].tolist() == ["TGS score", "Dice"]
-    assert frame.loc[0, "difference"] == pytest.approx(0.1)
-    assert "b is better in TGS score by 0.1000, in 100% of the draws" in verdict(frame, ("a", "b"))
+    rows = compare(*runs, "val")
+    assert [(row.score, row.clusters) for row in rows] == [
+        ("TGS score", "tiles"),
+        ("Dice", "scenes"),
+        ("IoU", "scenes"),
+    ]
+    assert rows[0].difference.value == pytest.approx(0.1)
+    assert verdict(rows[0], ("a", "b")).startswith("b is better in TGS score by 0.1000, in 100% of the draws; ")
 
 
 def test_runs_of_any_name_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

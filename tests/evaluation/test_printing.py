@@ -1,77 +1,70 @@
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from seepseg.evaluation.printing import lines, per_class, references, shown_interval
+from seepseg.evaluation.printing import interval_text, lines, per_class
+from seepseg.evaluation.summary import Decoded, Evidence, Profile
+from seepseg.metrics.bootstrap import Interval
+from tests.evaluation.test_summary import NONE, evidence, summary
 
-
-def interval(low: float | None, high: float | None, clusters: int = 10) -> dict[str, Any]:
-    return {"value": 0.5, "low": low, "high": high, "clusters": clusters, "undefined": 0.0}
-
-
-def summary(**more: object) -> dict[str, Any]:
-    scores = {"dice": 0.5, "iou": 0.3, "precision": 0.6, "recall": 0.4}
-    classes = [
-        {"value": i, "name": n, **scores, "support_pixels": 9, "support_tiles": 1}
-        for i, n in ((1, "thick"), (2, "thin"))
-    ]
-    names = ("dice/1", "dice/2", "dice/macro", "dice/foreground")
-    return {
-        "classes": classes,
-        "macro": {"dice": 0.5, "iou": 0.3},
-        "foreground": scores,
-        "class_accuracy": 0.7,
-        "intervals": {n: interval(0.41, 0.62) for n in names},
-        "lacking": {"thick": 0.0, "thin": 0.352},
-        "references": {"predict nothing": {"foreground_dice": 0.0, "macro_dice": 0.0, "class_accuracy": None}},
-        **more,
-    }
+PUBLISHED = (
+    "as other projects publish theirs: soft Dice 0.420, soft IoU 0.266 (foreground, mean over batches of 16 tiles); "
+    "to compare with such numbers only"
+)
+OBJECTS = (
+    "objects: of 20, found at IoU ≥ .25 55%, ≥ .5 n/a, touched 80%; class right in 60% of those found; "
+    "false alarms 7, 3.1 per Mpx"
+)
+OUTLINES = "outlines: surface Dice at 1, 2, 3 px 0.500 0.750 n/a; calibration error of foreground 0.0430"
 
 
-def test_an_interval_or_why_there_is_none() -> None:
-    assert shown_interval(interval(0.41, 0.62)) == "0.410–0.620"
-    assert shown_interval(interval(None, None, 3)) == "n/a (3 scenes)"
+def rest(found: Evidence) -> list[str]:
+    """What is printed besides the lines that are always there."""
+    return [line for line in lines(summary(evidence=found)) if line not in (PUBLISHED, OBJECTS, OUTLINES)]
 
 
-def test_every_row_has_its_interval_and_the_draws_that_lack_its_class() -> None:
+def test_an_interval_or_nothing() -> None:
+    assert interval_text(Interval(0.5, 0.41, 0.62, 9, 0.0)) == "0.410–0.620"
+    assert interval_text(None) == ""
+
+
+def test_rows_have_intervals_where_there_are_any() -> None:
     frame = per_class(summary())
-    assert frame["name"].tolist() == ["thick", "thin", "macro", "foreground"]
-    assert list(frame.columns[2:4]) == ["dice", "95 %"]
-    assert frame["95 %"].tolist() == ["0.410–0.620"] * 4
-    assert frame["draws without"].tolist() == ["0%", "35%", "", ""]
-    assert "draws without" not in per_class(summary(lacking={"thick": 0.0, "thin": 0.0}))
-    # Rasters have no scenes.
-    assert "95 %" not in per_class({k: v for k, v in summary().items() if k != "intervals"})
-
-
-def test_reference_rows_stand_below_the_run() -> None:
-    frame = references(summary())
-    assert frame["row"].tolist() == ["this run", "predict nothing"]
-    assert frame["foreground_dice"].tolist() == [0.5, 0.0]
-    assert "tgs_score" in references(summary(tgs_score=0.8))
+    assert frame["name"].tolist() == ["thick", "<thin>", "macro", "foreground"]
+    assert list(frame.columns[2:5]) == ["dice", "95 %", "iou"]
+    assert frame["95 %"].tolist() == ["0.610–0.820", "n/a", "n/a", "0.610–0.820"]
+    assert frame["draws_without"].tolist() == ["0%", "35%", "", ""]
+    # Too few scenes, or rasters, which have none: no column.
+    few = evidence(intervals={"dice/foreground": NONE}, lacking={})
+    for without in (summary(evidence=few), summary(evidence=None)):
+        assert list(per_class(without).columns[2:4]) == ["dice", "iou"]
+        assert "draws_without" not in per_class(without)
 
 
 def test_the_rest_in_lines() -> None:
-    objects = {
-        "objects": 20, "found_iou25": 0.55, "found_iou50": None, "found_touched": 0.8, "class_accuracy_iou25": 0.6,
-        "false_alarms": 7, "false_alarms_per_mpx": 3.14, "false_alarms_per_1000_km2": None,
-    }  # fmt: skip
-    (line,) = lines(summary(objects=objects))
-    assert line == (
-        "objects: of 20, found at IoU ≥ .25 55%, ≥ .5 n/a, touched 80%; class right in 60% of those found; "
-        "false alarms 7, 3.1 per Mpx"
-    )
-    assert lines(summary(objects=objects | {"false_alarms_per_1000_km2": 0.0}))[0].endswith("7, 0.0 per 1000 km²")
-    assert lines(summary(objects={"objects": 0})) == []
-    assert lines(summary(as_published={"soft_dice_batch16": 0.9014, "soft_iou_batch16": 0.8406})) == [
-        "as other projects publish theirs: soft Dice 0.901, soft IoU 0.841 (foreground, mean over batches of 16 "
-        "tiles); to compare with such numbers only"
+    assert lines(summary()) == [PUBLISHED, OBJECTS, OUTLINES]
+    assert lines(summary(evidence=None)) == []
+    objects = evidence().objects
+    with_area = evidence(objects=replace(objects, false_alarms_per_1000_km2=0.0))
+    assert rest(with_area)[0].endswith("false alarms 7, 0.0 per 1000 km²")
+    assert rest(evidence(objects=replace(objects, objects=0))) == []
+
+
+def test_the_tgs_score_comes_first() -> None:
+    assert lines(summary(tgs_score=0.81236))[0] == "TGS score 0.8124"
+    interval = evidence(intervals={"tgs_score": Interval(0.81, 0.8, 0.82, 900, 0.0)})
+    assert lines(summary(tgs_score=0.81236, evidence=interval))[0] == "TGS score 0.8124 (95 % 0.800–0.820)"
+
+
+def test_what_decoded_and_how_long_it_took() -> None:
+    fitted = Decoded("fit on val", "classifier", 1.2, 0.45, (), 20)
+    profile = Profile(10.0, 4.0, 0.4, 3.25)
+    assert rest(evidence(decoding=fitted, profile=profile)) == [
+        "decoded with the fit on val: temperature 1.20, threshold 0.45, at least 20 pixels; "
+        "classes of objects by the classifier",
+        "profile: 10.0 s, 40% of it in the network, 3.2 tiles/s",
     ]
-    tgs = summary(tgs_score=0.81236)
-    assert lines(tgs) == ["TGS score 0.8124"]
-    tgs["intervals"]["tgs_score"] = interval(0.8, 0.82)
-    assert lines(tgs) == ["TGS score 0.8124 (95 % 0.800–0.820)"]
-    fitted = {"from": "fit on val", "temperature": 1.2, "threshold": 0.45, "offsets": [], "min_pixels": 20}
-    assert lines(summary(decoding=fitted)) == [
-        "decoded with the fit on val: temperature 1.20, threshold 0.45, at least 20 pixels"
-    ]
+    folds = Decoded("the other folds' fits, see folds.csv", "network", None, None, None, None)
+    assert rest(evidence(decoding=folds)) == ["decoded with the other folds' fits, see folds.csv"]
+    # A threshold in the config is nobody's fit.
+    assert rest(evidence(decoding=Decoded("config", "network", 1.0, 0.3, (), 0))) == []

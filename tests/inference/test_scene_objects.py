@@ -175,24 +175,25 @@ def test_an_object_cut_by_a_tile_border_is_one(tmp_path: Path) -> None:
 def test_tiles_are_decided_by_their_whole_objects(tmp_path: Path) -> None:
     samples = dataset(tmp_path)
     classifier = asks("log_area", np.log1p(50), yes=6, no=2)
-    config, decide = object_stage(classifier, samples, Predict(vote=True, min_pixels=5))
-    assert (config.vote, config.min_pixels) == (False, 0)
-    found = {a.id: a.prediction for a in decide(answers())}
+    decoding = object_stage(classifier, samples, Predict(vote=True, min_pixels=5))
+    assert (decoding.config.vote, decoding.config.min_pixels) == (False, 0)
+    found = {a.id: a.prediction for a in decoding.decide(answers())}
     before = {a.id: a.prediction for a in answers()}
     # 40 and 30 pixels in the tiles, 70 as one object.
     assert np.array_equal(found["a.0"], 6 * before["a.0"])
     assert np.array_equal(found["a.1"], 6 * before["a.1"])
     assert np.array_equal(found["b.0"], 2 * before["b.0"])
-    _, decide = object_stage(classifier, samples, Predict(min_pixels=10))
-    assert not {a.id: a.prediction for a in decide(answers())}["b.0"].any()
+    decoding = object_stage(classifier, samples, Predict(min_pixels=10))
+    assert not {a.id: a.prediction for a in decoding.decide(answers())}["b.0"].any()
 
 
-def test_a_classifier_is_not_asked_about_tiles_it_was_fitted_on(tmp_path: Path) -> None:
+def test_a_classifier_is_not_asked_about_tiles_it_was_trained_on(tmp_path: Path) -> None:
     samples = dataset(tmp_path)
     classifier = replace(asks("log_area", 0, 6, 2), tiles=frozenset(["b.0"]))
-    config, decide = object_stage(classifier, samples, Predict(vote=True))
-    assert config.vote
-    assert all(np.array_equal(x.prediction, y.prediction) for x, y in zip(decide(answers()), answers(), strict=True))
+    decoding = object_stage(classifier, samples, Predict(vote=True))
+    assert decoding.config.vote
+    pairs = zip(decoding.decide(answers()), answers(), strict=True)
+    assert all(np.array_equal(x.prediction, y.prediction) for x, y in pairs)
 
 
 def test_objects_without_features_get_what_the_network_believes() -> None:

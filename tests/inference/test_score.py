@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from seepseg.config import BceLoss, Config, Predict, parse
 from seepseg.data.loader import Batch
 from seepseg.inference.predictor import Predictor
-from seepseg.inference.score import Sums, TileResult, score
+from seepseg.inference.score import Decoding, Sums, TileResult, score
 from seepseg.losses.build import build_loss
 
 
@@ -17,6 +17,9 @@ class Echo(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return images
+
+
+PLAIN = Decoding(Predict())
 
 
 def predictor() -> Predictor:
@@ -49,7 +52,7 @@ def test_one_tile_by_hand() -> None:
     logits, mask = torch.tensor([[[2.0, -2.0, 2.0, -2.0, 9.0]]]), torch.tensor([[[1, 1, 0, 0, 255]]])
     seen: list[TileResult] = []
     loss = build_loss(BceLoss(), "binary", 2)
-    sums = score(predictor(), [(0, batch_of(logits, mask))], 2, Predict(), loss, seen.append)
+    sums = score(predictor(), [(0, batch_of(logits, mask))], 2, PLAIN, loss, seen.append)
     assert sums.matrix.tolist() == [[1, 1], [1, 1]]
     assert sums.tiles.tolist() == [1, 1]
     assert (sums.n_tiles, seen[0].prediction.tolist()) == (1, [[1, 0, 1, 0, 255]])
@@ -66,12 +69,12 @@ def test_one_tile_by_hand() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_counts_do_not_depend_on_how_tiles_are_batched(size: int) -> None:
     logits, mask = tiles(7)
-    whole = score(predictor(), [(0, batch_of(logits, mask))], 2, Predict(), build_loss(BceLoss(), "binary", 2))
+    whole = score(predictor(), [(0, batch_of(logits, mask))], 2, PLAIN, build_loss(BceLoss(), "binary", 2))
     cut = [
         (number, batch_of(logits[i : i + size], mask[i : i + size], first=i))
         for number, i in enumerate(range(0, 7, size))
     ]
-    parts = score(predictor(), cut, 2, Predict(), build_loss(BceLoss(), "binary", 2))
+    parts = score(predictor(), cut, 2, PLAIN, build_loss(BceLoss(), "binary", 2))
     assert np.array_equal(parts.matrix, whole.matrix)
     assert np.array_equal(parts.tiles, whole.tiles)
     assert (parts.n_tiles, parts.tgs_tenths) == (whole.n_tiles, whole.tgs_tenths)
@@ -83,9 +86,9 @@ def test_shards_merge_in_any_order_to_the_same_bits() -> None:
     logits, mask = tiles(7)
     loss = build_loss(BceLoss(), "binary", 2)
     numbered = [(i, batch_of(logits[i : i + 1], mask[i : i + 1], first=i)) for i in range(7)]
-    whole = score(predictor(), numbered, 2, Predict(), loss)
-    even, odd = (score(predictor(), numbered[k::2], 2, Predict(), loss) for k in (0, 1))
-    for merged in (even.merge(odd), odd.merge(even), Sums.empty(2).merge(odd).merge(even)):
+    whole = score(predictor(), numbered, 2, PLAIN, loss)
+    even, odd = (score(predictor(), numbered[k::2], 2, PLAIN, loss) for k in (0, 1))
+    for merged in (even + odd, odd + even, Sums.empty(2) + odd + even):
         assert np.array_equal(merged.matrix, whole.matrix)
         assert merged.floats == whole.floats
         assert merged.means() == whole.means()
@@ -93,8 +96,20 @@ def test_shards_merge_in_any_order_to_the_same_bits() -> None:
 
 def test_what_fills_up_a_smaller_tile_is_not_scored() -> None:
     logits, mask = torch.ones(1, 4, 4), torch.ones(1, 4, 4, dtype=torch.int64)
-    sums = score(predictor(), [(0, batch_of(logits, mask, sizes=[(2, 3)]))], 2, Predict())
+    sums = score(predictor(), [(0, batch_of(logits, mask, sizes=[(2, 3)]))], 2, PLAIN)
     assert sums.matrix.tolist() == [[0, 0], [0, 6]]
+
+
+def test_a_tile_counts_itself() -> None:
+    truth, prediction = np.array([[1, 1, 0, 255]], np.uint8), np.array([[1, 0, 0, 1]], np.uint8)
+    sums = Sums.of_tile(truth, prediction, 2)
+    assert (sums.matrix.tolist(), sums.tiles.tolist(), sums.n_tiles) == ([[1, 0], [1, 1]], [1, 1], 1)
+    # IoU 1/2 exceeds no threshold; the background alone, exactly hit, scores 1.
+    assert sums.tgs_tenths == 0
+    sea = np.zeros((1, 4), np.uint8)
+    assert (sums + Sums.of_tile(sea, sea, 2)).tgs_score == 0.5
+    # Of more classes there is no TGS score.
+    assert Sums.of_tile(sea, sea, 3).tgs_tenths == 0
 
 
 def test_sums_of_nothing() -> None:

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import confusion_matrix as sklearn_matrix
 from sklearn.metrics import f1_score, jaccard_score, precision_recall_fscore_support
 
-from seepseg.metrics.confusion import confusion_matrix, scores
+from seepseg.metrics.confusion import MEASURES, confusion_matrix, dice, matrix_scores, mean_of_defined, scores
 
 
 def test_matrix_counts_truth_in_rows_and_leaves_ignored_pixels_out() -> None:
@@ -154,9 +154,9 @@ def test_renaming_classes_renames_their_scores(matrix: np.ndarray, names: list[i
 def test_what_holds_for_any_matrix(matrix: np.ndarray) -> None:
     """Dice and IoU of one class follow from each other; nothing leaves 0–1; swapping sides swaps precision, recall."""
     ours, swapped = scores(matrix), scores(matrix.T.copy())
-    for dice, iou in zip(ours.dice, ours.iou, strict=True):
-        assert (dice is None) == (iou is None)
-        assert dice is None or dice == pytest.approx(2 * iou / (1 + iou), abs=1e-12)
+    for d, j in zip(ours.dice, ours.iou, strict=True):
+        assert (d is None) == (j is None)
+        assert d is None or d == pytest.approx(2 * j / (1 + j), abs=1e-12)
     assert all(v is None or 0 <= v <= 1 for v in (*ours.precision, *ours.recall, ours.class_accuracy, ours.macro_iou))
     assert (swapped.dice, swapped.precision, swapped.recall) == (ours.dice, ours.recall, ours.precision)
 
@@ -185,3 +185,25 @@ def test_monai_leaves_out_false_alarms_on_absent_classes_and_turns_absent_ones_i
     assert monai() == [1]
     assert monai(reduction="mean_batch") == [1, 0, 0]
     assert monai(reduction="mean_batch", ignore_empty=False) == [1, 0.5, 1]
+
+
+@settings(max_examples=60)
+@given(hnp.arrays(np.int64, (5, 4, 4), elements=st.sampled_from([0, 0, 0, 0, 1, 2, 7, 1000])))
+def test_a_stack_of_matrices_is_scored_as_each_alone(matrices: np.ndarray) -> None:
+    stacked = matrix_scores(matrices)
+    assert len(stacked) == 4 + 4 * 3 + 2 + 1
+    for i, matrix in enumerate(matrices):
+        one, values = scores(matrix), {k: None if np.isnan(v[i]) else v[i] for k, v in stacked.items()}
+        for name in MEASURES:
+            assert values[f"{name}/foreground"] == getattr(one.foreground, name)
+            assert [values[f"{name}/{c}"] for c in (1, 2, 3)] == getattr(one, name)
+        assert (values["dice/macro"], values["iou/macro"]) == (one.macro_dice, one.macro_iou)
+        assert values["class_accuracy"] == one.class_accuracy
+
+
+def test_dice_of_counts_and_of_probabilities() -> None:
+    # 2·3/(6 + 1 + 2), 2·0/(0 + 4 + 0), nothing at all; and 2·1.5/(3 + .5 + .5) of probabilities.
+    got = dice(np.array([3, 0, 0]), np.array([1, 4, 0]), np.array([2, 0, 0]))
+    assert got[:2].tolist() == [6 / 9, 0] and np.isnan(got[2])
+    assert dice(np.array([1.5]), np.array([0.5]), np.array([0.5])).tolist() == [0.75]
+    assert mean_of_defined(got) == pytest.approx(1 / 3)

@@ -8,22 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from seepseg.metrics.detection import (
-    CRITERIA,
-    DetectionRow,
-    Detections,
-    FrocCounts,
-    detection_rows,
-    detections,
-    froc_counts,
-)
-from seepseg.objects.components import label_objects
+from seepseg.metrics.detection import SIZES, Detections, ObjectScores, detections, object_scores
 
 MAPS = hnp.arrays(np.uint8, (8, 9), elements=st.sampled_from([0, 0, 1, 2, 255]))
 
 
-def row(counts: Detections, c: int | None = None, size: int | None = None) -> DetectionRow:
-    return next(r for r in detection_rows(counts) if (r.class_index, r.size) == (c, size))
+NAMES = ("thick", "thin")
+
+
+def row(counts: Detections, name: str = "all", pixels: str = "all") -> ObjectScores:
+    return next(r for r in object_scores(counts, NAMES) if (r.class_, r.pixels) == (name, pixels))
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:
@@ -59,17 +53,18 @@ def test_rows_by_hand() -> None:
     assert counts.valid_km2 == pytest.approx(100)
     everything = row(counts)
     assert everything.objects == 3
-    assert everything.rate == {"iou25": 2 / 3, "iou50": 1 / 3, "touched": 2 / 3}
-    assert everything.class_accuracy == {"iou25": 1 / 2, "iou50": 0, "touched": 1 / 2}
+    assert (everything.found_iou25, everything.found_iou50, everything.found_touched) == (2 / 3, 1 / 3, 2 / 3)
+    assert (everything.class_accuracy_iou25, everything.class_accuracy_iou50) == (1 / 2, 0)
+    assert everything.class_accuracy_touched == 1 / 2
     assert (everything.predicted, everything.false_alarms) == (4, 2)
     assert everything.false_alarms_per_mpx == pytest.approx(200)
     assert everything.false_alarms_per_1000_km2 == pytest.approx(20)
-    assert row(counts, 1).rate["iou25"] == 1 / 2
-    assert row(counts, 2).class_accuracy["iou25"] == 1
-    assert row(counts, None, 0).rate["iou25"] == 0
-    # No object of class 2 is small: nothing to find, no rate.
-    assert row(counts, 2, 0).rate["iou25"] is None
-    assert len(detection_rows(counts)) == 1 + 2 + 4 + 8
+    assert row(counts, "thick").found_iou25 == 1 / 2
+    assert row(counts, "thin").class_accuracy_iou25 == 1
+    assert row(counts, "all", "0–49").found_iou25 == 0
+    # No thin object is small: nothing to find, no rate.
+    assert row(counts, "thin", "0–49").found_iou25 is None
+    assert len(object_scores(counts, NAMES)) == 1 + 2 + len(SIZES) + 8
 
 
 def test_scenes_add_up() -> None:
@@ -77,10 +72,10 @@ def test_scenes_add_up() -> None:
     two = Detections.empty(3) + one + one
     for field in dataclasses.fields(Detections):
         assert np.array_equal(getattr(two, field.name), 2 * getattr(one, field.name))
-    assert row(two).rate == row(one).rate
+    assert row(two).found_iou50 == row(one).found_iou50
     # One scene without a pixel size, and the area of both is not known.
     assert row(one + detections(*scene(), 3)).false_alarms_per_1000_km2 is None
-    assert row(Detections.empty(3)).rate["iou25"] is None
+    assert row(Detections.empty(3)).found_iou25 is None
     assert row(Detections.empty(3)).false_alarms_per_mpx is None
 
 
@@ -111,8 +106,6 @@ def test_a_finding_that_overlaps_by_one_pixel_is_no_false_alarm() -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         detections(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), 2)
-    with pytest.raises(ValueError, match="differ in shape"):
-        froc_counts(np.zeros((2, 3), np.uint8), np.zeros((3, 2)), [0.5])
 
 
 @settings(max_examples=80)
@@ -135,53 +128,3 @@ def test_what_holds_for_any_two_maps(truth: np.ndarray, prediction: np.ndarray) 
     turned = detections(np.rot90(truth), np.rot90(prediction), 3)
     assert np.array_equal(turned.found[:2], counts.found[:2])
     assert np.array_equal(turned.false_alarms, counts.false_alarms)
-
-
-def test_froc_by_hand() -> None:
-    truth, _ = scene()
-    p = np.zeros((100, 100), np.float32)
-    p[0:5, 0:10] = 0.9
-    p[20:30, 0:40] = 0.5
-    p[80:83, 80:83] = 0.6  # 9 px of false alarm, below the least size in the second case
-    p[90:96, 80:90] = 0.2
-    counts = froc_counts(truth, p, (0.1, 0.5, 0.6, 0.95))
-    assert counts.objects == 3
-    assert counts.found[:, 0].tolist() == [2, 2, 1, 0]
-    assert counts.found[:, 1].tolist() == [1, 1, 1, 0]
-    assert counts.false_alarms.tolist() == [2, 1, 1, 0]
-    assert counts.rates() == [2 / 3, 2 / 3, 1 / 3, 0]
-    assert counts.false_alarms_per_mpx() == [200, 100, 100, 0]
-    assert counts.false_alarms_per_1000_km2() == [None] * 4
-    assert froc_counts(truth, p, (0.1,), min_pixels=10).false_alarms.tolist() == [1]
-    assert froc_counts(truth, p, (0.1,), pixel_size=100).false_alarms_per_1000_km2() == [pytest.approx(20)]
-
-
-@settings(max_examples=40)
-@given(MAPS, st.integers(0, 2**32), st.integers(0, 4))
-def test_froc_is_detection_at_each_threshold(truth: np.ndarray, seed: int, least: int) -> None:
-    p = np.random.default_rng(seed).random(truth.shape).round(1)
-    p[0, 0] = np.nan
-    counts = froc_counts(truth, p, (0.3, 0.7), min_pixels=least)
-    for i, threshold in enumerate((0.3, 0.7)):
-        kept = (p >= threshold) & (truth != 255)
-        labels, n = label_objects(kept.astype(np.uint8))
-        for j in range(1, n + 1):
-            if (labels == j).sum() < least:
-                kept[labels == j] = False
-        seen = np.where(np.isnan(p), np.uint8(255), kept.astype(np.uint8))
-        whole = detections(truth, seen, 3)
-        assert counts.found[i].tolist() == whole.found.sum((1, 2)).tolist()
-        assert counts.false_alarms[i] == whole.false_alarms.sum()
-        assert (counts.objects, counts.valid_pixels) == (whole.objects.sum(), whole.valid_pixels)
-
-
-def test_froc_adds_up_over_scenes_of_the_same_thresholds() -> None:
-    truth, prediction = scene()
-    one = froc_counts(truth, prediction / 2, (0.4, 0.8), pixel_size=10)
-    two = FrocCounts.empty((0.4, 0.8)) + one + one
-    assert two.rates("touched") == one.rates("touched")
-    assert two.false_alarms_per_mpx() == one.false_alarms_per_mpx()
-    assert (two.objects, two.valid_pixels) == (6, 20_000)
-    with pytest.raises(ValueError, match="thresholds differ"):
-        _ = one + FrocCounts.empty((0.4,))
-    assert FrocCounts.empty((0.4,)).rates(CRITERIA[0]) == [None]

@@ -11,6 +11,7 @@ import torch
 from seepseg.classes import SEEP
 from seepseg.config import Objects, dump, load
 from seepseg.errors import DataError
+from seepseg.inference.labelled import open_labelled
 from seepseg.inference.score import Answer
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.objects.components import label_objects
@@ -110,7 +111,7 @@ def test_objects_that_no_fold_finds_are_learned_from_as_they_are(
     folder = RunFolder(tmp_path / "fold_0")
     train(config, folder, fold=0, tell=lambda line: None)
     monkeypatch.setattr("seepseg.training.objects.CUTS", ())
-    held = held_out(load_checkpoint(folder.last), folder, "cpu")
+    held = held_out(open_labelled(folder.last, config.runtime, "val", tta=True))
     # The default grid does not know these scenes, so each tile is one of its own.
     expected: list[int] = []
     for tile in held.tiles:

@@ -1,0 +1,236 @@
+"""The scores of an evaluation as typed values: what metrics.json holds, and what pages and the terminal show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import pandas as pd
+
+from seepseg.classes import ClassTable
+from seepseg.inference.score import Sums
+from seepseg.metrics.bootstrap import Interval
+from seepseg.metrics.confusion import Ratios
+from seepseg.metrics.detection import ObjectScores
+from seepseg.metrics.salt_score import BatchScores
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of one class; `value` is the class index that rasters hold, support is of truth."""
+
+    value: int
+    name: str
+    dice: float | None
+    iou: float | None
+    precision: float | None
+    recall: float | None
+    support_pixels: int
+    support_tiles: int
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means over the classes that have a score."""
+
+    dice: float | None
+    iou: float | None
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The first scores of some tiles: of a scene, a fold, a kind of tile, or a reference row."""
+
+    tiles: int
+    foreground_dice: float | None
+    foreground_iou: float | None
+    precision: float | None
+    recall: float | None
+    macro_dice: float | None
+    class_accuracy: float | None
+    foreground_pixels: int
+    pixels: int
+    tgs_score: float | None = None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far confidence can be believed: the expected calibration error."""
+
+    expected_error: float | None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What decoded the predictions.
+
+    Attributes:
+        from_: "config", the part it was fitted on, or that folds.csv says it of each fold (then the rest is None).
+        objects: what decides the classes of objects.
+        temperature, threshold, offsets, min_pixels: as in `runs.fit.Fit`.
+    """
+
+    from_: str
+    objects: str
+    temperature: float | None
+    threshold: float | None
+    offsets: tuple[float, ...] | None
+    min_pixels: int | None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where the time went."""
+
+    seconds: float
+    network_seconds: float
+    network_share: float
+    tiles_per_second: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known beyond the confusion matrix, where a network was scored.
+
+    Attributes:
+        intervals: by score (`measure/part` of `matrix_scores`, objects/…, tgs_score): percentiles of a bootstrap over
+            scenes (the TGS score: over tiles).
+        lacking: share of the draws that lack a class in truth, by its name.
+        objects: scores of all objects.
+        surface_dice: of foreground, by tolerance.
+        references: by reference row.
+        froc: columns of froc.csv.
+        by_coverage, by_flag: by kind of tile, where tiles are scored one by one.
+    """
+
+    intervals: dict[str, Interval]
+    lacking: dict[str, float]
+    objects: ObjectScores
+    surface_dice: dict[str, float | None]
+    references: dict[str, Headline]
+    as_published: BatchScores
+    calibration: dict[str, Calibration]
+    froc: dict[str, list[Any]]
+    decoding: Decoded
+    by_coverage: dict[str, Headline] | None = None
+    by_flag: dict[str, Headline] | None = None
+    profile: Profile | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The scores of some tiles; None = not defined.
+
+    Attributes:
+        split: the part of the data, or what else was scored.
+        tgs_score: where tiles are scored one by one.
+        evidence: None for rasters made by anything.
+    """
+
+    split: str
+    n_tiles: int
+    foreground: Ratios
+    macro: Means
+    class_accuracy: float | None
+    classes: tuple[ClassScores, ...]
+    tgs_score: float | None = None
+    evidence: Evidence | None = None
+
+    @property
+    def place(self) -> str:
+        """What is drawn again for intervals, and where objects are counted."""
+        return "scene" if self.tgs_score is None else "tile"
+
+    def interval(self, score: str) -> Interval | None:
+        """The interval of a score by its name in `Evidence.intervals`; None where there is none."""
+        interval = self.evidence.intervals.get(score) if self.evidence else None
+        return None if interval is None or interval.low is None else interval
+
+    def to_json(self) -> dict[str, Any]:
+        """What metrics.json holds; that of `evidence` stands beside the rest."""
+        tree: dict[str, Any] = plain(self)
+        evidence: dict[str, Any] = tree.pop("evidence", {})
+        return tree | evidence
+
+
+def plain(value: Any) -> Any:
+    """A value in JSON's types; a field whose default is None is left out where it is None, and `from_` is "from"."""
+    if is_dataclass(value):
+        items = [(f, getattr(value, f.name)) for f in fields(value)]
+        return {f.name.rstrip("_"): plain(v) for f, v in items if v is not None or f.default is not None}
+    if isinstance(value, Mapping):
+        return {key: plain(v) for key, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def headline(sums: Sums, *, per_tile: bool) -> Headline:
+    """The first scores of sums, that of TGS where tiles are scored one by one."""
+    result, foreground = sums.scores(), sums.scores().foreground
+    return Headline(
+        tiles=sums.n_tiles,
+        foreground_dice=foreground.dice,
+        foreground_iou=foreground.iou,
+        precision=foreground.precision,
+        recall=foreground.recall,
+        macro_dice=result.macro_dice,
+        class_accuracy=result.class_accuracy,
+        foreground_pixels=int(sums.matrix[1:].sum()),
+        pixels=int(sums.matrix.sum()),
+        tgs_score=sums.tgs_score if per_tile else None,
+    )
+
+
+def summarise(
+    sums: Sums, classes: ClassTable, split: str, *, per_tile: bool, evidence: Evidence | None = None
+) -> Summary:
+    """The summary of sums."""
+    result = sums.scores()
+    columns = (result.dice, result.iou, result.precision, result.recall, result.support_pixels)
+    rows = enumerate(zip(classes.names[1:], *columns, sums.tiles[1:].tolist(), strict=True), 1)
+    return Summary(
+        split=split,
+        n_tiles=sums.n_tiles,
+        foreground=result.foreground,
+        macro=Means(result.macro_dice, result.macro_iou),
+        class_accuracy=result.class_accuracy,
+        classes=tuple(ClassScores(value, *row) for value, row in rows),
+        tgs_score=sums.tgs_score if per_tile else None,
+        evidence=evidence,
+    )
+
+
+def class_table(summary: Summary) -> pd.DataFrame:
+    """Scores of the classes, their macro mean and foreground, with the intervals and missing draws that there are."""
+    keyed: list[tuple[str, str, Any]] = [(str(c.value), c.name, c) for c in summary.classes]
+    keyed += [("macro", "macro", summary.macro), ("foreground", "foreground", summary.foreground)]
+    rows: list[dict[str, Any]] = []
+    for key, name, scores in keyed:
+        rows.append({"name": name} | plain(scores))
+        for measure in ("dice", "iou"):
+            if interval := summary.interval(f"{measure}/{key}"):
+                rows[-1] |= {f"{measure}_low": interval.low, f"{measure}_high": interval.high}
+    lacking = summary.evidence.lacking if summary.evidence else {}
+    if any(lacking.values()):
+        rows = [row | {"draws_without": lacking.get(row["name"])} for row in rows]
+    columns = ["value", "name", "dice", "dice_low", "dice_high", "iou", "iou_low", "iou_high", "precision", "recall",
+               "support_pixels", "support_tiles", "draws_without"]  # fmt: skip
+    present = [c for c in columns if any(c in row for row in rows)]
+    whole = dict.fromkeys(("value", "support_pixels", "support_tiles"), "Int64")
+    return pd.DataFrame(rows, columns=present).astype(whole)
+
+
+def reference_table(summary: Summary, evidence: Evidence) -> pd.DataFrame:
+    """The first scores of the run and, below, those of the reference rows."""
+    own = {
+        "tgs_score": summary.tgs_score,
+        "foreground_dice": summary.foreground.dice,
+        "foreground_iou": summary.foreground.iou,
+        "macro_dice": summary.macro.dice,
+        "class_accuracy": summary.class_accuracy,
+    }
+    absent = [] if summary.tgs_score is not None else ["tgs_score"]
+    # With one class the last two say nothing more.
+    absent += ["macro_dice", "class_accuracy"] if len(summary.classes) == 1 else []
+    rows = [{"row": name} | plain(scores) for name, scores in evidence.references.items()]
+    return pd.DataFrame([{"row": "this run"} | own, *rows], columns=["row", *own]).drop(columns=absent)

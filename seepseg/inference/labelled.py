@@ -1,0 +1,184 @@
+"""Labelled tiles through the network of a run: what scoring, fitting, suspects and the object classifier share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from seepseg.classes import ClassTable
+from seepseg.config import Config, Predict, Runtime
+from seepseg.data.catalog import Catalog
+from seepseg.data.dataset import Draw, TileDataset
+from seepseg.data.loader import Batch, in_batches, load_batches
+from seepseg.data.scaling import group_limits
+from seepseg.data.source import images_of, source_of, with_counts
+from seepseg.data.splits import part
+from seepseg.errors import ConfigError, DataError, listed
+from seepseg.inference.predictor import Predictor, load_predictor
+from seepseg.inference.scene_objects import object_stage
+from seepseg.inference.score import Answer, Decoding, Sums, TileResult, answers, score
+from seepseg.machine.ahead import ahead
+from seepseg.objects.classifier import ObjectClassifier
+from seepseg.runs.checkpoint import load_checkpoint
+from seepseg.runs.fit import Fit
+from seepseg.runs.folder import RunFolder, folds_of
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Labelled tiles and the checkpoint that predicts them.
+
+    Attributes:
+        path: the checkpoint; its network is read when it is wanted, so that one at a time is in memory.
+        folder: of the run or fold.
+        config: its recipe; `data` is what is read here, `runtime` what it runs with here.
+        tta: test-time augmentation, a key of `TURNS`.
+        classes: its class table.
+        catalog: the tiles, their classes counted.
+        dataset: the same tiles as network input.
+        fit: what decoding was fitted to be; use it through `runs.fit.fit_for` only.
+        objects: what decides the classes of whole objects.
+        epoch: epochs the network was trained for.
+    """
+
+    path: Path
+    folder: RunFolder
+    config: Config
+    tta: str
+    classes: ClassTable
+    catalog: Catalog
+    dataset: TileDataset
+    fit: Fit | None
+    objects: ObjectClassifier | None
+    epoch: int
+
+    @property
+    def name(self) -> str:
+        """Name of the run or fold."""
+        return self.folder.root.name
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the tiles."""
+        return tuple(t.id for t in self.catalog.tiles)
+
+    @property
+    def per_tile(self) -> bool:
+        """Whether tiles are scored one by one, as salt is."""
+        return self.dataset.source.per_tile
+
+    def predictor(self) -> Predictor:
+        """The network, freshly read."""
+        return load_predictor(load_checkpoint(self.path), self.config.runtime, self.tta, self.path)
+
+    def answers(self, config: Predict) -> Iterator[Answer]:
+        """The tiles in the order of the catalog, each decoded on its own."""
+        return answers(self.predictor(), self._batches(1), Decoding(config))
+
+    def score(self, config: Predict, fit: Fit | None, on_tile: Callable[[TileResult], None], every: int = 1) -> Sums:
+        """Sums over the tiles (every k-th of them), in the order of the catalog; `on_tile` sees each in passing."""
+        decoding = object_stage(self.objects, self.dataset, fit.onto(config) if fit else config, fit)
+        return score(self.predictor(), self._batches(every), len(self.classes), decoding, on_tile=on_tile)
+
+    def _batches(self, every: int) -> Iterator[tuple[int, Batch]]:
+        draws = [Draw(i) for i in range(0, len(self.dataset), every)]
+        size, workers = self.config.predict.batch_size, self.config.runtime.workers
+        batches = load_batches(self.dataset, in_batches(draws, size, drop_last=False), workers)
+        # Without workers of its own, the next batch is read in a thread while the network is at this one.
+        return enumerate(batches if workers else ahead(batches))
+
+
+def open_labelled(
+    path: Path, runtime: Runtime, split: str, *, data_root: Path | None = None, tta: bool = False
+) -> Labelled:
+    """The tiles of one split of a run (val, test, train, all), or all labelled tiles of another root, to be predicted.
+
+    Args:
+        path: the checkpoint, in its run folder where the split is to be known.
+        tta: with the test-time augmentation of the config.
+
+    Raises:
+        ConfigError: the split is empty or the run has no splits.csv.
+        DataError: no labelled tile, or a damaged file.
+    """
+    checkpoint = load_checkpoint(path)
+    folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path.parent)
+    config = checkpoint.config.model_copy(update={"runtime": runtime})
+    if data_root is not None:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"root": data_root})})
+    data = config.data
+    source = source_of(data)
+    everything = source.catalog()
+    catalog = with_counts(source, _chosen(everything, folder, "all" if data_root else split, data.root))
+    # Limits are of the whole scene, whichever of its tiles are wanted.
+    scenes = set(catalog.groups())
+    images = images_of(source, [t for t in everything.tiles if t.group in scenes])
+    limits = group_limits(data.scaling, images) if data.scaling.basis == "scene" else {}
+    return Labelled(
+        path=path,
+        folder=folder,
+        config=config,
+        tta=config.predict.tta if tta else "none",
+        classes=checkpoint.classes,
+        catalog=catalog,
+        dataset=TileDataset(catalog, source, checkpoint.scaling, limits, margin=config.predict.margin, one_pass=True),
+        fit=Fit.from_plain(checkpoint.decoding),
+        objects=ObjectClassifier.from_plain(checkpoint.objects, path),
+        epoch=checkpoint.epoch,
+    )
+
+
+def open_folds(run: Path, runtime: Runtime, *, tta: bool = False) -> list[Labelled]:
+    """Each fold of a run with the tiles it has not seen, predicted by its last weights.
+
+    Raises:
+        ConfigError: no folds, folds that are missing or of different length, or two that hold out one tile.
+    """
+    folders = folds_of(run)
+    if not folders:
+        raise ConfigError("holds no folds", run, "train with --all-folds, or choose another --split")
+    folds = [open_labelled(folder.last, runtime, "val", tta=tta) for folder in folders]
+    _check_folds(folds, run)
+    return folds
+
+
+def _check_folds(folds: list[Labelled], run: Path) -> None:
+    first = folds[0]
+    wanted = first.config.data.split.folds
+    if wanted != len(folds):
+        raise ConfigError(f"{len(folds)} of {wanted} folds are there", run, "train the rest with --all-folds --resume")
+    if len({f.epoch for f in folds}) > 1 and not first.config.train.early_stopping:
+        epochs = ", ".join(f"{f.name} {f.epoch}" for f in folds)
+        raise ConfigError(
+            f"the folds were trained for different epochs ({epochs})",
+            run,
+            "finish them with `seepseg train … --resume`",
+        )
+    if any(f.classes != first.classes for f in folds):
+        raise ConfigError("the folds have different class tables", run, "train all folds with one config")
+    counts = Counter(i for f in folds for i in f.ids)
+    twice = sorted(i for i, n in counts.items() if n > 1)
+    if twice:
+        raise ConfigError(
+            f"{len(twice)} tiles are held out by two folds ({listed(twice)})", run, "train all folds with one seed"
+        )
+
+
+def _chosen(catalog: Catalog, folder: RunFolder, split: str, root: Path) -> Catalog:
+    labelled = catalog.subset([t.id for t in catalog.tiles if t.labelled])
+    if not len(labelled):
+        raise DataError("no labelled tile", root, "evaluation needs masks")
+    if split == "all":
+        return labelled
+    if not folder.splits.exists():
+        advice = "give the run folder (eval: or --data ROOT)"
+        raise ConfigError(f"no splits.csv, so the {split} part is not known", folder.root, advice)
+    ids = part(folder.read_splits(), split)
+    if not ids:
+        raise ConfigError(f"the {split} part is empty", folder.splits, "choose another --split")
+    gone = sorted(set(ids) - {t.id for t in labelled.tiles})
+    if gone:
+        raise DataError(f"{len(gone)} tiles of the split are gone ({listed(gone)})", root, "restore them")
+    return labelled.subset(ids)

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import gc
+import weakref
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from seepseg.classes import SALT, SEEP_BINARY, ClassTable, SegClass
+from seepseg.config import parse
+from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.source import read_mask, source_of
+from seepseg.evaluation.accumulate import FROC_THRESHOLDS, Accumulator
+from seepseg.inference.score import Sums, TileResult
+from seepseg.metrics.baseline import nothing
+from seepseg.metrics.detection import Detections
+from seepseg.metrics.salt_score import tgs_score
+
+TWO = ClassTable((SegClass("thick", (1,), "#E69F00"), SegClass("thin", (2,), "#56B4E9")))
+
+Plane = NDArray[np.uint8]
+
+
+def result(name: str, truth: Plane, made: Plane, classes: int = 3, sure: float = 0.9) -> TileResult:
+    """A tile whose network is this sure of what it says."""
+    likely = np.full((classes, *truth.shape), (1 - sure) / (classes - 1), np.float32)
+    np.put_along_axis(likely, np.where(made == 255, 0, made)[None].astype(np.intp), sure, 0)
+    image = np.zeros((1, *truth.shape), np.float32)
+    return TileResult(name, image, truth, made, likely, Sums.of_tile(truth, made, classes))
+
+
+def scenes(count: int, tiles: int, seed: int = 0) -> tuple[Catalog, list[TileResult]]:
+    """Scenes of tiles in one row, with random blocks of truth and prediction."""
+    rng = np.random.default_rng(seed)
+    entries, results = [], []
+    for s in range(count):
+        for i in range(tiles):
+            name = f"s{s}.{i}"
+            entries.append(Tile(name, Path(name), group=f"s{s}", cell=(0, i)))
+            truth, made = (np.kron(rng.choice([0, 0, 1, 2], (3, 3)), np.ones((4, 4))).astype(np.uint8) for _ in "ab")
+            truth[0, :2] = 255
+            results.append(result(name, truth, made))
+    return Catalog(tuple(entries), TWO), results
+
+
+def counted(catalog: Catalog, results: list[TileResult]) -> Accumulator:
+    """All tiles counted."""
+    counts = Accumulator(catalog, per_tile=catalog.classes == SALT)
+    for r in results:
+        counts.update(r)
+    counts.end_scene()
+    return counts
+
+
+def objects(counts: Accumulator) -> Detections:
+    """The object counts of all scenes."""
+    return reduce(add, counts.objects.values())
+
+
+def salt_tile(name: str, rows: int, found: int) -> TileResult:
+    """Ten rows of which the upper ones are salt, and found."""
+    truth, made = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
+    truth[:rows], made[:found] = 1, 1
+    return result(name, truth, made, 2)
+
+
+def test_an_object_cut_by_a_tile_border_is_one() -> None:
+    catalog, _ = scenes(1, 2)
+    truth, made = np.zeros((2, 12, 12), np.uint8)
+    truth[4, 8:] = 1
+    made[4, 10:] = 1
+    left, right = result("s0.0", truth, made), result("s0.1", truth[:, ::-1], made[:, ::-1])
+    counts = counted(catalog, [left, right])
+    # Eight pixels of truth, four in the middle of it predicted: IoU 4/8 finds it at .5; foreground is .95 sure there.
+    assert objects(counts).objects.sum() == 1
+    assert objects(counts).found.sum((1, 2)).tolist() == [1, 1, 1]
+    at = FROC_THRESHOLDS.index(0.9)
+    assert counts.froc.found[at].tolist() == [1, 1, 1]
+    assert counts.froc.found[-1].tolist() == [0, 0, 0]
+    # And .1 at sea: below that all is one object, IoU 8 of 288.
+    assert counts.froc.found[0].tolist() == [0, 0, 1]
+
+
+def test_missing_cells_of_a_scene_keep_tiles_apart() -> None:
+    whole = np.ones((4, 4), np.uint8)
+    cells = {"0": (0, 0), "2": (0, 2), "3": (0, 3), "11": (2, 3)}
+    entries = tuple(Tile(f"s0.{i}", Path("x"), group="s0", cell=cell) for i, cell in cells.items())
+    counts = counted(Catalog(entries, TWO), [result(t.id, whole, whole) for t in entries])
+    # Cells 2 and 3 lie side by side; 0 is two columns away, and 11 two rows below.
+    assert objects(counts).objects.sum() == 3
+    assert objects(counts).valid_pixels == 4 * 16
+
+
+def test_one_scene_is_in_memory_however_many_there_are() -> None:
+    catalog, results = scenes(5, 2)
+    alive = [weakref.ref(r.probabilities) for r in results]
+    counts = Accumulator(catalog)
+    while results:
+        counts.update(results.pop(0))
+    gc.collect()
+    # Of the last scene, too, images and probabilities of single classes are not.
+    assert not any(ref() for ref in alive)
+    assert len(counts._cells) == 2
+
+
+def test_tiles_that_are_not_put_together_are_not_kept() -> None:
+    catalog, results = scenes(1, 4)
+    catalog = Catalog(tuple(Tile(t.id, t.image, group=t.group) for t in catalog.tiles), TWO)
+    alive = [weakref.ref(r.probabilities) for r in results]
+    counts = Accumulator(catalog)
+    while results:
+        counts.update(results.pop(0))
+    gc.collect()
+    assert not any(ref() for ref in alive)
+    assert objects(counts).valid_pixels == 4 * (144 - 2)
+
+
+def test_two_tiles_of_one_cell_are_both_counted() -> None:
+    whole = np.ones((4, 4), np.uint8)
+    entries = tuple(Tile(name, Path("x"), group="s0", cell=(0, 1)) for name in ("s0.1", "s0.01"))
+    counts = counted(Catalog(entries, TWO), [result(t.id, whole, whole) for t in entries])
+    assert (objects(counts).objects.sum(), objects(counts).valid_pixels) == (2, 32)
+
+
+def test_the_dark_row_sees_raw_pixels() -> None:
+    truth = np.zeros((64, 64), np.uint8)
+    truth[20:30, 10:50] = 2
+    raw = np.random.default_rng(0).normal(1000, 30, truth.shape)
+    raw[truth > 0] = 500
+    valid = np.ones(truth.shape, bool)
+    catalog = Catalog((Tile("a", Path("a"), group="a", pixels=(3696, 0, 400)),), TWO)
+    counts = Accumulator(catalog, brightness=lambda tile: (raw, valid))
+    counts.update(result("a", truth, np.zeros_like(truth)))
+    dark = counts.references["dark spots"].scores()
+    assert (dark.foreground.dice or 0) > 0.8
+    # Every dark spot is called the most common class, which is thin.
+    assert dark.class_accuracy == 1
+    assert counts.references["predict nothing"].scores().foreground.dice == 0
+    without = Accumulator(catalog)
+    without.update(result("a", truth, np.zeros_like(truth)))
+    assert "dark spots" not in without.references
+
+
+def test_salt_by_coverage_and_flag() -> None:
+    kinds = {"a": (0, 0), "b": (0, 1), "c": (1, 1), "d": (10, 8)}
+    pixels = {name: (10 * (10 - rows), 10 * rows) for name, (rows, _) in kinds.items()}
+    tiles = [Tile(n, Path(n), group=n, pixels=p, flag="vertical" if n == "d" else "") for n, p in pixels.items()]
+    counts = counted(Catalog(tuple(tiles), SALT), [salt_tile(n, *k) for n, k in kinds.items()])
+    # Empty masks: one right, one not. A tenth: all of it. All salt, 8 of 10 rows: IoU .8 exceeds .50 … .75, six.
+    coverage = {tenth: (sums.n_tiles, sums.tgs_score) for tenth, sums in counts.coverage.items()}
+    assert coverage == {0: (2, 0.5), 1: (1, 1.0), 10: (1, 0.6)}
+    assert {flag: sums.n_tiles for flag, sums in counts.flags.items()} == {"": 3, "vertical": 1}
+    assert counts.tgs == {"a": 1, "b": 0, "c": 1, "d": 0.6}
+
+
+def test_one_class_of_seeps_is_not_scored_tile_by_tile() -> None:
+    counts = counted(Catalog((Tile("a", Path("a"), group="a"),), SEEP_BINARY), [salt_tile("a", 3, 2)])
+    assert (counts.tgs, dict(counts.coverage), dict(counts.flags)) == ({}, {}, {})
+
+
+@given(st.lists(st.integers(0, 10), min_size=1, max_size=20))
+@settings(max_examples=20)
+def test_predicting_no_salt_scores_the_share_of_empty_masks(rows: list[int]) -> None:
+    catalog = Catalog(tuple(Tile(str(i), Path("x"), group=str(i)) for i in range(len(rows))), SALT)
+    counts = counted(catalog, [salt_tile(str(i), n, n) for i, n in enumerate(rows)])
+    score = counts.references["predict nothing"].tgs_score
+    assert score == pytest.approx(rows.count(0) / len(rows), abs=1e-12)
+
+
+@pytest.mark.data
+def test_predicting_no_salt_on_the_real_masks(real_data: Path) -> None:
+    tree = {"data": {"source": "tgs", "root": str(real_data / "salt")}, "model": {"name": "unet", "head": "binary"}}
+    source = source_of(parse(tree | {"loss": "bce"}, "test").data)
+    masks = [read_mask(source, t, (101, 101)) for t in source.catalog().tiles if t.labelled]
+    empty = sum(not m.any() for m in masks)
+    assert (len(masks), empty) == (3600, 1397)
+    assert sum(tgs_score(m, nothing(m)) for m in masks) / len(masks) == pytest.approx(1397 / 3600, abs=1e-12)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from seepseg.classes import SALT, SEEP, SEEP_BINARY
+from seepseg.errors import DataError
+from seepseg.evaluation.rasters import evaluate_rasters
+
+
+def test_salt_rasters_have_the_tgs_score(tmp_path: Path) -> None:
+    for folder, rows in (("t", {"a": [1] * 4, "b": [0] * 4}), ("p", {"a": [1, 1, 1, 0], "b": [0, 0, 0, 1]})):
+        (tmp_path / folder).mkdir()
+        for name, row in rows.items():
+            Image.fromarray(np.array([row], np.uint8) * 255).save(tmp_path / folder / f"{name}.png")
+    summary = evaluate_rasters(tmp_path / "p", tmp_path / "t", SALT)
+    # a: IoU 3/4 is above .50, .55, .60, .65, .70 and not above .75: 5 of 10. b: only one is empty: 0. Mean .25.
+    assert summary.tgs_score == pytest.approx(0.25)
+    # Both tiles: hit 3, missed 1, false 1: 6/8.
+    assert summary.foreground.dice == pytest.approx(6 / 8)
+
+
+def test_binary_seep_rasters_have_no_tgs_score(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[0, 1]], np.uint8))
+    assert evaluate_rasters(tmp_path, tmp_path, SEEP_BINARY).tgs_score is None
+
+
+def test_two_rasters_of_one_tile_are_refused(tmp_path: Path) -> None:
+    for name in ("t/a.tif", "p/one/a_class.tif", "p/two/a_class.tif"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        tifffile.imwrite(tmp_path / name, np.array([[0, 1]], np.uint8))
+    with pytest.raises(DataError, match=r"two rasters are of one tile \(.*one/a_class.tif, .*two/a_class.tif\)"):
+        evaluate_rasters(tmp_path / "p", tmp_path / "t", SEEP)
+
+
+def test_rasters_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        evaluate_rasters(tmp_path / "none", tmp_path, SEEP)
+    with pytest.raises(DataError, match="no TIFF or PNG rasters"):
+        evaluate_rasters(tmp_path, tmp_path, SEEP)
+
+
+def test_probabilities_and_quicklooks_beside_the_maps_are_passed_by(tmp_path: Path) -> None:
+    for folder in ("t", "p"):
+        (tmp_path / folder).mkdir()
+    tifffile.imwrite(tmp_path / "t" / "a.tif", np.array([[0, 1]], np.uint8))
+    tifffile.imwrite(tmp_path / "p" / "a_class.tif", np.array([[0, 1]], np.uint8))
+    tifffile.imwrite(tmp_path / "p" / "a_prob.tif", np.zeros((1, 2), np.float32))
+    Image.fromarray(np.zeros((1, 2), np.uint8)).save(tmp_path / "p" / "a_quicklook.png")
+    summary = evaluate_rasters(tmp_path / "p", tmp_path / "t", SEEP)
+    assert (summary.n_tiles, summary.foreground.dice) == (1, 1)
