@@ -37,7 +37,8 @@ from seepseg.inference.windows import grid
 from seepseg.machine.device import autocast_dtype, keep_freed_memory
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.scene import Wanted, predict_scene
+from seepseg.mapping.outputs import Wanted
+from seepseg.mapping.scene import predict_scene
 from seepseg.models.build import build_model
 from seepseg.models.fuse import fused
 

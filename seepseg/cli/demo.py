@@ -30,7 +30,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     from seepseg.io.atomic import write_text
     from seepseg.mapping.batch import Placement, predict_batch
     from seepseg.mapping.jobs import plan
-    from seepseg.mapping.scene import Wanted
+    from seepseg.mapping.outputs import Wanted
     from seepseg.mapping.units import Recipe
     from seepseg.runs.folder import RunFolder
     from seepseg.training.run import train

@@ -78,7 +78,7 @@ def command(
     from seepseg.errors import SomeFailedError
     from seepseg.mapping.batch import Placement, predict_batch
     from seepseg.mapping.jobs import plan
-    from seepseg.mapping.scene import Wanted
+    from seepseg.mapping.outputs import Wanted
     from seepseg.mapping.submission import check_submission, write_submission
     from seepseg.mapping.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint

@@ -20,12 +20,12 @@ from seepseg.figures.plots import (
     save_rate_curve,
     save_threshold,
 )
-from seepseg.figures.sheets import QUICKLOOK_SIDE, save_gallery, save_quicklook
+from seepseg.figures.sheets import QuickLook, save_gallery
 
 __all__ = [
     "ERROR_BACKGROUND",
     "ERROR_COLORS",
-    "QUICKLOOK_SIDE",
+    "QuickLook",
     "colorize",
     "confusion_picture",
     "error_map",
@@ -37,7 +37,6 @@ __all__ = [
     "save_differences",
     "save_gallery",
     "save_intensity",
-    "save_quicklook",
     "save_rate_curve",
     "save_threshold",
     "stretch",

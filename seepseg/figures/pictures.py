@@ -107,7 +107,7 @@ def panel(image: NDArray[Any], truth: Indices | None, prediction: Indices, table
 def thinned(gray: Gray, maps: Sequence[Indices], side: int) -> tuple[Gray, list[NDArray[np.uint8]]]:
     """A picture and its class maps (H, W), at most `side` pixels a side, as a page shows them.
 
-    Thinned as in `save_quicklook`; a block is ignored where all of it is.
+    Grey levels by the mean, which calms speckle, classes by the largest index; a block is ignored where all of it is.
     """
     step = -(-max(gray.shape) // side)
     if step == 1:

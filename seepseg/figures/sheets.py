@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.figures.canvas import blank, class_entries, hex_color, legend, save, show
-from seepseg.figures.pictures import ERROR_COLORS, PANEL_PARTS, Gray, Indices, Rgb, in_blocks, overlay
+from seepseg.figures.pictures import ERROR_COLORS, PANEL_PARTS, Rgb, overlay, stretch
 
 QUICKLOOK_SIDE = 2000
 
@@ -39,24 +40,53 @@ def save_gallery(path: Path, rows: Sequence[tuple[str, Rgb]], table: ClassTable)
     save(figure, path)
 
 
-def save_quicklook(path: Path, gray: Gray, indices: Indices, table: ClassTable) -> None:
-    """Save a scene with its classes laid over it and a legend, at most `QUICKLOOK_SIDE` pixels a side.
+class QuickLook:
+    """A small picture of a scene with its classes, put together while the scene streams by.
 
-    Larger scenes are thinned: grey levels by the mean, which calms speckle, classes by the largest index, so that
-    small findings stay visible.
+    It holds every k-th pixel, and the largest class index of the pixels it stands for: small findings stay visible.
+
+    Attributes:
+        gray: raw values (h, w) of the first band, at most `side` pixels a side.
+        valid: where they are valid.
+        classes: class indices, 0 where there is no data.
     """
-    step = -(-max(gray.shape) // QUICKLOOK_SIDE)
-    found = np.where(indices == IGNORE, 0, indices)
-    small = in_blocks(gray, step).mean((1, 3)).round().astype(np.uint8)
-    picture = overlay(small, in_blocks(found, step).max((1, 3)), table, alpha=0.75)
-    room, dpi = 36, 100
-    height, width = picture.shape[:2]
-    # Room for the legend when the scene is narrow: about 110 pixels an entry.
-    wide = max(width, 110 * min(len(table) - 1, 8))
-    lines = -(-(len(table) - 1) // 8)
-    high = height + room * lines
-    figure = blank(wide / dpi, high / dpi, dpi, layout=None)
-    axes = figure.add_axes(((wide - width) / 2 / wide, room * lines / high, width / wide, height / high))
-    show(axes, picture)
-    legend(figure, class_entries(table), (0.5, room * lines / 2 / high), "center")
-    save(figure, path)
+
+    def __init__(self, height: int, width: int, side: int = QUICKLOOK_SIDE) -> None:
+        self.step = max(1, -(-max(height, width) // side))
+        shape = (-(-height // self.step), -(-width // self.step))
+        self.gray = np.zeros(shape, np.float32)
+        self.valid = np.zeros(shape, bool)
+        self.classes = np.zeros(shape, np.uint8)
+
+    def add_image(self, start: int, gray: NDArray[np.generic], valid: NDArray[np.bool_]) -> None:
+        """Take up rows (n, W) of the image that begin at row `start`."""
+        step, stop = self.step, start + len(gray)
+        first = -start % step
+        rows = slice((start + first) // step, -(-stop // step))
+        self.gray[rows], self.valid[rows] = gray[first::step, ::step], valid[first::step, ::step]
+
+    def add_classes(self, start: int, classes: NDArray[np.uint8]) -> None:
+        """Take up rows (n, W) of the class map that begin at row `start`."""
+        step = self.step
+        indices = np.where(classes == IGNORE, np.uint8(0), classes)
+        across = np.maximum.reduceat(indices, np.arange(0, indices.shape[1], step), axis=1)
+        # A block of rows may have begun in the rows before.
+        edges = np.unique(np.concatenate([[0], np.arange(-start % step, len(classes), step)]))
+        blocks = np.maximum.reduceat(across, edges, axis=0)
+        rows = (start + edges) // step
+        self.classes[rows] = np.maximum(self.classes[rows], blocks)
+
+    def save(self, path: Path, table: ClassTable) -> None:
+        """Save it with a legend below."""
+        picture = overlay(stretch(self.gray, self.valid), self.classes, table, alpha=0.75)
+        room, dpi = 36, 100
+        height, width = picture.shape[:2]
+        # Room for the legend when the scene is narrow: about 110 pixels an entry.
+        wide = max(width, 110 * min(len(table) - 1, 8))
+        lines = -(-(len(table) - 1) // 8)
+        high = height + room * lines
+        figure = blank(wide / dpi, high / dpi, dpi, layout=None)
+        axes = figure.add_axes(((wide - width) / 2 / wide, room * lines / high, width / wide, height / high))
+        show(axes, picture)
+        legend(figure, class_entries(table), (0.5, room * lines / 2 / high), "center")
+        save(figure, path)

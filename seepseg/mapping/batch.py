@@ -18,7 +18,7 @@ from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.findings import FINDINGS_LOCK, write_findings
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.manifest import Manifest, stamp
-from seepseg.mapping.scene import Report
+from seepseg.mapping.outputs import Report
 from seepseg.mapping.tiles import GroupLimits, tile_limits
 from seepseg.mapping.units import Recipe, Unit, cut_units, load, work
 from seepseg.runs.folder import folder_lock

@@ -61,6 +61,12 @@ class Ensemble:
         """Whether a member wants limits measured on each scene."""
         return any(m.scaling.config.basis == "scene" for m in self.members)
 
+    @property
+    def halved(self) -> list[str]:
+        """A warning where fewer windows than a batch fit into memory."""
+        rooms = [m.predictor.room for m in self.members if m.predictor.room]
+        return [f"out of memory: windows went through the network {min(rooms)} at a time"] if rooms else []
+
     def fitted_to(self, limits: Sequence[Limits | None]) -> tuple[Member, ...]:
         """The members with the limits of one scene, one for each."""
         return tuple(replace(m, limits=own) for m, own in zip(self.members, limits, strict=True))

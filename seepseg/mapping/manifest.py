@@ -12,7 +12,7 @@ from typing import Any
 
 from seepseg.io.atomic import write_error
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.scene import Report
+from seepseg.mapping.outputs import Report
 from seepseg.mapping.units import Unit
 
 

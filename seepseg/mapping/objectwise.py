@@ -21,7 +21,7 @@ from seepseg.objects.features import FEATURES, describe, window_of
 WIDEST = 2**32
 """No scene has as many columns: (row, column) is held as row · WIDEST + column."""
 
-Look = Callable[[slice, slice, NDArray[np.bool_]], NDArray[np.float32]]
+SceneImage = Callable[[slice, slice, NDArray[np.bool_]], NDArray[np.float32]]
 """The image (C, h, w) in [0, 1] of some rows and columns of a scene, and where they are valid (h, w)."""
 
 
@@ -30,7 +30,7 @@ class Expert:
     """An object classifier, and the scene as it is to be shown to it."""
 
     classifier: ObjectClassifier
-    look: Look
+    image: SceneImage
 
 
 class ObjectDecisions:
@@ -109,7 +109,7 @@ class ObjectDecisions:
                 if found := window_of((slice(top, -bottom), slice(left, -right)), (top, column), shape):
                     window, pixel = found
                     classes = read(*window)
-                    row[:] = describe(self._expert.look(*window, classes != IGNORE)[0], classes, pixel)
+                    row[:] = describe(self._expert.image(*window, classes != IGNORE)[0], classes, pixel)
         chosen[wanted] = self._expert.classifier.choose(features, sums[wanted] / sizes[wanted, None])
         return chosen
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +16,20 @@ from seepseg.config import Predict
 from seepseg.data.catalog import Tile
 from seepseg.data.dataset import margin_of
 from seepseg.data.mosaic import Cell, framed
-from seepseg.data.scaling import Image, Limits, group_limits, thin
+from seepseg.data.scaling import Limits, group_limits, thin
 from seepseg.data.source import open_pixels
 from seepseg.errors import DataError
-from seepseg.inference.decode import calibrated, decode, uncertainty
+from seepseg.inference.decode import decode
 from seepseg.inference.scene_objects import WHOLE, decide_objects
 from seepseg.inference.score import Answer
-from seepseg.inference.stream import Member, Rows, stream
-from seepseg.io.cog import class_layout, probability_layout, uncertainty_layout, write_raster
-from seepseg.io.images import write_class_png, write_png
+from seepseg.inference.stream import Member, Rows, Strip, stream
+from seepseg.io.image import Image
 from seepseg.io.mask import open_mask
-from seepseg.io.raster import Georeference
+from seepseg.io.place import place_of
 from seepseg.mapping.ensemble import FAR_TILES, Ensemble
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.scene import SAMPLE, Report, SceneRows, Wanted, in_steps
+from seepseg.mapping.outputs import Report, Wanted, write_outputs
+from seepseg.mapping.scene import SAMPLE, SceneRows
 
 GroupLimits = dict[str, list[Limits | None]]
 """Scene of a tile, by its name → the limits for each member."""
@@ -37,10 +37,11 @@ GroupLimits = dict[str, list[Limits | None]]
 
 @dataclass(frozen=True)
 class _Tile:
+    """A tile in memory; its image is closed."""
+
     place: Tile
     rows: Rows
-    georeference: Georeference
-    warnings: tuple[str, ...]
+    image: Image
 
 
 def tile_limits(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = None) -> GroupLimits:
@@ -51,7 +52,7 @@ def tile_limits(jobs: Sequence[Job], ensemble: Ensemble, mask: Path | None = Non
     if not ensemble.by_scene:
         return {}
 
-    def readable() -> Iterator[Image]:
+    def readable() -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.bool_]]]:
         for job in jobs:
             with suppress(DataError):
                 tile = _read(job, ensemble, mask)
@@ -89,27 +90,35 @@ def predict_tiles(
             tiles[job.name] = _read(job, ensemble, wanted.mask)
         except DataError as error:
             results[number] = error
-    warnings = _unlike(tiles, ensemble, limits)
+    unlike = _unlike(tiles, ensemble, limits)
+    loose = replace(wanted, vectors=None, quicklook=False)
     for answer in _decided(tiles, ensemble, limits, tick):
         job, tile = jobs[numbers[answer.id]], tiles[answer.id]
-        likely = calibrated(answer.probabilities, ensemble.fit, axis=0)
-        report = _write(job, tile, answer.prediction, likely, ensemble, wanted)
-        report.warnings += [*tile.warnings, *warnings[tile.place.group]]
+        strip = Strip(0, tile.rows, answer.probabilities.permute(1, 2, 0))
+        # A training-like tile, which lies nowhere, needs no polygons and no picture of its own.
+        own = wanted if place_of(tile.image.georeference).crs else loose
+        report = write_outputs(job, tile.image, [(strip, answer.prediction)], ensemble, own)
+        distance, warnings = unlike[tile.place.group]
+        report.warnings += warnings
+        if distance is not None:
+            report.facts["distance_from_training"] = round(distance, 4)
         results[numbers[answer.id]] = report
     return results
 
 
-def _unlike(tiles: Mapping[str, _Tile], ensemble: Ensemble, limits: GroupLimits) -> dict[str, list[str]]:
-    """What to warn of in the tiles of each scene, looked at together."""
+def _unlike(
+    tiles: Mapping[str, _Tile], ensemble: Ensemble, limits: GroupLimits
+) -> dict[str, tuple[float | None, list[str]]]:
+    """How far the tiles of each scene, looked at together, lie from the training set, and what to warn of."""
     scenes: dict[str, list[Rows]] = {}
     for tile in tiles.values():
         scenes.setdefault(tile.place.group, []).append(tile.rows)
-    warnings = {}
+    unlike = {}
     for scene, members in scenes.items():
         sample = np.concatenate([thin(rows.raw[:, rows.valid], SAMPLE // len(members)) for rows in members], axis=1)
         own: list[Limits | None] = limits.get(scene, [None] * len(ensemble.members))
-        warnings[scene] = ensemble.unlike(members[0].raw.dtype, sample, own, FAR_TILES)[1]
-    return warnings
+        unlike[scene] = ensemble.unlike(members[0].raw.dtype, sample, own, FAR_TILES)
+    return unlike
 
 
 def _decided(
@@ -211,30 +220,5 @@ class _Held:
 def _read(job: Job, ensemble: Ensemble, mask: Path | None) -> _Tile:
     place = ensemble.source.tile(job.source, job.name)
     with open_pixels(ensemble.source, job.source) as image, ExitStack() as stack:
-        covered = stack.enter_context(open_mask(mask, image)) if mask else None
-        return _Tile(place, SceneRows(image, covered).read(0, image.height), image.georeference, image.warnings)
-
-
-def _write(
-    job: Job, tile: _Tile, classes: NDArray[np.uint8], likely: torch.Tensor, ensemble: Ensemble, wanted: Wanted
-) -> Report:
-    table, report = ensemble.classes, Report([job.class_raster])
-    if job.png:
-        write_class_png(job.class_raster, classes, len(table))
-    else:
-        layout = class_layout(table.names, table.colors, ensemble.tags)
-        write_raster(job.class_raster, classes, tile.georeference, layout)
-    if wanted.probabilities:
-        path = job.beside("_prob.tif")
-        masked = np.where(tile.rows.valid, likely.cpu().numpy(), np.float32(np.nan))
-        write_raster(path, masked, tile.georeference, probability_layout(table.names, ensemble.tags))
-        report.outputs.append(path)
-    if wanted.uncertainty:
-        steps = in_steps(uncertainty(likely, 0), tile.rows.valid)
-        path = job.beside("_uncertainty.png" if job.png else "_uncertainty.tif")
-        if job.png:
-            write_png(path, steps)
-        else:
-            write_raster(path, steps, tile.georeference, uncertainty_layout(ensemble.tags))
-        report.outputs.append(path)
-    return report
+        rows = SceneRows(image, stack.enter_context(open_mask(mask, image)) if mask else None)
+        return _Tile(place, rows.read(0, image.height), image)

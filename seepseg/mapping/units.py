@@ -17,7 +17,8 @@ from seepseg.io.image import ImageInfo, inspect_image
 from seepseg.machine.device import set_threads
 from seepseg.mapping.ensemble import Ensemble, load_ensemble
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.scene import Report, Wanted, predict_scene
+from seepseg.mapping.outputs import Report, Wanted
+from seepseg.mapping.scene import predict_scene
 from seepseg.mapping.tiles import GroupLimits, predict_tiles
 
 

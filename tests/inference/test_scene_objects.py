@@ -21,7 +21,8 @@ from seepseg.inference.scene_objects import object_stage, scene_objects, scenes
 from seepseg.inference.score import Answer
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.objectwise import Expert, ObjectDecisions
-from seepseg.mapping.scene import Wanted, predict_scene
+from seepseg.mapping.outputs import Wanted
+from seepseg.mapping.scene import predict_scene
 from seepseg.objects.classifier import ObjectClassifier, belief, together
 from seepseg.objects.components import label_objects, log_sums
 from seepseg.objects.features import FEATURES, object_features

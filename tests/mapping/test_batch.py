@@ -19,7 +19,7 @@ from seepseg.errors import ConfigError, DataError
 from seepseg.mapping import batch
 from seepseg.mapping.batch import Outcome, Placement, predict_batch
 from seepseg.mapping.jobs import plan
-from seepseg.mapping.scene import Wanted
+from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.units import Recipe
 from seepseg.models.build import build_model
 from seepseg.runs.checkpoint import Checkpoint, save_checkpoint

@@ -13,7 +13,8 @@ from seepseg.config import Predict, Scaling
 from seepseg.data.scaling import measure_scaling
 from seepseg.errors import DataError
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.scene import Report, Wanted, predict_scene
+from seepseg.mapping.outputs import Report, Wanted
+from seepseg.mapping.scene import predict_scene
 from seepseg.mapping.tiles import predict_tiles
 from seepseg.runs.fit import Fit
 from tests.mapping.toy import SIZES, files, picture, toy

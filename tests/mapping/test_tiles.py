@@ -18,7 +18,7 @@ from seepseg.errors import DataError
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.stream import Rows
 from seepseg.mapping.jobs import Job, plan
-from seepseg.mapping.scene import Report, Wanted
+from seepseg.mapping.outputs import Report, Wanted
 from seepseg.mapping.tiles import predict_tiles, tile_limits
 from seepseg.mapping.units import cut_units
 from tests.inference.test_scene_objects import asks

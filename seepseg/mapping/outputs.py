@@ -1,0 +1,219 @@
+"""What is asked for of an input, what came of it, and the one set of writers that scenes and tiles share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seepseg.classes import IGNORE
+from seepseg.figures import QuickLook
+from seepseg.inference.decode import calibrated, uncertainty
+from seepseg.inference.stream import Strip
+from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path
+from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
+from seepseg.io.image import Image
+from seepseg.io.images import write_class_png, write_png
+from seepseg.io.place import place_of
+from seepseg.io.trace import raster_rows
+from seepseg.io.vector import write_style, write_vectors
+from seepseg.machine.ahead import behind
+from seepseg.mapping.ensemble import Ensemble
+from seepseg.mapping.jobs import Job
+from seepseg.mapping.objectwise import ObjectDecisions
+from seepseg.mapping.polygons import trace
+from seepseg.runs.fit import Fit
+
+ROWS = 512
+"""Rows read at once when a finished raster is written in another form."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which outputs are asked for beside the class raster.
+
+    Attributes:
+        probabilities: `<stem>_prob.tif`, one band per class.
+        vectors: "gpkg", "geojson", or None for no polygons.
+        quicklook: `<stem>_quicklook.png`.
+        mask: raster or vector of what is left out: land, outside the area of interest.
+        uncertainty: `<stem>_uncertainty.tif`, 0 (sure) to 254, 255 = no data.
+        image_format: of class rasters, as `jobs.plan` takes it.
+    """
+
+    probabilities: bool = False
+    vectors: str | None = "gpkg"
+    quicklook: bool = True
+    mask: Path | None = None
+    uncertainty: bool = False
+    image_format: str = "auto"
+
+
+@dataclass
+class Report:
+    """What came of one input, as the manifest records it.
+
+    Attributes:
+        outputs: the files made.
+        warnings: what the user should know.
+        facts: numbers worth keeping: distance from the training set, areas.
+    """
+
+    outputs: list[Path]
+    warnings: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def write_outputs(
+    job: Job,
+    image: Image,
+    strips: Iterable[tuple[Strip, NDArray[np.uint8]]],
+    ensemble: Ensemble,
+    wanted: Wanted,
+    decisions: ObjectDecisions | None = None,
+) -> Report:
+    """Write what is wanted of one input, each file complete or absent; a tile is one strip.
+
+    Args:
+        job: says where the files go.
+        image: the input; its size and georeference are read, so it may be closed.
+        strips: its strips with their class indices (n, W), 255 = no data, from the first row to the last.
+        ensemble: what predicted them.
+        wanted: which files.
+        decisions: what changes the classes of whole objects, once all strips are there.
+
+    Raises:
+        ConfigError: an output is not writable.
+        ResourceError: the disk is full, or fails.
+    """
+    table, tags = ensemble.classes, ensemble.tags
+    layout = class_layout(table.names, table.colors, tags)
+    picture = QuickLook(image.height, image.width)
+    with ExitStack() as stack:
+        scratch = partial(scratch_path, job.beside(".tif"))
+        # Whole objects are decided, and polygons traced, on a GeoTIFF.
+        first = decisions is not None or (job.png and wanted.vectors is not None)
+        raster = stack.enter_context(scratch()) if first else job.class_raster
+        files = {"classes": (raster, layout)}
+        if wanted.probabilities:
+            files["probabilities"] = job.beside("_prob.tif"), probability_layout(table.names, tags)
+        if wanted.uncertainty:
+            files["uncertainty"] = job.beside(f"_uncertainty{job.class_raster.suffix}"), uncertainty_layout(tags)
+        report = Report([job.class_raster, *(path for path, _ in list(files.values())[1:])], list(image.warnings))
+        if wanted.vectors:
+            files["confidence"] = stack.enter_context(scratch()), Layout(1, "uint8", 0, {})
+        with _writer(files, image, len(table)) as write:
+            for strip, classes in strips:
+                write(_planes(strip, classes, files, ensemble.fit))
+                picture.add_image(strip.start, strip.rows.raw[0], strip.rows.valid)
+                if not first:
+                    picture.add_classes(strip.start, classes)
+                if decisions:
+                    decisions.see(classes, strip.probabilities.cpu().numpy() if decisions.needs_probabilities else None)
+            # The blended rows of a wide scene are large, and what follows needs room of its own.
+            del strip
+        if first:
+            with _writer({"classes": (job.class_raster, layout)}, image, len(table)) as write:
+                start = 0
+                for rows in decisions.rewritten(raster) if decisions else raster_rows(raster, ROWS):
+                    write({"classes": rows})
+                    picture.add_classes(start, rows)
+                    start += len(rows)
+        if wanted.vectors:
+            traced = raster if job.png else job.class_raster
+            _write_polygons(job, (traced, files["confidence"][0]), image, ensemble, wanted.vectors, report)
+    if wanted.quicklook:
+        report.outputs.append(job.beside("_quicklook.png"))
+        picture.save(report.outputs[-1], table)
+    return report
+
+
+@contextmanager
+def _writer(
+    files: Mapping[str, tuple[Path, Layout]], image: Image, n_classes: int
+) -> Iterator[Callable[[dict[str, NDArray[Any]]], None]]:
+    """A function that appends rows to files, by the names of what they hold; the files are in place at the end.
+
+    What has a hidden name is for our own use, and gets no overviews.
+    """
+    with ExitStack() as stack:
+        writers = {}
+        for name, (path, layout) in files.items():
+            if path.suffix == ".png":
+                save = partial(write_class_png, n_classes=n_classes) if name == "classes" else write_png
+                writers[name] = stack.enter_context(_png_writer(path, save))
+            else:
+                size, cog = (image.georeference, image.height, image.width), not path.name.startswith(TEMPORARY_PREFIX)
+                writers[name] = stack.enter_context(row_writer(path, *size, layout, cog=cog)).write
+
+        def write(planes: dict[str, NDArray[Any]]) -> None:
+            for name, append in writers.items():
+                append(planes[name])
+
+        yield stack.enter_context(behind(write))
+
+
+@contextmanager
+def _png_writer(path: Path, save: Callable[[Path, NDArray[Any]], None]) -> Iterator[Callable[[NDArray[Any]], None]]:
+    """A function that takes the rows of a PNG, which is compressed whole."""
+    rows: list[NDArray[Any]] = []
+    yield rows.append
+    save(path, np.concatenate(rows))
+
+
+def _planes(
+    strip: Strip, classes: NDArray[np.uint8], names: Collection[str], fit: Fit | None
+) -> dict[str, NDArray[Any]]:
+    """What the files of a strip hold, by name; probabilities are calibrated."""
+    planes: dict[str, NDArray[Any]] = {"classes": classes}
+    if "probabilities" in names or "uncertainty" in names:
+        likely = calibrated(strip.probabilities, fit, 2)
+    if "probabilities" in names:
+        bands = likely.permute(2, 0, 1).cpu().numpy()
+        planes["probabilities"] = np.where(strip.rows.valid, bands, np.float32(np.nan))
+    if "uncertainty" in names:
+        steps = (uncertainty(likely, 2) * 254).round().to(torch.uint8).cpu().numpy()
+        planes["uncertainty"] = np.where(strip.rows.valid, steps, np.uint8(IGNORE))
+    if "confidence" in names:
+        row, column = np.nonzero((classes > 0) & (classes != IGNORE))
+        device = strip.probabilities.device
+        where = [torch.from_numpy(i).to(device) for i in (row, column, classes[row, column].astype(np.int64))]
+        chosen = calibrated(strip.probabilities[where[0], where[1]], fit).gather(1, where[2][:, None])[:, 0]
+        planes["confidence"] = np.zeros(classes.shape, np.uint8)
+        planes["confidence"][row, column] = (chosen * 255).round().cpu().numpy()
+    return planes
+
+
+def _write_polygons(
+    job: Job, rasters: tuple[Path, Path], image: Image, ensemble: Ensemble, vectors: str, report: Report
+) -> None:
+    """Write the polygons of finished rasters of classes and confidence, and their style; adds to the report."""
+    config, table, place = ensemble.config, ensemble.classes, place_of(image.georeference)
+    polygons = trace(
+        *rasters,
+        place,
+        table,
+        simplify=config.simplify,
+        fill_holes=config.fill_holes,
+        min_area_m2=config.min_area_m2,
+    )
+    path, style = job.beside(f".{vectors}"), job.beside(".qml")
+    write_vectors(path, polygons.shapes, polygons.table, polygons.crs)
+    write_style(style, table)
+    report.outputs += [path, style]
+    if place.warning:
+        report.warnings.append(place.warning)
+    if place.accuracy_m is not None:
+        report.facts["accuracy_m"] = round(place.accuracy_m, 1)
+    if polygons.valid_km2 is not None:
+        areas = polygons.table.groupby("class")["area_m2"].sum() / 1e6
+        report.facts["valid_km2"] = round(polygons.valid_km2, 6)
+        report.facts["km2"] = {table.names[i]: round(float(areas.get(i, 0.0)), 6) for i in range(1, len(table))}
+    report.facts["objects"] = int(polygons.table["object"].nunique())

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio.transform import Affine
+
+from seepseg.config import Predict
+from seepseg.io.vector import read_vectors
+from seepseg.mapping.jobs import plan
+from seepseg.mapping.outputs import Report, Wanted
+from seepseg.mapping.scene import predict_scene
+from seepseg.mapping.tiles import predict_tiles
+from seepseg.mapping.units import cut_units
+from tests.mapping.toy import files, recipe, toy
+
+PLACE = Affine(100, 0, 500_000, 0, -100, 3_000_000)
+PAM = "<PAMDataset><SRS>EPSG:32616</SRS><GeoTransform>500000,100,0,3000000,0,-100</GeoTransform></PAMDataset>"
+
+
+def sea(shape: tuple[int, int] = (40, 50)) -> NDArray[np.uint16]:
+    """Background, and an object of 3 × 10 pixels whose logit is .5."""
+    raw = np.full(shape, 60, np.uint16)
+    raw[10:13, 20:30] = 150
+    return raw
+
+
+def geotiff(path: Path, raw: NDArray[np.uint16], **place: object) -> None:
+    profile = {"driver": "GTiff", "height": raw.shape[0], "width": raw.shape[1], "count": 1, "dtype": raw.dtype}
+    with rasterio.open(path, "w", **profile, **({"crs": "EPSG:32616", "transform": PLACE} | place)) as target:
+        target.write(raw, 1)
+
+
+def predict(folder: Path, wanted: Wanted | None = None, window: int = 64) -> list[Report]:
+    """The reports of all files of `in`, in the order of their names."""
+    ensemble, reports = toy(recipe(nodata=None), decoding=Predict(window=window)), {}
+    for unit in cut_units(plan([str(folder / "in")], folder / "out"), ensemble):
+        if unit.scene:
+            reports[unit.jobs[0].name] = predict_scene(unit.jobs[0], ensemble, wanted or Wanted())
+        else:
+            answers = predict_tiles(unit.jobs, ensemble, wanted or Wanted(), {})
+            reports |= {job.name: answer for job, answer in zip(unit.jobs, answers, strict=True)}
+    assert all(isinstance(report, Report) for report in reports.values()), reports
+    return [reports[name] for name in sorted(reports)]
+
+
+def endings(report: Report, stem: str) -> list[str]:
+    return [path.name.removeprefix(stem) for path in report.outputs]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("window", [64, 32])
+def test_a_scene_has_the_same_files_whether_or_not_it_fits_into_a_window(folder: Path, window: int) -> None:
+    geotiff(folder / "in" / "s.tif", sea())
+    (report,) = predict(folder, Wanted(probabilities=True, uncertainty=True), window)
+    expected = ["_class.tif", "_prob.tif", "_uncertainty.tif", ".gpkg", ".qml", "_quicklook.png"]
+    assert endings(report, "s") == expected
+    assert sorted(files(folder / "out")) == sorted(f"s{ending}" for ending in expected)
+    shapes, table, _ = read_vectors(folder / "out" / "s.gpkg")
+    # 10 pixels of 100 m from column 20, 3 rows from row 10.
+    assert shapes[0].bounds == (502_000, 2_998_700, 503_000, 2_999_000)
+    assert table["pixels"].tolist() == [30]
+    # 1 / (1 + e^−.5) = .6225, in steps of 1/255: 159/255 = .6235
+    assert table["mean_probability"][0] == pytest.approx(159 / 255)
+    # 40 · 50 pixels of 1 ha; the map's metres are within a thousandth of the Earth's
+    assert report.facts["valid_km2"] == pytest.approx(20, rel=2e-3)
+    assert report.facts["objects"] == 1
+
+
+def test_a_tile_that_lies_nowhere_has_a_class_raster_and_no_more(folder: Path) -> None:
+    geotiff(folder / "in" / "s.tif", sea(), crs=None, transform=Affine.identity())
+    (report,) = predict(folder)
+    assert endings(report, "s") == ["_class.tif"]
+
+
+@pytest.mark.parametrize("kind", ["png"])
+def test_pictures_give_pngs_and_polygons_where_they_lie_on_the_map(folder: Path, kind: str) -> None:
+    # Blocks of 8 × 8 pixels of one value, which JPEG keeps.
+    raw = np.full((40, 48), 60, np.uint8)
+    raw[8:16, 16:32] = 150
+    for name in ("here", "loose"):
+        Image.fromarray(raw).save(folder / "in" / f"{name}.{kind}", quality=100)
+    (folder / "in" / f"here.{kind}.aux.xml").write_text(PAM)
+    here, loose = predict(folder, Wanted(uncertainty=True))
+    assert endings(here, "here") == ["_class.png", "_uncertainty.png", ".gpkg", ".qml", "_quicklook.png"]
+    assert endings(loose, "loose") == ["_class.png", "_uncertainty.png"]
+    for name in ("here", "loose"):
+        assert np.array_equal(np.asarray(Image.open(folder / "out" / f"{name}_class.png")), np.where(raw > 100, 255, 0))
+    shapes, _, _ = read_vectors(folder / "out" / "here.gpkg")
+    assert shapes[0].bounds == (501_600, 2_998_400, 503_200, 2_999_200)
+
+
+def test_a_strip_and_many_strips_leave_the_same_bytes(tmp_path: Path) -> None:
+    """A tile is one strip: what is written does not depend on how it was read."""
+    geotiff(tmp_path / "s.tif", sea((150, 40)))
+    for window in (64, 256):
+        ensemble = toy(decoding=Predict(window=window))
+        (job,) = plan([str(tmp_path / "s.tif")], tmp_path / str(window))
+        predict_scene(job, ensemble, Wanted(probabilities=True))
+    one, many = (files(tmp_path / str(window)) for window in (256, 64))
+    assert sorted(one) == sorted(many)
+    assert one["s_class.tif"] == many["s_class.tif"]
+    assert one["s.gpkg"] == many["s.gpkg"]
+    assert one["s_quicklook.png"] == many["s_quicklook.png"]
