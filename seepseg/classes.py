@@ -92,7 +92,7 @@ class ClassTable:
                 f"unknown label {_counted(unknown)}",
                 where,
                 f"known values are {', '.join(str(v) for v in sorted(self._indices))}; "
-                "fix the mask, or list the value in data.classes or data.ignore_values",
+                "fix the mask, list the value in data.classes or data.ignore_values, or give at_least for a soft mask",
             )
         return indices
 

@@ -143,7 +143,7 @@ def _split(data: Findings, folder: Path) -> str:
     names = data.catalog.classes.names
     total = {name: sum(int(row[name]) for row in rows) for name in names}
     parts = [
-        {"split": row["split"], "tiles": row["tiles"], "groups": row["groups"]}
+        {key: row[key] for key in ("split", "tiles", "scenes") if key in row}
         | {f"{n}_%": f"{100 * int(row[n]) / total[n]:.1f}" if total[n] else "n/a" for n in names}
         for row in rows
     ]
@@ -159,14 +159,14 @@ def _intensity(folder: Path) -> str:
     rows = read_rows(folder / "histograms.csv")
     if not rows:
         return ""
-    groups: dict[str, list[dict[str, str]]] = {}
+    scenes: dict[str, list[dict[str, str]]] = {}
     for row in rows:
-        groups.setdefault(row["group"], []).append(row)
-    first = next(iter(groups.values()))
+        scenes.setdefault(row["group"], []).append(row)
+    first = next(iter(scenes.values()))
     edges = [float(row["low"]) for row in first] + [float(first[-1]["high"])]
     chart = ridges(
         "Values of valid pixels, each row to its own peak",
-        [(group, [float(row["share"]) for row in held]) for group, held in groups.items()],
+        [(scene, [float(row["share"]) for row in held]) for scene, held in scenes.items()],
         edges,
         "value",
     )

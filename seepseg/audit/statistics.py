@@ -14,8 +14,8 @@ from seepseg.data.source import Source, read_pixels
 from seepseg.errors import DataError
 
 BINS = 64
-GROUPS = 40
-"""More groups than this are told as one: a histogram for each of 3600 salt tiles would say nothing."""
+SCENES = 40
+"""More histograms than this are drawn as one for all scenes: 3600 of salt tiles would say nothing."""
 
 
 def balance(catalog: Catalog) -> pd.DataFrame:
@@ -62,28 +62,34 @@ def flags(catalog: Catalog) -> pd.DataFrame:
 def intensities(
     catalog: Catalog, source: Source
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64], pd.DataFrame]:
-    """Histograms (shares) of the first band by group, their common bin edges, and a table of quantiles.
+    """Histograms (shares) of each band by scene, their common bin edges, and a table of quantiles.
 
     Values are raw (DN, dB) or, for linear backscatter, in dB. Measured on an even sample of the valid pixels.
 
     Raises:
         DataError: no tile holds a valid pixel.
     """
-    by_group: dict[str, list[NDArray[np.float32]]] = {}
-    many = len(catalog.groups()) > GROUPS
+    bands = source.data.bands or [1]
+    parts: dict[tuple[str, int], list[NDArray[np.float32]]] = {}
+    many = len(catalog.groups()) * len(bands) > SCENES
     for tile in catalog.tiles:
         raw, valid = read_pixels(source, tile.image)
-        pixels = transform(thin(raw[:, valid], 20_000), source.data.scaling.kind)[0]
-        by_group.setdefault("all tiles" if many else tile.group, []).append(pixels)
-    values = {group: np.concatenate(parts) for group, parts in by_group.items()}
+        pixels = transform(thin(raw[:, valid], 20_000), source.data.scaling.kind)
+        for number, band in zip(bands, pixels, strict=True):
+            parts.setdefault(("all tiles" if many else tile.group, number), []).append(band)
+    values = {key: np.concatenate(of_tiles) for key, of_tiles in parts.items()}
     everything = np.concatenate(list(values.values()))
     if not everything.size:
         raise DataError("no valid pixel", source.data.root, "check data.nodata")
     edges = np.linspace(everything.min(), max(everything.max(), everything.min() + 1), BINS + 1)
-    histograms = {g: np.histogram(v, edges)[0] / max(v.size, 1) for g, v in values.items()}
+    histograms = {
+        scene if len(bands) == 1 else f"{scene}, band {number}": np.histogram(v, edges)[0] / max(v.size, 1)
+        for (scene, number), v in values.items()
+    }
     quantiles = [
-        (g, v.size, *(float(q) for q in np.percentile(v, (1, 50, 99))), float(v.mean()))
-        for g, v in values.items()
+        (*key, v.size, *(float(q) for q in np.percentile(v, (1, 50, 99))), float(v.mean()))
+        for key, v in values.items()
         if v.size
     ]
-    return histograms, edges, pd.DataFrame(quantiles, columns=["group", "sampled", "p1", "median", "p99", "mean"])
+    columns = ["group", "band", "sampled", "p1", "median", "p99", "mean"]
+    return histograms, edges, pd.DataFrame(quantiles, columns=columns)

@@ -65,7 +65,7 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
     folder = out or Path("runs") / f"{config.stem}-data"
     classes = balance(catalog)
     histograms, edges, scenes = intensities(catalog, source)
-    print_table(classes, f"{len(catalog)} tiles of {len(catalog.groups())} groups")
+    print_table(classes, f"{len(catalog)} tiles of {len(catalog.groups())} scenes")
     if len(scenes) <= 40:
         print_table(scenes, "intensity of valid pixels, raw values")
     write_text(folder / "classes.csv", classes.to_csv(index=False))

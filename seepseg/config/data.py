@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,7 +22,7 @@ class ClassNode(Node):
 
     name: str
     values: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1)] | None = None
-    at_least: float | None = None
+    at_least: Positive | None = None
     color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#E69F00"
 
     @model_validator(mode="after")
@@ -199,15 +200,16 @@ class TileFolders(DataNode):
 
     Images are all TIFF, PNG and JPEG files in the folders `images` (below `root`, or elsewhere by an absolute path),
     and masks those of the same names in `masks`, a folder for each of `images`: null where there are none, `background`
-    where no pixel is foreground. `image_suffix` and `mask_suffix` end the names of images and masks; with a
-    `mask_suffix` and no `masks` both lie in one folder. Or `table` is a CSV of image, mask, and what else is known: id,
-    scene, split, fold, with paths below `root`.
+    where no pixel is foreground. `image_suffix` and `mask_suffix` end the names of images and masks, before the
+    extension; with a `mask_suffix` and no `masks` both lie in one folder. Or `table` is a CSV of image, mask, and what
+    else is known: id, scene, split, fold, with paths below `root`.
 
-    `name_pattern` is a regular expression for the names of images: (?P<group>…) is the scene, (?P<row>…) and
-    (?P<column>…) its cell there, or (?P<index>…), which `grid` turns into one: how many cells a row has, by the
-    beginning of the scene's name, tile INDEX being cell divmod(INDEX, columns). Tiles that are cells of one scene are
-    shown their neighbours (`predict.margin`), and their objects are classified and counted as whole ones. With
-    `pixel_size`, the side of a pixel in metres, false alarms are also counted per 1000 km².
+    `name_pattern` is a regular expression for the names of images (without `image_suffix`): (?P<group>…) is the scene,
+    (?P<row>…) and (?P<column>…) its cell there, or (?P<index>…), which `grid` turns into one: how many cells a row has,
+    by the beginning of the scene's name, tile INDEX being cell divmod(INDEX, columns). Scenes of one name in two
+    folders are two. Tiles that are cells of one scene are shown their neighbours (`predict.margin`), and their objects
+    are classified and counted as whole ones. With `pixel_size`, the side of a pixel in metres, false alarms are also
+    counted per 1000 km².
     """
 
     images: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)] = ["images"]
@@ -219,12 +221,20 @@ class TileFolders(DataNode):
     grid: dict[str, Count] = {}
     pixel_size: Positive | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_folder(cls, tree: object) -> object:
+        if isinstance(tree, dict) and tree.get("mask_suffix") and tree.get("masks") is None:
+            return {**tree, "masks": tree.get("images", cls.model_fields["images"].default)}
+        return tree
+
     @model_validator(mode="after")
     def _consistent(self) -> TileFolders:
         if self.masks is not None and len(self.masks) != len(self.images):
             raise ValueError(f"masks: give one for each of the {len(self.images)} folders of images")
-        if self.image_suffix and self.image_suffix == self.mask_suffix:
-            raise ValueError("image_suffix and mask_suffix are the same, so that they tell nothing apart")
+        one_folder = any(map(operator.eq, self.images, self.masks or ()))
+        if one_folder and self.image_suffix == self.mask_suffix:
+            raise ValueError("images and masks are in one folder: give mask_suffix, the end of the names of masks")
         if self.name_pattern is None:
             return self
         try:

@@ -117,7 +117,8 @@ def labelled_of(catalog: Catalog) -> Catalog:
     """
     labelled = catalog.subset([t.id for t in catalog.tiles if t.labelled])
     if not len(labelled):
-        raise DataError("no labelled tile", "data", "training needs masks; set data.masks")
+        where = catalog.tiles[0].image.parent if len(catalog) else "data"
+        raise DataError(f"none of {len(catalog)} tiles has a mask", where, "set data.masks; training needs labels")
     return labelled
 
 

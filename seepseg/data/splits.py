@@ -35,7 +35,7 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
         fold: the fold that validates, needed with `split.folds`.
 
     Raises:
-        ConfigError: a part would be empty, a named group is not there, the fold does not exist, or a class is missing
+        ConfigError: a part would be empty, a named scene is not there, the fold does not exist, or a class is missing
             from training.
         DataError: the split file does not fit the catalog, or puts one scene on two sides.
     """
@@ -71,14 +71,15 @@ def part(splits: pd.DataFrame, name: str) -> list[str]:
 
 
 def shares(catalog: Catalog, splits: pd.DataFrame) -> pd.DataFrame:
-    """Tiles, groups and pixels of each class in each part: what a user checks before training."""
+    """Tiles, scenes (where a tile is not one) and pixels of each class in each part: a check before training."""
     pixels = pd.DataFrame(catalog.pixels(), columns=list(catalog.classes.names))
     pixels["split"] = splits["split"].to_numpy()
     pixels["group"] = splits["group"].to_numpy()
     by = pixels.groupby("split")
     table = by[list(catalog.classes.names)].sum()
     table.insert(0, "tiles", by.size())
-    table.insert(1, "groups", by["group"].nunique())
+    if len(catalog.groups()) < len(catalog):
+        table.insert(1, "scenes", by["group"].nunique())
     return table.reindex([p for p in (*PARTS, UNUSED) if p in table.index])
 
 
@@ -108,7 +109,7 @@ def _group_folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]
     assert split.folds
     groups = [t.group for t in catalog.tiles]
     if len(set(groups)) < split.folds:
-        raise ConfigError(f"{split.folds} folds of {len(set(groups))} groups", "data.split.folds", "ask for fewer")
+        raise ConfigError(f"{split.folds} folds of {len(set(groups))} scenes", "data.split.folds", "ask for fewer")
     stratum = strata(catalog)
     if np.bincount(stratum).max() < split.folds:
         raise ConfigError(
@@ -214,21 +215,24 @@ def _refuse_leak(catalog: Catalog, sides: Sequence[str], split: Split, where: ob
 
 
 def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
-    """Named groups where they are named; the rest greedily, largest group first, to where class shares lack most."""
+    """Named scenes where they are named; the rest greedily, largest first, to where class shares lack most."""
     groups = list(catalog.groups())
+    if len(groups) == 1:
+        advice = "tell scenes apart with data.name_pattern, or set data.split.by=random, whose scores flatter"
+        raise ConfigError(f"all {len(catalog)} tiles are of one scene ({groups[0]})", "data.split", advice)
     chosen: dict[str, str] = {}
     for name, wanted in (("val", split.val), ("test", split.test)):
         for pattern in wanted or ():
             matches = fnmatch.filter(groups, pattern)
             if not matches:
                 raise ConfigError(
-                    f"group {pattern!r} is not in the data",
+                    f"scene {pattern!r} is not in the data",
                     f"data.split.{name}",
-                    f"the groups are {listed(groups)}; set data.split.{name}=null to draw by fraction",
+                    f"the scenes are {listed(groups)}; set data.split.{name}=null to draw by fraction",
                 )
             for group in matches:
                 if group in chosen:
-                    raise ConfigError(f"group {group!r} is in two parts", "data.split", "name it once")
+                    raise ConfigError(f"scene {group!r} is in two parts", "data.split", "name it once")
                 chosen[group] = name
     target = {"val": 0.0 if split.val else split.val_fraction, "test": 0.0 if split.test else split.test_fraction}
     target["train"] = 1 - sum(target.values())
@@ -252,17 +256,14 @@ def _settled(catalog: Catalog, parts: NDArray[np.str_], split: Split, where: str
         parts = np.where(flagged & (parts == "train"), UNUSED, parts)
     for name in ("train", "val"):
         if not (parts == name).any():
-            raise ConfigError(f"the {name} part is empty", where, "change the fractions or the named groups")
+            raise ConfigError(f"the {name} part is empty", where, "change the fractions or the named scenes")
     pixels = catalog.pixels()
-    missing = _names(catalog, pixels[parts == "train"].sum(0) == 0)
+    learned = pixels[parts == "train"].sum(0)
+    missing = [name for name, count in zip(catalog.classes.names, learned, strict=True) if not count]
     if missing and not split.allow_missing_classes:
         raise ConfigError(
             f"no training tile holds {listed(missing)}",
             where,
-            "choose other groups or another seed, or set data.split.allow_missing_classes=true",
+            "choose other scenes or another seed, or set data.split.allow_missing_classes=true",
         )
     return parts
-
-
-def _names(catalog: Catalog, absent: Sequence[bool] | NDArray[np.bool_]) -> list[str]:
-    return [n for n, gone in zip(catalog.classes.names[1:], list(absent)[1:], strict=True) if gone]

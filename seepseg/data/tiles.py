@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -53,11 +54,17 @@ class TilesSource:
         Raises:
             DataError: no images, images without masks or masks without images, or two images of one name.
         """
-        root = data_root(self.data.root, self.data.images[0])
-        tiles = self._listed(root, self.data.table) if self.data.table else self._paired(root)
+        root = data_root(self.data.root, str(self.data.table or self.data.images[0]))
+        found = self._listed(root, self.data.table) if self.data.table else self._paired(root)
+        unique_names(((t.id, t.image) for t in found), "images")
+        tiles = [self._placed(t) for t in found]
         # Scene after scene, so that a scene can be put together as its tiles go by; names may begin with the index.
         tiles.sort(key=lambda t: (t.group, t.cell or (-1, -1), t.id))
-        return Catalog(tuple(tiles), self.classes, warnings=self._warnings(tiles))
+        for one, other in pairwise(tiles):
+            if one.cell and (one.group, one.cell) == (other.group, other.cell):
+                what = f"{one.id} and {other.id} are both row {one.cell[0]}, column {one.cell[1]} of scene {one.group}"
+                raise DataError(what, other.image, "set data.name_pattern and data.grid, so that each cell is one tile")
+        return Catalog(tuple(tiles), self.classes, warnings=self._warnings(found, tiles))
 
     def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:
         """Label values of a tile as they are in its mask; None when it is unlabelled."""
@@ -78,28 +85,28 @@ class TilesSource:
         tiles = []
         several = len(self.data.images) > 1
         for number, folder in enumerate(self.data.images):
-            masks = self.data.masks[number] if self.data.masks else folder if self.data.mask_suffix else None
+            masks = self.data.masks[number] if self.data.masks else None
             for name, image, mask in self._pairs(root, folder, masks):
                 path = PurePosixPath(*PurePosixPath(folder).parts, name) if several else PurePosixPath(name)
-                tile = Tile(inside(path), image, mask, background=masks == BACKGROUND)
-                tiles.append(self._placed(tile))
+                tiles.append(Tile(inside(path), image, mask, background=masks == BACKGROUND))
         return tiles
 
     def _pairs(self, root: Path, folder: str, mask_folder: str | None) -> Iterable[tuple[str, Path, Path | None]]:
         """Name (below the folder, without suffixes), image and mask of each image in a folder."""
         own, other = self.data.image_suffix, self.data.mask_suffix
-        images = _files(root / folder, "images", own, other if mask_folder == folder else "")
+        together = mask_folder == folder
+        apart = {root / f for f in (*self.data.images, *(self.data.masks or ())) if f not in (None, BACKGROUND)}
+        images = _files(root / folder, "images", own, other if together else "", apart)
         if not images:
-            raise DataError(
-                "no TIFF, PNG or JPEG tiles", root / folder, "set data.root and data.images to their folder"
-            )
+            named = f" named …{own}" if own else ""
+            raise DataError(f"no TIFF, PNG or JPEG tiles{named}", root / folder, "set data.root and data.images")
         masks: dict[str, Path] = {}
         if mask_folder not in (None, BACKGROUND):
             path = root / mask_folder
             if not path.is_dir() and len(self.data.images) > 1:
                 raise DataError("no folder of masks", path, "set data.masks, null for a folder without masks")
             # One folder that is not there means that nothing is labelled, which whoever needs labels reports.
-            masks = _files(path, "masks", other, "" if other else own) if path.is_dir() else {}
+            masks = _files(path, "masks", other, own if together and not other else "", apart) if path.is_dir() else {}
         if masks:
             same_names(images, masks, root / str(mask_folder), root / folder)
         return [(name, image, masks.get(name)) for name, image in images.items()]
@@ -116,7 +123,7 @@ class TilesSource:
                 if not (root / name).is_file():
                     raise DataError(f"no file {name}", path, f"give paths below {root}")
             tile = Tile(
-                row.get("id") or inside(PurePosixPath(text).with_suffix("")),
+                inside(PurePosixPath(row.get("id") or PurePosixPath(text).with_suffix(""))),
                 root / text,
                 root / mask if mask not in ("", BACKGROUND) else None,
                 row.get("scene", ""),
@@ -124,29 +131,37 @@ class TilesSource:
                 fold=int(fold) if fold else None,
                 background=mask == BACKGROUND,
             )
-            tiles.append(self._placed(tile))
+            tiles.append(tile)
         if not tiles:
             raise DataError("lists no tile", path, "give a row for each image")
-        unique_names(((t.id, t.image) for t in tiles), "images")
         return tiles
 
     def _placed(self, tile: Tile) -> Tile:
         """A tile with its scene, unless it is known, and its cell, as far as its name says them."""
-        scene, cell = place_in(tile.image.stem.removesuffix(self.data.image_suffix), self.data)
+        scene, cell = place_in(self._stem(tile), self.data)
         folder = PurePosixPath(tile.id).parent
         # Scenes of one name in two folders are two scenes.
         return replace(tile, group=tile.group or (folder / scene).as_posix(), cell=cell)
 
-    def _warnings(self, tiles: list[Tile]) -> tuple[str, ...]:
-        if self.data.split.by != "group" or self.data.table:
-            return ()
+    def _stem(self, tile: Tile) -> str:
+        return tile.image.stem.removesuffix(self.data.image_suffix)
+
+    def _warnings(self, found: list[Tile], placed: list[Tile]) -> tuple[str, ...]:
+        """What is odd about scenes, by the tiles as they were listed and as they were placed."""
         pattern = self.data.name_pattern
-        odd = [t.id for t in tiles if not (pattern and re.match(pattern, t.image.stem))]
-        if len(tiles) < 2 or not odd:
+        odd = [t.id for t in found if not (t.group or (pattern and re.match(pattern, self._stem(t))))]
+        if pattern and not odd and re.search(r"\(\?P<(index|row)>", pattern):
+            # Only tiles that are cells of something: others say with ^(?P<group>.+)$ that each is a scene.
+            odd = [t.id for t in placed] if len({t.group for t in placed}) == len(placed) else []
+            said = f"are by data.name_pattern {pattern!r} each the only tile of their scene"
+        elif pattern:
+            said = f"do not match data.name_pattern {pattern!r}"
+        else:
+            said = "have no scene, without data.name_pattern"
+        if self.data.split.by != "group" or len(found) < 2 or not odd:
             return ()
-        said = f"do not match data.name_pattern {pattern!r}" if pattern else "have no scene, without data.name_pattern"
         return (
-            f"{len(odd)} of {len(tiles)} names {said} ({listed(odd[:3])}{' …' if odd[3:] else ''}): each such tile "
+            f"{len(odd)} of {len(found)} names {said} ({listed(odd[:3])}{' …' if odd[3:] else ''}): each such tile "
             "counts as a scene of its own, so tiles of one true scene can be on both sides of the split; set "
             "data.name_pattern",
         )
@@ -195,6 +210,9 @@ def place_in(stem: str, data: TilesData | SeepData) -> tuple[str, Cell | None]:
         return stem, None
     named: Mapping[str, str | None] = match.groupdict()
     scene, index, row, column = (named.get(key) for key in ("group", "index", "row", "column"))
+    for text in (index, row, column):
+        if text and not text.isdecimal():
+            raise DataError(f"{text!r} is no row, column or index", stem, "set data.name_pattern, with digits there")
     if row and column:
         return scene or stem, (int(row), int(column))
     # The longest key that the scene's name begins with.
@@ -207,11 +225,15 @@ def inside(path: PurePosixPath) -> str:
     return PurePosixPath(*(part for part in path.parts if part not in (path.anchor, "..", "."))).as_posix()
 
 
-def _files(folder: Path, what: str, suffix: str, without: str) -> dict[str, Path]:
-    """Image files by their path below the folder, without extension and suffix."""
+def _files(folder: Path, what: str, suffix: str, without: str, apart: Collection[Path]) -> dict[str, Path]:
+    """Image files by their path below the folder, without extension and suffix.
+
+    Those of one suffix only, and not `without` another, nor in the folders `apart` that lie inside this one.
+    """
     if not folder.is_dir():
         raise DataError(f"no folder of {what}", folder, f"set data.root and data.{what}")
-    files = [f for f in image_files(folder, SUFFIXES) if f.stem.endswith(suffix)]
+    inner = {other for other in apart if folder in other.parents}
+    files = [f for f in image_files(folder, SUFFIXES) if f.stem.endswith(suffix) and inner.isdisjoint(f.parents)]
     files = [f for f in files if not (without and f.stem.endswith(without))]
     names = (f.relative_to(folder).with_suffix("").as_posix().removesuffix(suffix) for f in files)
     return unique_names(zip(names, files, strict=True), what)

@@ -101,10 +101,11 @@ def data_root(root: Path, inner: str) -> Path:
 
 def folder_holding(root: Path, inner: str) -> Path:
     """The first folder at or up to three levels below `root` that holds `inner`; `root` itself where there is none."""
-    for pattern in ("", "*/", "*/*/", "*/*/*/"):
-        found = sorted(p for p in root.glob(f"{pattern}{inner}") if p.is_dir())
+    depth = len(Path(inner).parts)
+    for pattern in ("", "*/", "*/*/", "*/*/*/") if depth and not Path(inner).is_absolute() else ():
+        found = sorted(root.glob(f"{pattern}{inner}"))
         if found:
-            return found[0].parents[len(Path(inner).parts) - 1]
+            return found[0].parents[depth - 1]
     return root
 
 

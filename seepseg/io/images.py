@@ -21,6 +21,13 @@ from seepseg.io.files import open_regular
 
 _ORIENTATION = 0x0112
 
+_CHROMA_STEP = 3
+"""How far the channels of a grey pixel of a JPEG lie apart when its chroma is rounded one step away from grey.
+
+One step of Cb adds 1.772 to blue, one of Cr takes 1.402 from red: rounded, 2 and −1. Colour of such a size is no
+measurement and no colour either; many published JPEGs of SAR images have it.
+"""
+
 
 def inspect_picture(
     path: Path, kind: str, bands: Sequence[int] | None, max_pixels: int
@@ -39,8 +46,9 @@ def read_picture(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Bands (C, H, W) of a PNG or JPEG, and its alpha (A, H, W), A of 0 or 1; arguments as `image.Choice` has them.
 
-    Grey of fewer than 8 bits is scaled to 8, as the standard has it. A palette becomes its colours, or, of labels, the
-    numbers behind colours that are not grey.
+    Grey of fewer than 8 bits is scaled to 8, as the standard has it. A palette becomes its colours, or, of labels and
+    with a colour that is not grey, the numbers behind them. Channels of a JPEG that rounding has moved apart, by
+    `_CHROMA_STEP` at most, are one grey band: its luma.
 
     Raises:
         DataError: it is damaged, too large, stored turned, or in colour where one band is wanted.
@@ -55,10 +63,12 @@ def read_picture(
             if wrong := [b for b in bands if not 1 <= b <= count]:
                 raise DataError(f"no band {wrong[0]}, the file has {count}", path, "set data.bands (the first is 1)")
             colours = colours[..., [b - 1 for b in bands]]
+        elif labels and picture.mode == "P" and _in_colour(picture):
+            colours = np.asarray(picture)[..., None]
         elif (colours[..., :1] == colours[..., 1:]).all():
             colours = colours[..., :1]
-        elif labels and picture.mode == "P":
-            colours = np.asarray(picture)[..., None]
+        elif kind == "JPEG" and np.ptp(colours.astype(np.int16), axis=2).max() <= _CHROMA_STEP:
+            colours = np.asarray(picture.convert("L"))[..., None]
         else:
             raise DataError("is in colour (its channels differ)", path, "save one grey channel")
     return np.ascontiguousarray(colours.transpose(2, 0, 1)), alpha
@@ -111,6 +121,11 @@ def _check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         raise DataError(f"is {height}×{width} pixels", path, "save it again with its true size")
     if width * height > max_pixels:
         raise DataError(f"{height}×{width} pixels are over the budget of {max_pixels}", path, "cut it into tiles")
+
+
+def _in_colour(picture: PngImageFile | JpegImageFile) -> bool:
+    """Whether its palette holds a colour that is not grey, whichever the pixels are."""
+    return bool(np.ptp(np.reshape(picture.getpalette() or (), (-1, 3)), axis=1).any())
 
 
 def _colours(picture: PngImageFile | JpegImageFile, depth: int, stream: BinaryIO) -> tuple[NDArray[Any], NDArray[Any]]:

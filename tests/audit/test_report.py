@@ -220,5 +220,5 @@ def test_the_report_of_salt_tiles(salt_root: Path, tmp_path: Path) -> None:
 def test_data_that_cannot_be_divided_is_still_described(seep_root: Path, tmp_path: Path) -> None:
     data = {"source": "seep", "root": str(seep_root), "split": {"val": ["nowhere"]}}
     html = write_dataset_report(parse({"data": data}, "test"), "t", tmp_path).read_text()
-    assert "Training could not divide these tiles: group 'nowhere' is not in the data" in unescape(html)
+    assert "Training could not divide these tiles: scene 'nowhere' is not in the data" in unescape(html)
     assert not (tmp_path / "shares.csv").exists()

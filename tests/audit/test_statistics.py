@@ -55,6 +55,20 @@ def test_intensities_of_each_scene_by_hand(tmp_path: Path) -> None:
     assert histograms["b"][-1] == 1
 
 
+def test_every_band_has_its_row_and_histogram(tmp_path: Path) -> None:
+    data = write(tmp_path, TILES).model_copy(update={"bands": [2, 1]})
+    for path, first in zip(sorted((tmp_path / "train_images_256").iterdir()), (10, 20, 30), strict=True):
+        bands = np.stack([np.full((2, 2), first, np.uint16), np.full((2, 2), 10 * first, np.uint16)])
+        tifffile.imwrite(path, bands, planarconfig="separate", photometric="minisblack")
+    histograms, edges, table = intensities(source_of(data).catalog(), source_of(data))
+    assert list(histograms) == ["a, band 2", "a, band 1", "b, band 2", "b, band 1"]
+    # Scene a: two tiles of 10 and 20, ten times that in band 2; scene b: one of 30.
+    assert table[["group", "band", "mean"]].to_numpy().tolist() == [
+        ["a", 2, 150], ["a", 1, 15], ["b", 2, 300], ["b", 1, 30],
+    ]  # fmt: skip
+    assert (edges[0], edges[-1]) == (10, 300)
+
+
 def test_linear_backscatter_is_told_in_decibels(tmp_path: Path) -> None:
     data = write(tmp_path, {"a.1": ([[1, 10], [100, 1000]], [[0, 0], [0, 0]])})
     _, edges, _ = intensities(

@@ -49,7 +49,10 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     [
         (BASE | {"modle": 1}, "unknown key modle (did you mean model?)"),
         ({"data": {"source": "seep"}}, "missing key data.root"),
-        ({"data": {"source": "seeep", "root": "x"}}, "data: 'seeep' is not one of 'seep', 'tgs' (did you mean seep?)"),
+        (
+            {"data": {"source": "seeep", "root": "x"}},
+            "data: 'seeep' is not one of 'seep', 'tiles', 'tgs' (did you mean seep?)",
+        ),
         (BASE | {"train": {"epochs": "many"}}, "train.epochs: input should be a valid integer, unable to parse string"),
         (BASE | {"loss": "bce"}, "loss bce does not go with model.head softmax: use head sigmoid or binary"),
         (BASE | {"model": {"name": "unet", "head": "binary"}, "loss": "bce"}, "binary takes one foreground class"),

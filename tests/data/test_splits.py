@@ -74,7 +74,7 @@ def test_every_fold_holds_out_other_scenes() -> None:
 
 def test_a_class_only_in_validation_is_refused_with_the_way_out() -> None:
     catalog = catalog_of({"a": [{1, 2, 3, 4, 5, 6}], "b": [{7}]})
-    with pytest.raises(ConfigError, match="no training tile holds seep 7 in data.split: choose other groups"):
+    with pytest.raises(ConfigError, match="no training tile holds seep 7 in data.split: choose other scenes"):
         make_splits(catalog, Split(val=["b"]), seed=0)
     splits = make_splits(catalog, Split(val=["b"], allow_missing_classes=True), seed=0)
     assert part(splits, "train") == ["a.0"]
@@ -82,11 +82,11 @@ def test_a_class_only_in_validation_is_refused_with_the_way_out() -> None:
 
 def test_unknown_group_and_missing_fold_are_named() -> None:
     catalog = catalog_of(dict.fromkeys("ab", FULL))
-    with pytest.raises(ConfigError, match="group 'z' is not in the data in data.split.val: the groups are a, b"):
+    with pytest.raises(ConfigError, match="scene 'z' is not in the data in data.split.val: the scenes are a, b"):
         make_splits(catalog, Split(val=["z"]), seed=0)
     with pytest.raises(ConfigError, match="fold 5 of 2"):
         make_splits(catalog, Split(folds=2), seed=0, fold=5)
-    with pytest.raises(ConfigError, match="3 folds of 2 groups"):
+    with pytest.raises(ConfigError, match="3 folds of 2 scenes"):
         make_splits(catalog, Split(folds=3), seed=0, fold=0)
     # Three scenes, but each class is the rarest of one tile alone.
     with pytest.raises(ConfigError, match="3 folds, but no class is the rarest of so many tiles"):
@@ -97,7 +97,7 @@ def test_every_fold_is_checked_whichever_is_asked_for() -> None:
     # Seep 7 lies in one scene, so the fold that holds it out cannot learn it.
     catalog = catalog_of({"a": [{1, 2, 3, 4, 5, 6, 7}], "b": [{1, 2, 3, 4, 5, 6}] * 2, "c": [{1, 2, 3, 4, 5, 6}]})
     for k in range(3):
-        with pytest.raises(ConfigError, match=r"no training tile holds seep 7 in fold \d: choose other groups"):
+        with pytest.raises(ConfigError, match=r"no training tile holds seep 7 in fold \d: choose other scenes"):
             make_splits(catalog, Split(folds=3), seed=0, fold=k)
     splits = make_splits(catalog, Split(folds=3, allow_missing_classes=True), seed=0, fold=1)
     assert (splits.split == "val").tolist() == (splits.fold == 1).tolist()
@@ -105,7 +105,20 @@ def test_every_fold_is_checked_whichever_is_asked_for() -> None:
 
 def test_empty_parts_are_refused() -> None:
     with pytest.raises(ConfigError, match="the val part is empty"):
-        make_splits(catalog_of({"a": FULL}), Split(val_fraction=0.0), seed=0)
+        make_splits(catalog_of({"a": FULL, "b": FULL}), Split(val_fraction=0.0), seed=0)
+
+
+def test_one_scene_cannot_be_divided_by_scenes() -> None:
+    for split in (Split(), Split(val=["a"])):
+        with pytest.raises(ConfigError, match=r"all 3 tiles are of one scene \(a\) in data.split: tell scenes apart"):
+            make_splits(catalog_of({"a": FULL}), split, seed=0)
+
+
+def test_background_is_a_class_that_must_be_learned() -> None:
+    catalog = catalog_of(dict.fromkeys("ab", FULL))
+    painted = replace(catalog, tiles=tuple(replace(t, pixels=(0, *t.pixels[1:])) for t in catalog.tiles if t.pixels))
+    with pytest.raises(ConfigError, match="no training tile holds background in data.split"):
+        make_splits(painted, Split(), seed=0)
 
 
 def write(path: Path, rows: str) -> Path:
@@ -241,8 +254,8 @@ def test_shares_count_tiles_groups_and_pixels() -> None:
     catalog = catalog_of({"a": [{1}, {1}], "b": [{1, 2}], "c": [{1, 2, 3, 4, 5, 6, 7}]})
     splits = make_splits(catalog, Split(val=["b"], allow_missing_classes=True), 0)
     table = shares(catalog, splits)
-    assert table.loc["val", ["tiles", "groups", "seep 1", "seep 2", "seep 3"]].tolist() == [1, 1, 10, 10, 0]
-    assert np.asarray(table.loc["train", ["tiles", "groups", "seep 1"]]).tolist() == [3, 2, 30]
+    assert table.loc["val", ["tiles", "scenes", "seep 1", "seep 2", "seep 3"]].tolist() == [1, 1, 10, 10, 0]
+    assert np.asarray(table.loc["train", ["tiles", "scenes", "seep 1"]]).tolist() == [3, 2, 30]
 
 
 @pytest.mark.data

@@ -258,6 +258,44 @@ def test_a_grey_jpeg_is_read_whether_it_has_one_channel_or_three(tmp_path: Path)
         assert valid.all()
 
 
+def ycbcr_jpeg(path: Path, chroma: tuple[int, int]) -> Path:
+    """A JPEG whose luma is a ramp and whose chroma is the same everywhere; 128 is grey."""
+    luma = np.tile(np.arange(40, 200, 2, np.uint8), (16, 1))
+    planes = [luma, *(np.full_like(luma, c) for c in chroma)]
+    Pillow.merge("YCbCr", [Pillow.fromarray(p) for p in planes]).save(path, quality=100, subsampling=0)
+    return path
+
+
+@pytest.mark.parametrize("chroma", [(129, 127), (127, 129), (129, 129), (128, 127)])
+def test_a_jpeg_whose_chroma_is_one_step_from_grey_is_its_luma(tmp_path: Path, chroma: tuple[int, int]) -> None:
+    path = ycbcr_jpeg(tmp_path / "x.jpg", chroma)
+    colours = np.asarray(Pillow.open(path)).astype(int)
+    assert 1 <= np.ptp(colours, axis=2).max() <= 3
+    grey = both(path)[0][0].astype(int)
+    luma = np.asarray(Pillow.open(path).convert("YCbCr"))[..., 0].astype(int)
+    assert abs(grey - luma).max() <= 1
+
+
+def test_a_jpeg_or_png_with_more_colour_than_rounding_makes_is_refused(tmp_path: Path) -> None:
+    path = ycbcr_jpeg(tmp_path / "x.jpg", (131, 125))
+    with pytest.raises(DataError, match="is in colour"):
+        read_image(path)
+    # Nothing rounds the channels of a PNG: one step is colour.
+    pixels = np.asarray(Pillow.open(ycbcr_jpeg(tmp_path / "x.jpg", (129, 127))))
+    Pillow.fromarray(pixels).save(tmp_path / "x.png")
+    with pytest.raises(DataError, match="is in colour"):
+        read_image(tmp_path / "x.png")
+
+
+def test_whether_a_palette_is_in_colour_does_not_depend_on_the_pixels(tmp_path: Path) -> None:
+    # White background and red oil: a tile without oil holds 0 as well, not the grey level 255.
+    for name, pixels in (("some", [[0, 1]]), ("none", [[0, 0]])):
+        picture = Pillow.fromarray(np.array(pixels, np.uint8), "P")
+        picture.putpalette([255, 255, 255, 255, 0, 0])
+        picture.save(tmp_path / f"{name}.png")
+        assert both(tmp_path / f"{name}.png", labels=True)[0][0].tolist() == pixels
+
+
 def test_a_jpeg_cut_short_is_refused(tmp_path: Path) -> None:
     Pillow.fromarray(RNG.integers(0, 256, (64, 64), np.uint8)).save(tmp_path / "a.jpg")
     content = (tmp_path / "a.jpg").read_bytes()
