@@ -97,11 +97,11 @@ def test_seep_tiles_follow_the_public_layout_and_repeat(tmp_path: Path) -> None:
 
 
 def test_tiles_are_cells_of_their_scene(tmp_path: Path) -> None:
-    synthetic.write_seep(tmp_path, scenes=1, grid=(2, 3), tile=64, seed=9, images="i", masks="m")
+    synthetic.write_seep(tmp_path, scenes=1, grid=(2, 3), tile=64, seed=9)
     image, mask = synthetic.seep_scene(np.random.default_rng([9, 0]), 128, 192)
     # Index 4 of 3 columns is row 1, column 1.
-    assert (tifffile.imread(tmp_path / "i" / "900001.000004.tif") == image[64:, 64:128]).all()
-    assert (tifffile.imread(tmp_path / "m" / "900001.000004.tif") == mask[64:, 64:128]).all()
+    assert (tifffile.imread(tmp_path / "train_images_256" / "900001.000004.tif") == image[64:, 64:128]).all()
+    assert (tifffile.imread(tmp_path / "train_masks_256" / "900001.000004.tif") == mask[64:, 64:128]).all()
 
 
 def test_tiles_without_data_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,11 +115,11 @@ def test_tiles_without_data_are_left_out(tmp_path: Path, monkeypatch: pytest.Mon
 def test_written_scene_is_georeferenced_and_repeats(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        synthetic.write_scene(tmp_path / name / "s.tif", rows=300, cols=400, seed=1, pixel_size=20.0)
+        synthetic.write_scene(tmp_path / name / "s.tif", rows=300, cols=400, seed=1)
     assert _files(tmp_path / "a") == _files(tmp_path / "b")
     with rasterio.open(tmp_path / "a" / "s.tif") as scene, rasterio.open(tmp_path / "a" / "s_mask.tif") as truth:
         assert (scene.shape, scene.dtypes, scene.nodata) == ((300, 400), ("uint16",), 0)
-        assert (scene.crs.to_epsg(), scene.res) == (32616, (20.0, 20.0))
+        assert (scene.crs.to_epsg(), scene.res) == (32616, (10.0, 10.0))
         assert (truth.dtypes, truth.transform, truth.crs) == (("uint8",), scene.transform, scene.crs)
         labels = truth.read(1)
         assert labels.any()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from seepseg.data.synthetic.noise import Rng, smooth_noise
+from seepseg.data.synthetic.slicks import Rng, smooth_noise
 from seepseg.io.rle import encode
 
 

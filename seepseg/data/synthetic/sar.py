@@ -10,8 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from seepseg.data.synthetic.noise import Field, Rng, smooth_noise
-from seepseg.data.synthetic.slicks import SLICKS, Slick, direction, slick_cover
+from seepseg.data.synthetic.slicks import SLICKS, Field, Rng, Slick, direction, slick_cover, smooth_noise
 from seepseg.io.atomic import atomic_path
 
 SATURATED = 65535
@@ -122,22 +121,14 @@ def _shine(sea: Field, row: int, col: int) -> None:
     sea[max(0, row - 1) : row + 2, max(0, col - 1) : col + 2] = 40 * SEA_LEVEL
 
 
-def write_seep(
-    root: Path,
-    *,
-    scenes: int = 6,
-    grid: tuple[int, int] = (6, 6),
-    tile: int = 128,
-    seed: int = 0,
-    images: str = "train_images_256",
-    masks: str = "train_masks_256",
-) -> None:
+def write_seep(root: Path, *, scenes: int = 6, grid: tuple[int, int] = (6, 6), tile: int = 128, seed: int = 0) -> None:
     """Write scenes cut into tiles, `SCENE.INDEX.tif` with INDEX = row · columns + column, as in the public seep set.
 
     Tiles without any data are left out, as there.
     """
+    images, masks = root / "train_images_256", root / "train_masks_256"
     for folder in (images, masks):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     rows, cols = grid
     for number in range(scenes):
         rng = np.random.default_rng([seed, number])
@@ -148,11 +139,11 @@ def write_seep(
             if image[cell].any():
                 name = f"{900001 + number:06d}.{index:06d}.tif"
                 # `metadata=None` keeps tifffile's own description tag out: plain tiles, the same bytes in any version.
-                tifffile.imwrite(root / images / name, image[cell], photometric="minisblack", metadata=None)
-                tifffile.imwrite(root / masks / name, mask[cell], photometric="minisblack", metadata=None)
+                tifffile.imwrite(images / name, image[cell], photometric="minisblack", metadata=None)
+                tifffile.imwrite(masks / name, mask[cell], photometric="minisblack", metadata=None)
 
 
-def write_scene(path: Path, *, rows: int, cols: int, seed: int, pixel_size: float = 10.0) -> None:
+def write_scene(path: Path, *, rows: int, cols: int, seed: int) -> None:
     """Write one scene of rows × cols pixels as a GeoTIFF in UTM 16 N, and its truth as `<stem>_mask.tif` beside it."""
     import rasterio
     from rasterio.transform import Affine
@@ -160,7 +151,7 @@ def write_scene(path: Path, *, rows: int, cols: int, seed: int, pixel_size: floa
     image, mask = seep_scene(np.random.default_rng([seed, rows, cols]), rows, cols)
     profile: dict[str, Any] = {
         "driver": "GTiff", "height": rows, "width": cols, "count": 1, "crs": "EPSG:32616",
-        "transform": Affine(pixel_size, 0, 400_000, 0, -pixel_size, 3_100_000),
+        "transform": Affine(10, 0, 400_000, 0, -10, 3_100_000),
         "tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate",
     }  # fmt: skip
     # Not through io.raster, which writes what seepseg finds: class and probability maps, never a scene.

@@ -1,4 +1,4 @@
-"""The shapes of made-up slicks: every class has its own shape, size, damping and edge."""
+"""Smooth random fields, and the shapes of made-up slicks: each class has its own shape, size, damping and edge."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from seepseg.data.synthetic.noise import Field, Rng, smooth_noise
-
+Rng = np.random.Generator
+Field = NDArray[np.float64]
 Canvas = NDArray[np.uint8]
 
 
@@ -25,6 +25,16 @@ class Slick:
     feather: float = 0.7
     ragged: float = 0.8
     beacon: bool = False
+
+
+def smooth_noise(rng: Rng, shape: tuple[int, int], scale: float) -> Field:
+    """Smooth noise of mean 0 and variance 1; drawn coarse and enlarged, as filtering at full size is slow."""
+    step = max(1, round(scale / 4))
+    coarse = (shape[0] // step + 8, shape[1] // step + 8)
+    field = gaussian_filter(rng.normal(size=coarse), scale / step)
+    field = (field - field.mean()) / field.std()
+    enlarged = cv2.resize(field, (coarse[1] * step, coarse[0] * step), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(enlarged[: shape[0], : shape[1]], np.float64)
 
 
 def _line(canvas: Canvas, start: Field, end: Field, width: int) -> None:

@@ -1,0 +1,75 @@
+"""Imitated trees of public oil sets: folders, names, formats and label values as they have them, pixels made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+Grey = NDArray[np.uint8]
+
+
+def sea(seed: int, side: int, classes: int = 1) -> tuple[Grey, Grey]:
+    """A picture of the sea with dark patches, grey levels (side, side), and its labels 0 … classes."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((side, side), np.uint8)
+    level = rng.gamma(4, 35, (side, side))
+    for value in range(1, classes + 1):
+        top, left = rng.integers(0, side - 12, 2)
+        patch = np.s_[top : top + 12, left : left + 12]
+        labels[patch] = value
+        level[patch] *= 0.2 + 0.1 * value
+    return np.clip(np.rint(level), 0, 255).astype(np.uint8), labels
+
+
+def write_mklab(root: Path, side: int = 64) -> None:
+    """JPEG images of three channels, PNG labels 0–4, a folder for training and one for the test."""
+    for part, count in (("train", 10), ("test", 3)):
+        for folder in ("images", "labels_1D"):
+            (root / part / folder).mkdir(parents=True)
+        for number in range(1, count + 1):
+            image, labels = sea(number + 100 * (part == "test"), side, classes=4)
+            name = f"img_{number:04d}"
+            Image.fromarray(image).convert("RGB").save(root / part / "images" / f"{name}.jpg", quality=95)
+            Image.fromarray(labels).save(root / part / "labels_1D" / f"{name}.png")
+
+
+def write_sos(root: Path, side: int = 64) -> None:
+    """Images `N_sat.jpg` and masks `N_mask.png` in one folder, of two sensors, numbered from 10001 in each."""
+    for seed, (part, sensor, number) in enumerate(_sos_names()):
+        folder = root / part / sensor
+        folder.mkdir(parents=True, exist_ok=True)
+        image, labels = sea(seed, side)
+        # The masks were lossy once: not only 0 and 255.
+        mask = np.where(labels == 1, 250 + seed % 6, seed % 6).astype(np.uint8)
+        Image.fromarray(image).convert("RGB").save(folder / f"{number}_sat.jpg", quality=95)
+        Image.fromarray(mask).save(folder / f"{number}_mask.png")
+
+
+def _sos_names() -> Iterator[tuple[str, str, int]]:
+    for part, count in (("train", 8), ("test", 2)):
+        for sensor in ("palsar", "sentinel"):
+            yield from ((part, sensor, 10001 + k) for k in range(count))
+
+
+def write_zenodo_s1(root: Path, side: int = 64) -> None:
+    """TIFF of two bands in dB with NaN where nothing was seen; the same names in each folder; masks for oil only."""
+    for seed, folder in enumerate(("Oil", "Lookalike", "No_oil")):
+        (root / folder).mkdir(parents=True)
+        for number in range(6):
+            image, labels = sea(10 * seed + number, side)
+            decibel = 10 * np.log10(np.maximum(image, 1) / np.float32(2000)).astype(np.float32)
+            bands = np.stack([decibel, decibel - 7], axis=-1)
+            bands[:3] = np.nan
+            tifffile.imwrite(root / folder / f"{number:05d}.tif", bands, photometric="minisblack", planarconfig="contig")
+            if folder == "Oil":
+                (root / "Mask_oil").mkdir(exist_ok=True)
+                tifffile.imwrite(root / "Mask_oil" / f"{number:05d}.tif", labels)
+
+
+TREES = {"oil_mklab": write_mklab, "oil_sos": write_sos, "oil_zenodo_s1": write_zenodo_s1}
+"""What writes the tree of a recipe, by the recipe's name."""
