@@ -13,37 +13,37 @@ from PIL import Image
 Grey = NDArray[np.uint8]
 
 
-def sea(seed: int, side: int, classes: int = 1) -> tuple[Grey, Grey]:
-    """A picture of the sea with dark patches, grey levels (side, side), and its labels 0 … classes."""
+def sea(seed: int, height: int, width: int, classes: int = 1) -> tuple[Grey, Grey]:
+    """A picture of the sea with dark patches, grey levels (H, W), and its labels 0 … classes."""
     rng = np.random.default_rng(seed)
-    labels = np.zeros((side, side), np.uint8)
-    level = rng.gamma(4, 35, (side, side))
+    labels = np.zeros((height, width), np.uint8)
+    level = rng.gamma(4, 35, labels.shape)
     for value in range(1, classes + 1):
-        top, left = rng.integers(0, side - 12, 2)
+        top, left = rng.integers(0, (height - 12, width - 12))
         patch = np.s_[top : top + 12, left : left + 12]
         labels[patch] = value
         level[patch] *= 0.2 + 0.1 * value
     return np.clip(np.rint(level), 0, 255).astype(np.uint8), labels
 
 
-def write_mklab(root: Path, side: int = 64) -> None:
+def write_mklab(root: Path) -> None:
     """JPEG images of three channels, PNG labels 0–4, a folder for training and one for the test."""
     for part, count in (("train", 10), ("test", 3)):
         for folder in ("images", "labels_1D"):
             (root / part / folder).mkdir(parents=True)
         for number in range(1, count + 1):
-            image, labels = sea(number + 100 * (part == "test"), side, classes=4)
+            image, labels = sea(number + 100 * (part == "test"), 65, 125, classes=4)
             name = f"img_{number:04d}"
             Image.fromarray(image).convert("RGB").save(root / part / "images" / f"{name}.jpg", quality=95)
             Image.fromarray(labels).save(root / part / "labels_1D" / f"{name}.png")
 
 
-def write_sos(root: Path, side: int = 64) -> None:
+def write_sos(root: Path) -> None:
     """Images `N_sat.jpg` and masks `N_mask.png` in one folder, of two sensors, numbered from 10001 in each."""
     for seed, (part, sensor, number) in enumerate(_sos_names()):
         folder = root / part / sensor
         folder.mkdir(parents=True, exist_ok=True)
-        image, labels = sea(seed, side)
+        image, labels = sea(seed, 64, 64)
         # The masks were lossy once: not only 0 and 255.
         mask = np.where(labels == 1, 250 + seed % 6, seed % 6).astype(np.uint8)
         Image.fromarray(image).convert("RGB").save(folder / f"{number}_sat.jpg", quality=95)
@@ -56,16 +56,18 @@ def _sos_names() -> Iterator[tuple[str, str, int]]:
             yield from ((part, sensor, 10001 + k) for k in range(count))
 
 
-def write_zenodo_s1(root: Path, side: int = 64) -> None:
+def write_zenodo_s1(root: Path) -> None:
     """TIFF of two bands in dB with NaN where nothing was seen; the same names in each folder; masks for oil only."""
     for seed, folder in enumerate(("Oil", "Lookalike", "No_oil")):
         (root / folder).mkdir(parents=True)
         for number in range(6):
-            image, labels = sea(10 * seed + number, side)
+            image, labels = sea(10 * seed + number, 64, 64)
             decibel = 10 * np.log10(np.maximum(image, 1) / np.float32(2000)).astype(np.float32)
             bands = np.stack([decibel, decibel - 7], axis=-1)
             bands[:3] = np.nan
-            tifffile.imwrite(root / folder / f"{number:05d}.tif", bands, photometric="minisblack", planarconfig="contig")
+            tifffile.imwrite(
+                root / folder / f"{number:05d}.tif", bands, photometric="minisblack", planarconfig="contig"
+            )
             if folder == "Oil":
                 (root / "Mask_oil").mkdir(exist_ok=True)
                 tifffile.imwrite(root / "Mask_oil" / f"{number:05d}.tif", labels)
