@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from seepseg import figures
-from seepseg.classes import IGNORE, SALT, SEEP
+from seepseg.classes import IGNORE, SALT, SEEP, TABLES
 from seepseg.figures import canvas, pictures
 
 
@@ -81,8 +82,28 @@ def _panel() -> pictures.Rgb:
     return figures.panel(indices * 100, indices, indices.T, SEEP)
 
 
+def test_colours_of_errors_are_no_colours_of_classes() -> None:
+    def lab(colors: object) -> np.ndarray:
+        return cv2.cvtColor(np.asarray(colors, np.float32).reshape(1, -1, 3) / 255, cv2.COLOR_RGB2LAB)[0]
+
+    classes = lab(np.concatenate([table.colors[1:] for table in TABLES.values()]))
+    errors = lab([*figures.ERROR_COLORS.values(), figures.ERROR_BACKGROUND])
+    # Distances in CIELAB; the eye tells some 2 apart, and a legend needs far more.
+    assert np.linalg.norm(errors[:, None] - classes, axis=2).min() > 35
+    assert min(np.linalg.norm(a - b) for i, a in enumerate(errors) for b in errors[:i]) > 35
+
+
+def test_pictures_side_by_side_keep_their_tops() -> None:
+    drawn = figures.beside([np.zeros((2, 3, 3), np.uint8), np.full((4, 1, 3), 9, np.uint8)])
+    # 3 + a gap of 4 + 1 columns; two rows of white below the lower picture.
+    assert drawn.shape == (4, 8, 3)
+    assert (drawn[:2, :3] == 0).all() and (drawn[2:, :3] == 255).all()
+    assert (drawn[:, 3:7] == 255).all() and (drawn[:, 7] == 9).all()
+
+
 SAVERS: dict[str, Callable[[Path], None]] = {
     "gallery": lambda path: figures.save_gallery(path, [("one", _panel()), ("two", _panel())], SEEP),
+    "examples": lambda path: figures.save_gallery(path, [("one", _panel())], SEEP, ("image", "mask over it") * 2),
     "confusion": lambda path: figures.save_confusion(path, np.diag([5, 0, 2_000_000]), ["a", "b", "c"]),
     "balance": lambda path: figures.save_class_balance(path, ["a", "b"], [10**7, 0], [3, 0]),
     "intensity": lambda path: figures.save_intensity(

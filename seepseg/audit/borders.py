@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from seepseg.audit.inspection import Look, Problem
+from seepseg.audit.inspection import Problem, TileFacts
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.data.mosaic import Cell
 
@@ -15,16 +15,16 @@ ENDS = "ends at a tile border"
 CHANGES = "class changes at a tile border"
 
 
-def border_problems(looks: Iterable[Look], classes: ClassTable) -> list[Problem]:
+def border_problems(tiles: Iterable[TileFacts], classes: ClassTable) -> list[Problem]:
     """Objects that stop at a border where the labelled neighbour has sea, or has another class.
 
     An object goes on where one of the three nearest pixels across the border has its class. Only borders of equal
     length between labelled tiles that are cells of one grid are compared; ignored pixels across are no evidence.
     """
-    scenes: dict[str, dict[Cell, Look]] = {}
-    for look in looks:
-        if look.edges is not None and look.tile.cell is not None:
-            scenes.setdefault(look.tile.group, {})[look.tile.cell] = look
+    scenes: dict[str, dict[Cell, TileFacts]] = {}
+    for facts in tiles:
+        if facts.edges is not None and facts.tile.cell is not None:
+            scenes.setdefault(facts.tile.group, {})[facts.tile.cell] = facts
     problems = []
     for _, cells in sorted(scenes.items()):
         for (row, column), here in sorted(cells.items()):
@@ -36,7 +36,7 @@ def border_problems(looks: Iterable[Look], classes: ClassTable) -> list[Problem]
     return problems
 
 
-def _across(here: Look, mine: str, there: Look, theirs: str, classes: ClassTable) -> list[Problem]:
+def _across(here: TileFacts, mine: str, there: TileFacts, theirs: str, classes: ClassTable) -> list[Problem]:
     """Problems of the objects of one tile at one of its borders."""
     assert here.edges is not None and there.edges is not None
     own, objects = here.edges.classes[mine], here.edges.objects[mine]
@@ -44,7 +44,7 @@ def _across(here: Look, mine: str, there: Look, theirs: str, classes: ClassTable
     if len(own) != len(other):
         return []
     reach = _reach(other)
-    found = []
+    problems = []
     for number in np.unique(objects[objects > 0]).tolist():
         at = objects == number
         seen = set(reach[:, at].ravel().tolist())
@@ -55,8 +55,8 @@ def _across(here: Look, mine: str, there: Look, theirs: str, classes: ClassTable
         kind = CHANGES if others else ENDS
         across = ", ".join(classes.names[c] for c in others) or "sea"
         detail = f"{mine} border; {across} in {there.tile.id}"
-        found.append(Problem(kind, here.tile.id, here.tile.group, classes.names[name], int(at.sum()), detail))
-    return found
+        problems.append(Problem(kind, here.tile.id, here.tile.group, classes.names[name], int(at.sum()), detail))
+    return problems
 
 
 def _reach(border: NDArray[np.uint8]) -> NDArray[np.uint8]:

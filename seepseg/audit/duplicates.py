@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seepseg.audit.inspection import Look
+from seepseg.audit.inspection import TileFacts
 
 ALIKE = 0.95
 """Correlation of two small pictures from which on their tiles are called near-duplicates."""
@@ -28,26 +28,27 @@ class Pair:
     same_mask: bool
 
 
-def duplicates(looks: Sequence[Look]) -> list[Pair]:
-    """Pairs of duplicates, exact ones first: each tile with the first of its kind; then near ones, likest first.
+def duplicates(tiles: Sequence[TileFacts]) -> list[Pair]:
+    """Pairs of duplicates: exact ones, each with the first of its kind, then near ones, the most similar first.
 
-    Near means that the small pictures, less their best-fitting plane (every tile of a scene darkens the same way across
-    the swath), correlate by `ALIKE` or more. Tiles of one value are all alike and are left out.
+    Near means that the small pictures, less their best plane (every tile of a scene darkens the same way across the
+    swath), correlate by `ALIKE` or more. Tiles of one value are all alike and are left out.
     """
-    varied = [look for look in looks if not look.constant]
-    first: dict[str, Look] = {}
+    first: dict[str, TileFacts] = {}
     exact, unique = [], []
-    for look in varied:
-        twin = first.setdefault(look.digest, look)
-        if twin is look:
-            unique.append(look)
+    for tile in tiles:
+        if tile.constant:
+            continue
+        twin = first.setdefault(tile.digest, tile)
+        if twin is tile:
+            unique.append(tile)
         else:
-            exact.append(_pair("exact", twin, look, 1.0))
-    near = [_pair("near", unique[i], unique[j], s) for i, j, s in _alike([look.small for look in unique])]
+            exact.append(_pair("exact", twin, tile, 1.0))
+    near = [_pair("near", unique[i], unique[j], s) for i, j, s in _alike([tile.small for tile in unique])]
     return exact + sorted(near, key=lambda p: (-p.similarity, p.tile, p.other))
 
 
-def _pair(kind: str, one: Look, other: Look, similarity: float) -> Pair:
+def _pair(kind: str, one: TileFacts, other: TileFacts, similarity: float) -> Pair:
     return Pair(kind, one.tile.id, other.tile.id, similarity, one.mask_digest == other.mask_digest)
 
 
@@ -69,11 +70,10 @@ def _standard(smalls: NDArray[np.float32]) -> NDArray[np.float32]:
     plane = np.stack([np.ones((side, side)), *np.meshgrid(at, at)]).reshape(3, -1)
     known = np.isfinite(smalls).reshape(n, -1)
     flat = np.where(known, smalls.reshape(n, -1), 0).astype(np.float64)
-    fit = (
-        np.linalg.pinv(np.einsum("nk,ik,jk->nij", known, plane, plane)) @ np.einsum("nk,ik->ni", flat, plane)[..., None]
-    )
-    rest = np.where(known, flat - (fit[..., 0] @ plane), 0)
+    normal = np.einsum("nk,ik,jk->nij", known, plane, plane)
+    slopes = np.linalg.pinv(normal) @ np.einsum("nk,ik->ni", flat, plane)[..., None]
+    rest = np.where(known, flat - (slopes[..., 0] @ plane), 0)
     length = np.linalg.norm(rest, axis=1, keepdims=True)
     # What is left of an even picture is rounding.
-    kept = length > 1e-6 * np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1)
-    return np.where(kept, rest / np.maximum(length, 1e-30), 0).astype(np.float32)
+    uneven = length > 1e-6 * np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1)
+    return np.where(uneven, rest / np.maximum(length, 1e-30), 0).astype(np.float32)

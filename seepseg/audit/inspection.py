@@ -1,4 +1,4 @@
-"""One look at every tile of a data set before training: what it holds, and what is odd about its labels."""
+"""One pass over the tiles of a data set before training: what each holds, and what is odd about its labels."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Edges:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class TileFacts:
     """What is kept of one tile.
 
     Attributes:
@@ -92,24 +92,24 @@ class Look:
 
 @dataclass
 class Inspection:
-    """All looks in the order of the catalog, and the problems seen in single tiles."""
+    """The facts of all readable tiles in the order of the catalog, and the problems seen in single tiles."""
 
-    looks: list[Look] = field(default_factory=list)
+    tiles: list[TileFacts] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
 def inspect(catalog: Catalog, source: Source, tick: Tick = silent) -> Inspection:
-    """A look at every tile; what `with_counts` would stop at is listed instead."""
-    found = Inspection()
+    """What every tile holds; what `with_counts` would stop at is listed instead."""
+    inspection = Inspection()
     for done, tile in enumerate(catalog.tiles, 1):
         try:
-            look, problems = _look(tile, source)
-            found.looks.append(look)
-            found.problems += problems
+            facts, problems = _facts(tile, source)
+            inspection.tiles.append(facts)
+            inspection.problems += problems
         except DataError as error:
-            found.problems.append(Problem("unreadable", tile.id, tile.group, "", 0, str(error)))
+            inspection.problems.append(Problem("unreadable", tile.id, tile.group, "", 0, str(error)))
         tick(done, len(catalog))
-    return found
+    return inspection
 
 
 def shrink(plane: NDArray[Any], how: np.ufunc) -> NDArray[Any]:
@@ -118,7 +118,7 @@ def shrink(plane: NDArray[Any], how: np.ufunc) -> NDArray[Any]:
     return np.asarray(how.reduceat(how.reduceat(plane, rows, axis=0), cols, axis=1))
 
 
-def _look(tile: Tile, source: Source) -> tuple[Look, list[Problem]]:
+def _facts(tile: Tile, source: Source) -> tuple[TileFacts, list[Problem]]:
     classes = source.classes
     raw, valid = read_pixels(source, tile.image)
     problems: list[Problem] = []
@@ -139,16 +139,16 @@ def _look(tile: Tile, source: Source) -> tuple[Look, list[Problem]]:
         for index, name in enumerate(classes.names[1:], 1):
             note("labelled on no data", name, int(((indices == index) & ~valid).sum()))
         indices[~valid | labels.ignored] = IGNORE
-        counts = np.bincount(indices.ravel(), minlength=256)[: len(classes)]
-        tile = replace(tile, pixels=tuple(counts.tolist()))
+        pixels_of = np.bincount(indices.ravel(), minlength=256)[: len(classes)]
+        tile = replace(tile, pixels=tuple(pixels_of.tolist()))
     objects, n_objects = label_objects(indices)
     for row, col in _single_pixels(objects, n_objects):
         note("one-pixel object", classes.names[indices[row, col]], 1, f"row {row}, column {col}")
     band = raw[0].astype(np.float64)
     values = band[valid]
-    held = shrink(valid.astype(np.int64), np.add)
+    counts = shrink(valid.astype(np.int64), np.add)
     sums = shrink(np.where(valid, band, 0), np.add)
-    look = Look(
+    facts = TileFacts(
         tile=tile,
         shape=(valid.shape[0], valid.shape[1]),
         valid=float(valid.mean()),
@@ -157,11 +157,11 @@ def _look(tile: Tile, source: Source) -> tuple[Look, list[Problem]]:
         mean=float(values.mean()) if values.size else None,
         digest=_digest(raw),
         mask_digest=None if labels is None else _digest(labels.values),
-        small=np.where(held > 0, sums / np.maximum(held, 1), np.nan).astype(np.float32),
+        small=np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32),
         small_mask=_small_mask(indices),
         edges=None if labels is None else Edges(_borders(indices), _borders(objects)),
     )
-    return look, problems
+    return facts, problems
 
 
 def _single_pixels(objects: NDArray[np.int32], count: int) -> Sequence[tuple[int, int]]:

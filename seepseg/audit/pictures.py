@@ -2,76 +2,108 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from seepseg.audit.inspection import KINDS, SMALL, Look
-from seepseg.audit.tables import Findings
+import numpy as np
+from numpy.typing import NDArray
+
+from seepseg.audit.inspection import KINDS, SMALL, TileFacts
+from seepseg.audit.tables import DatasetFacts
 from seepseg.classes import IGNORE
+from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.mosaic import Cell, assemble
-from seepseg.data.source import read_pixels, source_of
-from seepseg.figures import stretch
+from seepseg.data.source import Source, read_pixels, source_of
+from seepseg.figures import beside, overlay, rgb, stretch, thinned
 from seepseg.pages.pictures import Group, Picture
 
 PICTURED = 24
 """Tiles with problems, look-alikes and examples that are shown, of each."""
 
+SHEET = 8
+"""Tiles of a sheet of examples."""
 
-def pictures(data: Findings) -> list[Group]:
-    """Groups of pictures for the gallery of the page; scenes where `data.grid` knows them, else examples."""
-    by_id = {look.tile.id: look for look in data.looks}
-    odd: dict[str, str] = {}
+SHEET_SIDE = 512
+"""Larger tiles are thinned to this many pixels a side on a sheet."""
+
+SHEET_PARTS = ("image", "mask over it") * 2
+"""What a row of a sheet shows, from the left: two tiles."""
+
+
+def pictures(data: DatasetFacts) -> list[Group]:
+    """Groups of pictures for the gallery of the page; scenes where tiles are cells of a grid, else examples."""
+    source = source_of(data.recipe.data)
+    tiles = {t.tile.id: t.tile for t in data.tiles}
+    problems: dict[str, str] = {}
     for kind in KINDS:
-        of_kind = [p for p in data.problems if p.kind == kind and p.tile in by_id]
+        of_kind = [p for p in data.problems if p.kind == kind and p.tile in tiles]
         for p in of_kind[: PICTURED // 6]:
-            odd.setdefault(p.tile, f"{p.tile} · {p.kind} · {p.name} {p.detail}".strip())
+            problems.setdefault(p.tile, f"{p.tile} · {p.kind} · {p.name} {p.detail}".strip())
     twins = [
-        _picture(data, by_id[name], f"{name} · {pair.kind} {number}, {pair.similarity:.3f}")
+        _picture(source, tiles[name], f"{name} · {pair.kind} {number}, {pair.similarity:.3f}")
         for number, pair in enumerate(data.pairs[: PICTURED // 2], 1)
         for name in (pair.tile, pair.other)
     ]
-    maps = _maps(data)
+    maps = _maps(data.tiles)
+    varied = [t.tile for t in data.tiles if t.tile.labelled and not t.constant]
+    examples = [] if maps else [_picture(source, tile, tile.id) for tile in _spread(varied, PICTURED)]
     return [
         Group("Scenes", "Tiles of one scene put together, made small; grey cells are missing.", maps),
         Group(
             "Tiles with label problems",
             "The largest of each kind.",
-            [_picture(data, by_id[tile], caption) for tile, caption in odd.items()],
+            [_picture(source, tiles[name], caption) for name, caption in problems.items()],
         ),
         Group("Duplicates and look-alikes", "Two by two.", twins),
-        Group("Examples", "From no foreground to the most, at even steps.", [] if maps else _examples(data)),
+        Group("Examples", "From no foreground to the most, at even steps.", examples),
     ]
 
 
-def _maps(data: Findings) -> list[Picture]:
-    scenes: dict[str, dict[Cell, Look]] = {}
-    for look in data.looks:
-        if look.tile.cell is not None:
-            scenes.setdefault(look.tile.group, {})[look.tile.cell] = look
+def example_rows(catalog: Catalog, source: Source) -> list[tuple[str, NDArray[np.uint8]]]:
+    """Titled rows of `SHEET_PARTS`: for each class the tile with most of it, then tiles from most foreground to none.
+
+    The catalog's classes are counted.
+    """
+    most = [catalog.tiles[int(column.argmax())] for column in catalog.pixels()[:, 1:].T if column.any()]
+    labelled = [tile for tile in catalog.tiles if tile.labelled] or catalog.tiles
+    chosen = list(dict.fromkeys([*most, *reversed(_spread(labelled, SHEET))]))[:SHEET]
+    rows = []
+    for start in range(0, len(chosen), 2):
+        pair = [_picture(source, tile, tile.id) for tile in chosen[start : start + 2]]
+        parts = []
+        for picture in pair:
+            gray, (truth,) = thinned(picture.gray, [picture.truth], SHEET_SIDE)
+            parts += [rgb(gray), overlay(gray, truth, source.classes)]
+        parts += [np.full_like(parts[0], 255)] * (len(SHEET_PARTS) - len(parts))
+        rows.append((" · ".join(picture.caption for picture in pair), beside(parts)))
+    return rows
+
+
+def _maps(tiles: Sequence[TileFacts]) -> list[Picture]:
+    scenes: dict[str, dict[Cell, TileFacts]] = {}
+    for one in tiles:
+        if one.tile.cell is not None:
+            scenes.setdefault(one.tile.group, {})[one.tile.cell] = one
     pictures = []
     for scene, cells in sorted(scenes.items()):
-        stack = np.stack([look.small for look in cells.values()])
+        stack = np.stack([one.small for one in cells.values()])
         # One stretch for the whole scene, so that its tiles join.
         gray = stretch(stack.reshape(-1, SMALL), np.isfinite(stack).reshape(-1, SMALL)).reshape(stack.shape)
         image = assemble(dict(zip(cells, gray, strict=True)), missing=128)
-        truth = assemble({cell: look.small_mask for cell, look in cells.items()}, missing=IGNORE)
+        truth = assemble({cell: one.small_mask for cell, one in cells.items()}, missing=IGNORE)
         pictures.append(Picture(f"{scene} · {len(cells)} tiles", image, truth))
     return pictures
 
 
-def _examples(data: Findings) -> list[Picture]:
-    labelled = [look for look in data.looks if look.tile.labelled and not look.constant]
-    ranked = sorted(labelled, key=lambda look: (sum((look.tile.pixels or ())[1:]), look.tile.id))
-    if not ranked:
-        return []
-    steps = np.unique(np.linspace(0, len(ranked) - 1, PICTURED).round().astype(int))
-    return [_picture(data, ranked[i], ranked[i].tile.id) for i in steps]
+def _spread(tiles: Sequence[Tile], count: int) -> list[Tile]:
+    """So many of the tiles, or fewer, from no foreground to the most at even steps."""
+    ranked = sorted(tiles, key=lambda tile: (sum((tile.pixels or ())[1:]), tile.id))
+    return [ranked[i] for i in np.unique(np.linspace(0, len(ranked) - 1, count).round().astype(int))] if ranked else []
 
 
-def _picture(data: Findings, look: Look, caption: str) -> Picture:
-    source = source_of(data.recipe.data)
-    raw, valid = read_pixels(source, look.tile.image)
-    labels = source.labels(look.tile, look.shape)
-    truth = np.full(look.shape, IGNORE, np.uint8)
+def _picture(source: Source, tile: Tile, caption: str) -> Picture:
+    raw, valid = read_pixels(source, tile.image)
+    labels = source.labels(tile, valid.shape)
+    truth = np.full(valid.shape, IGNORE, np.uint8)
     if labels is not None:
         indices, _ = source.classes.indices_and_unknown(labels.known(source.classes))
         truth = np.where(labels.ignored, truth, indices)

@@ -8,7 +8,7 @@ from pathlib import Path
 from seepseg.audit.duplicates import ALIKE
 from seepseg.audit.inspection import KINDS
 from seepseg.audit.pictures import pictures
-from seepseg.audit.tables import Findings, gather
+from seepseg.audit.tables import DatasetFacts, gather
 from seepseg.config import Config
 from seepseg.machine.progress import Tick, silent
 from seepseg.pages.charts import bars, ridges
@@ -40,7 +40,7 @@ def write_dataset_report(recipe: Config, title: str, folder: Path, tick: Tick = 
     """
     data = gather(recipe, folder, tick)
     sources = source_line("tiles.csv", "problems.csv", "duplicates.csv")
-    held = gallery(pictures(data), data.catalog.classes, MAP_SIDE)
+    shown_tiles = gallery(pictures(data), data.catalog.classes, MAP_SIDE)
     sections = [
         Section("Overview", _overview(data)),
         Section("Classes", _classes(data, folder)),
@@ -49,37 +49,37 @@ def write_dataset_report(recipe: Config, title: str, folder: Path, tick: Tick = 
         Section("Split", _split(data, folder)),
         Section("Scenes", _rows(folder, "scenes.csv", "scene")),
         Section("Intensity", _intensity(folder)),
-        Section("Pictures", held and held + sources),
+        Section("Pictures", shown_tiles and shown_tiles + sources),
         Section("Tiles", _tiles(folder)),
     ]
     write_page(folder / "report.html", title, f"{len(data.catalog):,} tiles in {recipe.data.root}", sections)
     return folder / "report.html"
 
 
-def _overview(data: Findings) -> str:
-    looks, labelled = data.looks, [look for look in data.looks if look.tile.labelled]
-    groups = len({look.tile.group for look in looks})
-    empty = sum(not sum((look.tile.pixels or (0,))[1:]) for look in labelled)
+def _overview(data: DatasetFacts) -> str:
+    tiles, labelled = data.tiles, [one for one in data.tiles if one.tile.labelled]
+    groups = len({one.tile.group for one in tiles})
+    empty = sum(not sum((one.tile.pixels or (0,))[1:]) for one in labelled)
     pixels = data.catalog.pixels().sum(0)
-    missing = sum((1 - look.valid) * look.shape[0] * look.shape[1] for look in looks)
-    total = sum(look.shape[0] * look.shape[1] for look in looks)
-    sizes = Counter("×".join(map(str, look.shape)) for look in looks).most_common(1) or [("n/a", 0)]
+    missing = sum((1 - one.valid) * one.shape[0] * one.shape[1] for one in tiles)
+    total = sum(one.shape[0] * one.shape[1] for one in tiles)
+    sizes = Counter("×".join(map(str, one.shape)) for one in tiles).most_common(1) or [("n/a", 0)]
     exact = sum(pair.kind == "exact" for pair in data.pairs)
-    of_scenes = f"; {groups:,} scenes" if groups < len(looks) else ""
+    of_scenes = f"; {groups:,} scenes" if groups < len(tiles) else ""
     facts = [
-        ("tiles", shown(len(looks)), f"{len(labelled):,} labelled{of_scenes}"),
+        ("tiles", shown(len(tiles)), f"{len(labelled):,} labelled{of_scenes}"),
         ("commonest size", sizes[0][0], f"{sizes[0][1]:,} tiles"),
         ("foreground", f"{100 * pixels[1:].sum() / max(pixels.sum(), 1):.2f} %", "of the labelled pixels"),
         ("tiles without foreground", shown(empty), f"of {len(labelled):,}; they teach what is not one"),
         ("no data", f"{100 * missing / max(total, 1):.2f} %", "of all pixels"),
-        ("tiles of one value", shown(sum(look.constant for look in looks)), "nothing to see in them"),
+        ("tiles of one value", shown(sum(one.constant for one in tiles)), "nothing to see in them"),
         ("label problems", shown(len(data.problems)), "listed below"),
         ("duplicates", shown(exact), f"and {len(data.pairs) - exact:,} pairs that look alike"),
     ]  # fmt: skip
     return cards(facts) + source_line("tiles.csv", "classes.csv", "problems.csv", "duplicates.csv")
 
 
-def _classes(data: Findings, folder: Path) -> str:
+def _classes(data: DatasetFacts, folder: Path) -> str:
     classes, rows = data.catalog.classes, read_rows(folder / "classes.csv")
     coverage = read_rows(folder / "coverage.csv")
     colors = [c.color for c in classes.foreground]
@@ -136,7 +136,7 @@ def _duplicates(folder: Path) -> str:
     return paragraph(note, "muted") + (paragraph(warning, "warn") if crossing else "") + (found or none)
 
 
-def _split(data: Findings, folder: Path) -> str:
+def _split(data: DatasetFacts, folder: Path) -> str:
     if data.split_error:
         return paragraph(f"Training could not divide these tiles: {data.split_error}", "warn")
     rows = read_rows(folder / "shares.csv")
@@ -166,7 +166,7 @@ def _intensity(folder: Path) -> str:
     edges = [float(row["low"]) for row in first] + [float(first[-1]["high"])]
     chart = ridges(
         "Values of valid pixels, each row to its own peak",
-        [(scene, [float(row["share"]) for row in held]) for scene, held in scenes.items()],
+        [(scene, [float(row["share"]) for row in bins]) for scene, bins in scenes.items()],
         edges,
         "value",
     )

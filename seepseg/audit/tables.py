@@ -11,7 +11,7 @@ import pandas as pd
 
 from seepseg.audit.borders import border_problems
 from seepseg.audit.duplicates import Pair, duplicates
-from seepseg.audit.inspection import KINDS, Look, Problem, inspect
+from seepseg.audit.inspection import KINDS, Problem, TileFacts, inspect
 from seepseg.audit.statistics import balance, intensities
 from seepseg.config import Config
 from seepseg.data.catalog import Catalog
@@ -26,13 +26,13 @@ COVERAGE = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
-class Findings:
+class DatasetFacts:
     """Everything that is known of a data set.
 
     Attributes:
         recipe: the config that names it.
         catalog: the tiles that can be read, with their class counts.
-        looks: what one pass left of each of them.
+        tiles: what each of them holds.
         problems: of labels and files, by kind, the largest first.
         pairs: tiles that are there twice.
         parts: train, val or test of each labelled tile; empty where the data cannot be divided.
@@ -41,14 +41,14 @@ class Findings:
 
     recipe: Config
     catalog: Catalog
-    looks: Sequence[Look]
+    tiles: Sequence[TileFacts]
     problems: Sequence[Problem]
     pairs: Sequence[Pair]
     parts: dict[str, str]
     split_error: str
 
 
-def gather(recipe: Config, folder: Path, tick: Tick = silent) -> Findings:
+def gather(recipe: Config, folder: Path, tick: Tick = silent) -> DatasetFacts:
     """What is known of the data of a config, its tables written into `folder`.
 
     tiles.csv, classes.csv, scenes.csv, intensity.csv, histograms.csv, coverage.csv, problems.csv, duplicates.csv, and,
@@ -60,13 +60,13 @@ def gather(recipe: Config, folder: Path, tick: Tick = silent) -> Findings:
     """
     source = source_of(recipe.data)
     opened = source.catalog()
-    found = inspect(opened, source, tick)
-    problems = [*found.problems, *border_problems(found.looks, opened.classes)]
+    inspection = inspect(opened, source, tick)
+    problems = [*inspection.problems, *border_problems(inspection.tiles, opened.classes)]
     order = list(KINDS)
     problems.sort(key=lambda p: (order.index(p.kind), -p.pixels, p.tile))
-    catalog = replace(opened, tiles=tuple(look.tile for look in found.looks))
+    catalog = replace(opened, tiles=tuple(facts.tile for facts in inspection.tiles))
     parts, split_error = _divide(recipe, catalog, folder)
-    data = Findings(recipe, catalog, found.looks, problems, duplicates(found.looks), parts, split_error)
+    data = DatasetFacts(recipe, catalog, inspection.tiles, problems, duplicates(inspection.tiles), parts, split_error)
     for name, frame in _tables(data).items():
         write_text(folder / f"{name}.csv", frame.to_csv(index=False, na_rep="n/a"))
     return data
@@ -86,24 +86,24 @@ def _divide(recipe: Config, catalog: Catalog, folder: Path) -> tuple[dict[str, s
     return dict(zip(splits["id"].astype(str), splits["split"].astype(str), strict=True)), ""
 
 
-def _tables(data: Findings) -> dict[str, pd.DataFrame]:
+def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:
     names = data.catalog.classes.names
     tiles = []
-    for look in data.looks:
-        pixels = look.tile.pixels or (0,) * len(names)
+    for facts in data.tiles:
+        pixels = facts.tile.pixels or (0,) * len(names)
         tiles.append(
             {
-                "tile": look.tile.id,
-                "scene": look.tile.group,
-                "split": data.parts.get(look.tile.id, ""),
-                "height": look.shape[0],
-                "width": look.shape[1],
-                "nodata_percent": 100 * (1 - look.valid),
-                "low": look.low,
-                "mean": look.mean,
-                "high": look.high,
-                "foreground_percent": 100 * sum(pixels[1:]) / max(sum(pixels), 1) if look.tile.labelled else None,
-                **{name: n if look.tile.labelled else None for name, n in zip(names[1:], pixels[1:], strict=True)},
+                "tile": facts.tile.id,
+                "scene": facts.tile.group,
+                "split": data.parts.get(facts.tile.id, ""),
+                "height": facts.shape[0],
+                "width": facts.shape[1],
+                "nodata_percent": 100 * (1 - facts.valid),
+                "low": facts.low,
+                "mean": facts.mean,
+                "high": facts.high,
+                "foreground_percent": 100 * sum(pixels[1:]) / max(sum(pixels), 1) if facts.tile.labelled else None,
+                **{name: n if facts.tile.labelled else None for name, n in zip(names[1:], pixels[1:], strict=True)},
             }
         )
     frame = pd.DataFrame(tiles)
@@ -115,11 +115,11 @@ def _tables(data: Findings) -> dict[str, pd.DataFrame]:
         }
         for p in data.pairs
     ]
-    readable = replace(data.catalog, tiles=tuple(look.tile for look in data.looks if look.mean is not None))
+    readable = replace(data.catalog, tiles=tuple(facts.tile for facts in data.tiles if facts.mean is not None))
     histograms, edges, quantiles = (
         intensities(readable, source_of(data.recipe.data)) if len(readable) else ({}, np.zeros(2), pd.DataFrame())
     )
-    long = [(g, edges[i], edges[i + 1], share) for g, held in histograms.items() for i, share in enumerate(held)]
+    long = [(g, edges[i], edges[i + 1], share) for g, shares in histograms.items() for i, share in enumerate(shares)]
     return {
         "tiles": frame,
         "classes": balance(data.catalog),
@@ -139,10 +139,10 @@ def _by_scene(tiles: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     area = tiles["height"] * tiles["width"]
     sums = tiles.assign(area=area, missing=area * tiles["nodata_percent"] / 100).groupby("scene")
     out = sums[list(names[1:])].sum()
-    held = sums["area"].sum() - sums["missing"].sum()
+    valid = sums["area"].sum() - sums["missing"].sum()
     out.insert(0, "tiles", sums.size())
     out.insert(1, "nodata_percent", 100 * sums["missing"].sum() / sums["area"].sum())
-    out.insert(2, "foreground_percent", 100 * out[list(names[1:])].sum(axis=1) / held.clip(lower=1))
+    out.insert(2, "foreground_percent", 100 * out[list(names[1:])].sum(axis=1) / valid.clip(lower=1))
     return out.reset_index()[columns]
 
 

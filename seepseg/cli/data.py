@@ -48,15 +48,16 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
 @click.option("-o", "--out", type=FILE, help="Folder for the figures and tables.  [default: runs/<config's name>-data]")
 @quiet_option
 def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: bool) -> None:
-    """Pixels and tiles of each class, and the distribution of intensities in each scene; printed and drawn.
+    """Pixels and tiles of each class, the distribution of intensities in each scene, and examples; printed and drawn.
 
     For salt also the coverage, depth and flag of each tile.
     """
+    from seepseg.audit.pictures import SHEET_PARTS, example_rows
     from seepseg.audit.statistics import balance, coverage_classes, flags, intensities, tile_table
     from seepseg.cli.options import print_table, relative
     from seepseg.config import load
     from seepseg.data.source import source_of
-    from seepseg.figures import save_class_balance, save_intensity
+    from seepseg.figures import save_class_balance, save_gallery, save_intensity
     from seepseg.io.atomic import write_text
 
     recipe = load(config, overrides)
@@ -74,7 +75,8 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
         folder / "classes.png", catalog.classes.names, classes["pixels"].tolist(), classes["tiles"].tolist()
     )
     save_intensity(folder / "intensity.png", histograms, edges)
-    written = "classes.csv, classes.png, intensity.csv, intensity.png"
+    save_gallery(folder / "examples.png", example_rows(catalog, source), catalog.classes, SHEET_PARTS)
+    written = "classes.csv, classes.png, intensity.csv, intensity.png, examples.png"
     if source.per_tile:
         print_table(coverage_classes(catalog), "tiles by coverage, in tenths rounded up")
         if catalog.flagged():

@@ -15,11 +15,18 @@ from seepseg.figures.pictures import ERROR_COLORS, PANEL_PARTS, Rgb, overlay, st
 QUICKLOOK_SIDE = 2000
 
 
-def save_gallery(path: Path, rows: Sequence[tuple[str, Rgb]], table: ClassTable) -> None:
-    """Save titled panels below one another, with the legends of classes and errors."""
+def save_gallery(
+    path: Path, rows: Sequence[tuple[str, Rgb]], table: ClassTable, parts: Sequence[str] = PANEL_PARTS
+) -> None:
+    """Save titled rows of pictures below one another, with the legends of classes and, where they are shown, errors.
+
+    `parts` are headings of the pictures in a row, which are of one width.
+    """
     shapes = [picture.shape for _, picture in rows]
     heights = [10 * shape[0] / shape[1] for shape in shapes]
-    legends = {"classes": class_entries(table), "errors": [(name, hex_color(c)) for name, c in ERROR_COLORS.items()]}
+    legends = {"classes": class_entries(table)}
+    if "errors" in parts:
+        legends["errors"] = [(name, hex_color(c)) for name, c in ERROR_COLORS.items()]
     blocks = [0.3 + 0.22 * -(-len(entries) // 8) for entries in legends.values()]
     figure = blank(10.4, sum(heights) + 0.3 * len(rows) + 0.35 + sum(blocks) + 0.1, layout=None)
     wide, high = figure.get_size_inches()
@@ -31,8 +38,8 @@ def save_gallery(path: Path, rows: Sequence[tuple[str, Rgb]], table: ClassTable)
         axes.set_title(title, fontsize=9, loc="left", pad=3)
         y -= 0.03
         if i == 0:
-            for part, name in enumerate(PANEL_PARTS):
-                centre = (0.2 + 10 * (part + 0.5) / len(PANEL_PARTS)) / wide
+            for part, name in enumerate(parts):
+                centre = (0.2 + 10 * (part + 0.5) / len(parts)) / wide
                 figure.text(centre, 1 - 0.22 / high, name, ha="center", fontsize=10, weight="bold")
     for (title, entries), block in zip(legends.items(), blocks, strict=True):
         legend(figure, entries, (0.5, y / high), "upper center", title)

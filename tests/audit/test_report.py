@@ -16,6 +16,7 @@ from PIL import Image
 from seepseg.audit.borders import CHANGES, ENDS, border_problems
 from seepseg.audit.duplicates import duplicates
 from seepseg.audit.inspection import SMALL, Inspection, inspect, shrink
+from seepseg.audit.pictures import example_rows
 from seepseg.audit.report import write_dataset_report
 from seepseg.classes import SEEP
 from seepseg.config import parse
@@ -37,7 +38,7 @@ def test_blocks_are_as_equal_as_they_can_be() -> None:
     assert shrink(np.ones((5, 7), int), np.maximum).shape == (SMALL, SMALL)  # smaller than the picture
 
 
-def looked(
+def inspected(
     root: Path, images: dict[str, NDArray[np.generic]], masks: dict[str, NDArray[np.generic]], columns: int = 0
 ) -> Inspection:
     """A look at hand-made tiles of six pixels a side."""
@@ -70,7 +71,7 @@ def test_oddities_of_single_tiles_are_listed_instead_of_raised(tmp_path: Path) -
     mask[0, 0] = 2  # one pixel, but on the border: it may go on next door
     mask[1, 4:6] = 9  # unknown, two pixels
     images = {"s.0": image, "s.1": noise(2), "s.2": noise(3)}
-    found = looked(tmp_path, images, {"s.0": mask, "s.1": np.zeros((3, 3), np.uint8)})
+    found = inspected(tmp_path, images, {"s.0": mask, "s.1": np.zeros((3, 3), np.uint8)})
     assert [(p.kind, p.tile, p.name, p.pixels, p.detail) for p in found.problems[:3]] == [
         ("value outside the table", "s.0", "9", 2, ""),
         ("labelled on no data", "s.0", "seep 3", 2, ""),
@@ -78,7 +79,7 @@ def test_oddities_of_single_tiles_are_listed_instead_of_raised(tmp_path: Path) -
     ]
     assert [(p.kind, p.tile) for p in found.problems[3:]] == [("unreadable", "s.1")]
     assert "mask is 3×3, image 6×6" in found.problems[3].detail
-    first, last = found.looks
+    first, last = found.tiles
     # 36 pixels: 6 without data, 2 of an unknown value, 1 of seep 1, 1 of seep 2, the rest sea.
     assert first.tile.pixels == (26, 1, 1, 0, 0, 0, 0, 0)
     assert first.valid == pytest.approx(30 / 36)
@@ -99,22 +100,22 @@ def test_borders_of_a_scene_are_compared(tmp_path: Path) -> None:
     images = {name: noise(n) for n, name in enumerate(masks)}
     images["s.3"][0] = 0
     masks["s.1"][5, 5] = 6  # above no data in tile 3: no evidence
-    found = border_problems(looked(tmp_path, images, dict(masks), columns=2).looks, SEEP)
+    found = border_problems(inspected(tmp_path, images, dict(masks), columns=2).tiles, SEEP)
     assert sorted((p.kind, p.tile, p.name, p.pixels, p.detail) for p in found) == [
         (CHANGES, "s.0", "seep 4", 1, "bottom border; seep 3 in s.2"),
         (CHANGES, "s.2", "seep 3", 1, "top border; seep 4 in s.0"),
         (ENDS, "s.0", "seep 1", 2, "right border; sea in s.1"),
     ]
     # Without a grid nobody knows the neighbours.
-    assert border_problems(looked(tmp_path, images, dict(masks)).looks, SEEP) == []
+    assert border_problems(inspected(tmp_path, images, dict(masks)).tiles, SEEP) == []
 
 
 def test_the_last_column_has_no_right_neighbour(tmp_path: Path) -> None:
     masks = {"s.1": empty(), "s.2": empty()}  # in two columns they are not side by side
     masks["s.1"][2:4, 4:] = 1
     images = {name: noise(n) for n, name in enumerate(masks)}
-    assert border_problems(looked(tmp_path, images, dict(masks), columns=2).looks, SEEP) == []
-    assert [p.kind for p in border_problems(looked(tmp_path, images, dict(masks), columns=9).looks, SEEP)] == [ENDS]
+    assert border_problems(inspected(tmp_path, images, dict(masks), columns=2).tiles, SEEP) == []
+    assert [p.kind for p in border_problems(inspected(tmp_path, images, dict(masks), columns=9).tiles, SEEP)] == [ENDS]
 
 
 def test_duplicates_exact_and_near(tmp_path: Path) -> None:
@@ -137,8 +138,8 @@ def test_duplicates_exact_and_near(tmp_path: Path) -> None:
     }
     masks = {name: np.zeros((64, 64), np.uint8) for name in planes}
     masks["a.1"][3, 3:9] = 1
-    found = looked(tmp_path, {n: p.astype(np.uint16) for n, p in planes.items()}, dict(masks))
-    pairs = duplicates(found.looks)
+    found = inspected(tmp_path, {n: p.astype(np.uint16) for n, p in planes.items()}, dict(masks))
+    pairs = duplicates(found.tiles)
     assert [(p.kind, p.tile, p.other, p.same_mask) for p in pairs] == [
         ("exact", "a.0", "a.1", False),
         ("near", "a.0", "a.2", True),
@@ -222,3 +223,23 @@ def test_data_that_cannot_be_divided_is_still_described(seep_root: Path, tmp_pat
     html = write_dataset_report(parse({"data": data}, "test"), "t", tmp_path).read_text()
     assert "Training could not divide these tiles: scene 'nowhere' is not in the data" in unescape(html)
     assert not (tmp_path / "shares.csv").exists()
+
+
+def test_a_sheet_shows_each_class_first_and_then_from_most_to_none(tmp_path: Path) -> None:
+    masks = {f"a.{n}": empty() for n in range(10)}
+    for n in range(1, 10):
+        masks[f"a.{n}"][0, : n // 2] = 1
+    masks["a.3"][5, :2] = 2  # the only seep 2
+    tiles = inspected(tmp_path, {name: noise(n) for n, name in enumerate(masks)}, dict(masks)).tiles
+    catalog = Catalog(tuple(facts.tile for facts in tiles), SEEP)
+    source = source_of(parse({"data": {"source": "seep", "root": str(tmp_path), "nodata": 0}}, "test").data)
+    rows = example_rows(catalog, source)
+    # Of seep 1 a.8 and a.9 have four pixels, the first of them counts; a.3 has seep 2. The rest by foreground, which is
+    # 0 0 1 3 2 2 3 3 4 4: eight even steps from most to least.
+    titles = [name for title, _ in rows for name in title.split(" · ")]
+    assert titles[:2] == ["a.8", "a.3"]
+    assert (titles[2], titles[-1], len(set(titles))) == ("a.9", "a.0", 8)
+    # Two tiles per row, each as image and as mask over it: 4 · 6 + 3 · 4 columns.
+    assert {picture.shape for _, picture in rows} == {(6, 36, 3)}
+    image, over = rows[0][1][:, :6], rows[0][1][:, 10:16]
+    assert ((image != over).any(2)).tolist() == (masks["a.8"] > 0).tolist()

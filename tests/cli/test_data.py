@@ -46,7 +46,7 @@ def test_stats_prints_a_row_a_class_and_writes_tables(
     assert classes["percent"].sum() == pytest.approx(100)
     assert len(pd.read_csv("runs/c-data/intensity.csv")) == 4
     assert {p.name for p in Path("runs/c-data").iterdir()} == {
-        "classes.csv", "classes.png", "intensity.csv", "intensity.png"}  # fmt: skip
+        "classes.csv", "classes.png", "examples.png", "intensity.csv", "intensity.png"}  # fmt: skip
 
 
 def test_stats_of_nothing_but_no_data_is_said(config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from html import unescape
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,17 +17,17 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from seepseg.classes import SEEP
-from seepseg.figures import stretch
+from seepseg.figures import ERROR_COLORS, stretch
 from seepseg.pages.charts import Axis, Series, bars, lines, ridges
 from seepseg.pages.page import (
     Section,
+    as_rows,
     confusion,
     number,
     read_rows,
     shown,
     table,
     write_page,
-    write_rows,
 )
 from seepseg.pages.pictures import Group, Picture, gallery, runs
 from tests.browser import PROGRAM, Browser, browser
@@ -62,10 +63,10 @@ def test_a_table_escapes_what_it_shows_and_keeps_what_the_file_says() -> None:
     assert table([], "none.csv") == ""
 
 
-def test_rows_come_back_as_written(tmp_path: Path) -> None:
-    rows = [{"a": 'x, "y"\nz', "b": None}, {"a": "é", "b": 0.1}]
-    written = write_rows(tmp_path / "t.csv", rows, ("a", "b"))
-    assert written == read_rows(tmp_path / "t.csv") == [{"a": 'x, "y"\nz', "b": "n/a"}, {"a": "é", "b": "0.1"}]
+def test_rows_of_a_table_are_those_of_its_file(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": ['x, "y"\nz', "é"], "b": [None, 0.1]})
+    frame.to_csv(tmp_path / "t.csv", index=False, na_rep="n/a")
+    assert as_rows(frame) == read_rows(tmp_path / "t.csv") == [{"a": 'x, "y"\nz', "b": "n/a"}, {"a": "é", "b": "0.1"}]
     assert read_rows(tmp_path / "none.csv") == []
 
 
@@ -207,12 +208,12 @@ def test_one_key_flips_between_image_truth_prediction_and_error(opened: Browser)
     assert shown_at["image"] == [clear] * 5
     assert shown_at["truth"] == [orange, orange, clear, clear, clear]
     assert shown_at["prediction"] == [orange, clear, orange, clear, grey]
-    # Right, missed (blue), false alarm (orange), rightly sea, ignored.
-    assert shown_at["error"][0] == [0, 158, 115, 255]
-    assert shown_at["error"][1] == [86, 180, 233, 255]  # row 5: the bright half of the stripes
-    assert shown_at["error"][2] == [230, 159, 0, 255]  # 5 + 0: bright
+    # Right, missed, false alarm, rightly sea, ignored.
+    assert shown_at["error"][0] == [*ERROR_COLORS["correct"], 255]
+    assert shown_at["error"][1] == [*ERROR_COLORS["missed"], 255]  # row 5: the bright half of the stripes
+    assert shown_at["error"][2] == [*ERROR_COLORS["false alarm"], 255]  # 5 + 0: bright
     assert shown_at["error"][3:] == [clear, grey]
-    assert pixel(opened, 4, 2)[:3] == [round(c * 0.45) for c in (230, 159, 0)]  # 4 + 2: the dark half
+    assert pixel(opened, 4, 2)[:3] == [round(c * 0.45) for c in ERROR_COLORS["false alarm"]]  # 4 + 2: the dark half
     opened.press("f")
     assert opened.run("document.querySelector('input[name=layer]:checked').value") == "image"
 
