@@ -137,25 +137,16 @@ def open_image(path: Path, **choice: Unpack[Choice]) -> Iterator[Image]:
 
 @dataclass(frozen=True)
 class _Header:
-    """What is known of an image before a pixel is read.
-
-    Attributes:
-        path, info: of the image.
-        bands, labels: as asked for.
-        pam: what the `.aux.xml` beside it says.
-        tiff: what a TIFF says; None for PNG and JPEG.
-        nodata: (0-based band of those read, value that is no data there).
-        masks: GDAL's names of its masks, inside and beside.
-    """
+    """What is known of an image before a pixel is read."""
 
     path: Path
     info: ImageInfo
     bands: Sequence[int] | None
     labels: bool
     pam: Pam
-    tiff: TiffInfo | None
-    nodata: tuple[tuple[int, float], ...]
-    masks: tuple[str, ...]
+    tiff: TiffInfo | None  # None for PNG and JPEG
+    nodata: tuple[tuple[int, float], ...]  # (0-based band of those read, value that is no data there)
+    masks: tuple[str, ...]  # GDAL's names of its masks, inside and beside
 
 
 def _header(
@@ -199,6 +190,10 @@ def _gdal_name(path: Path, directory: int = 0) -> str:
     return f"GTIFF_DIR:{directory + 1}:{name}" if directory else name
 
 
+# A window → bands (C, h, w) and alpha (A, h, w), A of 0 where there is none.
+_Planes = Callable[[Window], tuple[NDArray[Any], NDArray[Any]]]
+
+
 def _window(header: _Header, stack: ExitStack) -> Callable[[slice, slice], Pixels]:
     """The function that reads pixels until the stack is closed."""
     info = header.info
@@ -221,10 +216,6 @@ def _window(header: _Header, stack: ExitStack) -> Callable[[slice, slice], Pixel
         return Pixels(raw, valid)
 
     return window
-
-
-_Planes = Callable[[Window], tuple[NDArray[Any], NDArray[Any]]]
-"""A window → bands (C, h, w) and alpha (A, h, w), A of 0 where there is none."""
 
 
 def _tiff_planes(path: Path, tiff: TiffInfo, stack: ExitStack) -> _Planes:

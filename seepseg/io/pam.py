@@ -26,7 +26,7 @@ from seepseg.io.raster import Georeference, gdal, wkt
 MAX_BYTES = 2**23
 """Of an `.aux.xml`; those with histograms and attribute tables of many bands have some hundred kB."""
 
-Scaling = Mapping[tuple[int, str], str]
+Scaling = Mapping[tuple[int, str], float]
 """(1-based band, "SCALE" or "OFFSET") → the number stated."""
 
 
@@ -91,7 +91,7 @@ def parse_xml(content: bytes | str, path: Path) -> Element:
 def tag_scaling(text: str, path: Path) -> Scaling:
     """Scale and offset in the text of a GDAL_METADATA tag."""
     return {
-        (int(item.get("sample", "0")) + 1, item.get("role", "").upper()): item.text or ""
+        (int(item.get("sample", "0")) + 1, item.get("role", "").upper()): float(item.text or "")
         for item in parse_xml(text.strip("\0 \n"), path).findall("Item")
         if item.get("role", "").upper() in ("SCALE", "OFFSET")
     }
@@ -104,10 +104,10 @@ def refuse_scaling(path: Path, stated: Scaling, bands: Iterable[int]) -> None:
     and `data.nodata` names a stored number, which would match nothing afterwards. Only the user knows which it was.
     """
     for band in bands:
-        scale, offset = stated.get((band, "SCALE"), "1"), stated.get((band, "OFFSET"), "0")
-        if float(scale) != 1 or float(offset) != 0:
+        scale, offset = stated.get((band, "SCALE"), 1.0), stated.get((band, "OFFSET"), 0.0)
+        if (scale, offset) != (1, 0):
             raise DataError(
-                f"has SCALE {scale} and OFFSET {offset}: its numbers stand for others",
+                f"has SCALE {scale:g} and OFFSET {offset:g}: its numbers stand for others",
                 path,
                 "apply them (gdal_translate -unscale -ot Float32), or, if the model was trained on the stored numbers, "
                 "remove them (gdal_edit.py -scale 1 -offset 0)",
@@ -131,10 +131,8 @@ def _pam(root: Element, name: str) -> Pam:
     warnings: list[str] = []
 
     def system(text: str | None) -> str | None:
-        if not text or not text.strip():
-            return None
-        system = _system(text.strip())
-        if system is None:
+        system = _system((text or "").strip())
+        if text and system is None:
             warnings.append(f"the coordinate system in {name} is not understood, and left out")
         return system
 
@@ -143,9 +141,7 @@ def _pam(root: Element, name: str) -> Pam:
         raise ValueError(f"a transform of {len(place)} numbers")
     points = root.find("GCPList")
     metadata = {e.get("domain", ""): e for e in root.findall("Metadata")}
-    if "xml:ESRI" in metadata and not place and points is None:
-        warnings.append(f"the georeference in {name} is in Esri's own form, which is not read")
-    bands = {int(e.get("band", "1")): e for e in root.findall("PAMRasterBand")}
+    bands = [(int(e.get("band", "1")), e) for e in root.findall("PAMRasterBand")]
     georeference = Georeference(
         crs_wkt=system(root.findtext("SRS")),
         transform=(place[1], place[2], place[0], place[4], place[5], place[3]) if place else None,
@@ -156,13 +152,8 @@ def _pam(root: Element, name: str) -> Pam:
     )
     return Pam(
         georeference,
-        {band: text for band, e in bands.items() if (text := e.findtext("NoDataValue"))},
-        {
-            (band, key.upper()): text
-            for band, e in bands.items()
-            for key in ("Scale", "Offset")
-            if (text := e.findtext(key))
-        },
+        {n: text for n, band in bands if (text := band.findtext("NoDataValue"))},
+        {(n, e.tag.upper()): float(e.text or "") for n, band in bands for e in band if e.tag in ("Scale", "Offset")},
         tuple(warnings),
     )
 

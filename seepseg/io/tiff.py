@@ -26,11 +26,9 @@ from seepseg.io.raster import quiet
 DTYPES = ("uint8", "uint16", "int16", "float32")
 MAX_BANDS = 1024
 
-_NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
-_LZMA, _OLD_ZSTD, _ZSTD = 34925, 34926, 50000
-# Codecs whose decoders put out as many bytes as they are asked for; others could be bombs.
-_CODECS = (_NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE, _LZMA, _OLD_ZSTD, _ZSTD)
-
+_NONE, _JPEG, _DEFLATE, _OLD_DEFLATE = 1, 7, 8, 32946
+# With LZW, packbits, LZMA and zstd: their decoders put out as many bytes as they are asked for; others could be bombs.
+_CODECS = (_NONE, 5, _JPEG, _DEFLATE, 32773, 34925, _OLD_DEFLATE, 34926, 50000)
 _CHUNK = 2**20
 _OFFSETS, _BYTE_COUNTS = (324, 273), (325, 279)
 _PHOTOMETRIC, _ORIENTATION, _METADATA, _NODATA = 262, 274, 42112, 42113
@@ -76,11 +74,7 @@ def inspect_tiff(
     """What the header says, once it is known to be sound: no pixel is decoded.
 
     Args:
-        path: the file.
-        page: 0-based directory; None where the file holds one image (overviews and masks aside), or bands as pages.
-        bands: 1-based bands, not counting alpha; None where the image has one.
-        max_pixels: the most values (height · width · samples) to accept.
-        labels: the numbers are labels, so a palette is only what they are shown with.
+        path, page, bands, max_pixels, labels: as in `image.Choice`.
         mask: the file is the mask of another one: bits will do.
         verify: check the sums in deflate streams too, which GDAL does not; that takes inflating them once.
 
@@ -142,15 +136,14 @@ class _Header:
         return replace(info, bands=samples, mask=self._mask_of(chosen, info))
 
     def mask_info(self, index: int) -> TiffInfo:
-        """A directory that is the mask of an image: whole numbers of any number of bits."""
+        """A directory that is the mask of an image, of 1 or 8 bits."""
         image = self._page(index)
-        height, width, count = self._size_of(image)
+        height, width, _ = self._size_of(image)
         if image.bitspersample not in (1, 8):
             raise self._error(f"its mask has {image.bitspersample} bits", "save it with a mask of 1 or 8")
-        dtype = np.dtype(np.uint8)
-        self._check_codec(image, dtype)
+        self._check_codec(image, np.dtype(np.uint8))
         self._check_segments(image, nodata=0)
-        return TiffInfo(height, width, dtype, None, (index,), tuple(range(1, count + 1)))
+        return TiffInfo(height, width, np.dtype(np.uint8))
 
     def _bands_as_pages(self, images: Sequence[int], bands: Sequence[int] | None, labels: bool) -> TiffInfo:
         """Pages of one size and type as the bands of one image, as tifffile writes (bands, height, width)."""

@@ -11,8 +11,8 @@ import pandas as pd
 import shapely
 
 from seepseg.classes import ClassTable
+from seepseg.geo.place import LONLAT, reproject
 from seepseg.io.atomic import write_text
-from seepseg.io.place import LONLAT, reproject
 from seepseg.io.vector import read_vectors, write_vectors
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.polygons import COLUMNS

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.figures import QuickLook
+from seepseg.geo.place import place_of
 from seepseg.inference.decode import calibrated, uncertainty
 from seepseg.inference.stream import Strip
 from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
 from seepseg.io.image import Image
 from seepseg.io.images import write_class_png, write_png
-from seepseg.io.place import place_of
 from seepseg.io.trace import raster_rows
 from seepseg.io.vector import write_style, write_vectors
 from seepseg.machine.ahead import behind

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.io.place import GEOD, Place
+from seepseg.geo.place import GEOD, Place
 from seepseg.io.trace import outlines, raster_rows
 from seepseg.mapping.shape import joined, measures, simplified, without_holes
 from seepseg.objects.components import EIGHT, StripLabels

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.data.scaling import Limits, measure, thin, transform
 from seepseg.data.source import open_pixels
+from seepseg.geo.mask import RowMask, open_mask
 from seepseg.inference.decode import likeliest
 from seepseg.inference.stream import Member, Rows, Strip, stream
 from seepseg.io.image import Image
-from seepseg.io.mask import RowMask, open_mask
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.objectwise import Expert, ObjectDecisions

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from seepseg.io.place import Place
+from seepseg.geo.place import Place
 from seepseg.mapping.centreline import centreline
 
 LONGEST_EDGE = 64

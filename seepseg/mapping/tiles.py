@@ -19,13 +19,13 @@ from seepseg.data.mosaic import Cell, framed
 from seepseg.data.scaling import Limits, group_limits, thin
 from seepseg.data.source import open_pixels
 from seepseg.errors import DataError
+from seepseg.geo.mask import open_mask
+from seepseg.geo.place import place_of
 from seepseg.inference.decode import decode
 from seepseg.inference.scene_objects import WHOLE, decide_objects
 from seepseg.inference.score import Answer
 from seepseg.inference.stream import Member, Rows, Strip, stream
 from seepseg.io.image import Image
-from seepseg.io.mask import open_mask
-from seepseg.io.place import place_of
 from seepseg.mapping.ensemble import FAR_TILES, Ensemble
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.outputs import Report, Wanted, write_outputs

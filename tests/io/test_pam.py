@@ -45,7 +45,7 @@ def test_what_is_not_there_says_nothing(image: Path) -> None:
 
 def test_scale_of_a_band(image: Path) -> None:
     say(image, '<PAMDataset><PAMRasterBand band="2"><Scale>0.5</Scale><Offset>3</Offset></PAMRasterBand></PAMDataset>')
-    assert read_pam(image).scaling == {(2, "SCALE"): "0.5", (2, "OFFSET"): "3"}
+    assert read_pam(image).scaling == {(2, "SCALE"): 0.5, (2, "OFFSET"): 3}
 
 
 def test_no_system_of_coordinates_is_fetched(image: Path) -> None:
@@ -85,6 +85,7 @@ def test_entities_are_refused(image: Path, encoding: str) -> None:
         "<P><GeoTransform>1,2,3,4,5,x</GeoTransform></P>",
         "<P><GCPList><GCP Pixel='1'/></GCPList></P>",
         "<P><PAMRasterBand band='x'/></P>",
+        "<P><PAMRasterBand band='1'><Scale>x</Scale></PAMRasterBand></P>",
         " " * (MAX_BYTES + 1),
         "<?xml version='1.0' encoding='unheard-of'?><P/>",
     ],

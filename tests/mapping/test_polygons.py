@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from rasterio.crs import CRS
 
 from seepseg.classes import SEEP
-from seepseg.io.place import Place, place_of
+from seepseg.geo.place import Place, place_of
 from seepseg.io.raster import Georeference
 from seepseg.mapping.polygons import COLUMNS, Polygons, trace
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rasterio.crs import CRS
 
-from seepseg.io.place import place_of
+from seepseg.geo.place import place_of
 from seepseg.io.raster import Georeference
 from seepseg.io.trace import outlines
 from seepseg.mapping.polygons import COLUMNS

@@ -14,8 +14,8 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from seepseg.errors import ConfigError, DataError
+from seepseg.geo.mask import open_mask
 from seepseg.io.image import open_image
-from seepseg.io.mask import open_mask
 from seepseg.io.vector import write_vectors
 
 UTM = CRS.from_epsg(32616)

@@ -135,7 +135,7 @@ def _surroundings(wkt: str | None, scene: Image) -> tuple[float, float, float, f
     """
     from pyproj import Transformer
 
-    from seepseg.io.place import place_of
+    from seepseg.geo.place import place_of
 
     place = place_of(scene.georeference)
     if place.crs is None:

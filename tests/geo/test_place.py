@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rasterio.crs import CRS
 
-from seepseg.io.place import place_of
+from seepseg.geo.place import place_of
 from seepseg.io.raster import Georeference
 
 LONLAT = CRS.from_epsg(4326).to_wkt()
