@@ -15,9 +15,8 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
 
-from seepseg.classes import ClassTable
 from seepseg.errors import ConfigError, DataError, ResourceError
-from seepseg.io.atomic import atomic_path, write_text
+from seepseg.io.atomic import atomic_path
 from seepseg.io.files import open_regular
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
@@ -105,35 +104,8 @@ def read_shapes(path: Path) -> tuple[list[Any], str | None]:
     return areas, crs
 
 
-def write_style(path: Path, classes: ClassTable) -> None:
-    """Write a QGIS style (.qml) that colours polygons by their field `class`; QGIS takes it up when names are alike."""
-    categories, symbols = [], []
-    for number, (name, color) in enumerate(zip(classes.names[1:], classes.colors[1:], strict=True)):
-        categories.append(f'   <category render="true" symbol="{number}" value="{number + 1}" label="{_xml(name)}"/>')
-        red, green, blue = (int(v) for v in color)
-        options = {"color": f"{red},{green},{blue},110", "outline_color": f"{red},{green},{blue},255"}
-        options |= {"outline_width": "0.4", "style": "solid"}
-        lines = "".join(f'<Option type="QString" name="{key}" value="{value}"/>' for key, value in options.items())
-        symbols.append(
-            f'   <symbol type="fill" name="{number}" alpha="1"><layer class="SimpleFill" enabled="1">'
-            f'<Option type="Map">{lines}</Option></layer></symbol>'
-        )
-    write_text(
-        path,
-        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-        '<qgis styleCategories="Symbology">\n'
-        ' <renderer-v2 type="categorizedSymbol" attr="class" symbollevels="0">\n'
-        "  <categories>\n" + "\n".join(categories) + "\n  </categories>\n"
-        "  <symbols>\n" + "\n".join(symbols) + "\n  </symbols>\n </renderer-v2>\n</qgis>\n",
-    )
-
-
 def _column(values: pd.Series[Any]) -> NDArray[Any]:
     """A column as pyogrio takes it: numbers, truth values, or text."""
     if values.dtype == object or str(values.dtype) in ("str", "string"):
         return values.astype(object).to_numpy()
     return values.to_numpy()
-
-
-def _xml(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

@@ -10,9 +10,8 @@ import pytest
 import shapely
 from pyproj import CRS
 
-from seepseg.classes import SEEP
 from seepseg.errors import ConfigError, DataError, ResourceError
-from seepseg.io.vector import read_shapes, read_vectors, write_style, write_vectors
+from seepseg.io.vector import read_shapes, read_vectors, write_vectors
 
 UTM = CRS.from_epsg(32616).to_wkt()
 SHAPES = np.array([shapely.box(0, 0, 10, 20), shapely.union(shapely.box(30, 0, 40, 5), shapely.box(50, 0, 55, 5))])
@@ -90,15 +89,6 @@ def test_the_other_kinds_are_read(tmp_path: Path, suffix: str, driver: str) -> N
     pyogrio.raw.write(tmp_path / f"v{suffix}", box, [], [], driver=driver, geometry_type="Polygon", crs=UTM)
     shapes, _ = read_shapes(tmp_path / f"v{suffix}")
     assert [s.area for s in shapes] == [2]
-
-
-def test_a_style_has_a_category_for_each_class(tmp_path: Path) -> None:
-    from xml.etree import ElementTree as ET
-
-    write_style(tmp_path / "v.qml", SEEP)
-    root = ET.parse(tmp_path / "v.qml").getroot()
-    assert [c.get("value") for c in root.iter("category")] == [str(i) for i in range(1, 8)]
-    assert len(list(root.iter("symbol"))) == 7
 
 
 def test_an_empty_geopackage_has_all_its_columns(tmp_path: Path) -> None:
