@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.figures import QuickLook
+from seepseg.figures.style import write_style
 from seepseg.geo.place import place_of
 from seepseg.inference.decode import calibrated, uncertainty
 from seepseg.inference.stream import Strip
@@ -23,7 +24,7 @@ from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer,
 from seepseg.io.image import Image
 from seepseg.io.images import write_class_png, write_png
 from seepseg.io.trace import raster_rows
-from seepseg.io.vector import write_style, write_vectors
+from seepseg.io.vector import write_vectors
 from seepseg.machine.ahead import behind
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
