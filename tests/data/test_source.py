@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
-from seepseg.config import ClassNode, SeepData, TgsData
-from seepseg.data.catalog import Tile
+from seepseg.config import ClassNode, Scaling, SeepData, TgsData, TilesData
+from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.dataset import Draw, TileDataset
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.source import open_pixels, read_mask, read_pixels, source_of, with_counts
 from seepseg.errors import DataError
 
@@ -132,3 +138,69 @@ def test_a_root_that_is_not_there(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"no such data folder in {tmp_path / 'none'}: put the data there, or set data.root=FOLDER"
     )
+
+
+GREY_FORMATS = ("8.png", "16.png", "8.tif", "16.tif", "tiles.tif", "float.tif", "grey.jpg", "rgb.jpg")
+
+
+def write_as(path: Path, pixels: np.ndarray) -> Path:
+    """Grey levels 0–255 in the format that a file's name says; of 16 bits and floats the same numbers."""
+    match path.name:
+        case "8.png" | "grey.jpg":
+            Image.fromarray(pixels).save(path)
+        case "rgb.jpg":
+            Image.fromarray(pixels).convert("RGB").save(path)
+        case "16.png":
+            Image.fromarray(pixels.astype(np.uint16)).save(path)
+        case "tiles.tif":
+            tifffile.imwrite(path, pixels, tile=(16, 16), compression="deflate", byteorder=">")
+        case name:
+            kind = {"8.tif": np.uint8, "16.tif": np.uint16, "float.tif": np.float32}[name]
+            tifffile.imwrite(path, pixels.astype(kind), rowsperstrip=5)
+    return path
+
+
+@given(
+    name=st.sampled_from(GREY_FORMATS),
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    nodata=st.sampled_from([None, "auto", "nan", 0.0, 7.0]),
+    step=st.integers(1, 41),
+    seed=st.integers(0, 99),
+)
+def test_a_file_holds_the_same_numbers_in_training_evaluation_and_prediction(
+    tmp_path_factory: pytest.TempPathFactory, name: str, shape: tuple[int, int], nodata: Any, step: int, seed: int
+) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+    path = write_as(tmp_path_factory.mktemp("x") / name, pixels)
+    source = source_of(TilesData(root=path.parent, classes=[ClassNode(name="oil", values=[1])], nodata=nodata))
+    raw, valid = read_pixels(source, path)
+    with open_pixels(source, path) as image:
+        strips = [image.rows(start, min(start + step, image.height)) for start in range(0, image.height, step)]
+    assert np.array_equal(np.concatenate([s.raw for s in strips], axis=1), raw)
+    assert np.array_equal(np.concatenate([s.valid for s in strips]), valid)
+    assert {s.raw.dtype for s in strips} == {raw.dtype}
+    if path.suffix != ".jpg":
+        assert np.array_equal(raw[0], pixels)
+    # What the file does not say is data, but for the value of the config.
+    assert np.array_equal(valid, raw[0] != nodata if isinstance(nodata, float) else np.ones(shape, bool))
+    # Training and evaluation read through the dataset.
+    scaling = MeasuredScaling(Scaling(basis="fixed", range=(0, 255)), ((0.0,), (255.0,)), (0.0,), (1.0,))
+    dataset = TileDataset(Catalog((source.tile(path, "x"),), source.classes), source, scaling, {})
+    sample = dataset[Draw(0)]
+    assert np.allclose(sample["image"][0].numpy(), np.where(valid, raw[0] / np.float32(255), 0), atol=1e-6)
+    assert np.array_equal(sample["valid"].numpy(), valid)
+
+
+@pytest.mark.parametrize("interleave", ["contig", "separate"])
+def test_bands_are_the_same_however_they_are_stored(tmp_path: Path, interleave: str) -> None:
+    bands = np.random.default_rng(0).normal(-20, 3, (2, 9, 7)).astype(np.float32)
+    bands[1, 4] = np.nan
+    stored = np.moveaxis(bands, 0, -1) if interleave == "contig" else bands
+    tifffile.imwrite(tmp_path / "x.tif", stored, photometric="minisblack", planarconfig=interleave)
+    source = source_of(TilesData(root=tmp_path, classes="seep_binary", bands=[2, 1], nodata="nan"))
+    raw, valid = read_pixels(source, tmp_path / "x.tif")
+    assert np.array_equal(raw, bands[::-1], equal_nan=True)
+    assert np.array_equal(valid, np.isfinite(bands[1]))
+    with open_pixels(source, tmp_path / "x.tif") as image:
+        assert np.array_equal(image.rows(3, 6).raw, raw[:, 3:6], equal_nan=True)
+        assert np.array_equal(image.rows(3, 6).valid, valid[3:6])
