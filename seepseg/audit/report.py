@@ -137,8 +137,9 @@ def _duplicates(folder: Path) -> str:
 
 
 def _split(data: DatasetFacts, folder: Path) -> str:
+    warnings = "".join(paragraph(warning, "warn") for warning in data.catalog.warnings)
     if data.split_error:
-        return paragraph(f"Training could not divide these tiles: {data.split_error}", "warn")
+        return warnings + paragraph(f"Training could not divide these tiles: {data.split_error}", "warn")
     rows = read_rows(folder / "shares.csv")
     names = data.catalog.classes.names
     total = {name: sum(int(row[name]) for row in rows) for name in names}
@@ -150,9 +151,8 @@ def _split(data: DatasetFacts, folder: Path) -> str:
     note = "Each part's share of every class, in percent of its pixels; a class that a part lacks cannot be learned"
     folds = f" (fold 0 of {data.recipe.data.split.folds})" if data.recipe.data.split.folds else ""
     counts = folded("In pixels", table(rows, "shares.csv", text=("split",)))
-    return (
-        paragraph(f"{note}, or scored, there{folds}.", "muted") + table(parts, "shares.csv", text=("split",)) + counts
-    )
+    said = paragraph(f"{note}, or scored, there{folds}.", "muted")
+    return warnings + said + table(parts, "shares.csv", text=("split",)) + counts
 
 
 def _intensity(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     """Read every image and mask of CONFIG's data, divide them as training would, and say whether that works."""
     from seepseg.config import load
     from seepseg.data.catalog import FLAGS
+    from seepseg.data.splits import shares
 
     recipe = load(config, overrides)
     catalog = _counted(recipe, quiet)
@@ -38,6 +40,8 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
         f"ok: {len(catalog)} tiles of {len(catalog.groups())} scenes, {len(labelled)} labelled ({parts}), "
         f"{len(catalog.classes) - 1} foreground classes"
     )
+    if not shares(labelled, splits).loc["val", list(catalog.classes.names[1:])].any():
+        _warn(["no pixel of the validation tiles is foreground, so they cannot tell a good model: change data.split"])
     for flag, count in catalog.flagged().items():
         click.echo(f"flagged: {count} {flag} ({FLAGS[flag]})")
 
@@ -164,10 +168,16 @@ def _counted(recipe: Config, quiet: bool) -> Catalog:
 
     source = source_of(recipe.data)
     catalog = source.catalog()
-    for warning in catalog.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    _warn(catalog.warnings)
     with progress("reading", len(catalog), quiet) as tick:
-        return with_counts(source, catalog, tick)
+        counted = with_counts(source, catalog, tick)
+    _warn(counted.warnings[len(catalog.warnings) :])
+    return counted
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _divided(recipe: Config, catalog: Catalog, fold: int | None = None) -> tuple[Catalog, DataFrame]:

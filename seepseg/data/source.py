@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -105,7 +106,7 @@ def read_mask(source: Source, tile: Tile, shape: tuple[int, int]) -> NDArray[np.
 
 
 def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalog:
-    """The catalog with the pixels of each class counted, and odd tiles flagged.
+    """The catalog with pixels of each class counted, odd tiles flagged, and a warning where types of numbers differ.
 
     Reads and so checks every image and mask. No-data pixels are not counted.
 
@@ -114,8 +115,10 @@ def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalo
             infinite values that are not declared as no-data.
     """
     tiles = []
+    types: Counter[str] = Counter()
     for number, tile in enumerate(catalog.tiles, 1):
         raw, valid = read_pixels(source, tile.image)
+        types[raw.dtype.name] += 1
         refuse_non_finite(raw, valid, tile.image)
         mask = read_mask(source, tile, valid.shape) if tile.labelled else None
         if mask is not None:
@@ -123,7 +126,11 @@ def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalo
             tile = replace(tile, pixels=tuple(counts.tolist()))
         tiles.append(replace(tile, flag=source.flag(raw, mask)))
         tick(number, len(catalog))
-    return replace(catalog, tiles=tuple(tiles))
+    warnings = catalog.warnings
+    if len(types) > 1 and not source.eight_bit:
+        told = ", ".join(f"{n} tiles of {name}" for name, n in types.most_common())
+        warnings += (f"{told}: one scaling fits all of them only if they share one scale; save them in one type",)
+    return replace(catalog, tiles=tuple(tiles), warnings=warnings)
 
 
 def refuse_non_finite(raw: NDArray[np.generic], valid: NDArray[np.bool_], where: Path) -> None:

@@ -219,7 +219,7 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     groups = list(catalog.groups())
     if len(groups) == 1:
         advice = "tell scenes apart with data.name_pattern, or set data.split.by=random, whose scores flatter"
-        raise ConfigError(f"all {len(catalog)} tiles are of one scene ({groups[0]})", "data.split", advice)
+        raise ConfigError(f"all tiles are of one scene ({groups[0]})", "data.split", advice)
     chosen: dict[str, str] = {}
     for name, wanted in (("val", split.val), ("test", split.test)):
         for pattern in wanted or ():

@@ -111,3 +111,88 @@ def test_salt_tiles_are_told_with_coverage_and_flags(
     splits = pd.read_csv("splits.csv", dtype={"id": str}).set_index("id")["split"]
     assert splits[flagged] in ("val", "unused")
     assert set(splits.drop(flagged)) == {"train", "val"}
+
+
+def oil(root: Path, names: list[str], labels: int | None = 1, dtype: type = np.uint8) -> None:
+    """Tiles `names` in a folder and a config c.yaml; half of each mask is the label, None for no masks."""
+    (root / "images").mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        tifffile.imwrite(root / "images" / f"{name}.tif", np.full((16, 16), number + 1, dtype))
+        if labels is not None:
+            mask = np.zeros((16, 16), np.uint8)
+            mask[:8] = labels
+            tifffile.imwrite(root / "images" / f"{name}_m.tif", mask)
+    (root / "c.yaml").write_text(
+        f"data: {{source: tiles, root: {root}, mask_suffix: _m, split: {{val_fraction: 0.5}},\n"
+        "  classes: [{name: oil, values: [1]}], name_pattern: '^(?P<group>[a-z]+)(?P<index>[0-9]+)$'}\n"
+        "model: {name: unet, channels: [8, 16], num_res_units: 0, head: binary}\nloss: dice_bce\n"
+        "train: {epochs: 1, batch_size: 2, panels_every: 0}\nruntime: {device: cpu, amp: 'off', threads: 1}\n"
+    )
+
+
+SCENES = ["a1", "a2", "b1", "b2"]
+
+
+def test_check_says_ok_of_what_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    oil(tmp_path, SCENES)
+    ok = "ok: 4 tiles of 2 scenes, 4 labelled (2 train, 2 val), 1 foreground classes\n"
+    assert run(capsys, "data", "check", tmp_path / "c.yaml") == (0, ok, "")
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "overrides", "code", "says"),
+    [
+        (SCENES, None, [], 3, "none of 4 tiles has a mask in {root}/images: set data.masks"),
+        (SCENES, 1, ["data.mask_suffix=_mask", "data.name_pattern=null"], 3, "none of 8 tiles has a mask in"),
+        (["a1", "a2", "a3"], 1, [], 2, "all tiles are of one scene (a) in data.split: "),
+        (["a1"], 1, [], 2, "all tiles are of one scene (a) in data.split: "),
+        (["a1"], 1, ["data.split.by=random"], 2, "the val part is empty in data.split: "),
+        (SCENES, 1, ["data.split.val=c"], 2, "scene 'c' is not in the data in data.split.val: the scenes are a, b"),
+        (SCENES, 1, ["data.split.test=[a,c]"], 2, "scene 'c' is not in the data in data.split.test: "),
+        (SCENES, 1, ["data.split.val=[a,b]"], 2, "the train part is empty in data.split: "),
+        (SCENES, 1, ["data.split.folds=3"], 2, "3 folds of 2 scenes in data.split.folds: "),
+        (SCENES, 0, [], 2, "no training tile holds oil in data.split: "),
+        (SCENES, 2, [], 3, "unknown label value 2 (128 pixels) in {root}/images/a1_m.tif: "),
+        (SCENES, 1, ["data.bands=[1,2]"], 3, "no band 2"),
+    ],
+)  # fmt: skip
+def test_check_says_in_one_line_why_it_cannot_be_trained_on(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    names: list[str],
+    labels: int | None,
+    overrides: list[str],
+    code: int,
+    says: str,
+) -> None:
+    oil(tmp_path, names, labels)
+    words = [word for pair in overrides for word in ("-s", pair)]
+    got, out, err = run(capsys, "data", "check", tmp_path / "c.yaml", *words)
+    lines = [line for line in err.splitlines() if not line.startswith("warning: ")]
+    assert (got, out, len(lines)) == (code, "", 1), err
+    assert lines[0].startswith(f"error: {says}".format(root=tmp_path))
+
+
+def test_every_command_on_data_warns_of_names_that_say_no_scene(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    oil(tmp_path, ["a-1", "a-2", "b-1", "b-2"])
+    warning = "4 of 4 names do not match data.name_pattern"
+    for words in (["data", "check"], ["data", "split"], ["data", "stats"], ["train", "--run", "run"]):
+        code, out, err = run(capsys, *words, "c.yaml")
+        assert code == 0, err
+        assert f"warning: {warning}" in out + err, words
+    assert run(capsys, "data", "report", "c.yaml", "-o", "page")[0] == 0
+    assert warning in Path("page/report.html").read_text()
+
+
+def test_tiles_of_different_types_and_a_validation_part_without_foreground_are_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    oil(tmp_path, ["a1", "a2", "a3"])
+    oil(tmp_path, ["b1"], labels=0, dtype=np.uint16)
+    code, _, err = run(capsys, "data", "check", tmp_path / "c.yaml", "-s", "data.split.val=b")
+    assert code == 0
+    assert "warning: 3 tiles of uint8, 1 tiles of uint16: one scaling fits" in err
+    assert "warning: no pixel of the validation tiles is foreground" in err
