@@ -17,6 +17,6 @@ def test_exit_codes(error: errors.SeepsegError, code: int) -> None:
     assert error.exit_code == code
 
 
-def test_the_line_says_what_where_and_how_to_mend() -> None:
+def test_the_line_says_what_where_and_how_to_fix() -> None:
     assert str(errors.DataError("cut short", "a.tif", "copy it again")) == "cut short in a.tif: copy it again"
     assert str(errors.DataError("cut short")) == "cut short"

@@ -55,7 +55,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
             recipe,
             folder,
             fold=0 if recipe.data.split.folds else None,
-            tell=(lambda line: None) if quiet else click.echo,
+            echo=(lambda line: None) if quiet else click.echo,
             tick=tick,
         )
     click.echo("3/4 scoring groups that training never saw")

@@ -132,9 +132,9 @@ def _train_objects(recipe: Config, root: Path, quiet: bool) -> None:
     from seepseg.runs.folder import folds_of
     from seepseg.training.objects import drop_object_classifiers, train_object_classifiers
 
-    folders, tell = folds_of(root), (lambda line: None) if quiet else click.echo
+    folders, echo = folds_of(root), (lambda line: None) if quiet else click.echo
     if recipe.objects:
-        train_object_classifiers(folders, recipe.objects, recipe.runtime.device, tell)
+        train_object_classifiers(folders, recipe.objects, recipe.runtime.device, echo)
     else:
         drop_object_classifiers(folders)
 

@@ -11,7 +11,7 @@ from seepseg.config.node import Named, Node, Positive
 
 
 class LossNode(Node):
-    """What every loss has in common: weights of the foreground classes (null = all alike)."""
+    """What every loss has in common: weights of the foreground classes (null: all equal)."""
 
     class_weights: list[Positive] | None = None
 
@@ -116,7 +116,7 @@ LOSS_HEADS: dict[str, tuple[Head, ...]] = {
 
 
 def wrong_head(loss: str, head: Head) -> str | None:
-    """Why a loss and a head do not go together, and what does; None where they do."""
+    """Why a loss and a head do not go together, and which do; None where they do."""
     heads, losses = LOSS_HEADS[loss], [name for name, heads in LOSS_HEADS.items() if head in heads]
     if head in heads:
         return None

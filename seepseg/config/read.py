@@ -1,4 +1,4 @@
-"""Reading and writing configs: YAML with overrides, all errors told at once."""
+"""Reading and writing configs: YAML with overrides, all errors reported at once."""
 
 from __future__ import annotations
 
@@ -144,9 +144,9 @@ def _explain(error: dict[str, Any]) -> str:
         return f"missing key {key}.{error['ctx']['discriminator'].strip(chr(39))}"
     if error["type"] in ("union_tag_invalid", "literal_error"):
         expected = error["ctx"].get("expected_tags") or error["ctx"].get("expected")
-        given = error["ctx"].get("tag") or error["input"]
-        near = difflib.get_close_matches(str(given), re.findall(r"'(\w+)'", expected), 1)
-        return f"{key}: {given!r} is not one of {expected}" + (f" (did you mean {near[0]}?)" if near else "")
+        value = error["ctx"].get("tag") or error["input"]
+        near = difflib.get_close_matches(str(value), re.findall(r"'(\w+)'", expected), 1)
+        return f"{key}: {value!r} is not one of {expected}" + (f" (did you mean {near[0]}?)" if near else "")
     if error["type"] == "value_error":
         return f"{key}: {error['ctx']['error']}" if keys else str(error["ctx"]["error"])
     shown = repr(error["input"])

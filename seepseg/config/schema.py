@@ -10,16 +10,16 @@ from seepseg.config.data import Data
 from seepseg.config.loss import DiceCeLoss, Loss, wrong_head
 from seepseg.config.network import Model, UNetModel
 from seepseg.config.node import Count, Fraction, Named, Node
-from seepseg.config.training import CosineSchedule, Objects, Optim, PlateauSchedule, Schedule, Stage, Train, laid_over
+from seepseg.config.training import CosineSchedule, Objects, Optim, PlateauSchedule, Schedule, Stage, Train, overlaid
 
 
 class Predict(Node):
     """Windows, batches, test-time flips and decoding; `threshold: null` means the likeliest class.
 
     `vote` gives every object the class of the highest mean log-probability over its pixels. `min_pixels` removes
-    smaller objects from map and polygons, `min_area_m2` from the polygons only. `simplify` (how far an outline moves,
-    about) and `fill_holes` (the largest hole filled) shape the polygons, in pixels. `margin` is how many pixels of its
-    neighbours the network is shown around a tile that is a cell of a scene (`data.grid`).
+    smaller objects from map and polygons, `min_area_m2` from the polygons only. `simplify` (about how far an outline
+    may move) and `fill_holes` (the largest hole filled) shape the polygons, in pixels. `margin` is how many pixels of
+    its neighbours the network sees around a tile that is a cell of a scene (`data.grid`).
     """
 
     window: Annotated[int, Field(ge=16)] = 512
@@ -63,14 +63,14 @@ class Config(Node):
     @model_validator(mode="before")
     @classmethod
     def _complete_stages(cls, tree: Any) -> Any:
-        """Give every stage what it leaves to the top level, and `train.epochs` the sum of theirs."""
-        given = tree.get("stages") if isinstance(tree, dict) else None
-        if not isinstance(given, list) or not given or not all(isinstance(s, dict) for s in given):
+        """Complete the stages from the top level, and set `train.epochs` to the sum of their epochs."""
+        nodes = tree.get("stages") if isinstance(tree, dict) else None
+        if not isinstance(nodes, list) or not nodes or not all(isinstance(s, dict) for s in nodes):
             return tree
         kinds = {key: cls.model_fields[key].default.name for key in ("loss", "optim", "schedule")}
-        stages = [s | {k: laid_over(tree.get(k), s.get(k), kind) for k, kind in kinds.items()} for s in given]
+        stages = [s | {k: overlaid(tree.get(k), s.get(k), kind) for k, kind in kinds.items()} for s in nodes]
         train = tree.get("train") or {}
-        lengths = [s.get("epochs") for s in given]
+        lengths = [s.get("epochs") for s in nodes]
         if not isinstance(train, dict) or not all(isinstance(n, int) for n in lengths):
             return tree | {"stages": stages}
         if "epochs" in train:
@@ -90,7 +90,7 @@ class Config(Node):
             )
         if self.model.head == "two_head" and classes < 2:
             raise ValueError(
-                "model.head two_head tells foreground classes apart, data.classes has one: use softmax or binary"
+                "model.head two_head separates foreground classes, data.classes has one: use softmax or binary"
             )
         parts = [(f"stages.{i}.", s.loss, s.schedule, s.optim.lr) for i, s in enumerate(self.stages)]
         for where, loss, schedule, lr in parts or [("", self.loss, self.schedule, self.optim.lr)]:
@@ -103,16 +103,14 @@ class Config(Node):
             if isinstance(schedule, PlateauSchedule) and schedule.min_lr > lr:
                 raise ValueError(f"{where}schedule.min_lr {schedule.min_lr:g} is above optim.lr {lr:g}: set it lower")
         if self.objects and not self.data.split.folds:
-            raise ValueError(
-                "objects are learned from what folds find in tiles they have not seen: set data.split.folds=5"
-            )
+            raise ValueError("objects is trained on tiles that a fold has not seen: set data.split.folds=5")
         if self.objects and classes == 1:
-            raise ValueError("objects tells several classes apart, data.classes has one: leave it out")
+            raise ValueError("objects separates foreground classes, data.classes has one: leave it out")
         return self
 
     @model_serializer(mode="wrap")
     def _plain(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """With stages without `train.epochs`, which follows from them."""
+        """Plain values; with stages, without `train.epochs`, which follows from them."""
         tree: dict[str, Any] = plain(self)
         if self.stages:
             del tree["train"]["epochs"]

@@ -26,7 +26,7 @@ class ScheduleNode(Node):
 
 
 class ConstantSchedule(ScheduleNode):
-    """The rate as it is."""
+    """A constant rate."""
 
     name: Literal["constant"] = "constant"
 
@@ -68,9 +68,9 @@ Schedule = Annotated[
 
 
 class Stage(Node):
-    """A part of training with an optimiser and a schedule of its own.
+    """A part of training with its own loss, optimiser and schedule.
 
-    What a stage leaves out of loss, optim and schedule it takes from the top level (see `laid_over`).
+    What it leaves out comes from the top level (see `overlaid`).
     """
 
     model_config = ConfigDict(json_schema_extra={"required": ["epochs"]})
@@ -84,8 +84,8 @@ class Stage(Node):
 class Objects(Node):
     """The classifier of whole objects in their scenes, trained after the last fold by `seepseg train --all-folds`.
 
-    Extremely randomised trees (Geurts et al. 2006) on what an object looks like in its scene and what the networks
-    believe of it.
+    Extremely randomised trees (Geurts et al. 2006) on the shape and contrast of an object in its scene and the class
+    probabilities of the networks.
     """
 
     trees: Count = 200
@@ -105,20 +105,20 @@ class Train(Node):
     panels_every: Annotated[int, Field(ge=0)] = 5
 
 
-def laid_over(below: object, own: object, default: str) -> object:
-    """What a stage says of a node, laid over what the top level says of it; plain values as YAML gives them.
+def overlaid(top: object, own: object, default: str) -> object:
+    """A node of a stage, overlaid on that of the top level; plain values as YAML gives them.
 
     A stage that names the same kind as the top level, or none, changes the keys it gives; one that names another kind
-    stands for itself.
+    takes nothing from the top level.
 
     Args:
-        below: the node of the top level, None where it is not given.
+        top: the node of the top level, None where it is not given.
         own: the node of the stage, None where it is not given.
-        default: the kind that is meant where none is named.
+        default: the kind where none is named.
     """
-    top = named(below) if below is not None else {}
-    mine = named(own) if own is not None else {}
-    if not isinstance(top, dict) or not isinstance(mine, dict):
+    below = named(top) if top is not None else {}
+    above = named(own) if own is not None else {}
+    if not isinstance(below, dict) or not isinstance(above, dict):
         return own  # not a node at all; the schema says so
-    kind = top.get("name", default)
-    return {"name": kind} | top | mine if mine.get("name", kind) == kind else mine
+    kind = below.get("name", default)
+    return {"name": kind} | below | above if above.get("name", kind) == kind else above

@@ -21,6 +21,7 @@ from seepseg.figures.plots import (
     save_intensity,
     save_rate_curve,
     save_threshold,
+    save_training,
 )
 from seepseg.figures.sheets import QuickLook, save_gallery
 
@@ -43,6 +44,7 @@ __all__ = [
     "save_intensity",
     "save_rate_curve",
     "save_threshold",
+    "save_training",
     "stretch",
     "thinned",
 ]

@@ -53,6 +53,39 @@ def save_rate_curve(
     save(figure, path)
 
 
+def save_training(
+    path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]], best: int, stages: Sequence[int]
+) -> None:
+    """Save curves over the epochs of a training, one panel per measure.
+
+    Args:
+        path: the PNG file.
+        panels: by title, the values of each epoch (NaN: none) by label, which begins with "training" or "validation";
+            what follows a comma is drawn dashed.
+        best: the best epoch, from 1.
+        stages: the last epochs of all stages but the last.
+    """
+    figure, lines = blank(4 * len(panels), 3.6), {}
+    for axes, (title, curves) in zip(np.ravel(figure.subplots(1, len(panels))), panels.items(), strict=True):
+        for label, values in curves.items():
+            (lines[label],) = axes.plot(
+                range(1, len(values) + 1), values, color="#0072B2" if label.startswith("training") else "#D55E00",
+                linestyle="--" if "," in label else "-", marker="." if len(values) < 3 else "",
+            )  # fmt: skip
+        for last in stages:
+            lines["next stage"] = axes.axvline(last + 0.5, color="#bbbbbb", linewidth=3, zorder=0)
+        lines[f"best epoch: {best}"] = axes.axvline(best, color="#555555", linewidth=0.8, linestyle=":")
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(visible=True, color="#dddddd", linewidth=0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        if title != "loss":
+            axes.set_ylim(bottom=0)
+    figure.legend(list(lines.values()), list(lines), loc="outside lower center", ncols=len(lines), frameon=False)
+    save(figure, path)
+
+
 def _confusion(matrix: NDArray[Any], names: Sequence[str]) -> Figure:
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(3.2, 0.72 * len(names))

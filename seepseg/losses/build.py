@@ -28,7 +28,7 @@ from seepseg.models.head import foreground_probabilities
 
 
 class _Batch:
-    """One batch as the terms take it; what several terms share is worked out once.
+    """One batch as the terms of a loss read it; what several of them share is worked out once.
 
     Args:
         logits: (N, C, H, W) float32.

@@ -18,9 +18,9 @@ SMOOTH = 1e-5
 
 
 class Labels:
-    """Where a target (N, H, W) of class indices holds what; worked out once for all terms of a loss.
+    """The labels of a target (N, H, W) of class indices, worked out once for all terms of a loss.
 
-    Foreground is sparse (some two percent of a tile), so what concerns it is gathered instead of multiplied out.
+    Foreground is sparse (some two percent of a tile), so values there are gathered instead of multiplied by a mask.
 
     Attributes:
         valid: 1 where a pixel counts and 0 where it is ignored, float32 (N, 1, H, W); None where all count.
@@ -30,11 +30,11 @@ class Labels:
     """
 
     def __init__(self, target: Tensor) -> None:
-        known = target != IGNORE
-        # Most batches ignore nothing; then a plain sum does, whose gradient costs no multiplication.
-        self.valid = None if bool(known.all()) else known.float().unsqueeze(1)
-        self.count = known.sum().float()
-        self.pixels = tile, row, column = ((target > 0) & known).nonzero(as_tuple=True)
+        valid = target != IGNORE
+        # Most batches ignore nothing: then a plain sum is enough, whose gradient costs no multiplication.
+        self.valid = None if bool(valid.all()) else valid.float().unsqueeze(1)
+        self.count = valid.sum().float()
+        self.pixels = tile, row, column = ((target > 0) & valid).nonzero(as_tuple=True)
         self.channels = target[tile, row, column] - 1
 
     def total(self, values: Tensor) -> Tensor:
@@ -42,37 +42,37 @@ class Labels:
         return (values if self.valid is None else values * self.valid).sum((0, 2, 3))
 
     def pick(self, values: Tensor) -> Tensor:
-        """Values (N, C, H, W) at the foreground pixels, each in the channel of its class (F)."""
+        """Values (N, C, H, W) at the foreground pixels, from the channel of their class (F)."""
         tile, row, column = self.pixels
         return values[tile, self.channels, row, column]
 
     def per_class(self, picked: Tensor, channels: int) -> Tensor:
-        """Sums (C) of what `pick` gave, by class."""
+        """Sums (C) by class of values from `pick`."""
         return picked.new_zeros(channels).index_add(0, self.channels, picked)
 
 
-def pixel_sums(likely: Tensor, target: Tensor) -> dict[str, Tensor]:
+def pixel_sums(probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
     """Soft counts of foreground probabilities (N, C, H, W) against a target (N, H, W): tp, fp, fn, bce (C) and count.
 
     `bce` sums −log of the probability given to the truth over valid pixels (probabilities clamped to 1e-7 … 1 − 1e-7),
     `count` is their number. Sums are float64, since whole epochs are added up from them, and nothing is reduced over
     processes.
     """
-    labels, channels = Labels(target), likely.shape[1]
-    picked = labels.pick(likely).double()
-    against = torch.log1p(-likely.clamp(max=1 - 1e-7))
-    # The logarithm of p itself is needed at the foreground only, and there it takes the place of log(1 − p).
+    labels, channels = Labels(target), probabilities.shape[1]
+    picked = labels.pick(probabilities).double()
+    against = torch.log1p(-probabilities.clamp(max=1 - 1e-7))
+    # log p is needed at the foreground alone, where it replaces log(1 − p).
     for_truth = labels.pick(against).double() - picked.clamp_min(1e-7).log()
     tp, present, bce = (labels.per_class(v, channels) for v in (picked, torch.ones_like(picked), for_truth))
-    predicted, rest = (labels.total(v).double() for v in (likely, against))
+    predicted, rest = (labels.total(v).double() for v in (probabilities, against))
     return {"tp": tp, "fp": predicted - tp, "fn": present - tp, "bce": bce - rest, "count": labels.count.double()}
 
 
-def region_sums(likely: Tensor, labels: Labels) -> tuple[Tensor, Tensor, Tensor]:
+def region_sums(probabilities: Tensor, labels: Labels) -> tuple[Tensor, Tensor, Tensor]:
     """Soft true positives, false positives and false negatives (C) each, over the global batch."""
-    picked = labels.pick(likely)
-    tp, present = (labels.per_class(v, likely.shape[1]) for v in (picked, torch.ones_like(picked)))
-    sums = torch.stack([tp, labels.total(likely), present])
+    picked = labels.pick(probabilities)
+    tp, present = (labels.per_class(v, probabilities.shape[1]) for v in (picked, torch.ones_like(picked)))
+    sums = torch.stack([tp, labels.total(probabilities), present])
     tp, predicted, present = global_sum(sums)
     return tp, predicted - tp, present - tp
 
@@ -109,11 +109,11 @@ def ce(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     Args:
         weights: (K) weight of each class, background first.
     """
-    known = target != IGNORE
-    classes = target.masked_fill(~known, 0)
-    # Gathered by hand: F.cross_entropy on images refuses torch.use_deterministic_algorithms on a GPU, at no less cost.
-    chosen = F.log_softmax(logits, 1).gather(1, classes.unsqueeze(1)).squeeze(1)
-    return _weighted_mean(-chosen, weights[classes] * known)
+    valid = target != IGNORE
+    classes = target.masked_fill(~valid, 0)
+    # Gathered by hand: F.cross_entropy on images refuses torch.use_deterministic_algorithms on a GPU, and is no faster.
+    log_likelihood = F.log_softmax(logits, 1).gather(1, classes.unsqueeze(1)).squeeze(1)
+    return _weighted_mean(-log_likelihood, weights[classes] * valid)
 
 
 def class_ce(logits: Tensor, labels: Labels, weights: Tensor) -> Tensor:
@@ -124,12 +124,12 @@ def class_ce(logits: Tensor, labels: Labels, weights: Tensor) -> Tensor:
         weights: (K − 1) weight of each foreground class.
     """
     tile, row, column = labels.pixels
-    chosen = F.log_softmax(logits[tile, :, row, column], 1).gather(1, labels.channels.unsqueeze(1)).squeeze(1)
-    return _weighted_mean(-chosen, weights[labels.channels])
+    log_likelihood = F.log_softmax(logits[tile, :, row, column], 1).gather(1, labels.channels.unsqueeze(1)).squeeze(1)
+    return _weighted_mean(-log_likelihood, weights[labels.channels])
 
 
 def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Σ weights·values / Σ weights (scalar) over the pixels of the global batch; 0 where no pixel has a weight."""
+    """Σ weights·values / Σ weights (scalar) over the pixels of the global batch; 0 where all weights are 0."""
     total, weight = global_sum(torch.stack([(weights * values).sum(), weights.sum()]))
     mean: Tensor = total / weight.clamp_min(1e-6)
     return mean
@@ -151,8 +151,8 @@ def global_sum(x: Tensor) -> Tensor:
     """The sum of x over all processes while training; x itself elsewhere.
 
     Every process then holds the loss of the global batch. DDP averages gradients over the processes and the backward
-    pass here sums them, which together is the gradient of the global loss. Without gradients nothing is reduced:
-    validation shards may differ in their number of batches, and a collective would wait for ever.
+    pass here sums them: together, the gradient of the global loss. Without gradients nothing is reduced: validation
+    shards may differ in their number of batches, and a collective would wait forever.
     """
     alone = not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1
     if alone or not torch.is_grad_enabled():

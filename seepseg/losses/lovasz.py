@@ -28,19 +28,19 @@ def lovasz_hinge(logits: Tensor, target: Tensor, *, elu: bool) -> Tensor:
     Args:
         elu: elu(e) + 1 for max(e, 0), which also pulls on pixels beyond the margin.
     """
-    known, foreground = (target != IGNORE).flatten(1), (target > 0).flatten(1)
-    truth = known & foreground
+    valid, foreground = (target != IGNORE).flatten(1), (target > 0).flatten(1)
+    truth = valid & foreground
     logits = logits.flatten(1)
-    # Filled before anything is made of them: the gradient of a NaN is one, even where it is multiplied by 0.
-    errors = (1 - torch.where(truth, logits, -logits)).masked_fill(~known, 0)
-    weights = lovasz_weights(errors.masked_fill(~known, -torch.inf), truth) * known
+    # Filled at once: the gradient of a NaN is NaN, even where it is multiplied by 0.
+    errors = (1 - torch.where(truth, logits, -logits)).masked_fill(~valid, 0)
+    weights = lovasz_weights(errors.masked_fill(~valid, -torch.inf), truth) * valid
     losses = (weights * (F.elu(errors) + 1 if elu else F.relu(errors))).sum(-1)
-    total, count = global_sum(torch.stack([losses.sum(), known.any(1).sum().to(losses)]))
+    total, count = global_sum(torch.stack([losses.sum(), valid.any(1).sum().to(losses)]))
     mean: Tensor = total / count.clamp_min(1)
     return mean
 
 
-def lovasz_softmax(likely: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+def lovasz_softmax(probabilities: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Lovász softmax of probabilities (N, K, H, W) against a target (N, H, W), over the global batch, a scalar.
 
     The error of a pixel is 1 − p of a class where it is that class and p elsewhere. Weighted mean over the foreground
@@ -49,12 +49,12 @@ def lovasz_softmax(likely: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     Args:
         weights: (K − 1) of the foreground classes.
     """
-    likely, target = likely[:, 1:].transpose(0, 1).flatten(1), target.flatten()
-    known = target != IGNORE
-    truth = target == torch.arange(1, len(likely) + 1, device=target.device).unsqueeze(1)
-    errors = torch.where(truth, 1 - likely, likely).masked_fill(~known, 0)
-    steps, present = _batch_weights(errors.masked_fill(~known, -torch.inf), truth)
-    losses, counted = global_sum((steps * known * errors).sum(-1)), weights * present
+    probabilities, target = probabilities[:, 1:].transpose(0, 1).flatten(1), target.flatten()
+    valid = target != IGNORE
+    truth = target == torch.arange(1, len(probabilities) + 1, device=target.device).unsqueeze(1)
+    errors = torch.where(truth, 1 - probabilities, probabilities).masked_fill(~valid, 0)
+    steps, present = _batch_weights(errors.masked_fill(~valid, -torch.inf), truth)
+    losses, counted = global_sum((steps * valid * errors).sum(-1)), weights * present
     mean: Tensor = (losses * counted).sum() / counted.sum().clamp_min(1e-6)
     return mean
 
@@ -76,7 +76,7 @@ def lovasz_weights(errors: Tensor, truth: Tensor) -> Tensor:
     intersection, union = total - hit.cumsum(-1), total + (1 - hit).cumsum(-1)
     added = intersection / (union * (union - 1)).clamp_min(1)
     steps = torch.where(hit.bool(), 1 / union.clamp_min(1), added)
-    # Where nothing is true the first wrong pixel makes the whole loss.
+    # Where nothing is true, the first wrong pixel makes the whole loss.
     steps[..., :1] = torch.where(total == 0, torch.ones_like(steps[..., :1]), steps[..., :1])
     return torch.zeros_like(steps).scatter(-1, order, steps)
 
@@ -89,7 +89,7 @@ def _batch_weights(errors: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     pixels = errors.shape[-1]
     most = torch.tensor(pixels, device=errors.device)
     dist.all_reduce(most, dist.ReduceOp.MAX)
-    # Collectives want equal shapes; what fills up counts as ignored.
+    # Collectives need equal shapes; padding counts as ignored.
     fill = (0, int(most) - pixels)
     errors = _gathered(F.pad(errors.detach(), fill, value=-torch.inf))
     truth = _gathered(F.pad(truth.byte(), fill)).bool()

@@ -13,9 +13,9 @@ T = TypeVar("T")
 _END = object()
 
 
-def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
-    """The items in order, made by a thread that keeps up to `depth` of them waiting; its error is raised here."""
-    waiting: queue.Queue[Any] = queue.Queue(depth)
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """The items in order, made by a thread that is one item ahead; its error is raised here."""
+    waiting: queue.Queue[Any] = queue.Queue(1)
     stopped = threading.Event()
 
     def put(item: object) -> bool:
@@ -52,18 +52,18 @@ def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
 
 
 @contextmanager
-def behind(consume: Callable[[T], None], depth: int = 1) -> Iterator[Callable[[T], None]]:
+def behind(consume: Callable[[T], None]) -> Iterator[Callable[[T], None]]:
     """A function that hands items to `consume` in a thread of its own, in order; the block ends when all are consumed.
 
     An error of `consume` is raised at the next item, or at the end of the block.
     """
-    waiting: queue.Queue[Any] = queue.Queue(depth)
+    waiting: queue.Queue[Any] = queue.Queue(1)
     failed: list[BaseException] = []
 
     def work() -> None:
         while (item := waiting.get()) is not _END:
             if failed:
-                continue  # keeps the sender from waiting for ever
+                continue  # keeps the sender from waiting forever
             try:
                 consume(item)
             except BaseException as error:

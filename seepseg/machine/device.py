@@ -50,13 +50,13 @@ def autocast_dtype(amp: str, device: torch.device) -> torch.dtype | None:
 def keep_freed_memory() -> None:
     """Let the C library keep what is freed for the next use, where it is glibc.
 
-    Every layer takes and frees tens of MiB, which glibc hands back to the system each time; fetching fresh pages again
-    is a fifth of the time of a forward pass on the CPU (docs/performance.md).
+    Every layer allocates and frees tens of MiB, which glibc returns to the system each time; getting fresh pages takes
+    a fifth of the time of a forward pass on the CPU (docs/performance.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         trim_threshold, mmap_threshold, arena_max = -1, -3, -8
-        # One arena: threads that read and write would each keep memory of their own.
+        # One arena: otherwise reader and writer threads would each keep memory of their own.
         mallopt(arena_max, 1)
         mallopt(trim_threshold, 2**31 - 1)
         # What is larger than a layer, such as the strip of a wide scene, goes back when freed.
@@ -64,7 +64,7 @@ def keep_freed_memory() -> None:
 
 
 def set_threads(runtime: Runtime) -> None:
-    """Set the number of CPU threads, which results depend on in the last bit, and how memory is kept."""
+    """Set how memory is kept, and the number of CPU threads, on which results depend in the last bit."""
     keep_freed_memory()
     if runtime.threads:
         torch.set_num_threads(runtime.threads)

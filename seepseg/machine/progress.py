@@ -1,4 +1,4 @@
-"""How long work reports its progress: one callback type for every bar."""
+"""How long work reports to whoever waits for it: ticks for a progress bar, lines to read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 Tick = Callable[[int, int], None]
 """Called with (how much is done, of how much)."""
+
+Echo = Callable[[str], None]
+"""Called with a line meant for the user."""
 
 
 def silent(done: int, of: int) -> None:

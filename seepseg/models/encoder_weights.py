@@ -20,7 +20,7 @@ CLASSIFIER = "fc."
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What of a file went into an encoder.
+    """Which tensors of a file went into an encoder.
 
     Attributes:
         source: the file.
@@ -76,24 +76,24 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
     encoder = next((m for m in model.modules() if isinstance(m, ResNet)), None)
     if encoder is None:
         raise ConfigError("the network has no ResNet to fill", "model.encoder_weights", "remove the key")
-    found = _read(path)
+    tensors = _read(path)
     own = encoder.state_dict()
-    # A failure must leave no half-filled encoder: everything is compared first, then copied.
-    missing = [n for n in own if n not in found]
-    unexpected = [n for n in found if n not in own]
+    # An error must leave no half-filled encoder: everything is compared first, then copied.
+    missing = [n for n in own if n not in tensors]
+    unexpected = [n for n in tensors if n not in own]
     foreign = [n for n in missing if not n.endswith(COUNTER)] + [n for n in unexpected if not n.startswith(CLASSIFIER)]
     advice = f"give torchvision's state dict of resnet{50 if isinstance(encoder.layer1[0], ResNetBottleneck) else 34}"
     if foreign:
         holder, lacks = ("encoder", "file") if foreign[0] in own else ("file", "encoder")
         reason = f"{len(foreign)} tensors have no counterpart, first {foreign[0]}: the {holder} has it, the {lacks} not"
         raise CheckpointError(reason, path, advice)
-    filled = {n: _fold(v, own[n].shape[1]) if n == STEM else v for n, v in found.items() if n in own}
+    filled = {n: _fold(v, own[n].shape[1]) if n == STEM else v for n, v in tensors.items() if n in own}
     for name, value in filled.items():
         if value.shape != own[name].shape:
-            shapes = f"{tuple(found[name].shape)} in the file and {tuple(own[name].shape)} in the encoder"
+            shapes = f"{tuple(tensors[name].shape)} in the file and {tuple(own[name].shape)} in the encoder"
             raise CheckpointError(f"{name} is {shapes}", path, advice)
     encoder.load_state_dict(filled, strict=False)
-    folded = tuple(n for n in filled if filled[n] is not found[n])
+    folded = tuple(n for n in filled if filled[n] is not tensors[n])
     return WeightsReport(path, tuple(filled), tuple(missing), tuple(unexpected), folded)
 
 

@@ -20,9 +20,8 @@ Conv = nn.Conv2d | nn.ConvTranspose2d
 def fused(model: nn.Module, channels: int) -> nn.Module:
     """A copy of a network in eval mode whose batch norms are part of the convolutions they follow.
 
-    Which norm follows which convolution, and alone reads what it puts out, is seen by watching one small image pass
-    through. Outputs agree to rounding (1e-6 of their size in float32); a network where they do not is returned as it
-    is.
+    One small image is traced through the network to see which norm follows which convolution as the only reader of its
+    output. Outputs agree to rounding (1e-6 of their size in float32); otherwise the network itself is returned.
 
     Args:
         model: takes (N, `channels`, H, W).
@@ -58,7 +57,7 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _followers(model: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
-    """Names of convolutions and of the norm that alone reads what they put out; each called once in a forward pass."""
+    """Names of convolutions and of the norm that alone reads their output, where both are called once in a pass."""
     made: dict[int, str] = {}
     pairs: list[tuple[str, str, Tensor]] = []
     calls: Counter[str] = Counter()

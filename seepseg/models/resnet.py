@@ -1,4 +1,4 @@
-"""ResNet encoders under torchvision's names, so that ImageNet files can be loaded, and what decoders are made of."""
+"""ResNet encoders, with torchvision's names so that ImageNet files can be loaded, and the blocks of decoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: one file that suffices to predict or to go on training, and that says when it is damaged."""
+"""Checkpoints: one file that is enough to predict or to resume training, and that shows when it is damaged."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Checkpoint:
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint: beside the old one, flushed to disk, then renamed over it.
 
-    The SHA-256 of the file follows its content; `torch.load` alone reads most damaged files without a word.
+    The SHA-256 of the file follows its content; `torch.load` alone reads most damaged files without an error.
     """
     tree = {
         "schema": SCHEMA,

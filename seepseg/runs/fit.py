@@ -1,4 +1,4 @@
-"""What decoding learns from tiles with truth, as checkpoints hold it, and on which tiles it may be used."""
+"""How decoding was fitted on tiles with truth, as checkpoints hold it, and on which tiles the fit may be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Fit:
 
     Attributes:
         head: the head whose probabilities these are.
-        temperature: what logits are divided by; above 1 the network was too sure of itself.
+        temperature: divides the logits; above 1 where the network was too confident.
         threshold: foreground is where 1 − P(background), at this temperature, reaches it.
         offsets: added to the log-probability of each foreground class (K − 1) before they are compared; () = none.
         min_pixels: objects of fewer pixels are background.
@@ -34,7 +34,7 @@ class Fit:
     tiles: tuple[str, ...]
 
     def onto(self, config: Predict) -> Predict:
-        """The config with what is fitted in place of what it says."""
+        """The config with the fitted values in place of its own."""
         return config.model_copy(update={"threshold": self.threshold, "min_pixels": self.min_pixels})
 
     def to_plain(self) -> dict[str, Any]:
@@ -50,47 +50,47 @@ class Fit:
 
 
 def mean_fit(fits: Sequence[Fit | None], names: Sequence[object] = ()) -> Fit | None:
-    """The mean of the fits of several networks, which is what their ensemble is decoded with; None of none.
+    """The mean of the fits of several networks, with which their ensemble is decoded; None where none has a fit.
 
-    The mean of some would decode networks of which nobody knows how sure they are, so it is refused.
+    Where only some have one it is refused: the confidence of the others is not known.
 
     Args:
-        fits: what each was fitted to.
+        fits: one per network.
         names: of the networks, for the error.
 
     Raises:
         ConfigError: some have a fit and some have not, or they have different heads.
     """
-    known = [f for f in fits if f is not None]
-    if not known:
+    present = [f for f in fits if f is not None]
+    if not present:
         return None
-    if len(known) < len(fits):
+    if len(present) < len(fits):
         raise ConfigError(
-            f"{len(fits) - len(known)} of {len(fits)} checkpoints hold no fit for decoding, the others do",
+            f"{len(fits) - len(present)} of {len(fits)} checkpoints hold no fit for decoding, the others do",
             ", ".join(str(name) for name, fit in zip(names, fits, strict=False) if fit is None),
             "fit them with `seepseg eval RUN --fit` (folds: with --split oof), or use none with --no-fit",
         )
-    # A fit without offsets is one of which none is worth anything, or whose classes a classifier decides: all are 0.
-    longest = max(len(f.offsets) for f in known)
-    offsets = [f.offsets or (0.0,) * longest for f in known]
-    if len({f.head for f in known}) > 1 or len({len(o) for o in offsets}) > 1:
+    # No offsets, because none gained anything or a classifier decides the classes: all are 0.
+    longest = max(len(f.offsets) for f in present)
+    offsets = [f.offsets or (0.0,) * longest for f in present]
+    if len({f.head for f in present}) > 1 or len({len(o) for o in offsets}) > 1:
         raise ConfigError("the fits are of different heads or classes", fix="use none with --no-fit")
     return Fit(
-        known[0].head,
-        fmean(f.temperature for f in known),
-        fmean(f.threshold for f in known),
+        present[0].head,
+        fmean(f.temperature for f in present),
+        fmean(f.threshold for f in present),
         tuple(fmean(column) for column in zip(*offsets, strict=True)),
-        round(fmean(f.min_pixels for f in known)),
-        known[0].split,
-        tuple(dict.fromkeys(t for f in known for t in f.tiles)),
+        round(fmean(f.min_pixels for f in present)),
+        present[0].split,
+        tuple(dict.fromkeys(t for f in present for t in f.tiles)),
     )
 
 
 def fit_for(fits: Sequence[Fit | None], reported: Collection[str]) -> Fit | None:
     """The mean of the fits that have seen none of the tiles whose scores are to be reported; None where none is left.
 
-    This is the only way from a checkpoint's fit to a score: a number is never reported on tiles that its own threshold
-    was chosen on. Out of fold, what is left for fold k is what the other folds fitted.
+    The only way from a checkpoint's fit to a score: nothing is reported on tiles that its threshold was chosen on. Out
+    of fold, the fits left for fold k are those of the other folds.
     """
-    seen = set(reported)
-    return mean_fit([f for f in fits if f is None or seen.isdisjoint(f.tiles)])
+    ids = set(reported)
+    return mean_fit([f for f in fits if f is None or ids.isdisjoint(f.tiles)])

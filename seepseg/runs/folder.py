@@ -21,7 +21,7 @@ from seepseg.io.atomic import write_error, write_text
 from seepseg.runs.checkpoint import load_checkpoint
 
 RATE_TEST = ("find_lr.csv", "find_lr.png")
-"""What a learning-rate range test leaves in the folder of a run that has not begun."""
+"""Files of a learning-rate range test, which may lie in the folder of a run that has not started."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,13 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """A row an epoch."""
+        """One row per epoch."""
         return self.root / "metrics.csv"
+
+    @property
+    def curves(self) -> Path:
+        """Loss and scores over the epochs, drawn."""
+        return self.root / "curves.png"
 
     @property
     def board(self) -> Path:
@@ -65,13 +70,13 @@ class RunFolder:
         return self.root / "eval" / split
 
     def refuse_existing(self) -> None:
-        """Raise ConfigError where the folder holds something already."""
+        """Raise ConfigError where the folder is not empty."""
         harmless = (".lock", *RATE_TEST)
         if self.root.exists() and (not self.root.is_dir() or any(p.name not in harmless for p in self.root.iterdir())):
             raise ConfigError("run folder exists", self.root, "give --resume to go on, or another --run DIR")
 
     def create(self, config: Config) -> None:
-        """Lay the folder with its config and environment."""
+        """Create the folder with its config and environment."""
         write_text(self.config, dump(config))
         write_text(self.root / "env.json", json.dumps(environment(), indent=1) + "\n")
 
@@ -84,7 +89,7 @@ class RunFolder:
         return pd.read_csv(self.splits, dtype={"id": str, "group": str}, keep_default_na=False)
 
     def write_metrics(self, rows: Sequence[Mapping[str, float | None]]) -> None:
-        """Write metrics.csv whole: a run has at most some thousand rows, and a half-written one is never seen."""
+        """Write metrics.csv as a whole, so that nobody reads half a row."""
         write_text(self.metrics, pd.DataFrame(list(rows)).to_csv(index=False))
 
 
@@ -114,8 +119,7 @@ def folder_lock(folder: Path, name: str = ".lock", *, wait: bool = False) -> Ite
 def find_checkpoint(run: Path) -> Path:
     """The checkpoint a RUN means: a .pt file itself, else the folder's best, else its last.
 
-    A fold with an object classifier holds it in its last checkpoint, to whose weights it was trained, so that one is
-    meant.
+    For a fold with an object classifier it is the last, which holds the classifier: that was trained on its weights.
 
     Raises:
         ConfigError: there is none.
@@ -134,22 +138,22 @@ def find_checkpoint(run: Path) -> Path:
 
 
 def _holds_objects(folder: RunFolder) -> bool:
-    """Whether the last checkpoint holds an object classifier; it is read only where one was asked for."""
-    asked = folder.config.exists() and load(folder.config).objects
-    return bool(asked and folder.last.exists() and load_checkpoint(folder.last).objects)
+    """Whether the last checkpoint holds an object classifier; it is read only where the config asks for one."""
+    config = load(folder.config) if folder.config.exists() else None
+    return bool(config and config.objects and folder.last.exists() and load_checkpoint(folder.last).objects)
 
 
 def find_checkpoints(run: Path) -> list[Path]:
-    """The checkpoints a RUN means: the last ones of its folds, where it holds folds, else that of `find_checkpoint`.
+    """The checkpoints a RUN means: the last ones of its folds where it has folds, else that of `find_checkpoint`.
 
-    Folds answer together, and their scores are pooled, at a fixed length of training: the best epoch of a fold is
-    chosen on the very tiles it is scored on.
+    An ensemble of folds, and their pooled scores, take the weights at a fixed length: the best epoch of a fold is
+    chosen on the tiles it is scored on.
     """
     return [fold.last for fold in folds_of(run)] or [find_checkpoint(run)]
 
 
 def folds_of(run: Path) -> list[RunFolder]:
-    """The folders of the folds of a run, in order; none where it is no run with folds.
+    """The folders of the folds of a run, in order; empty for a run without folds.
 
     Raises:
         ConfigError: one of them is without a checkpoint.

@@ -31,9 +31,10 @@ PANELS = 4
 
 
 def part_row(part: str, sums: Sums, classes: ClassTable) -> Row:
-    """One part's (train, val) numbers of an epoch: every loss term, then each measure per class and as macro mean.
+    """The numbers of one part (train, val) in an epoch: every loss term, then each measure per class and as macro mean.
 
-    Keys are `part/measure` and `part/measure/class`; an absent class has no entry.
+    Keys are `part/measure` and `part/measure/class`; an absent class has no entry. `val/tgs_score/nothing` is the TGS
+    score of predicting nothing anywhere.
     """
     row: Row = {}
     per_class: dict[str, list[float | None]] = {}
@@ -45,9 +46,9 @@ def part_row(part: str, sums: Sums, classes: ClassTable) -> Row:
     result = sums.scores()
     per_class |= {"dice": list(result.dice), "iou": list(result.iou)}
     for measure, values in per_class.items():
-        known = [v for v in values if v is not None]
-        if known:
-            row[f"{part}/{measure}/macro"] = float(np.mean(known))
+        present = [v for v in values if v is not None]
+        if present:
+            row[f"{part}/{measure}/macro"] = float(np.mean(present))
         row |= {
             f"{part}/{measure}/{name}": v for name, v in zip(classes.names[1:], values, strict=True) if v is not None
         }
@@ -56,7 +57,9 @@ def part_row(part: str, sums: Sums, classes: ClassTable) -> Row:
     if result.foreground.iou is not None:
         row[f"{part}/iou/foreground"] = result.foreground.iou
     if len(classes) == 2 and sums.tgs_score is not None and part == "val":
-        row[f"{part}/tgs_score"] = sums.tgs_score
+        row["val/tgs_score"] = sums.tgs_score
+        # Tiles without foreground score 1 then, all others 0.
+        row["val/tgs_score/nothing"] = 1 - float(sums.tiles[1]) / sums.n_tiles
     return row
 
 
@@ -72,20 +75,22 @@ def monitored(config: Config) -> str:
 
 
 def epoch_line(config: Config, progress: Progress, row: Row) -> str:
-    """What the user is told of an epoch."""
+    """The line that reports an epoch."""
     key = monitored(config)
     stage = f"  stage {row['stage']:.0f}/{len(config.stages)}" if config.stages else ""
+    nothing = row.get(f"{key}/nothing")
+    beside = "" if nothing is None else f" (predicting nothing: {nothing:.4f})"
     return (
         f"epoch {progress.epoch:3d}/{config.train.epochs}{stage}  loss {row.get('train/loss', math.nan):.4f}  "
         f"val loss {row['val/loss']:.4f}  foreground Dice {row.get('val/dice/foreground', 0):.3f}"
-        f"  {key.removeprefix('val/')} {row.get(key, 0):.4f}"
+        f"  {key.removeprefix('val/')} {row.get(key, 0):.4f}{beside}"
         f"{' *' if progress.best_epoch == progress.epoch else ''}"
         f"  {row['tiles_per_second']:.1f} tiles/s"
     )
 
 
 def pictures_due(train: Train, epoch: int) -> bool:
-    """Whether an epoch is one whose panels, curves and confusion matrix are drawn."""
+    """Whether panels, curves and confusion matrix are drawn after an epoch."""
     return train.panels_every > 0 and (epoch % train.panels_every == 0 or epoch == train.epochs)
 
 
@@ -94,8 +99,8 @@ def tile_panels(trainer: Trainer) -> dict[str, NDArray[np.uint8]]:
     val, config = trainer.data.val, trainer.config
     trainer.predicts.eval()
     n_classes = (val.catalog.pixels()[:, 1:] > 0).sum(1)
-    chosen = np.argsort(-n_classes, kind="stable")[:PANELS]
-    batch = collate([val[Draw(int(i))] for i in chosen])
+    indices = np.argsort(-n_classes, kind="stable")[:PANELS]
+    batch = collate([val[Draw(int(i))] for i in indices])
     predictor = Predictor(trainer.predicts, config, trainer.device)
     predicted = decode(batch.within(predictor.probabilities(batch.image)), batch.valid, config.predict)
     images = batch.within(batch.image)
@@ -140,9 +145,9 @@ class Board:
                 self._writer.add_pr_curve_raw(f"val/{name}", tp, fp, tn, fn, precision, recall, epoch, BINS)
 
     def recipe(self, config: Config, progress: Progress) -> None:
-        """Write the recipe and its final scores for the page of hyper-parameters.
+        """Write the recipe and its final scores for TensorBoard's page of hyper-parameters.
 
-        `SummaryWriter.add_hparams` would make a second run of it, with nothing but this in it.
+        `SummaryWriter.add_hparams` would put them into a second run of their own.
         """
         best = f"best/{monitored(config).removeprefix('val/')}"
         self._writer.add_scalar(best, progress.best, progress.epoch)
@@ -159,10 +164,10 @@ class Board:
 
 
 def hyper_parameters(config: Config) -> dict[str, str | float | bool]:
-    """What a recipe is made of, by dotted key: not where its data lie, what it runs on, or how it predicts later."""
+    """The keys of a recipe that training depends on, dotted: neither paths nor the machine nor how it predicts."""
     tree = plain(config)
     data = {
         key: tree["data"][key] for key in ("classes", "split", "scaling", "augment", "sampling") if key in tree["data"]
     }
-    chosen = {k: v for k, v in tree.items() if k not in ("data", "predict", "runtime")} | {"data": data}
-    return {k: v if isinstance(v, (str, float, int)) else str(v) for k, v in dotted(chosen).items() if v is not None}
+    recipe = {k: v for k, v in tree.items() if k not in ("data", "predict", "runtime")} | {"data": data}
+    return {k: v if isinstance(v, (str, float, int)) else str(v) for k, v in dotted(recipe).items() if v is not None}

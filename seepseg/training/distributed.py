@@ -1,4 +1,4 @@
-"""Training on several processes under torchrun: who am I, and sums over all of us."""
+"""Training on several processes under torchrun: ranks, and sums over all of them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def process_group(device: str) -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
-    # Half a minute without the others means that one has died; the rest must not wait for ever.
+    # Half a minute without an answer means that a process has died; the others must not wait forever.
     on_gpu = torch.cuda.is_available() and not device.startswith("cpu")
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(seconds=30))
     try:
         yield
     except RuntimeError as error:
-        # Of gloo's errors only the text tells where they come from.
+        # Only their text says which errors come from gloo.
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
         raise ResourceError(
@@ -49,7 +49,7 @@ def process_group(device: str) -> Iterator[None]:
 
 
 def rank() -> int:
-    """Number of this process, 0 when it is alone."""
+    """The rank of this process, 0 when it is alone."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -59,14 +59,14 @@ def world() -> int:
 
 
 def device_name(name: str) -> str:
-    """The device this process takes: on GPUs, the one of its local rank."""
+    """The device of this process: on GPUs, that of its local rank."""
     if world() > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     return name
 
 
 def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is up in any process, so that all of them stop at the same step."""
+    """Whether the flag is set in any process, so that all of them stop at the same step."""
     if world() == 1:
         return flag
     value = torch.tensor(int(flag), device=device)
@@ -75,16 +75,16 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def of_ranks(own: T) -> list[T]:
-    """What each process gives, in the order of their numbers."""
+    """The value of each process, in the order of their ranks."""
     if world() == 1:
         return [own]
-    given: list[Any] = [None] * world()
-    dist.all_gather_object(given, own)
-    return given
+    values: list[Any] = [None] * world()
+    dist.all_gather_object(values, own)
+    return values
 
 
 def sum_over_ranks(sums: Sums) -> Sums:
-    """The sums of all processes; equal to one process's, because counts are integers and floats keep their batch."""
+    """The sums of all processes, equal to those of a single one: counts are integers, floats are kept per batch."""
     if world() == 1:
         return sums
     total = Sums.empty(len(sums.matrix))
@@ -94,10 +94,10 @@ def sum_over_ranks(sums: Sums) -> Sums:
 
 
 def total_over_ranks(counts: Tensor | None) -> NDArray[np.int64] | None:
-    """The sum of whole numbers over all processes, where those without any give None; None where all do."""
+    """The sum of counts over all processes; a process without any gives None, and where all do, so is the sum."""
     own: NDArray[np.int64] | None = None if counts is None else counts.cpu().numpy()
-    known = [part for part in of_ranks(own) if part is not None]
-    return np.sum(known, axis=0) if known else None
+    parts = [part for part in of_ranks(own) if part is not None]
+    return np.sum(parts, axis=0) if parts else None
 
 
 def same_buffers(*modules: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""One epoch: its batches, its validation, and what is noted of it."""
+"""One epoch: its batches, its validation, and its row of metrics.csv."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from seepseg.training.step import train_step
 
 
 def train_epoch(trainer: Trainer, after_step: Callable[[], None]) -> float:
-    """What is left of the current epoch, batch by batch; its speed in tiles per second.
+    """Train on the rest of the current epoch; the speed in tiles per second.
 
-    `after_step` is called between two batches and may raise.
+    `after_step` is called after each batch and may raise.
     """
     progress, begin, first = trainer.progress, time.perf_counter(), trainer.progress.batch
     for batch in train_batches(trainer):
@@ -33,39 +33,37 @@ def train_epoch(trainer: Trainer, after_step: Callable[[], None]) -> float:
 
 
 def train_batches(trainer: Trainer) -> Iterator[Batch]:
-    """What is left of the epoch; each process takes its share of every batch."""
+    """The batches left of the current epoch; each process takes its share of every batch."""
     trainer.parallel.train()
     config, train, progress = trainer.config, trainer.data.train, trainer.progress
     draws = epoch_draws(train.catalog, config.data.sampling, config.seed, progress.epoch)
     batches = in_batches(draws, config.train.batch_size, drop_last=True)[progress.batch :]
-    mine = [b[rank() :: world()] for b in batches]
-    loader = load_batches(train, mine, config.runtime.workers, pin=trainer.device.type == "cuda")
-    # Without workers of its own, the next batch is made in a thread while the network is at this one.
+    shares = [b[rank() :: world()] for b in batches]
+    loader = load_batches(train, shares, config.runtime.workers, pin=trainer.device.type == "cuda")
+    # Without workers, a thread makes the next batch while the network trains on this one.
     return loader if config.runtime.workers else ahead(loader)
 
 
 def validate(
-    trainer: Trainer,
-    before_batch: Callable[[], None] = lambda: None,
-    on_batch: Callable[[Tensor, Tensor], None] | None = None,
+    trainer: Trainer, before_batch: Callable[[], None], on_batch: Callable[[Tensor, Tensor], None] | None
 ) -> Sums:
-    """Sums over the validation tiles with the averaged weights, shared out among the processes.
+    """Sums over the validation tiles with the averaged weights; the processes share the tiles.
 
     Args:
         trainer: the network and its data.
         before_batch: called before each batch; may raise.
-        on_batch: sees probabilities (N, K, H, W) and masks (N, H, W) of this process's batches.
+        on_batch: called with probabilities (N, K, H, W) and masks (N, H, W) of this process's batches.
     """
     config, val = trainer.config, trainer.data.val
     trainer.predicts.eval()
     predictor = Predictor(trainer.predicts, config, trainer.device)
     # Fixed blocks of the catalog's order, whatever the number of processes.
     blocks = in_batches([Draw(i) for i in range(len(val))], config.predict.batch_size, drop_last=False)
-    mine = [(i, b) for i, b in enumerate(blocks) if i % world() == rank()]
-    loader = load_batches(val, [b for _, b in mine], 0)
+    shares = [(i, b) for i, b in enumerate(blocks) if i % world() == rank()]
+    loader = load_batches(val, [b for _, b in shares], 0)
 
     def numbered() -> Iterator[tuple[int, Batch]]:
-        for (number, _), batch in zip(mine, loader, strict=True):
+        for (number, _), batch in zip(shares, loader, strict=True):
             before_batch()
             yield number, batch
 
@@ -75,9 +73,9 @@ def validate(
 
 
 def close_epoch(trainer: Trainer, val: Sums, tiles_per_second: float) -> tuple[Row, bool]:
-    """The numbers of the epoch just trained and validated, and whether its score is the best; progress moves on.
+    """The row of the epoch just trained and validated, and whether its score is the best; progress moves on.
 
-    The earlier of two equal scores stays the best.
+    Of two equal scores the earlier is the best.
     """
     progress, classes = trainer.progress, trainer.data.classes
     progress.epoch, progress.batch = progress.epoch + 1, 0

@@ -35,7 +35,7 @@ RECENT = 5
 
 @dataclass(frozen=True)
 class RateTest:
-    """The rates that were tried, the loss of the batch at each, the same smoothed, and what they suggest.
+    """The rates tried, the loss of the batch at each, the losses smoothed, and the rate they suggest.
 
     `suggested` is the rate at which the smoothed loss falls fastest per decade of the rate; None where it never falls.
     """
@@ -46,10 +46,10 @@ class RateTest:
     suggested: float | None
 
 
-def find_rate(config: Config, folder: Path, *, fold: int | None = None, init: Path | None = None) -> RateTest:
+def find_rate(config: Config, folder: Path, *, fold: int | None, init: Path | None) -> RateTest:
     """The range test of a config (of its first stage), on a network that is thrown away.
 
-    Leaves find_lr.csv and find_lr.png in the folder, which is no run by that: training may start in it.
+    Leaves find_lr.csv and find_lr.png in the folder; training may still start in it.
 
     Args:
         config: the recipe.
@@ -81,7 +81,7 @@ def find_rate(config: Config, folder: Path, *, fold: int | None = None, init: Pa
 def sweep(step: Callable[[Batch, float], float], batches: Iterator[Batch]) -> tuple[list[float], list[float]]:
     """Rates from `LOWEST` up, evenly in the logarithm, and the loss that `step` gives at each.
 
-    Ends at `HIGHEST`, or earlier where the loss explodes or is not finite. Batches without labels tell nothing.
+    Ends at `HIGHEST`, or earlier where the loss explodes or is not finite. Batches without labels are skipped.
     """
     rates: list[float] = []
     losses: list[float] = []

@@ -1,8 +1,8 @@
-"""All folds of a config: which are left to train, one after another or some at a time."""
+"""All folds of a config, trained one after another or several at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,12 @@ import torch
 from seepseg.config import Config
 from seepseg.errors import SeepsegError
 from seepseg.machine.executors import processes
-from seepseg.machine.progress import Tick, silent
+from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training.progress import Progress, finished
 from seepseg.training.resume import checkpoint_to_resume, resumed_config
 from seepseg.training.run import train
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Best:
 
 @dataclass(frozen=True, eq=False)
 class FoldRun:
-    """One fold to train: its config, its folder, and whether the folder holds a part of it already.
+    """One fold to train: its config, its folder, and whether the folder holds part of it already.
 
     Equal to itself only: executors keep units in sets, and a config with its lists has no hash.
     """
@@ -53,7 +51,7 @@ class FoldRun:
 
 
 def plan(config: Config, root: Path, resume: bool, overrides: list[str]) -> list[FoldRun]:
-    """Every fold of a config, in folders below the run; those begun go on with their own config.
+    """Every fold of a config, in folders below the run; those already started resume with their own config.
 
     Raises:
         ConfigError: an override changes more than a resumed run may.
@@ -61,25 +59,25 @@ def plan(config: Config, root: Path, resume: bool, overrides: list[str]) -> list
     runs = []
     for fold in range(config.data.split.folds or 0):
         folder = RunFolder(root / f"fold_{fold}")
-        begun = resume and folder.config.exists()
-        runs.append(FoldRun(resumed_config(folder, overrides) if begun else config, folder.root, fold, begun))
+        started = resume and folder.config.exists()
+        runs.append(FoldRun(resumed_config(folder, overrides) if started else config, folder.root, fold, started))
     return runs
 
 
-def train_fold(run: FoldRun, init: Path | None, tell: Tell, tick: Tick) -> Best:
+def train_fold(run: FoldRun, init: Path | None, echo: Echo, tick: Tick) -> Best:
     """Train a fold to its end; its best checkpoint."""
     folder = RunFolder(run.root)
-    train(run.config, folder, fold=run.fold, resume=run.resume, init=init, tell=tell, tick=tick)
+    train(run.config, folder, fold=run.fold, resume=run.resume, init=init, echo=echo, tick=tick)
     return best_of(folder)
 
 
 def train_together(
     runs: Sequence[FoldRun], init: Path | None, jobs: int, quiet: bool
 ) -> Iterator[tuple[FoldRun, Best | SeepsegError]]:
-    """Folds with their best checkpoint or their error as they end, `jobs` at a time, one process each.
+    """Folds with their best checkpoint or their error, as they end, `jobs` at a time, one process each.
 
-    They share the threads of this process, unless the config says how many each takes. A fold that was begun keeps its
-    own number, which its weights depend on in the last bit.
+    They share the threads of this process, unless the config says how many each takes. A fold already started
+    keeps its own number: its weights depend on it in the last bit.
     """
     threads = max(1, torch.get_num_threads() // jobs)
     yield from processes([_with_threads(run, threads) for run in runs], partial(_alone, init=init, quiet=quiet), jobs)
@@ -104,11 +102,11 @@ def _with_threads(run: FoldRun, threads: int) -> FoldRun:
 def _alone(run: FoldRun, init: Path | None, quiet: bool) -> Best | SeepsegError:
     """`train_fold` in a process of its own; an error is handed back, so that the other folds go on."""
 
-    def tell(line: str) -> None:
+    def echo(line: str) -> None:
         if not quiet:
             print(f"fold {run.fold}  {line}", flush=True)
 
     try:
-        return train_fold(run, init, tell, silent)
+        return train_fold(run, init, echo, silent)
     except SeepsegError as error:
         return error

@@ -15,7 +15,7 @@ from seepseg.training.state import Trainer
 
 
 class StopSignal:
-    """Whether SIGTERM or Ctrl-C came; the loop asks after each step. A second Ctrl-C ends at once."""
+    """Whether SIGTERM or Ctrl-C came; the loop checks after each step. A second one ends the process at once."""
 
     def __init__(self) -> None:
         self.number: int | None = None

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 from seepseg.errors import InterruptedRun
-from seepseg.machine.progress import Tick
+from seepseg.machine.progress import Echo, Tick
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training.board import Board, epoch_line, pictures_due, tile_panels
-from seepseg.training.curves import Curves
+from seepseg.training.curves import PixelCounts, draw_training
 from seepseg.training.distributed import any_rank, rank, world
 from seepseg.training.epoch import close_epoch, gather_buffers, train_epoch, validate
 from seepseg.training.guard import StopSignal, advice_on_memory
-from seepseg.training.progress import Progress, finished, out_of_patience, stage_over
+from seepseg.training.progress import finished, out_of_patience, stage_over
 from seepseg.training.state import Trainer, enter_stage, to_checkpoint
 
 
-def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, tell: Callable[[str], None], tick: Tick) -> None:
-    """Train to the end of the last stage, leaving checkpoints, metrics.csv and TensorBoard in the folder.
+def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, echo: Echo, tick: Tick) -> None:
+    """Train to the end of the last stage, leaving checkpoints, metrics.csv, curves.png and TensorBoard in the folder.
 
     Raises:
         NonFiniteLossError: the loss is NaN or infinite; the message names the tiles.
@@ -29,7 +29,7 @@ def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, tell: Callab
         ResourceError: memory gave out.
     """
     config, progress = trainer.config, trainer.progress
-    begun, saved = progress.epoch, time.monotonic()
+    first, saved = progress.epoch, time.monotonic()
 
     def after_step() -> None:
         nonlocal saved
@@ -41,18 +41,18 @@ def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, tell: Callab
             saved = time.monotonic()
 
     def before_val_batch() -> None:
-        # Validation of a large set outlasts the patience of whoever sent the signal. Resumed, it is done again.
+        # Validating a large set may take longer than whoever sent the signal waits. When resumed, it is done again.
         if stop.number is not None and world() == 1:
             interrupt(trainer, folder, stop)
 
-    with advice_on_memory(trainer), opened_board(folder, progress) as board:
+    with advice_on_memory(trainer), opened_board(trainer, folder) as board:
         while not finished(config, progress):
             speed = train_epoch(trainer, after_step)
             gather_buffers(trainer)
-            curves = Curves() if pictures_due(config.train, progress.epoch + 1) else None
-            val = validate(trainer, before_val_batch, curves.see if curves else None)
+            pixels = PixelCounts() if pictures_due(config.train, progress.epoch + 1) else None
+            val = validate(trainer, before_val_batch, pixels.update if pixels else None)
             row, better = close_epoch(trainer, val, speed)
-            counts = curves.total() if curves else None
+            counts = pixels.compute() if pixels else None
             if board:
                 # Before the checkpoint: killed in between, the epoch is done again and its first events are hidden.
                 board.row(row, progress.epoch)
@@ -60,22 +60,23 @@ def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, tell: Callab
                     board.panels(tile_panels(trainer), progress.epoch)
                     board.confusion(val.matrix, trainer.data.classes, progress.epoch)
                     board.curves(counts, trainer.data.classes, progress.epoch)
-                tell(epoch_line(config, progress, row))
+                    draw_curves(trainer, folder)
+                echo(epoch_line(config, progress, row))
             if stage_over(config, progress) and not finished(config, progress):
                 line = next_stage(trainer)
                 if board:
-                    tell(line)
+                    echo(line)
             if rank() == 0:
                 save(trainer, folder, better)
             saved = time.monotonic()
-        if board and progress.epoch > begun:
+        if board and progress.epoch > first:
             board.recipe(config, progress)
         if board and out_of_patience(config, progress):
-            tell(f"stopped early: no better score for {config.train.early_stopping} epochs")
+            echo(f"stopped early: no better score for {config.train.early_stopping} epochs")
 
 
 def next_stage(trainer: Trainer) -> str:
-    """Go on to the next stage: another loss, a fresh optimiser and schedule, the same weights; a line that says so."""
+    """Begin the next stage (its loss, a fresh optimiser and schedule, the same weights); a line that says so."""
     config, progress = trainer.config, trainer.progress
     early = " early" if out_of_patience(config, progress) else ""
     progress.begin_next_stage()
@@ -85,7 +86,7 @@ def next_stage(trainer: Trainer) -> str:
 
 
 def save(trainer: Trainer, folder: RunFolder, better: bool) -> None:
-    """Leave the state at the end of an epoch, and as the best where it is that."""
+    """Save the state at the end of an epoch, also as the best where it is."""
     # Best before last: killed in between, the epoch is done again and writes the same best.
     if better:
         save_checkpoint(folder.best, to_checkpoint(trainer, resumable=False))
@@ -105,11 +106,12 @@ def interrupt(trainer: Trainer, folder: RunFolder, stop: StopSignal) -> NoReturn
 
 
 @contextmanager
-def opened_board(folder: RunFolder, progress: Progress) -> Iterator[Board | None]:
-    """TensorBoard for a `with` block, in the first process only; metrics.csv is brought up to date with it."""
+def opened_board(trainer: Trainer, folder: RunFolder) -> Iterator[Board | None]:
+    """TensorBoard for a `with` block, in the first process only; curves.png is drawn when the block ends."""
     if rank():
         yield None
         return
+    progress = trainer.progress
     if progress.rows:
         # A kill may have come between the checkpoint and the table.
         folder.write_metrics(progress.rows)
@@ -118,3 +120,11 @@ def opened_board(folder: RunFolder, progress: Progress) -> Iterator[Board | None
         yield board
     finally:
         board.close()
+        draw_curves(trainer, folder)
+
+
+def draw_curves(trainer: Trainer, folder: RunFolder) -> None:
+    """Draw curves.png, where an epoch is finished."""
+    progress = trainer.progress
+    if progress.rows:
+        draw_training(folder.curves, progress.rows, progress.best_epoch, len(trainer.data.classes))

@@ -1,4 +1,4 @@
-"""Training the object classifier: on how the folds of a run see the objects of scenes they were not trained on."""
+"""Training the object classifiers, on how the folds of a run outline objects in scenes they were not trained on."""
 
 from __future__ import annotations
 
@@ -20,48 +20,46 @@ from seepseg.inference.labelled import Labelled, open_labelled
 from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes
 from seepseg.inference.score import Answer
 from seepseg.io.atomic import write_text
+from seepseg.machine.progress import Echo
 from seepseg.objects.classifier import ObjectClassifier, belief
 from seepseg.objects.forest import grow_forest
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock
 
 TOUCHED = 0.1
-"""An outline with a smaller share of true seep below it is a false alarm: outlines are loose, labels are shifted.
+"""An outline with a smaller share of true foreground is a false alarm: outlines are loose, labels are shifted.
 
-False alarms teach nothing: with them as a class of their own, more true objects were lost than false ones."""
-
+False alarms are left out: as a class of their own, they cost more true objects than they removed false ones."""
 
 CUTS = (0.3, 0.4, 0.5, 0.6)
-"""Foreground probabilities whose outlines are all learned from, and the true outline besides: with five views of an
-object for one, its class hangs less on where its outline happens to lie, and those that are not found teach too."""
+"""Foreground probabilities at which objects are outlined, beside the true outline: with five views of an object, its
+class depends less on where its outline happens to lie, and objects that no network finds are learned from too."""
 
 LEAF = 10
 """The fewest outlines in a leaf of a tree; an object has up to five."""
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class Outlines:
     """The n outlines, at all `CUTS` and as they truly are, of the true objects in the scenes one fold has not seen.
 
     Attributes:
         tiles: ids of all tiles of these scenes.
-        asked: (n, F + K) features and belief.
+        inputs: (n, F + K) features and belief.
         classes: (n) the true class; outlines of false alarms are not among them.
     """
 
     tiles: tuple[str, ...]
-    asked: NDArray[np.float32]
+    inputs: NDArray[np.float32]
     classes: NDArray[np.int64]
 
 
-def train_object_classifiers(
-    folders: Sequence[RunFolder], objects: Objects, device: str = "auto", tell: Callable[[str], None] = print
-) -> None:
+def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, device: str, echo: Echo) -> None:
     """Train an object classifier for every fold of a run, and store it in the fold's last checkpoint.
 
-    That of fold k learns from objects in the scenes that the *other* folds have not seen: as these outline them, so
-    from outlines as bad and beliefs as wrong as it will meet, and as they truly are. It has not seen the scenes that
-    fold k is scored on; an ensemble asks them all.
+    The classifier of fold k learns from the objects in the scenes that the *other* folds were not trained on, both as
+    these folds outline them (with the errors it will meet) and as they truly are. It never sees the scenes that fold k
+    is scored on. An ensemble takes the mean of all classifiers.
 
     Raises:
         DataError: no scene holds a true object.
@@ -73,19 +71,19 @@ def train_object_classifiers(
         for folder in folders:
             stack.enter_context(folder_lock(folder.root))
         checkpoints = [load_checkpoint(folder.last) for folder in folders]
-        found = []
+        outlines = []
         for folder, checkpoint in zip(folders, checkpoints, strict=True):
             runtime = checkpoint.config.runtime.model_copy(update={"device": device})
-            found.append(held_out(open_labelled(folder.last, runtime, "val", tta=True)))
-            tell(f"{folder.root.name}: {len(found[-1].classes)} outlines of true objects in scenes it has not seen")
+            outlines.append(fold_outlines(open_labelled(folder.last, runtime, "val", tta=True)))
+            echo(f"{folder.root.name}: {len(outlines[-1].classes)} outlines of true objects in scenes it has not seen")
         for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
-            others = [f for j, f in enumerate(found) if j != k]
+            others = [part for j, part in enumerate(outlines) if j != k]
             classifier = train_classifier(others, objects, checkpoint.config.seed, checkpoint.classes)
             _store(folder, checkpoint, objects, classifier.to_plain())
 
 
 def drop_object_classifiers(folders: Sequence[RunFolder]) -> None:
-    """Take the object classifiers out of the folds of a run, where it holds some."""
+    """Remove the object classifiers from the folds of a run, where there are any."""
     for folder in folders if _first() else ():
         with folder_lock(folder.root):
             checkpoint = load_checkpoint(folder.last)
@@ -104,58 +102,58 @@ def _store(folder: RunFolder, checkpoint: Checkpoint, objects: Objects | None, p
     write_text(folder.config, dump(config))
 
 
-def train_classifier(found: Sequence[HeldOut], objects: Objects, seed: int, classes: ClassTable) -> ObjectClassifier:
-    """The classifier of the outlines that some folds hold.
+def train_classifier(parts: Sequence[Outlines], objects: Objects, seed: int, classes: ClassTable) -> ObjectClassifier:
+    """The classifier trained on the outlines of some folds.
 
     Raises:
         DataError: there is none.
     """
-    if not sum(len(f.classes) for f in found):
+    if not sum(len(part.classes) for part in parts):
         raise DataError("the scenes that folds validate on hold no true object", "objects", "set objects=null")
     forest = grow_forest(
-        np.concatenate([f.asked for f in found]),
-        np.concatenate([f.classes for f in found]),
+        np.concatenate([part.inputs for part in parts]),
+        np.concatenate([part.classes for part in parts]),
         len(classes),
         trees=objects.trees,
         leaf=LEAF,
         seed=seed,
     )
-    return ObjectClassifier((forest,), frozenset(t for f in found for t in f.tiles))
+    return ObjectClassifier((forest,), frozenset(tile for part in parts for tile in part.tiles))
 
 
-def held_out(labelled: Labelled) -> HeldOut:
-    """The objects in tiles that the network of a fold has not been trained on, as it sees them."""
+def fold_outlines(labelled: Labelled) -> Outlines:
+    """The objects in tiles that the network of a fold was not trained on, as it outlines them."""
     tiles = {t.id: t for t in labelled.catalog.tiles}
     answers = labelled.answers(labelled.config.predict.model_copy(update=WHOLE))
     views: list[Callable[[Answer], Answer]] = [*(partial(outlined_at, cut) for cut in CUTS), truly_outlined]
-    asked, classes = [], []
+    inputs, classes = [], []
     for by_cell in scenes(answers, tiles):
         for view in views:
             outlined = {cell: view(answer) for cell, answer in by_cell.items()}
             scene = scene_objects(outlined, labelled.dataset.unit)
             true = true_class(scene.truth)
-            known = (true > 0) & ~np.isnan(scene.features).any(1)
-            asked.append(np.concatenate([scene.features, belief(scene.logs)], axis=1)[known])
-            classes.append(true[known])
-    return HeldOut(tuple(tiles), np.concatenate(asked), np.concatenate(classes))
+            usable = (true > 0) & ~np.isnan(scene.features).any(1)
+            inputs.append(np.concatenate([scene.features, belief(scene.logs)], axis=1)[usable])
+            classes.append(true[usable])
+    return Outlines(tuple(tiles), np.concatenate(inputs), np.concatenate(classes))
 
 
 def outlined_at(cut: float, answer: Answer) -> Answer:
-    """The answer with foreground where its probability reaches the cut; what is no data stays that."""
+    """The answer with foreground where its probability reaches the cut; no data stays no data."""
     return _outlined(answer, likeliest(answer.probabilities[None], cut)[0].cpu().numpy())
 
 
 def truly_outlined(answer: Answer) -> Answer:
-    """The answer with foreground where it truly is; what is not known is none, and what is no data stays that."""
+    """The answer with foreground where it truly is; unknown truth counts as background, and no data stays no data."""
     return _outlined(answer, np.where(answer.truth == IGNORE, np.uint8(0), answer.truth))
 
 
-def _outlined(answer: Answer, found: NDArray[np.uint8]) -> Answer:
-    return replace(answer, prediction=np.where(answer.prediction == IGNORE, answer.prediction, found))
+def _outlined(answer: Answer, classes: NDArray[np.uint8]) -> Answer:
+    return replace(answer, prediction=np.where(answer.prediction == IGNORE, answer.prediction, classes))
 
 
 def true_class(truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The class (n) of objects with so many true pixels (n, K) of each class: the commonest foreground class.
+    """The class (n) of objects from their true pixels of each class (n, K): the most common foreground class.
 
     It is 0 where less than `TOUCHED` of the pixels are foreground: a false alarm.
     """

@@ -42,7 +42,7 @@ def build_optimizer(model: nn.Module, config: Optim) -> torch.optim.Optimizer:
 
 
 def rate_factor(schedule: ScheduleNode, step: int, steps_per_epoch: int, epochs: int) -> float:
-    """What the learning rate is multiplied with at a step (0-based): a pure function, so resuming needs no state.
+    """The factor of the learning rate at a step (from 0): a pure function, so resuming needs no state.
 
     Warm-up rises linearly to 1; the schedule begins at its end. The plateau schedule is constant here: `after_plateau`
     lowers the rate by the validation losses.
@@ -67,10 +67,10 @@ def rate_factor(schedule: ScheduleNode, step: int, steps_per_epoch: int, epochs:
 
 
 def after_plateau(schedule: PlateauSchedule, losses: list[float], lr: float) -> float:
-    """The factor left by the validation losses of all epochs so far.
+    """The factor of the learning rate after the validation losses of all epochs so far.
 
     Each time `patience` + 1 epochs in a row bring no new lowest loss, the rate falls by `factor`, down to `min_lr`.
-    Computed anew from the losses, so that a resumed run cannot disagree with an undisturbed one.
+    Computed from all losses each time, so that a resumed run agrees with an uninterrupted one.
     """
     factor, best, waited = 1.0, math.inf, 0
     for loss in losses:
@@ -89,8 +89,8 @@ def _half_cosine(progress: float) -> float:
 def average_weights(model: nn.Module, decay: float) -> AveragedModel:
     """A running average of the weights and buffers of a network.
 
-    The n-th update keeps min(decay, (1 + n) / (10 + n)) of the old average, so that the first epochs are not those of
-    random weights.
+    The n-th update keeps min(decay, (1 + n) / (10 + n)) of the old average, so that the first epochs do not average
+    over random weights.
     """
     return AveragedModel(model, multi_avg_fn=_average(decay), use_buffers=True)
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from seepseg.config import Config, Stage
 
 Row = dict[str, float]
-"""What is noted of one epoch, by name."""
+"""The numbers of one epoch, by name."""
 
 
 @dataclass
 class Progress:
-    """Where a run stands; with weights, optimiser and loss scaler all that resuming needs.
+    """Where a run stands: all that resuming needs beside weights, optimiser and loss scaler.
 
-    Random state is not among it: order, augmentation and dropout are functions of seed, epoch and step.
+    There is no random state: order, augmentation and dropout are functions of seed, epoch and step.
 
     Attributes:
         epoch: epochs finished, over all stages.
@@ -23,7 +23,7 @@ class Progress:
         skipped: batches without a labelled pixel.
         best, best_epoch: the highest monitored score so far, over all stages, and the epoch that reached it.
         val_losses: of the current stage, for the plateau schedule.
-        rows: what metrics.csv holds.
+        rows: the rows of metrics.csv.
         stage: number of the current stage, from 0.
         stage_epoch, stage_step: epochs and steps that were done when it began.
     """
@@ -41,20 +41,20 @@ class Progress:
     stage_step: int = 0
 
     def begin_next_stage(self) -> None:
-        """Note that a stage begins here."""
+        """Begin the next stage here."""
         self.stage += 1
         self.stage_epoch, self.stage_step = self.epoch, self.step
         self.val_losses = []
 
 
 def stages_of(config: Config) -> list[Stage]:
-    """The stages of a config; without any, the one that its top level describes."""
+    """The stages of a config; without any, the one its top level describes."""
     whole = Stage(epochs=config.train.epochs, loss=config.loss, optim=config.optim, schedule=config.schedule)
     return config.stages or [whole]
 
 
 def out_of_patience(config: Config, progress: Progress) -> bool:
-    """Whether the current stage has gone on for `train.early_stopping` epochs without a better score."""
+    """Whether the current stage has had `train.early_stopping` epochs without a better score."""
     patience = config.train.early_stopping
     waited = progress.epoch - max(progress.best_epoch, progress.stage_epoch)
     return patience is not None and waited >= patience

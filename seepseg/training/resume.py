@@ -1,4 +1,4 @@
-"""What a resumed run may change, and what it may not."""
+"""Resuming a run: what may change, and the checkpoint to go on from."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
 from seepseg.runs.folder import RunFolder
 
 RESUMABLE = ("runtime.device", "runtime.workers", "train.epochs", "objects")
-"""What may change between two parts of one run, with stages also the epochs of the last; the rest makes another run.
+"""Keys that may change when a run is resumed, with stages also the epochs of the last.
 
-Objects are classified when all folds are trained, so that they can be added, or changed, afterwards.
+Object classifiers are trained after all folds, so they can be added or changed later.
 """
 
 
 def resumed_config(folder: RunFolder, overrides: list[str]) -> Config:
-    """The folder's own config with overrides that a resumed run may have.
+    """The folder's own config with the overrides of a resumed run.
 
     Raises:
         ConfigError: there is no run in the folder, or an override changes more than `RESUMABLE`.
@@ -38,10 +38,10 @@ def resumed_config(folder: RunFolder, overrides: list[str]) -> Config:
 
 
 def checkpoint_to_resume(folder: RunFolder) -> Checkpoint | None:
-    """The checkpoint that training goes on from; None where there is none yet.
+    """The checkpoint to resume from; None where there is none yet.
 
     Raises:
-        CheckpointError: it is damaged, or holds a network and no state of its training, as best.pt does.
+        CheckpointError: it is damaged, or holds no state of its training, as best.pt.
     """
     if not folder.last.exists():
         return None

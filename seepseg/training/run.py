@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -16,7 +15,7 @@ from seepseg.errors import ConfigError
 from seepseg.inference.predictor import place
 from seepseg.io.atomic import write_text
 from seepseg.machine.device import choose_device, set_threads
-from seepseg.machine.progress import Tick, silent
+from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -40,17 +39,16 @@ def train(
     fold: int | None = None,
     resume: bool = False,
     init: Path | None = None,
-    tell: Callable[[str], None] = print,
+    echo: Echo = print,
     tick: Tick = silent,
 ) -> Checkpoint:
-    """Train a config in a run folder, or go on where the folder stopped; the best checkpoint.
+    """Train a config in a run folder, or resume the run in it; the best checkpoint.
 
     Args:
-        config: the recipe; with `resume`, the folder's own one (see `resumed_config`).
+        config: the recipe; with `resume`, the folder's own (see `resumed_config`).
         fold: the fold to validate on, for configs with folds.
         init: a run whose weights to start from.
-        tell: takes each line meant for the user.
-        tick: called after each batch with how many of the epoch are done.
+        tick: called after each batch with the batches done of the epoch.
 
     Raises:
         SeepsegError: a child that says what is wrong (see DESIGN: exit codes).
@@ -78,9 +76,9 @@ def train(
         start = load_checkpoint(find_checkpoint(init)) if init and not checkpoint else None
         splits = folder.read_splits() if resume and folder.splits.exists() else None
         data = prepare(config, fold, splits, checkpoint.scaling if checkpoint else None)
-        # Before the folder: a mistake found here must not leave one. A checkpoint brings all weights, so the file that
-        # they once started from may be gone.
-        trainer = assemble(config, data, device, pretrained=not (checkpoint or start), tell=tell)
+        # Before the folder is made: an error here must not leave one. A checkpoint holds all weights, so the file of
+        # encoder weights may be gone by now.
+        trainer = assemble(config, data, device, pretrained=not (checkpoint or start), echo=echo)
         if checkpoint:
             restore(trainer, checkpoint, folder.last)
         elif start:
@@ -92,22 +90,22 @@ def train(
                 write_text(folder.config, dump(config))
             folder.write_splits(data.splits)
             if start:
-                # Nothing else in the folder tells where the run began, should it be killed before its first checkpoint.
+                # Killed before its first checkpoint, the run must still resume from these weights.
                 save_checkpoint(folder.last, to_checkpoint(trainer))
-            tell(summary(config, data, device))
+            echo(summary(config, data, device))
             for warning in data.train.catalog.warnings:
-                tell(f"warning: {warning}")
+                echo(f"warning: {warning}")
             if not data.val.catalog.pixels()[:, 1:].any():
-                tell(
+                echo(
                     f"warning: no pixel of the {len(data.val)} validation tiles is foreground, so {monitored(config)} "
-                    "cannot tell which epoch is the best: change data.split"
+                    "cannot say which epoch is the best: change data.split"
                 )
         barrier()
-        # Before signals are caught: it may take minutes, and nothing is lost when one ends it.
+        # Before signals are caught: it may take minutes, and interrupting it loses nothing.
         data.train.preload()
         data.val.preload()
         stop = stack.enter_context(stop_signals())
-        run_loop(trainer, folder, stop, tell, tick)
+        run_loop(trainer, folder, stop, echo, tick)
     return load_checkpoint(folder.best)
 
 
@@ -117,24 +115,24 @@ def assemble(
     device: torch.device,
     *,
     pretrained: bool = True,
-    tell: Callable[[str], None] = lambda line: None,
+    echo: Echo = lambda line: None,
 ) -> Trainer:
     """The trainer of a config: network, loss, optimiser and data, freshly initialised from the seed.
 
     Args:
-        pretrained: read `model.encoder_weights`, where the config names them.
-        tell: takes one line about what they filled.
+        pretrained: read `model.encoder_weights`, where the config names a file.
+        echo: called with one line about what it filled.
     """
     torch.manual_seed(config.seed)
     model = build_model(config.model, config.data.n_channels, len(data.classes))
     report = start_encoder(model, config.model) if pretrained else None
     if report and rank() == 0:
-        tell(str(report))
+        echo(str(report))
     return Trainer(config, data, place(model, device), device)
 
 
-def dry_run(config: Config, fold: int | None = None) -> dict[str, float | str]:
-    """What a run, or a fold of one, would cost, from a few real steps: batch, memory (NaN: not known), time."""
+def dry_run(config: Config, fold: int | None) -> dict[str, float | str]:
+    """What a run, or one fold of it, would cost: batch, memory (NaN: unknown) and time, from a few real steps."""
     device = choose_device(config.runtime.device)
     set_threads(config.runtime)
     trainer = assemble(config, prepare(config, fold), device)
@@ -158,11 +156,11 @@ def dry_run(config: Config, fold: int | None = None) -> dict[str, float | str]:
 
 
 def memory_gib(device: torch.device) -> float:
-    """Most memory held so far, on the GPU or by this process, in GiB."""
+    """Peak memory so far, of the GPU or of this process, in GiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     if sys.platform == "win32":
-        return float("nan")  # Nothing in the standard library tells.
+        return float("nan")  # Nothing in the standard library says.
     import resource
 
     # Linux counts in KiB, macOS in bytes.

@@ -1,4 +1,4 @@
-"""The state of a training: what a step reads and changes, and its way into a checkpoint and back."""
+"""The state of a training: what a step reads and changes, saved to a checkpoint and restored."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Trainer:
     """One network, its optimiser and its data.
 
     Attributes:
-        parallel: the network as it trains; several processes see it through DDP.
-        ema: its averaged weights, where they are asked for.
-        stages: what is trained one after the other.
+        parallel: the network as it trains; under several processes wrapped in DDP.
+        ema: its averaged weights, where the config asks for them.
+        stages: trained one after the other.
         loss, optimizer: of the current stage.
         dtype, scaler: number format of the forward pass, and the loss scaler of float16.
         progress: where the run stands.
@@ -83,7 +83,7 @@ def enter_stage(trainer: Trainer) -> None:
 
 
 def to_checkpoint(trainer: Trainer, *, resumable: bool = True) -> Checkpoint:
-    """The state as a checkpoint; without what only resuming needs unless `resumable`."""
+    """The state as a checkpoint, with what only resuming needs where `resumable`."""
     progress, sums, ema = trainer.progress, trainer.sums, trainer.ema
     training: dict[str, Any] = {
         "world": world(),
@@ -112,7 +112,7 @@ def to_checkpoint(trainer: Trainer, *, resumable: bool = True) -> Checkpoint:
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint, where: object) -> None:
-    """Take up the state that `to_checkpoint` put down."""
+    """Restore the state that `to_checkpoint` saved."""
     state = checkpoint.training
     start_from(trainer, checkpoint, where)
     load_weights(trainer.model, checkpoint.weights, where)
@@ -129,7 +129,7 @@ def restore(trainer: Trainer, checkpoint: Checkpoint, where: object) -> None:
 
 
 def start_from(trainer: Trainer, checkpoint: Checkpoint, where: object) -> None:
-    """Take the weights of a checkpoint, the averaged ones where it has them, and nothing else."""
+    """Take only the weights of a checkpoint, the averaged ones where it has them."""
     weights = checkpoint.ema or checkpoint.weights
     load_weights(trainer.model, weights, where)
     if trainer.ema:

@@ -20,11 +20,11 @@ from seepseg.training.optim import after_plateau, rate_factor
 from seepseg.training.state import Trainer
 
 SCORED = 4
-"""Every how manieth training batch is scored."""
+"""One training batch in so many is scored: scoring all of them slows training, and a quarter says as much."""
 
 
 def train_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
-    """The loss of a batch, after a step of the optimiser on it, at the rate of the schedule unless `lr` is given.
+    """The loss of a batch, on which the optimiser makes a step, at the rate of the schedule unless `lr` is given.
 
     A batch without a single labelled pixel is counted and skipped (NaN).
 
@@ -53,13 +53,13 @@ def train_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float
 
 
 def not_finite(trainer: Trainer, batch: Batch, logits: Tensor, value: float) -> NonFiniteLossError:
-    """The error of a loss that is not finite, the same in every process: it names the tiles of those that met it."""
-    given = of_ranks((bool(logits.isfinite().all()), value, batch.ids))
-    # A region loss adds up over processes, so that NaN is the loss of all of them; the logits tell whose it was.
-    met = [g for g in given if not g[0]] or [g for g in given if not math.isfinite(g[1])]
+    """The error of a loss that is not finite, the same in every process: it names the tiles it arose from."""
+    ranks = of_ranks((bool(logits.isfinite().all()), value, batch.ids))
+    # A region loss is summed over processes, so a NaN is the loss of all of them; the logits say where it arose.
+    origin = [r for r in ranks if not r[0]] or [r for r in ranks if not math.isfinite(r[1])]
     return NonFiniteLossError(
-        f"the loss is {met[0][1]} at epoch {trainer.progress.epoch + 1}, batch {trainer.progress.batch + 1}",
-        f"tiles {', '.join(name for _, _, ids in met for name in ids)}",
+        f"the loss is {origin[0][1]} at epoch {trainer.progress.epoch + 1}, batch {trainer.progress.batch + 1}",
+        f"tiles {', '.join(name for _, _, ids in origin for name in ids)}",
         "look at these tiles, lower optim.lr or set runtime.amp=off; last.pt holds the last good state",
     )
 
@@ -80,10 +80,7 @@ def update(trainer: Trainer, loss: Tensor) -> None:
 
 @torch.no_grad()
 def count(trainer: Trainer, logits: Tensor, mask: Tensor, terms: dict[str, Tensor]) -> None:
-    """Add a training batch to the sums of the epoch: losses always, scores of every fourth batch.
-
-    Scoring all of them slows training, and a quarter of them tells as much.
-    """
+    """Add a training batch to the sums of the epoch: its losses always, its scores every `SCORED` batches."""
     sums, number = trainer.sums, trainer.progress.batch
     losses = {("loss" if n == "loss" else f"loss_{n}"): [v.item() * len(mask)] for n, v in terms.items()}
     entry = sums.floats[number * world() + rank()] = {"tiles": [float(len(mask))]} | losses
@@ -98,7 +95,7 @@ def count(trainer: Trainer, logits: Tensor, mask: Tensor, terms: dict[str, Tenso
 
 
 def rate(trainer: Trainer) -> float:
-    """The learning rate of the current step: that of the stage times what its schedule says."""
+    """The learning rate of the current step: that of the stage times the factor of its schedule."""
     stage, progress = trainer.stage, trainer.progress
     step = progress.step - progress.stage_step
     factor = rate_factor(stage.schedule, step, trainer.steps_per_epoch, stage.epochs)

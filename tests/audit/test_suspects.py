@@ -90,7 +90,7 @@ def folds(seep_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = {"source": "seep", "root": str(seep_root), "split": split}
     config = tiny_config(seep_root, data=data, train={"epochs": 1, "batch_size": 8, "panels_every": 0})
     for fold in range(2):
-        train(config, RunFolder(root / f"fold_{fold}"), fold=fold, tell=lambda line: None)
+        train(config, RunFolder(root / f"fold_{fold}"), fold=fold, echo=lambda line: None)
     return root
 
 

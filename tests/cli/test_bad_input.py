@@ -44,7 +44,7 @@ def trained(seep_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder after one epoch."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     config = tiny_config(seep_root, train={"epochs": 1, "batch_size": 8, "panels_every": 0})
-    train(config, RunFolder(folder), tell=lambda line: None)
+    train(config, RunFolder(folder), echo=lambda line: None)
     return folder
 
 

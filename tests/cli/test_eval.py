@@ -31,7 +31,7 @@ def seep_run(seep_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "seep"
     data = {"source": "seep", "root": str(seep_root), "split": {"val_fraction": 0.25}, "grid": {"9000": 8}}
     config = tiny_config(seep_root, data=data, train={"epochs": 1, "batch_size": 8, "panels_every": 0})
-    train(config, RunFolder(folder), tell=lambda line: None)
+    train(config, RunFolder(folder), echo=lambda line: None)
     return folder
 
 
@@ -49,7 +49,7 @@ def salt_run(salt_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         "test",
     )
-    train(config, RunFolder(folder), tell=lambda line: None)
+    train(config, RunFolder(folder), echo=lambda line: None)
     return folder
 
 

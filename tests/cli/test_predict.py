@@ -23,7 +23,7 @@ def trained(seep_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = tiny_config(
         seep_root, train={"epochs": 1, "batch_size": 8, "panels_every": 0}, predict={"window": 64, "tta": "hflip"}
     )
-    train(config, RunFolder(folder), tell=lambda line: None)
+    train(config, RunFolder(folder), echo=lambda line: None)
     return folder
 
 
@@ -113,7 +113,7 @@ def test_png_in_png_out(salt_root: Path, capsys: pytest.CaptureFixture[str], tmp
         },
         "test",
     )
-    train(config, RunFolder(tmp_path / "run"), tell=lambda line: None)
+    train(config, RunFolder(tmp_path / "run"), echo=lambda line: None)
     images = salt_root / "test" / "images"
     assert run(capsys, "predict", tmp_path / "run" / "checkpoints" / "best.pt", images, "-o", tmp_path / "out")[0] == 0
     made = sorted((tmp_path / "out").glob("*_class.png"))

@@ -125,9 +125,9 @@ def test_nodata_is_a_word_a_number_or_nothing(tmp_path: Path, given: str, read: 
 
 
 def test_all_errors_are_told_at_once() -> None:
-    told = message(BASE | {"optim": {"learning_rate": 1}, "train": {"epochs": 0}})
-    assert "unknown key optim.learning_rate" in told
-    assert "train.epochs" in told
+    text = message(BASE | {"optim": {"learning_rate": 1}, "train": {"epochs": 0}})
+    assert "unknown key optim.learning_rate" in text
+    assert "train.epochs" in text
 
 
 def test_one_mistake_is_told_once() -> None:

@@ -51,7 +51,7 @@ def test_a_resolved_recipe_reads_back_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stages", "told"),
+    ("stages", "message"),
     [
         ([{"epochs": 1}, {"epochs": 1, "loss": "ce"}], "stages.1.loss ce does not go with model.head binary"),
         ([{"epochs": 1, "loss": {"name": "bce", "class_weights": [1, 2]}}],
@@ -64,10 +64,10 @@ def test_a_resolved_recipe_reads_back_the_same(tmp_path: Path) -> None:
         ([3], "stages.0: input should be a valid dictionary"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told_with_their_stage(stages: list[Any], told: str) -> None:
+def test_mistakes_are_told_with_their_stage(stages: list[Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(SALT | {"loss": "bce", "stages": stages}, "test")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_loss_at_the_top_that_no_stage_uses_is_not_judged() -> None:

@@ -12,7 +12,7 @@ from tests.conftest import tiny_config
 def test_a_run_is_scored_alike_again_and_elsewhere(seep_root: Path, tmp_path: Path) -> None:
     config = tiny_config(seep_root, train={"epochs": 1, "batch_size": 8, "panels_every": 0})
     folder = RunFolder(tmp_path / "run")
-    train(config, folder, tell=lambda line: None)
+    train(config, folder, echo=lambda line: None)
     parts = [open_labelled(folder.best, config.runtime, "val")]
     left: list[int] = []
     options = Options(figures=False)

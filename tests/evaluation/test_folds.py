@@ -36,7 +36,7 @@ def folds(salt_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "runtime": {"device": "cpu", "amp": "off", "threads": 1},
     }
     for fold in (0, 1):
-        train(parse(tree, "test"), RunFolder(root / f"fold_{fold}"), fold=fold, tell=lambda line: None)
+        train(parse(tree, "test"), RunFolder(root / f"fold_{fold}"), fold=fold, echo=lambda line: None)
     return root
 
 

@@ -102,7 +102,7 @@ def test_two_head_weighs_classes_in_the_cross_entropy_alone() -> None:
             "seep",
             "loss two_head does not go with model.head softmax: use head two_head, or loss ce",
         ),
-        ("two_head", "two_head", "seep_binary", "tells foreground classes apart, data.classes has one"),
+        ("two_head", "two_head", "seep_binary", "separates foreground classes, data.classes has one"),
     ],
 )
 def test_a_loss_and_a_head_that_do_not_go_together_are_refused(

@@ -16,7 +16,7 @@ without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine
 
 @without_gpu
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7", "nonsense", ""])
-def test_a_device_that_is_not_there_is_the_users_to_mend(name: str) -> None:
+def test_a_device_that_is_not_there_is_the_users_to_fix(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         choose_device(name)
     assert str(caught.value) == f"device {name!r} is not there in runtime.device: this machine has cpu; use auto"

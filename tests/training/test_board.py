@@ -11,7 +11,7 @@ from tensorboard.util import tensor_util
 from seepseg.classes import SALT, SEEP
 from seepseg.config import Config
 from seepseg.inference.score import Sums
-from seepseg.training.board import Board, monitored, part_row, tile_panels
+from seepseg.training.board import Board, epoch_line, monitored, part_row, tile_panels
 from seepseg.training.curves import BINS
 from seepseg.training.progress import Progress
 from tests.conftest import tiny_config
@@ -39,6 +39,8 @@ def test_numbers_of_one_class_by_hand() -> None:
             "val/dice/foreground": 0.75,
             "val/iou/foreground": 0.6,
             "val/tgs_score": 0.65,
+            # One of the two tiles holds salt.
+            "val/tgs_score/nothing": 0.5,
         }
     )
 
@@ -125,6 +127,20 @@ def test_the_recipe_and_its_scores_stand_in_the_run_itself(tmp_path: Path) -> No
     content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
     shown = {m.name.tag for m in metadata.parse_experiment_plugin_data(content).metric_infos}
     assert shown == {"best/dice/macro", "val/dice/macro", "val/iou/macro"}
+
+
+def test_the_line_of_an_epoch_compares_with_predicting_nothing() -> None:
+    data = {"source": "tgs", "root": "d"}
+    config = tiny_config(Path("d"), data=data, train={"epochs": 9})
+    row = {"train/loss": 0.5, "val/loss": 0.25, "val/dice/foreground": 0.75, "tiles_per_second": 12.0}
+    progress = Progress(epoch=2, best_epoch=2)
+    line = epoch_line(config, progress, row | {"val/tgs_score": 0.6, "val/tgs_score/nothing": 0.39})
+    assert line == (
+        "epoch   2/9  loss 0.5000  val loss 0.2500  foreground Dice 0.750"
+        "  tgs_score 0.6000 (predicting nothing: 0.3900) *  12.0 tiles/s"
+    )
+    seep = epoch_line(tiny_config(Path("d")), progress, row | {"val/dice/macro": 0.6})
+    assert seep.endswith("dice/macro 0.6000 *  12.0 tiles/s")
 
 
 @pytest.mark.parametrize(

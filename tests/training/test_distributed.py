@@ -20,11 +20,12 @@ from seepseg.errors import ConfigError, NonFiniteLossError, ResourceError
 from seepseg.inference.score import Sums
 from seepseg.runs.folder import RunFolder
 from seepseg.training.distributed import barrier, process_group
-from seepseg.training.epoch import train_batches, validate
+from seepseg.training.epoch import train_batches
 from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble, train
 from seepseg.training.step import train_step
 from tests.conftest import end_process, tiny_config
+from tests.training.trainers import validated
 
 STEPS = 10
 
@@ -51,7 +52,7 @@ def ten_steps(config: Config) -> tuple[dict[str, torch.Tensor], Sums]:
     for batch in islice(train_batches(trainer), STEPS):
         train_step(trainer, batch)
         trainer.progress.batch += 1
-    return {k: v.clone() for k, v in trainer.model.named_parameters()}, validate(trainer)
+    return {k: v.clone() for k, v in trainer.model.named_parameters()}, validated(trainer)
 
 
 def of_two(rank: int, configs: list[Config], folder: str) -> None:
@@ -88,14 +89,14 @@ def validate_untrained(rank: int, config: Config, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     torch.set_num_threads(1)
     trainer = assemble(config, prepare(config, None), torch.device("cpu"))
-    Path(folder, f"rank{rank}").write_bytes(pickle.dumps(validate(trainer)))
+    Path(folder, f"rank{rank}").write_bytes(pickle.dumps(validated(trainer)))
     end_process()
 
 
 def test_validation_sums_are_those_of_one_process(seep_root: Path, tmp_path: Path) -> None:
     config = recipe(seep_root, "dice_bce", "batch")
     trainer = assemble(config, prepare(config, None), torch.device("cpu"))
-    alone = validate(trainer)
+    alone = validated(trainer)
     mp.spawn(validate_untrained, (config, str(tmp_path)), nprocs=2)
     for rank in (0, 1):
         shared: Sums = pickle.loads((tmp_path / f"rank{rank}").read_bytes())
@@ -109,7 +110,7 @@ def test_an_odd_number_of_validation_batches_keeps_no_process_waiting(seep_root:
     # One batch: the first process scores it and the second has nothing to do. A loss that were summed over the
     # processes here would wait for ever.
     config = recipe(seep_root, "dice_ce", "batch").model_copy(update={"predict": Predict(batch_size=1000)})
-    alone = validate(assemble(config, prepare(config, None), torch.device("cpu")))
+    alone = validated(assemble(config, prepare(config, None), torch.device("cpu")))
     assert list(alone.floats) == [0]
     mp.spawn(validate_untrained, (config, str(tmp_path)), nprocs=2)
     for rank in (0, 1):
@@ -121,7 +122,7 @@ def meet_trouble(rank: int, configs: list[Config], few: Config, folder: str) -> 
     """NaN in a tile of the second process alone, under several losses; then a tile too few."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     torch.set_num_threads(1)
-    told, names = [], ""
+    message, names = [], ""
     for config in configs:
         trainer = assemble(config, prepare(config, None), torch.device("cpu"))
         (batch,) = islice(train_batches(trainer), 1)
@@ -130,10 +131,10 @@ def meet_trouble(rank: int, configs: list[Config], few: Config, folder: str) -> 
             batch.image[0, 0, 32, 32] = torch.nan
         with pytest.raises(NonFiniteLossError) as caught:
             train_step(trainer, batch)
-        told.append(str(caught.value))
+        message.append(str(caught.value))
     with pytest.raises(ConfigError) as refused:
-        train(few, RunFolder(Path(folder, "run")), tell=lambda line: None)
-    Path(folder, f"rank{rank}").write_bytes(pickle.dumps((told, names, str(refused.value))))
+        train(few, RunFolder(Path(folder, "run")), echo=lambda line: None)
+    Path(folder, f"rank{rank}").write_bytes(pickle.dumps((message, names, str(refused.value))))
     end_process()
 
 
@@ -157,8 +158,8 @@ def test_what_two_processes_say_of_trouble(seep_root: Path, tmp_path: Path) -> N
     assert first == second
     assert len(first) == 2
     assert all(line.startswith(f"the loss is nan at epoch 1, batch 1 in tiles {names}: ") for line in first)
-    told = f"fewer training tiles (1) than processes (2) in {root}: start fewer processes, or give more tiles"
-    assert (refused, too) == (told, told)
+    message = f"fewer training tiles (1) than processes (2) in {root}: start fewer processes, or give more tiles"
+    assert (refused, too) == (message, message)
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
@@ -177,10 +178,10 @@ def wait_for_the_other(rank: int, folder: str) -> None:
                 os._exit(0)
             barrier()
     except ResourceError as error:
-        Path(folder, "told").write_text(str(error))
+        Path(folder, "message").write_text(str(error))
 
 
 def test_when_one_process_dies_the_other_says_so(tmp_path: Path) -> None:
     mp.spawn(wait_for_the_other, (str(tmp_path),), nprocs=2)
-    told = (tmp_path / "told").read_text()
-    assert told.startswith("another process of this run has ended or hangs in process 0 of 2: ")
+    message = (tmp_path / "message").read_text()
+    assert message.startswith("another process of this run has ended or hangs in process 0 of 2: ")

@@ -35,9 +35,9 @@ def test_weights_are_read_once_told_once_and_never_needed_again(tmp_path: Path) 
     write_seep(tmp_path / "data", scenes=2, grid=(2, 2), tile=32, seed=1)
     expected = resnet_encoder("resnet34", 3, 1.0).state_dict()
     torch.save(expected | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}, tmp_path / "w.pth")
-    folder, told = RunFolder(tmp_path / "run"), []
-    train(recipe(tmp_path / "data", tmp_path / "w.pth"), folder, tell=told.append)
-    assert [line for line in told if "encoder weights" in line] == [
+    folder, lines = RunFolder(tmp_path / "run"), []
+    train(recipe(tmp_path / "data", tmp_path / "w.pth"), folder, echo=lines.append)
+    assert [line for line in lines if "encoder weights" in line] == [
         f"encoder weights {tmp_path / 'w.pth'}: 216 of 216 tensors filled; conv1.weight folded from RGB; "
         "not used: fc.weight, fc.bias"
     ]
@@ -45,9 +45,9 @@ def test_weights_are_read_once_told_once_and_never_needed_again(tmp_path: Path) 
     torch.testing.assert_close(kept, expected["layer3.2.conv1.weight"], rtol=0, atol=1e-6)
 
     (tmp_path / "w.pth").unlink()
-    told.clear()
-    train(recipe(tmp_path / "data", tmp_path / "w.pth"), folder, resume=True, tell=told.append)
-    assert not any("encoder weights" in line for line in told)
+    lines.clear()
+    train(recipe(tmp_path / "data", tmp_path / "w.pth"), folder, resume=True, echo=lines.append)
+    assert not any("encoder weights" in line for line in lines)
     again = load_checkpoint(folder.last)
     predictor = load_predictor(again, again.config.runtime, "none", folder.last)
     assert predictor.logits(torch.zeros(1, 1, 32, 32)).isfinite().all()

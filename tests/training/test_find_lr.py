@@ -79,18 +79,18 @@ def test_a_first_loss_that_is_not_finite_is_told(tiny: Config, tmp_path: Path, m
 
     monkeypatch.setattr("seepseg.training.find_lr.train_step", explode)
     with pytest.raises(DataError, match="not one batch gives a finite loss"):
-        find_rate(tiny, tmp_path)
+        find_rate(tiny, tmp_path, fold=None, init=None)
 
 
 def test_the_test_of_a_recipe_leaves_a_table_and_a_figure(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seepseg.training.find_lr.STEPS", 12)
-    test = find_rate(tiny, tmp_path / "run")
+    test = find_rate(tiny, tmp_path / "run", fold=None, init=None)
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["find_lr.csv", "find_lr.png"]
     table = pd.read_csv(tmp_path / "run" / "find_lr.csv")
     assert table.columns.tolist() == ["lr", "loss", "smoothed"]
     np.testing.assert_allclose(table["lr"], test.rates)
     assert test.suggested is None or test.rates[0] <= test.suggested <= test.rates[-1]
     # The same again: a throw-away copy, seeded like a run.
-    assert find_rate(tiny, tmp_path / "again").losses == test.losses
+    assert find_rate(tiny, tmp_path / "again", fold=None, init=None).losses == test.losses

@@ -32,7 +32,7 @@ def test_best_is_what_the_task_is_judged_by(
         else tiny_config(salt_root, data=salt, train=train_node)
     )
     folder = RunFolder(tmp_path / "run")
-    best = train(config, folder, tell=quiet)
+    best = train(config, folder, echo=quiet)
     assert best.score == pd.read_csv(folder.metrics)[key][0]
 
 
@@ -47,7 +47,7 @@ def test_it_stops_early_when_nothing_gets_better(seep_root: Path, tmp_path: Path
     )
     lines: list[str] = []
     folder = RunFolder(tmp_path / "run")
-    best = train(config, folder, tell=lines.append)
+    best = train(config, folder, echo=lines.append)
     assert pd.read_csv(folder.metrics)["epoch"].tolist() == [1, 2, 3]
     assert best.epoch == 1  # the earlier wins a tie
     assert lines[-1] == "stopped early: no better score for 2 epochs"

@@ -18,9 +18,9 @@ from seepseg.objects.components import label_objects
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint
 from seepseg.training.objects import (
-    HeldOut,
+    Outlines,
     drop_object_classifiers,
-    held_out,
+    fold_outlines,
     outlined_at,
     train_classifier,
     train_object_classifiers,
@@ -64,18 +64,18 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
     code, out, err = run(capsys, "train", "c.yaml", *FOLDS, *OBJECTS, "--all-folds", "--run", "r")
     assert (code, err) == (0, "")
     assert "fold_1: " in out
-    held = []
+    val_parts = []
     for k in (0, 1):
         table = pd.read_csv(f"r/fold_{k}/splits.csv", dtype=str)
-        held.append(set(table.loc[table["split"] == "val", "id"]))
+        val_parts.append(set(table.loc[table["split"] == "val", "id"]))
         checkpoint = load_checkpoint(Path(f"r/fold_{k}/checkpoints/last.pt"))
         classifier = ObjectClassifier.from_plain(checkpoint.objects, "r")
         assert classifier
         assert len(classifier.forests[0].roots) == 5
-        assert classifier.tiles == set(table["id"]) - held[k]
+        assert classifier.tiles == set(table["id"]) - val_parts[k]
         # The rest of the checkpoint is as it was: training could go on.
         assert checkpoint.training
-    assert held[0] | held[1] == set(table["id"])
+    assert val_parts[0] | val_parts[1] == set(table["id"])
     # The last weights are what folds are scored with; a class map of them holds one class an object.
     assert run(capsys, "eval", "r/fold_0/checkpoints/last.pt", "--no-figures", "-o", "scores")[0] == 0
     # Training again gives the same forests.
@@ -109,25 +109,25 @@ def test_objects_that_no_fold_finds_are_learned_from_as_they_are(
     data = {"source": "seep", "root": str(seep_root), "split": split}
     config = tiny_config(seep_root, data=data, train={"epochs": 1, "batch_size": 8})
     folder = RunFolder(tmp_path / "fold_0")
-    train(config, folder, fold=0, tell=lambda line: None)
+    train(config, folder, fold=0, echo=lambda line: None)
     monkeypatch.setattr("seepseg.training.objects.CUTS", ())
-    held = held_out(open_labelled(folder.last, config.runtime, "val", tta=True))
+    outlines = fold_outlines(open_labelled(folder.last, config.runtime, "val", tta=True))
     # The default grid does not know these scenes, so each tile is one of its own.
     expected: list[int] = []
-    for tile in held.tiles:
+    for tile in outlines.tiles:
         mask = tifffile.imread(seep_root / "train_masks_256" / f"{tile}.tif")
         labels, count = label_objects(mask)
         expected += [int(np.bincount(mask[labels == n]).argmax()) for n in range(1, count + 1)]
-    assert sorted(held.classes.tolist()) == sorted(expected)
-    assert len(held.asked) == len(expected) > 0
+    assert sorted(outlines.classes.tolist()) == sorted(expected)
+    assert len(outlines.inputs) == len(expected) > 0
 
 
-def test_a_run_may_be_told_to_do_without_a_classifier_it_never_got(seep_root: Path, tmp_path: Path) -> None:
+def test_a_run_can_do_without_a_classifier_it_never_got(seep_root: Path, tmp_path: Path) -> None:
     split = {"folds": 2, "allow_missing_classes": True}
     data = {"source": "seep", "root": str(seep_root), "split": split}
     config = tiny_config(seep_root, objects={"trees": 5}, data=data, train={"epochs": 1, "batch_size": 8})
     folder = RunFolder(tmp_path / "fold_0")
-    train(config, folder, fold=0, tell=lambda line: None)
+    train(config, folder, fold=0, echo=lambda line: None)
     # Asked for, but not trained yet: the fold is as any other.
     assert find_checkpoint(folder.root) == folder.best
     drop_object_classifiers([folder])
@@ -136,7 +136,7 @@ def test_a_run_may_be_told_to_do_without_a_classifier_it_never_got(seep_root: Pa
 
 
 def test_nothing_to_learn_from_is_an_error() -> None:
-    nothing = HeldOut((), np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
+    nothing = Outlines((), np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
     with pytest.raises(DataError, match="hold no true object"):
         train_classifier([nothing], Objects(), 0, SEEP)
 

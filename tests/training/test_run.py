@@ -83,7 +83,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 def test_killed_and_resumed_ends_with_the_same_weights(seep_root: Path, tmp_path: Path, workers: int) -> None:
     config = recipe(seep_root, tmp_path)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    train(load(config), RunFolder(whole), tell=quiet)
+    train(load(config), RunFolder(whole), echo=quiet)
     rng, more = random.Random(workers), ["-s", f"runtime.workers={workers}"]
     kills = 0
     for resume in ([], ["--resume"], ["--resume"]):
@@ -109,7 +109,7 @@ def test_a_signal_saves_says_so_and_resumes_to_the_same_weights(
     # Checkpoints only at the end of an epoch, so that what the signal saved is what the run goes on from.
     config = recipe(seep_root, tmp_path, epochs=8, checkpoint_minutes=60)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    train(load(config), RunFolder(whole), tell=quiet)
+    train(load(config), RunFolder(whole), echo=quiet)
     process = start(config, stopped)
     wait_for(RunFolder(stopped).last, process)
     begin = time.monotonic()
@@ -131,7 +131,7 @@ def test_a_signal_during_validation_is_heard_and_the_epoch_is_finished_on_resume
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
-    train(tiny, whole, tell=quiet)
+    train(tiny, whole, echo=quiet)
     validate = loop.validate
 
     def signalled(trainer: Trainer, before_batch: Callable[[], None], on_batch: None) -> Sums:
@@ -141,19 +141,19 @@ def test_a_signal_during_validation_is_heard_and_the_epoch_is_finished_on_resume
     with monkeypatch.context() as patch:
         patch.setattr(loop, "validate", signalled)
         with pytest.raises(InterruptedRun) as caught:
-            train(tiny, stopped, tell=quiet)
+            train(tiny, stopped, echo=quiet)
     assert caught.value.exit_code == 143
     assert load_checkpoint(stopped.last).epoch == 0
-    train(tiny, stopped, resume=True, tell=quiet)
+    train(tiny, stopped, resume=True, echo=quiet)
     same_run(whole.root, stopped.root)
 
 
 def test_a_kill_between_the_last_checkpoint_and_its_table_loses_no_row(tiny: Config, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    train(tiny, folder, tell=quiet)
+    train(tiny, folder, echo=quiet)
     before = folder.metrics.read_bytes()
     folder.metrics.unlink()
-    train(tiny, folder, resume=True, tell=quiet)
+    train(tiny, folder, resume=True, echo=quiet)
     assert folder.metrics.read_bytes() == before
 
 
@@ -179,9 +179,9 @@ def test_the_lock_excludes(tmp_path: Path) -> None:
 
 def test_more_epochs_go_on_where_the_run_ended(tiny: Config, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    train(tiny, folder, tell=quiet)
+    train(tiny, folder, echo=quiet)
     longer = tiny.model_copy(update={"train": tiny.train.model_copy(update={"epochs": 3})})
-    train(longer, folder, resume=True, tell=quiet)
+    train(longer, folder, resume=True, echo=quiet)
     assert pd.read_csv(folder.metrics)["epoch"].tolist() == [1, 2, 3]
     board = EventAccumulator(str(folder.board)).Reload()
     assert [event.step for event in board.Scalars("val/loss")] == [1, 2, 3]
@@ -202,7 +202,7 @@ def test_a_resumed_run_takes_no_other_rate_but_more_epochs(
 ) -> None:
     config, folder = tmp_path / "c.yaml", RunFolder(tmp_path / "run")
     config.write_text(dump(tiny))
-    train(tiny, folder, tell=quiet)
+    train(tiny, folder, echo=quiet)
     code, line = error(capsys, "train", config, "--run", folder.root, "--resume", "-s", "optim.lr=0.5")
     assert code == 2
     assert "optim.lr is 0.001 in the run and 0.5 now" in line
@@ -241,13 +241,13 @@ def test_a_rate_that_blows_up_exits_with_3_and_leaves_a_sound_checkpoint(
 
 def test_fine_tuning_starts_from_the_other_runs_weights(tiny: Config, tmp_path: Path) -> None:
     first = RunFolder(tmp_path / "first")
-    train(tiny, first, tell=quiet)
+    train(tiny, first, echo=quiet)
     still = tiny.model_copy(
         update={"optim": tiny.optim.model_copy(update={"lr": 1e-12}),
                 "train": tiny.train.model_copy(update={"epochs": 1})}
     )  # fmt: skip
     second = RunFolder(tmp_path / "second")
-    train(still, second, init=first.root, tell=quiet)
+    train(still, second, init=first.root, echo=quiet)
     source, tuned = load_checkpoint(first.best).ema, load_checkpoint(second.last).weights
     assert source is not None
     trained = [k for k in source if k.endswith("weight")]
@@ -258,7 +258,7 @@ def test_a_loss_that_is_not_finite_names_the_tiles_and_keeps_the_last_state(tmp_
     write_seep(tmp_path / "data", scenes=3, grid=(6, 6), tile=64, seed=2)
     config = tiny_config(tmp_path / "data")
     folder = RunFolder(tmp_path / "run")
-    train(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})}), folder, tell=quiet)
+    train(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})}), folder, echo=quiet)
     checkpoint = load_checkpoint(folder.last)
     trainer = assemble(config, prepare(config, None), torch.device("cpu"))
     restore(trainer, checkpoint, folder.last)
@@ -276,13 +276,13 @@ def test_a_network_in_place_of_the_last_state_is_no_run_to_resume(
 ) -> None:
     config, folder = tmp_path / "c.yaml", RunFolder(tmp_path / "run")
     config.write_text(dump(tiny))
-    train(tiny, folder, tell=quiet)
+    train(tiny, folder, echo=quiet)
     shutil.copy(folder.best, folder.last)
-    told = (
+    message = (
         f"holds a network, as best.pt does, but not where its training stood in {folder.last}: "
         f"restore last.pt, or start another run from this network with --init {folder.last}"
     )
-    assert error(capsys, "train", config, "--run", folder.root, "--resume") == (3, told)
+    assert error(capsys, "train", config, "--run", folder.root, "--resume") == (3, message)
     with pytest.raises(CheckpointError, match="not where its training stood"):  # with --all-folds --resume
         FoldRun(tiny, folder.root, None, resume=True).done()
 
@@ -298,13 +298,13 @@ def test_a_validation_part_that_can_tell_nothing_is_said_so_before_training(tmp_
         split = {"val": [val], "test_fraction": 0, "allow_missing_classes": True}
         data = {"source": "seep", "root": str(tmp_path / "data"), "split": split}
         config = tiny_config(tmp_path, data=data, train={"epochs": 1, "batch_size": 8, "panels_every": 0})
-        told: list[str] = []
-        train(config, RunFolder(tmp_path / val), tell=told.append)
-        return told
+        message: list[str] = []
+        train(config, RunFolder(tmp_path / val), echo=message.append)
+        return message
 
     warning, epoch = lines(first)[1:3]
     assert warning == (
-        f"warning: no pixel of the {len(masks)} validation tiles is foreground, so val/dice/macro cannot tell which "
+        f"warning: no pixel of the {len(masks)} validation tiles is foreground, so val/dice/macro cannot say which "
         "epoch is the best: change data.split"
     )
     assert epoch.startswith("epoch   1/1")
@@ -345,7 +345,7 @@ def test_a_run_of_float_tiles_with_declared_nan_trains(tmp_path: Path) -> None:
         tifffile.imwrite(path, values)
     data = {"source": "seep", "root": str(tmp_path / "data"), "nodata": "nan", "split": {"val_fraction": 0.34}}
     config = tiny_config(tmp_path / "data", data=data, train={"epochs": 1, "batch_size": 8, "panels_every": 0})
-    train(config, RunFolder(tmp_path / "run"), tell=quiet)
+    train(config, RunFolder(tmp_path / "run"), echo=quiet)
     row = pd.read_csv(tmp_path / "run" / "metrics.csv").iloc[0]
     assert np.isfinite(row["train/loss"])
     assert np.isfinite(row["val/loss"])
@@ -353,7 +353,7 @@ def test_a_run_of_float_tiles_with_declared_nan_trains(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_network_is_refused_with_both_shapes(tiny: Config, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    train(tiny, folder, tell=quiet)
+    train(tiny, folder, echo=quiet)
     wide = tiny.model_copy(update={"model": tiny.model.model_copy(update={"channels": [16, 16, 32]})})
     trainer = assemble(wide, prepare(wide, None), torch.device("cpu"))
     with pytest.raises(CheckpointError, match=r"weights do not match: .* is \(8,\) in the checkpoint and \(16,\) "):

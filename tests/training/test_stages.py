@@ -45,7 +45,7 @@ def whole(seep_root: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolde
     """An undisturbed run of both stages."""
     folder = RunFolder(tmp_path_factory.mktemp("whole") / "run")
     lines: list[str] = []
-    train(staged(seep_root), folder, tell=lines.append)
+    train(staged(seep_root), folder, echo=lines.append)
     assert "stage 1 ended; stage 2: dice_bce, 2 epochs" in lines
     assert lines[1].startswith("epoch   1/3  stage 1/2  loss ")
     return folder
@@ -87,9 +87,9 @@ def test_interrupted_at_any_step_it_ends_with_the_same_weights(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(InterruptedRun):
-        train(staged(seep_root), folder, tell=quiet, tick=tick)
+        train(staged(seep_root), folder, echo=quiet, tick=tick)
     assert load_checkpoint(folder.last).training["progress"]["step"] == step
-    train(resumed_config(folder, []), folder, resume=True, tell=quiet)
+    train(resumed_config(folder, []), folder, resume=True, echo=quiet)
     same_run(whole.root, folder.root)
 
 
@@ -104,11 +104,11 @@ def test_killed_exactly_at_the_border_the_second_stage_begins_fresh(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop, "save", save_and_die)
-        train(staged(seep_root), folder, tell=quiet)
+        train(staged(seep_root), folder, echo=quiet)
     state = load_checkpoint(folder.last).training
     assert (state["progress"]["epoch"], state["progress"]["stage"]) == (1, 1)
     assert state["optimizer"]["state"] == {}
-    train(resumed_config(folder, []), folder, resume=True, tell=quiet)
+    train(resumed_config(folder, []), folder, resume=True, echo=quiet)
     same_run(whole.root, folder.root)
     board = EventAccumulator(str(folder.board)).Reload()
     assert [(e.step, e.value) for e in board.Scalars("stage")] == [(1, 1), (2, 2), (3, 2)]
@@ -119,12 +119,12 @@ def test_only_the_last_stage_may_grow_on_resume(
 ) -> None:
     folder, config = RunFolder(tmp_path / "run"), tmp_path / "c.yaml"
     config.write_text(dump(staged(seep_root)))
-    train(load(config, ["stages.1.epochs=1"]), folder, tell=quiet)
+    train(load(config, ["stages.1.epochs=1"]), folder, echo=quiet)
     code, line = error(capsys, "train", config, "--run", folder.root, "--resume", "-s", "stages.0.epochs=2")
     assert (code, line.startswith("stages.0.epochs is 1 in the run and 2 now")) == (2, True)
     code, line = error(capsys, "train", config, "--run", folder.root, "--resume", "-s", "train.epochs=9")
     assert (code, line.startswith("train.epochs does not go with stages, whose own epochs add up to 3: ")) == (2, True)
-    train(resumed_config(folder, ["stages.1.epochs=2"]), folder, resume=True, tell=quiet)
+    train(resumed_config(folder, ["stages.1.epochs=2"]), folder, resume=True, echo=quiet)
     assert pd.read_csv(folder.metrics)["stage"].tolist() == [1, 2, 2]
     assert load(folder.config).train.epochs == 3
 
@@ -154,7 +154,7 @@ def test_early_stopping_ends_a_stage_and_not_the_run(seep_root: Path, tmp_path: 
         train={"batch_size": 64, "panels_every": 0, "early_stopping": 1},
     )
     lines: list[str] = []
-    train(config, RunFolder(tmp_path), tell=lines.append)
+    train(config, RunFolder(tmp_path), echo=lines.append)
     assert "stage 1 ended early; stage 2: dice_bce, 1 epochs" in lines
     assert pd.read_csv(RunFolder(tmp_path).metrics)["stage"].tolist() == [1, 1, 2]
 

@@ -7,7 +7,8 @@ from itertools import islice
 import torch
 
 from seepseg.config import Config
-from seepseg.training.epoch import train_batches
+from seepseg.inference.score import Sums
+from seepseg.training.epoch import train_batches, validate
 from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble
 from seepseg.training.state import Trainer
@@ -28,3 +29,7 @@ def trained(config: Config, steps: int) -> Trainer:
 
 def quiet(line: str) -> None:
     pass
+
+
+def validated(trainer: Trainer) -> Sums:
+    return validate(trainer, lambda: None, None)
