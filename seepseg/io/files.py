@@ -70,7 +70,7 @@ def kind_of(head: bytes) -> str:
 
 
 def image_kind(path: Path) -> str:
-    """What the first bytes of a file say that it is: TIFF, PNG or JPEG. DataError where it is none, or cannot be opened."""
+    """What the first bytes of a file say it is: TIFF, PNG or JPEG; DataError where none, or it cannot be opened."""
     with open_regular(path) as stream:
         kind = kind_of(stream.read(16))
     if kind not in _KINDS.values():
