@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -43,31 +44,52 @@ class Place:
     accuracy_m: float | None = None
     warning: str | None = None
 
-    def pixel_size(self, column: float, row: float) -> tuple[float, float]:
-        """Metres from a point one column to the right, and one row down, along the ellipsoid; 1, 1 without a place."""
-        if self.to_lonlat is None:
-            return 1.0, 1.0
-        lon, lat = self.to_lonlat(np.array([[column, row], [column + 1, row], [column, row + 1]])).T
-        _, _, metres = GEOD.inv(lon[[0, 0]], lat[[0, 0]], lon[1:], lat[1:])
-        return float(metres[0]), float(metres[1])
+    def metric(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Matrices (n, 2, 2) that turn columns and rows at points (n, 2) into metres east and north on the ellipsoid.
 
-    def azimuth(self, ends: NDArray[np.float64]) -> float:
-        """Direction of the line between two points (2, 2), degrees clockwise from north, 0 … 180.
+        Without a place: into pixels, north up.
+        """
+        if self.to_lonlat is None:
+            return np.tile(np.diag([1.0, -1.0]), (len(points), 1, 1))
+        here, *there = (self.to_lonlat(points + step).T for step in ((0, 0), (1, 0), (0, 1)))
+        columns = []
+        for lonlat in there:
+            direction, _, metres = GEOD.inv(*here, *lonlat)
+            angle = np.radians(direction)
+            columns.append(np.stack([np.sin(angle) * metres, np.cos(angle) * metres], axis=1))
+        return np.stack(columns, axis=2)
+
+    def azimuth(self, ends: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Directions (n) of lines between two points (n, 2, 2), degrees clockwise from north, 0 … 180.
 
         North is up where the scene has no georeference.
         """
+        first, last = ends[:, 0], ends[:, 1]
         if self.to_lonlat is None:
-            (x0, y0), (x1, y1) = ends
-            return float(np.degrees(np.arctan2(x1 - x0, y0 - y1)) % 180)
-        (lon0, lat0), (lon1, lat1) = self.to_lonlat(ends)
-        return float(GEOD.inv(lon0, lat0, lon1, lat1)[0] % 180)
+            column, row = (last - first).T
+            return np.asarray(np.degrees(np.arctan2(column, -row)) % 180)
+        return np.asarray(GEOD.inv(*self.to_lonlat(first).T, *self.to_lonlat(last).T)[0] % 180)
 
-    def area_perimeter(self, shape: Any) -> tuple[float, float]:
-        """Geodesic area in m² and perimeter in m of a shape of pixel corners; pixels without a place."""
+    def area_perimeter(self, shapes: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Geodesic areas (n) in m² of shapes of pixel corners, and perimeters in m, without those of holes.
+
+        In pixels without a place.
+        """
+        polygons, shape = shapely.get_parts(shapes, return_index=True)
+        rings, polygon = shapely.get_rings(polygons, return_index=True)
         if self.to_lonlat is None:
-            return float(shape.area), float(shape.length)
-        area, perimeter = GEOD.geometry_area_perimeter(shapely.transform(shape, self.to_lonlat))
-        return abs(float(area)), float(perimeter)
+            area, perimeter = shapely.area(shapely.polygons(rings)), shapely.length(rings)
+        else:
+            corners, ring = shapely.get_coordinates(rings, return_index=True)
+            lon, lat = self.to_lonlat(corners).T
+            edges = np.searchsorted(ring, np.arange(len(rings) + 1))
+            sizes = [GEOD.polygon_area_perimeter(lon[a:b], lat[a:b]) for a, b in itertools.pairwise(edges)]
+            area, perimeter = np.abs(np.array(sizes, np.float64).reshape(-1, 2)).T
+        # The first ring of a polygon goes around it, the others are its holes.
+        hole = np.append(False, polygon[1:] == polygon[:-1])[: len(rings)]
+        signed, outer = np.where(hole, -area, area), np.where(hole, 0, perimeter)
+        sums = [np.bincount(shape[polygon], size, len(shapes)).astype(np.float64) for size in (signed, outer)]
+        return sums[0], sums[1]
 
 
 def place_of(georeference: Georeference) -> Place:

@@ -61,7 +61,8 @@ class StripLabels:
     def add(self, indices: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Provisional numbers (n, W) of the next rows, 0 where there is no object."""
         found, count = label_objects(indices)
-        labels = np.where(found > 0, found.astype(np.int64) + len(self._parents) - 1, 0)
+        labels = found.astype(np.int64)
+        np.add(labels, len(self._parents) - 1, out=labels, where=found > 0)
         self._parents.extend(range(len(self._parents), len(self._parents) + count))
         if self._border is not None:
             self._join(self._border, labels[0])
