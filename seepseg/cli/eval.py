@@ -176,7 +176,7 @@ def _opened(request: Request, run: Path) -> list[Labelled]:
 def _print_scores(summary: Summary, request: Request) -> None:
     from seepseg.cli.options import print_table
     from seepseg.evaluation import printing
-    from seepseg.evaluation.summary import reference_table
+    from seepseg.evaluation.tables import reference_table
 
     frame = printing.per_class(summary)
     print_table(frame if request.per_class else frame.tail(2), f"{summary.split}: {summary.n_tiles} tiles")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +13,17 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.mosaic import Cell, assemble, clusters
+from seepseg.evaluation.summary import Calibration, Decoded, Evidence, Headline, Profile, headline
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics import calibration
 from seepseg.metrics.baseline import commonest_class, dark_spots, nothing, one_class, shifted
-from seepseg.metrics.boundary import SurfaceCounts, surface_counts
+from seepseg.metrics.bootstrap import Interval, bootstrap, bootstrap_mean, bootstrap_ratio
+from seepseg.metrics.boundary import TOLERANCES, SurfaceCounts, surface_counts
 from seepseg.metrics.calibration import Reliability, reliability
-from seepseg.metrics.detection import Detections, detections
+from seepseg.metrics.detection import CRITERIA, Detections, ObjectScores, detections, object_scores
 from seepseg.metrics.froc import FrocCounts, froc_counts
 from seepseg.metrics.matching import TruthObjects
-from seepseg.metrics.salt_score import soft_counts
+from seepseg.metrics.salt_score import batch_scores, soft_counts
 
 FROC_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
@@ -126,6 +130,33 @@ class Accumulator:
             )
         self._cells = {}
 
+    def compute(self, decoding: Decoded, profile: Profile | None = None) -> Evidence:
+        """What the counts come to; call it after the last `end_scene`."""
+        names, per_tile = self.catalog.classes.names[1:], self.per_tile
+        # In the order of the scenes' names, so that draws do not depend on the order of tiles.
+        drawn = bootstrap(np.stack([sums.matrix for _, sums in sorted(self.scenes.items())]))
+        intervals = drawn.intervals | _object_intervals([objects for _, objects in sorted(self.objects.items())])
+        if per_tile:
+            intervals["tgs_score"] = bootstrap_mean(np.array([score for _, score in sorted(self.tgs.items())]))
+        return Evidence(
+            intervals=intervals,
+            lacking=dict(zip(names, drawn.lacking, strict=True)),
+            objects=self.object_scores()[0],
+            surface_dice={f"{t:g} px": row[0] for t, row in zip(TOLERANCES, self.surfaces.surface_dice(), strict=True)},
+            references=headlines(self.references, per_tile),
+            as_published=batch_scores(self.soft),
+            calibration={name: Calibration(bins.expected_error()) for name, bins in self.reliability.items()},
+            froc=self.froc.columns(),
+            decoding=decoding,
+            by_coverage=headlines(_by_coverage(self.coverage), per_tile) if per_tile else None,
+            by_flag=headlines(_by_flag(self.flags), per_tile) if per_tile else None,
+            profile=profile,
+        )
+
+    def object_scores(self) -> list[ObjectScores]:
+        """Object scores of all scenes: of everything, by class, by size, and by both."""
+        return object_scores(reduce(add, self.objects.values()), self.catalog.classes.names[1:])
+
     def _count_objects(self, scene: str, truth: Classes, prediction: Classes, foreground: NDArray[np.float32]) -> None:
         objects = TruthObjects(np.where((truth == IGNORE) | (prediction == IGNORE), np.uint8(0), truth))
         self.objects[scene] += detections(truth, prediction, self._classes, self._pixel_size, objects)
@@ -144,3 +175,31 @@ class Accumulator:
 def _foreground(result: TileResult) -> NDArray[np.float32]:
     """Probability (H, W) of any foreground, NaN where nothing was predicted."""
     return np.where(result.prediction == IGNORE, np.float32(np.nan), 1 - result.probabilities[0])
+
+
+def _object_intervals(scenes: list[Detections]) -> dict[str, Interval]:
+    found = CRITERIA.index("iou25")
+    counts = [(s.objects, s.found[found], s.right[found], s.false_alarms, s.valid_pixels) for s in scenes]
+    objects, hits, right, false_alarms, pixels = np.array([[np.sum(n) for n in row] for row in counts]).T
+    return {
+        "objects/found": bootstrap_ratio(hits, objects),
+        "objects/class_accuracy": bootstrap_ratio(right, hits),
+        "objects/false_alarms_per_mpx": bootstrap_ratio(1e6 * false_alarms, pixels),
+    }
+
+
+def headlines(sums: Mapping[str, Sums], per_tile: bool) -> dict[str, Headline]:
+    """The first scores of sums by name."""
+    return {name: headline(one, per_tile=per_tile) for name, one in sums.items()}
+
+
+def _by_coverage(tenths: Mapping[int, Sums]) -> dict[str, Sums]:
+    """Sums by the share of foreground, in words."""
+    return {f"{(t - 1) / 10:.1f}–{t / 10:.1f}" if t else "none": tenths[t] for t in sorted(tenths)}
+
+
+def _by_flag(flags: Mapping[str, Sums]) -> dict[str, Sums]:
+    """Sums of all tiles, of those without a flag, and of those with each; nothing where no tile has one."""
+    flagged = {flag: flags[flag] for flag in sorted(flags) if flag}
+    unflagged = flags[""] if "" in flags else Sums.empty(2)
+    return {"all tiles": reduce(add, flags.values()), "without flagged": unflagged, **flagged} if flagged else {}

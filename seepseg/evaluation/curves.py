@@ -1,4 +1,4 @@
-"""The curves of report.html: training, detection against false alarms, calibration."""
+"""The curves of report.html: training, detection against false alarms, calibration, scores of many scenes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ TRAINING = (
     ("Learning rate", ("lr",), Axis("learning rate", log=True)),
 )
 """Title, columns of metrics.csv, and the upright axis."""
+
+ROWS = 200
+"""A longer table is left to its file."""
 
 FEWEST = 0.1
 """Where the axis of false alarms per megapixel begins."""
@@ -98,6 +101,26 @@ def reliability(rows: Rows, errors: Mapping[str, float | None]) -> str:
     ece = paragraph(f"Expected calibration error: {each}.") if each else ""
     values = folded("Table", table(rows, "reliability.csv", text=("of",)))
     return f'<div class="charts">{chart}</div>' + note + ece + values + source_line("reliability.csv", "metrics.json")
+
+
+def places(rows: Rows, place: str, *, single: bool) -> str:
+    """The table of scenes.csv; of many places, how their foreground Dice is spread. `single`: there is one class."""
+    if len(rows) <= ROWS:
+        # With one class these say nothing that foreground Dice does not.
+        absent = ("macro_dice", "class_accuracy") if single else ()
+        named = [{place if k == "scene" else k: v for k, v in row.items() if k not in absent} for row in rows]
+        return table(named, "scenes.csv", text=(place,))
+    scores = sorted(v for v in (number(r["foreground_dice"]) for r in rows) if v is not None)
+    share = [(i + 1) / len(scores) for i in range(len(scores))]
+    # A point per percent is as much as the eye can tell apart.
+    step = max(1, len(scores) // 100)
+    chart = lines(
+        f"Foreground Dice of {place}s with foreground",
+        [Series(f"{place}s", scores[::step], share[::step])],
+        Axis("Dice", 0, 1),
+        Axis(f"share of {place}s below", 0, 1),
+    )
+    return paragraph(f"{len(rows):,} {place}s: their table is in the file.") + chart + source_line("scenes.csv")
 
 
 def _curve(rows: Rows, column: str, name: str, color: str = "") -> Series:

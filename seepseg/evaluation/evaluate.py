@@ -18,10 +18,10 @@ from seepseg.config import Predict
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.source import read_pixels
 from seepseg.evaluation.accumulate import Accumulator
-from seepseg.evaluation.evidence import weigh, write_evidence, write_scores
 from seepseg.evaluation.gallery import REPORTED, SHOWN, Gallery
 from seepseg.evaluation.report import write_report
 from seepseg.evaluation.summary import Decoded, Profile, Summary, headline, plain, summarise
+from seepseg.evaluation.tables import write_evidence, write_scores
 from seepseg.figures import save_confusion, save_gallery
 from seepseg.inference.labelled import Labelled
 from seepseg.inference.score import Sums, TileResult
@@ -101,7 +101,7 @@ def evaluate(
         counts.end_scene()
     total = reduce(add, sums)
     profile = _profile(total, time.perf_counter() - begin) if options.profile else None
-    evidence = weigh(counts, _decoded(config, fits, parts), profile)
+    evidence = counts.compute(_decoded(config, fits, parts), profile)
     summary = summarise(total, first.classes, split, per_tile=first.per_tile, evidence=evidence)
     forget(where, *SOMETIMES)
     write_scores(where, total, first.classes, summary)

@@ -22,7 +22,13 @@ REPORTED = 16
 SAMPLE = 200
 """Tiles kept for the middle, whatever their number: memory does not grow with the data."""
 
-KINDS = ("best", "median", "worst", "uncertain")
+REMARKS = {
+    "best": "Highest foreground Dice.",
+    "median": "In the middle of all tiles with foreground.",
+    "worst": "Lowest foreground Dice.",
+    "uncertain": "Highest doubt, the mean of 1 − the probability of the likeliest class, among tiles not shown above.",
+}
+"""The kinds of tiles in the order they are shown, and how they were chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +107,14 @@ class Gallery:
             limit = self.kept if kind == "uncertain" else min(self.kept, third)
             kinds[kind] = [tile for tile in tiles if tile.id not in seen][:limit]
             seen |= {tile.id for tile in kinds[kind]}
-        return {kind: kinds[kind] for kind in KINDS}
+        return {kind: kinds[kind] for kind in REMARKS}
 
     def rows(self) -> list[tuple[str, NDArray[np.uint8]]]:
         """Titled panels for tiles.png: best, median, worst."""
         kinds = self.compute()
         return [
             (f"{kind} · {tile.caption}", panel(tile.gray, tile.truth, tile.prediction, self.classes))
-            for kind in KINDS[:3]
+            for kind in ("best", "median", "worst")
             for tile in kinds[kind][:SHOWN]
         ]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from seepseg.evaluation.summary import Decoded, Profile, Summary, class_table
+from seepseg.evaluation.summary import Decoded, Profile, Summary
+from seepseg.evaluation.tables import class_table
 from seepseg.metrics.bootstrap import Interval
 from seepseg.metrics.detection import ObjectScores
 from seepseg.metrics.salt_score import BatchScores

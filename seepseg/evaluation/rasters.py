@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, SALT, ClassTable
 from seepseg.errors import DataError, listed
-from seepseg.evaluation.evidence import write_scores
 from seepseg.evaluation.summary import Summary, summarise
+from seepseg.evaluation.tables import write_scores
 from seepseg.figures import save_confusion
 from seepseg.inference.score import Sums
 from seepseg.io.files import image_files

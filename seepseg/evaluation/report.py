@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from seepseg.classes import ClassTable
-from seepseg.evaluation.curves import froc, reliability, training
-from seepseg.evaluation.gallery import Shown
+from seepseg.evaluation.curves import ROWS, froc, places, reliability, training
+from seepseg.evaluation.gallery import REMARKS, Shown
 from seepseg.evaluation.printing import published
-from seepseg.evaluation.summary import Decoded, Summary, class_table, reference_table
+from seepseg.evaluation.summary import Decoded, Evidence, Summary
+from seepseg.evaluation.tables import class_table, reference_table
 from seepseg.io.atomic import write_text
 from seepseg.metrics.bootstrap import DRAWS, MIN_CLUSTERS
-from seepseg.pages.charts import Axis, Series, lines
 from seepseg.pages.page import (
     Rows,
     Section,
@@ -35,18 +35,9 @@ from seepseg.pages.page import (
 from seepseg.pages.pictures import Group, Picture, gallery
 from seepseg.runs.folder import RunFolder
 
-ROWS = 200
-"""A longer table is left to its file."""
-
-REMARKS = {
-    "best": "Highest foreground Dice.",
-    "median": "In the middle of all tiles with foreground.",
-    "worst": "Lowest foreground Dice.",
-    "uncertain": "Highest doubt, the mean of 1 − the probability of the likeliest class, among tiles not shown above.",
-}
-
-SINGLE = ("macro_dice", "class_accuracy")
-"""With one class these columns say nothing more than foreground Dice."""
+SHOWN = ("confusion", "froc", "gallery", "matrices", "objects", "per_class", "references", "reliability", "scenes",
+         "surface")  # fmt: skip
+"""Tables with a section of their own, and what no reader wants."""
 
 
 def write_report(
@@ -65,21 +56,21 @@ def write_report(
         classes: names and colours.
         tiles: pictures by kind; none leaves the gallery out.
     """
-    read = _Reader(where)
-    place, swatches = summary.place, {c.name: c.color for c in classes.foreground}
-    errors = {n: c.expected_error for n, c in summary.evidence.calibration.items()} if summary.evidence else {}
+    rows = {name: read_rows(where / f"{name}.csv") for name in SHOWN}
+    place, swatches, evidence = summary.place, {c.name: c.color for c in classes.foreground}, summary.evidence
+    errors = {name: one.expected_error for name, one in evidence.calibration.items()} if evidence else {}
     sections = [
         Section("Headline", _headline(summary)),
         Section("Classes", _classes(summary, swatches)),
-        Section("Confusion", confusion(read("confusion.csv"), "confusion.csv")),
-        Section("Yardsticks", _references(summary)),
-        Section("Objects", _objects(read("objects.csv"), swatches, place)),
-        Section("Boundaries", _boundaries(read("surface.csv"))),
-        Section(f"Scores by {place}", _places(read("scenes.csv"), place, single=len(classes) == 2)),
+        Section("Confusion", confusion(rows["confusion"], "confusion.csv")),
+        Section("Yardsticks", _references(summary, evidence) if evidence else ""),
+        Section("Objects", _objects(rows["objects"], swatches, place)),
+        Section("Boundaries", _boundaries(rows["surface"])),
+        Section(f"Scores by {place}", places(rows["scenes"], place, single=len(classes) == 2)),
         Section("Training", training(runs, where, classes)),
-        Section("Detection", froc(read("froc.csv"))),
-        Section("Calibration", reliability(read("reliability.csv"), errors)),
-        Section("More tables", _others(read)),
+        Section("Detection", froc(rows["froc"])),
+        Section("Calibration", reliability(rows["reliability"], errors)),
+        Section("More tables", _others(where)),
         Section("Tiles", _gallery(where, classes, tiles)),
         Section("Config", _provenance(runs, where)),
     ]
@@ -87,18 +78,6 @@ def write_report(
     subtitle = f"{summary.n_tiles:,} tiles of {summary.split}"
     write_page(where / "report.html", f"{root.resolve().name}: how well it finds", subtitle, sections)
     return where / "report.html"
-
-
-class _Reader:
-    """Reads tables of a folder, and remembers which."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.seen = {"matrices.csv", "gallery.csv", "per_class.csv", "references.csv"}
-
-    def __call__(self, name: str) -> list[dict[str, str]]:
-        self.seen.add(name)
-        return read_rows(self.folder / name)
 
 
 def _headline(summary: Summary) -> str:
@@ -114,10 +93,9 @@ def _headline(summary: Summary) -> str:
             ("class accuracy in the foreground", "class_accuracy", summary.class_accuracy),
         ]
     facts = [(what, shown(value), _range(summary, key)) for what, key, value in scores if value is not None]
-    evidence = summary.evidence
-    if evidence is None:
+    if summary.evidence is None:
         return cards(facts) + source_line("per_class.csv", "metrics.json")
-    row, clusters = evidence.objects, evidence.intervals["dice/foreground"].clusters
+    row, place = summary.evidence.objects, summary.place
     per_km2 = row.false_alarms_per_1000_km2
     of_objects = f"{row.objects:,} objects, overlap at IoU ≥ .25"
     of_predicted = f"{row.false_alarms:,} of {row.predicted:,} predicted objects"
@@ -127,16 +105,13 @@ def _headline(summary: Summary) -> str:
         ("objects found", shown(row.found_iou25), _joined(found, of_objects)),
         ("false alarms per megapixel", shown(row.false_alarms_per_mpx), _joined(alarms, of_predicted, area)),
     ]
-    place = summary.place
-    intervals = (
-        f"Ranges are 95 % intervals: {place}s drawn again {DRAWS} times."
-        if summary.interval("dice/foreground")
-        else f"No intervals: {clusters} {place}{'s' if clusters != 1 else ''}, and they need {MIN_CLUSTERS}."
-    )
+    clusters = summary.evidence.intervals["dice/foreground"].clusters
+    few = f"No intervals: {clusters} {place}{'s' if clusters != 1 else ''}, and they need {MIN_CLUSTERS}."
+    ranges = f"Ranges are 95 % intervals: {place}s drawn again {DRAWS} times."
     return (
         cards(facts)
-        + paragraph(intervals, "muted")
-        + paragraph(_decoding(evidence.decoding), "muted")
+        + paragraph(ranges if summary.interval("dice/foreground") else few, "muted")
+        + paragraph(_decoding(summary.evidence.decoding), "muted")
         + source_line("per_class.csv", "objects.csv", "metrics.json")
     )
 
@@ -161,21 +136,17 @@ def _decoding(decoded: Decoded) -> str:
 
 def _classes(summary: Summary, swatches: Mapping[str, str]) -> str:
     frame = class_table(summary).drop(columns="value")
-    lacking, lacking_of = "", summary.evidence.lacking if summary.evidence else {}
-    if any(lacking_of.values()):
-        each = ", ".join(f"{c.name} {lacking_of[c.name]:.0%}" for c in summary.classes if lacking_of[c.name])
-        lacking = paragraph(f"Draws that lack a class, so that their macro mean is of fewer: {each}.", "muted")
-    return table(as_rows(frame), "per_class.csv", text=("name",), foot=2, swatches=swatches) + lacking
+    lacking = summary.evidence.lacking if summary.evidence else {}
+    each = ", ".join(f"{name} {share:.0%}" for name, share in lacking.items() if share)
+    note = paragraph(f"Draws that lack a class, so that their macro mean is of fewer: {each}.", "muted") if each else ""
+    return table(as_rows(frame), "per_class.csv", text=("name",), foot=2, swatches=swatches) + note
 
 
-def _references(summary: Summary) -> str:
-    if summary.evidence is None:
-        return ""
-    rows = as_rows(reference_table(summary, summary.evidence))
-    note = published(summary.evidence.as_published)
+def _references(summary: Summary, evidence: Evidence) -> str:
+    note = published(evidence.as_published)
     return (
         paragraph("What a number is worth: the same tiles scored with stand-ins for a network.")
-        + table(rows, "references.csv; this run: metrics.json", text=("row",))
+        + table(as_rows(reference_table(summary, evidence)), "references.csv; this run: metrics.json", text=("row",))
         + paragraph(note[0].upper() + note[1:] + ".", "muted")
         + source_line("metrics.json")
     )
@@ -197,47 +168,31 @@ def _objects(rows: Rows, swatches: Mapping[str, str], place: str) -> str:
 
 
 def _boundaries(rows: list[dict[str, str]]) -> str:
-    first = [{"tolerance_px": r.pop("tolerance_px"), **r} for r in rows]
+    if not rows:
+        return ""
+    first = [{"tolerance_px": row["tolerance_px"]} | row for row in rows]
     note = "Normalised surface Dice: the share of outline pixels, of both sides, that have one of the other nearby."
-    return (paragraph(note, "muted") + table(first, "surface.csv", text=("tolerance_px",))) if rows else ""
+    return paragraph(note, "muted") + table(first, "surface.csv", text=("tolerance_px",))
 
 
-def _places(rows: Rows, place: str, *, single: bool) -> str:
-    if len(rows) <= ROWS:
-        absent = SINGLE if single else ()
-        named = [{place if k == "scene" else k: v for k, v in row.items() if k not in absent} for row in rows]
-        return table(named, "scenes.csv", text=(place,))
-    scores = sorted(v for v in (number(r["foreground_dice"]) for r in rows) if v is not None)
-    share = [(i + 1) / len(scores) for i in range(len(scores))]
-    # A point per percent is as much as the eye can tell apart.
-    step = max(1, len(scores) // 100)
-    chart = lines(
-        f"Foreground Dice of {place}s with foreground",
-        [Series(f"{place}s", scores[::step], share[::step])],
-        Axis("Dice", 0, 1),
-        Axis(f"share of {place}s below", 0, 1),
-    )
-    return paragraph(f"{len(rows):,} {place}s: their table is in the file.") + chart + source_line("scenes.csv")
-
-
-def _others(read: _Reader) -> str:
+def _others(folder: Path) -> str:
     """The tables of the folder that no other section shows."""
     parts = []
-    for path in sorted(read.folder.glob("*.csv")):
-        rows = [] if path.name in read.seen else read_rows(path)
+    for path in sorted(folder.glob("*.csv")):
+        rows = [] if path.stem in SHOWN else read_rows(path)
         if not rows:
             continue
-        title = f"<h3>{path.stem.replace('_', ' ')}</h3>"
         names = [c for c in rows[0] if number(rows[0][c]) is None or c in ("tile", "scene", "id", "fold")]
         long = paragraph(f"{len(rows):,} rows, in {path.name}.", "muted")
-        parts.append(title + (long if len(rows) > ROWS else table(rows, path.name, text=names)))
+        parts.append(f"<h3>{path.stem.replace('_', ' ')}</h3>")
+        parts.append(long if len(rows) > ROWS else table(rows, path.name, text=names))
     return "".join(parts)
 
 
 def _gallery(where: Path, classes: ClassTable, tiles: Mapping[str, Sequence[Shown]]) -> str:
-    if not any(tiles.values()):
-        return ""
     rows = [{"kind": k, "tile": s.id, "dice": s.dice, "doubt": s.doubt} for k, some in tiles.items() for s in some]
+    if not rows:
+        return ""
     write_text(where / "gallery.csv", pd.DataFrame(rows).to_csv(index=False, na_rep="n/a"))
     groups = [
         Group(kind.capitalize(), REMARKS[kind], [_picture(kind, s) for s in some]) for kind, some in tiles.items()

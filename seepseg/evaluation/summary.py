@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-import pandas as pd
-
 from seepseg.classes import ClassTable
 from seepseg.inference.score import Sums
 from seepseg.metrics.bootstrap import Interval
@@ -198,39 +196,3 @@ def summarise(
         tgs_score=sums.tgs_score if per_tile else None,
         evidence=evidence,
     )
-
-
-def class_table(summary: Summary) -> pd.DataFrame:
-    """Scores of the classes, their macro mean and foreground, with the intervals and missing draws that there are."""
-    keyed: list[tuple[str, str, Any]] = [(str(c.value), c.name, c) for c in summary.classes]
-    keyed += [("macro", "macro", summary.macro), ("foreground", "foreground", summary.foreground)]
-    rows: list[dict[str, Any]] = []
-    for key, name, scores in keyed:
-        rows.append({"name": name} | plain(scores))
-        for measure in ("dice", "iou"):
-            if interval := summary.interval(f"{measure}/{key}"):
-                rows[-1] |= {f"{measure}_low": interval.low, f"{measure}_high": interval.high}
-    lacking = summary.evidence.lacking if summary.evidence else {}
-    if any(lacking.values()):
-        rows = [row | {"draws_without": lacking.get(row["name"])} for row in rows]
-    columns = ["value", "name", "dice", "dice_low", "dice_high", "iou", "iou_low", "iou_high", "precision", "recall",
-               "support_pixels", "support_tiles", "draws_without"]  # fmt: skip
-    present = [c for c in columns if any(c in row for row in rows)]
-    whole = dict.fromkeys(("value", "support_pixels", "support_tiles"), "Int64")
-    return pd.DataFrame(rows, columns=present).astype(whole)
-
-
-def reference_table(summary: Summary, evidence: Evidence) -> pd.DataFrame:
-    """The first scores of the run and, below, those of the reference rows."""
-    own = {
-        "tgs_score": summary.tgs_score,
-        "foreground_dice": summary.foreground.dice,
-        "foreground_iou": summary.foreground.iou,
-        "macro_dice": summary.macro.dice,
-        "class_accuracy": summary.class_accuracy,
-    }
-    absent = [] if summary.tgs_score is not None else ["tgs_score"]
-    # With one class the last two say nothing more.
-    absent += ["macro_dice", "class_accuracy"] if len(summary.classes) == 1 else []
-    rows = [{"row": name} | plain(scores) for name, scores in evidence.references.items()]
-    return pd.DataFrame([{"row": "this run"} | own, *rows], columns=["row", *own]).drop(columns=absent)

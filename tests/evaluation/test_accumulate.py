@@ -17,6 +17,7 @@ from seepseg.config import parse
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.source import read_mask, source_of
 from seepseg.evaluation.accumulate import FROC_THRESHOLDS, Accumulator
+from seepseg.evaluation.summary import Decoded, Evidence
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics.baseline import nothing
 from seepseg.metrics.detection import Detections
@@ -68,6 +69,23 @@ def salt_tile(name: str, rows: int, found: int) -> TileResult:
     truth, made = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
     truth[:rows], made[:found] = 1, 1
     return result(name, truth, made, 2)
+
+
+CONFIG = Decoded("config", "network", 1.0, None, (), 0)
+
+
+def weighed(catalog: Catalog, results: list[TileResult]) -> Evidence:
+    return counted(catalog, results).compute(CONFIG)
+
+
+def salt_tiles(rows: list[tuple[int, int]], flag: str = "") -> Accumulator:
+    """Salt tiles with so many rows of salt, true and predicted; the last has the flag."""
+    names = [str(i) for i in range(len(rows))]
+    tiles = [
+        Tile(n, Path(n), group=n, pixels=(10 * (10 - true), 10 * true), flag=flag if n == names[-1] else "")
+        for n, (true, _) in zip(names, rows, strict=True)
+    ]
+    return counted(Catalog(tuple(tiles), SALT), [salt_tile(n, *k) for n, k in zip(names, rows, strict=True)])
 
 
 def test_an_object_cut_by_a_tile_border_is_one() -> None:
@@ -171,6 +189,73 @@ def test_predicting_no_salt_scores_the_share_of_empty_masks(rows: list[int]) -> 
     counts = counted(catalog, [salt_tile(str(i), n, n) for i, n in enumerate(rows)])
     score = counts.references["predict nothing"].tgs_score
     assert score == pytest.approx(rows.count(0) / len(rows), abs=1e-12)
+
+
+def test_rates_of_objects_have_intervals_over_scenes() -> None:
+    evidence = weighed(*scenes(9, 2))
+    rates, objects = evidence.intervals, evidence.objects
+    assert rates["objects/found"].value == pytest.approx(objects.found_iou25)
+    assert rates["objects/false_alarms_per_mpx"].value == pytest.approx(objects.false_alarms_per_mpx)
+    assert rates["objects/class_accuracy"].value == pytest.approx(objects.class_accuracy_iou25)
+    for rate in (rates["objects/found"], rates["objects/false_alarms_per_mpx"]):
+        assert rate.clusters == 9
+        assert rate.low is not None and rate.value is not None and rate.high is not None
+        assert rate.low <= rate.value <= rate.high
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32), st.data())
+def test_the_order_of_tiles_within_their_scene_does_not_matter(seed: int, data: st.DataObject) -> None:
+    catalog, results = scenes(3, 3, seed)
+    groups = [results[i : i + 3] for i in (0, 3, 6)]
+    shuffled = [r for g in data.draw(st.permutations(groups)) for r in data.draw(st.permutations(g))]
+    assert weighed(catalog, results) == weighed(catalog, shuffled)
+
+
+def test_published_scores_are_of_fixed_batches_of_the_catalog() -> None:
+    catalog, results = scenes(5, 4)  # batches of 16 and of 4 tiles
+    published = weighed(catalog, results).as_published
+    assert weighed(catalog, results[::-1]).as_published == published
+    dice = []
+    for batch in (results[:16], results[16:]):
+        p = np.concatenate([1 - r.probabilities[0, r.truth != 255] for r in batch])
+        y = np.concatenate([r.truth[r.truth != 255] > 0 for r in batch])
+        dice.append((2 * p[y].sum() + 1) / (p.sum() + y.sum() + 1))
+    assert published.soft_dice_batch16 == pytest.approx(sum(dice) / 2)
+
+
+def test_the_interval_of_the_tgs_score_does_not_depend_on_the_order_of_tiles() -> None:
+    catalog = Catalog(tuple(Tile(str(i), Path("x"), group=str(i)) for i in range(10)), SALT)
+    results = [salt_tile(str(i), 10, i) for i in range(10)]
+    one, other = (weighed(catalog, r).intervals["tgs_score"] for r in (results, results[::-1]))
+    assert one == other
+
+
+def test_calibration_by_hand() -> None:
+    catalog, _ = scenes(1, 1)
+    truth, made = np.zeros((12, 12), np.uint8), np.zeros((12, 12), np.uint8)
+    truth[0, :6] = made[0, :12] = 1
+    of = weighed(catalog, [result("s0.0", truth, made, sure=0.8)]).calibration
+    # Foreground: 12 pixels at .9 (.1 is left for each other class), half of them true; 132 at .2, none.
+    assert of["foreground"].expected_error == pytest.approx((12 * 0.4 + 132 * 0.2) / 144, abs=1e-6)
+    # The likeliest class: all at .8, 138 of 144 right.
+    assert of["likeliest class"].expected_error == pytest.approx(138 / 144 - 0.8, abs=1e-6)
+
+
+def test_kinds_of_salt_tiles() -> None:
+    # Empty masks: one right, one not. A tenth: all of it. All salt, 8 of 10 rows: IoU .8 exceeds .50 … .75, six.
+    rows = [(0, 0), (0, 1), (1, 1), (10, 8)]
+    evidence = salt_tiles(rows, "vertical").compute(CONFIG)
+    assert evidence.by_coverage and evidence.by_flag
+    assert {name: (h.tiles, h.tgs_score) for name, h in evidence.by_coverage.items()} == {
+        "none": (2, 0.5), "0.0–0.1": (1, 1.0), "0.9–1.0": (1, 0.6)}  # fmt: skip
+    assert {name: (h.tiles, h.tgs_score) for name, h in evidence.by_flag.items()} == {
+        "all tiles": (4, pytest.approx(0.65)),
+        "without flagged": (3, pytest.approx(2 / 3)),
+        "vertical": (1, 0.6),
+    }
+    assert salt_tiles(rows).compute(CONFIG).by_flag == {}
+    assert weighed(*scenes(1, 1)).by_coverage is None
 
 
 @pytest.mark.data

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from seepseg.evaluation.curves import training
-from seepseg.evaluation.evidence import write_scores
 from seepseg.evaluation.gallery import Gallery
 from seepseg.evaluation.report import write_report
 from seepseg.evaluation.summary import Decoded, Headline, Summary, summarise
+from seepseg.evaluation.tables import write_scores
 from seepseg.runs.folder import RunFolder
 from tests.browser import PROGRAM, browser
 from tests.evaluation.test_gallery import tile

@@ -13,9 +13,7 @@ from seepseg.evaluation.summary import (
     Evidence,
     Headline,
     Summary,
-    class_table,
     headline,
-    reference_table,
     summarise,
 )
 from seepseg.inference.score import Sums
@@ -105,31 +103,3 @@ def test_the_tgs_score_is_of_tiles_that_are_scored_one_by_one() -> None:
     seeps = summarise(sums, SALT, "val", per_tile=False)
     assert (seeps.tgs_score, seeps.place) == (None, "scene")
     assert headline(sums, per_tile=True).tgs_score == pytest.approx(0.9)
-
-
-def test_the_class_table_has_columns_of_intervals_where_there_are_any() -> None:
-    frame = class_table(summary())
-    assert frame["name"].tolist() == ["thick", "<thin>", "macro", "foreground"]
-    assert frame["value"].fillna(-1).tolist() == [1, 2, -1, -1]
-    assert frame["dice"].fillna(-1).tolist() == [0.75, -1, 0.75, 0.75]
-    assert list(frame.columns) == [
-        "value", "name", "dice", "dice_low", "dice_high", "iou", "iou_low", "iou_high", "precision", "recall",
-        "support_pixels", "support_tiles", "draws_without",
-    ]  # fmt: skip
-    # The macro mean had too few scenes.
-    assert frame["dice_low"].fillna(-1).tolist() == [0.61, -1, -1, 0.61]
-    assert frame["draws_without"].fillna(-1).tolist() == [0, 0.352, -1, -1]
-    few = summary(evidence=evidence(intervals={"dice/1": NONE}, lacking={"thick": 0.0, "<thin>": 0.0}))
-    assert not [c for c in class_table(few) if c.endswith(("_low", "_high", "without"))]
-
-
-def test_reference_rows_stand_below_the_run() -> None:
-    whole = summary()
-    frame = reference_table(whole, evidence())
-    assert frame["row"].tolist() == ["this run", "predict nothing"]
-    assert frame["foreground_dice"].tolist() == [0.75, 0.0]
-    assert frame["foreground_iou"].tolist() == [0.6, 0.0]
-    assert list(frame.columns[3:]) == ["macro_dice", "class_accuracy"]
-    assert list(reference_table(summary(tgs_score=0.8), evidence()).columns[:2]) == ["row", "tgs_score"]
-    single = replace(whole, classes=whole.classes[:1])
-    assert list(reference_table(single, evidence()).columns) == ["row", "foreground_dice", "foreground_iou"]
