@@ -28,7 +28,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     from seepseg.evaluation.printing import per_class
     from seepseg.inference.labelled import open_labelled
     from seepseg.io.atomic import write_text
-    from seepseg.mapping.batch import Placement, predict_batch
+    from seepseg.mapping.batch import Execution, predict_batch
     from seepseg.mapping.jobs import plan
     from seepseg.mapping.outputs import Wanted
     from seepseg.mapping.units import Recipe
@@ -67,7 +67,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     click.echo("4/4 predicting")
     maps = root / "maps"
     how = Recipe((folder.best,), recipe.runtime, recipe.predict, False, Wanted())
-    predict_batch(plan(inputs, maps), how, maps, Placement(), strict=True)
+    predict_batch(plan(inputs, maps), how, maps, Execution(strict=True))
     scores, tiles = folder.eval("val"), relative(folder.eval("val") / "tiles.png")
     click.echo(
         f"\ndone in {time.monotonic() - begin:.0f} s; look at\n"

@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from seepseg.errors import ConfigError
+from seepseg.io.files import local_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     from seepseg.config import Runtime
     from seepseg.machine.progress import Tick
 
-FILE = click.Path(path_type=Path)
+
+class _File(click.Path):
+    """A path on this machine; a remote address is refused before it loses a slash."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return value if isinstance(value, Path) else local_path(value)
+
+
+FILE = _File()
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

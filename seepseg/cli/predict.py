@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from seepseg.cli.options import FILE, device_option, quiet_option
+from seepseg.cli.options import FILE, device_option, fold_folder, progress, quiet_option, relative, runtime_for
+
+
+def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
+    part, slash, of = text.partition("/")
+    if not (slash and part.isdecimal() and of.isdecimal() and 1 <= int(part) <= int(of)):
+        raise click.BadParameter(f"{text!r} is not I/N with 1 ≤ I ≤ N, for example 2/4")
+    return int(part), int(of)
 
 
 @click.command()
@@ -21,7 +28,7 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 @click.option("--probabilities", is_flag=True, help="Also write <stem>_prob.tif, one band a class.")
 @click.option("--uncertainty", is_flag=True, help="Also write <stem>_uncertainty.tif, 0 (sure) to 254, 255 = no data.")
 @click.option("--no-fit", is_flag=True, help="Decode as the config says, not as `seepseg eval --fit` found.")
-@click.option("--no-polygons", is_flag=True, help="No polygons and findings of scenes.")
+@click.option("--no-polygons", is_flag=True, help="No polygons and no findings.")
 @click.option("--vectors", type=click.Choice(["gpkg", "geojson"]), default="gpkg", show_default=True)
 @click.option("--mask", type=FILE, help="Raster or polygons of what to leave out: land, outside the area of interest.")
 @click.option(
@@ -34,7 +41,7 @@ from seepseg.cli.options import FILE, device_option, quiet_option
 )
 @click.option("--overwrite", is_flag=True, help="Do everything again, whatever lies in the output folder.")
 @click.option("--strict", is_flag=True, help="Stop at the first input that cannot be read.")
-@click.option("--shard", metavar="I/N", default="1/1", help="Only the I-th of N parts, for job arrays.")
+@click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Only the I-th of N, for job arrays.")
 @click.option("--executor", type=click.Choice(["serial", "processes", "dask"]), default="serial", show_default=True)
 @click.option("--workers", type=click.IntRange(1), default=os.cpu_count(), help="Of processes and local Dask clusters.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads of a worker.  [default: CPUs over workers]")
@@ -58,7 +65,7 @@ def command(
     image_format: str,
     overwrite: bool,
     strict: bool,
-    shard: str,
+    shard: tuple[int, int],
     executor: str,
     workers: int,
     threads: int | None,
@@ -68,24 +75,29 @@ def command(
 ) -> None:
     """Class maps of INPUTS (files, folders, quoted globs) by RUN, a run folder or a .pt file.
 
-    TIFF in, GeoTIFF out with its georeference: <stem>_class.tif, 255 = no data; scenes also get polygons and a
-    quick-look. PNG in, PNG out. Stopped, it goes on where it was when the same command is given again.
+    TIFF in, GeoTIFF out with its georeference: <stem>_class.tif, 255 = no data. PNG or JPEG in, PNG out. Scenes, and
+    tiles with a georeference, also get polygons and a quick-look. Stopped, it goes on where it was when the same
+    command is given again.
 
     \b
     seepseg predict runs/seep_multiclass SCENES/ -o out
     """
-    from seepseg.cli.options import fold_folder, progress, relative, runtime_for
-    from seepseg.errors import SomeFailedError
-    from seepseg.mapping.batch import Placement, predict_batch
-    from seepseg.mapping.jobs import plan
+    from seepseg.mapping.jobs import check_inputs, plan
+
+    tgs = image_format == "tgs-csv"
+    image_format = "png" if tgs else image_format
+    jobs = plan(inputs, out, image_format)
+    check_inputs(jobs, mask)
+
+    # What follows takes seconds to import: a wrong input is reported before.
+    from seepseg.errors import SHOWN, SomeFailedError
+    from seepseg.mapping.batch import Execution, alike, predict_batch
     from seepseg.mapping.outputs import Wanted
     from seepseg.mapping.submission import check_submission, write_submission
     from seepseg.mapping.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint
     from seepseg.runs.folder import find_checkpoints
 
-    tgs = image_format == "tgs-csv"
-    jobs = plan(inputs, out, "png" if tgs else image_format)
     paths = tuple(path for r in (fold_folder(run, fold), *others) for path in find_checkpoints(r))
     checkpoint = load_checkpoint(paths[0])
     first = checkpoint.config
@@ -96,31 +108,30 @@ def command(
         threads = max(1, (os.cpu_count() or 1) // workers)
     runtime = runtime_for(first.runtime, device).model_copy(update={"threads": threads})
     wanted = Wanted(
-        probabilities=probabilities, vectors=None if no_polygons else vectors, mask=mask, uncertainty=uncertainty
+        probabilities=probabilities,
+        vectors=None if no_polygons else vectors,
+        mask=mask,
+        uncertainty=uncertainty,
+        image_format=image_format,
     )
-    place = Placement(executor, workers, scheduler, _shard(shard))
+    how = Execution(executor, workers, scheduler, shard, overwrite, strict)
     # A threshold of one's own is for probabilities as the network gives them.
     recipe = Recipe(paths, runtime, config, tta, wanted, fitted=threshold is None and not no_fit)
     with progress("predicting", None, quiet) as tick:
-        result = predict_batch(jobs, recipe, out, place, overwrite=overwrite, strict=strict, tick=tick)
+        result = predict_batch(jobs, recipe, out, how, tick)
     if tgs:
         click.echo(f"submission: {relative(write_submission(jobs, out))}")
-    for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    warnings = ((source, f"{source}: {text}") for source, text in result.warnings)
+    for line in alike(warnings, relative(out / f"manifest{how.name}.jsonl")):
+        click.echo(f"warning: {line}", err=True)
     before = f", {result.before} done before" if result.before else ""
     click.echo(f"{result.done} of {len(jobs)} predicted{before}, in {relative(out)}/")
     if result.failures:
-        for failure in result.failures[:20]:
-            click.echo(f"failed: {failure['error']}", err=True)
+        listing = out / f"failures{how.name}.jsonl"
+        for line in alike(((f["input"], f["error"]) for f in result.failures), relative(listing))[:SHOWN]:
+            click.echo(f"failed: {line}", err=True)
         raise SomeFailedError(
             f"{len(result.failures)} of {len(jobs)} inputs failed",
-            out / f"failures{place.name}.jsonl",
+            listing,
             "fix or remove them and run the same command again",
         )
-
-
-def _shard(text: str) -> tuple[int, int]:
-    part, slash, of = text.partition("/")
-    if not (slash and part.isdecimal() and of.isdecimal() and 1 <= int(part) <= int(of)):
-        raise click.BadParameter(f"{text!r} is not I/N with 1 ≤ I ≤ N, for example 2/4", param_hint="--shard")
-    return int(part), int(of)

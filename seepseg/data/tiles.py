@@ -19,12 +19,9 @@ from seepseg.data.catalog import Catalog, Tile, same_names, unique_names
 from seepseg.data.mosaic import Cell
 from seepseg.errors import DataError, listed
 from seepseg.io.archive import data_root
-from seepseg.io.files import image_files
+from seepseg.io.files import SUFFIXES, image_files
 from seepseg.io.image import read_image
 from seepseg.io.table import read_table
-
-SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
-"""Of images; what a file is, its bytes say."""
 
 BACKGROUND = "background"
 """In place of a mask folder or file: no pixel of these images is foreground."""

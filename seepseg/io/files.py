@@ -15,6 +15,9 @@ _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _KINDS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"} | dict.fromkeys(_TIFF_MAGIC, "TIFF")
 
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+"""Of images in folders; what a file is, its bytes say."""
+
 # What a file that is none of these may be, so that the error can say so.
 _OTHERS = {
     b"GIF8": "a GIF",
@@ -64,6 +67,15 @@ def kind_of(head: bytes) -> str:
     if kind is None and len(head) < 8:
         return f"only {len(head)} bytes long" if head else "empty (0 bytes)"
     return kind or next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "of an unknown kind")
+
+
+def image_kind(path: Path) -> str:
+    """What the first bytes of a file say it is: TIFF, PNG or JPEG; DataError where none, or it cannot be opened."""
+    with open_regular(path) as stream:
+        kind = kind_of(stream.read(16))
+    if kind not in _KINDS.values():
+        raise DataError(f"not an image, the file is {kind}", path, "give a TIFF, PNG or JPEG")
+    return kind
 
 
 def beside(path: Path, ending: str) -> Path | None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from seepseg.errors import DataError
-from seepseg.io.files import beside, kind_of, open_regular
+from seepseg.io.files import beside, image_kind
 from seepseg.io.images import inspect_picture, read_picture
 from seepseg.io.pam import Pam, nodata_value, read_pam, refuse_scaling
 from seepseg.io.raster import Georeference, as_data_error, gdal, georeference_of
@@ -157,17 +157,14 @@ def _header(
     labels: bool = False,
     verify: bool = False,
 ) -> _Header:
-    with open_regular(path) as stream:
-        kind = kind_of(stream.read(16))
+    kind = image_kind(path)
     tiff, masks = None, []
     if kind == "TIFF":
         tiff = inspect_tiff(path, page, bands, max_pixels=max_pixels, labels=labels, verify=verify)
         info = ImageInfo(kind, tiff.height, tiff.width, len(tiff.bands), tiff.dtype, page=tiff.pages[0])
         masks += [] if tiff.mask is None else [_gdal_name(path, tiff.mask)]
-    elif kind in DRIVERS:
-        info = ImageInfo(kind, *inspect_picture(path, kind, bands, min(max_pixels, WHOLE)))
     else:
-        raise DataError(f"not an image, the file is {kind}", path, "give a TIFF, PNG or JPEG")
+        info = ImageInfo(kind, *inspect_picture(path, kind, bands, min(max_pixels, WHOLE)))
     if mask := beside(path, ".msk"):
         size = inspect_tiff(mask, mask=True, max_pixels=max_pixels, verify=verify)
         if (size.height, size.width) != (info.height, info.width):

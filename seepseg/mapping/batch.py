@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -26,29 +27,39 @@ from seepseg.runs.folder import folder_lock
 
 @dataclass
 class Outcome:
-    """What a batch came to: inputs done now, done before, and failed with the reason."""
+    """What a batch came to.
+
+    Attributes:
+        done, before: inputs done now and before.
+        failures: input and error of each that failed.
+        warnings: (input, warning) of those done now.
+    """
 
     done: int = 0
     before: int = 0
     failures: list[dict[str, str]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Where a batch runs.
+class Execution:
+    """How a batch is worked through; nothing here changes the bytes of an output.
 
     Attributes:
         executor: "serial", "processes" or "dask".
         workers: how many.
         address: of a Dask scheduler; None starts a local cluster.
         shard: (i, N): only every N-th unit, beginning with the i-th (from 1).
+        overwrite: do all inputs again, whatever lies in the output folder.
+        strict: raise the first failure instead of putting it aside.
     """
 
     executor: str = "serial"
     workers: int = 1
     address: str | None = None
     shard: tuple[int, int] = (1, 1)
+    overwrite: bool = False
+    strict: bool = False
 
     @property
     def name(self) -> str:
@@ -56,22 +67,10 @@ class Placement:
         return f"-{self.shard[0]}of{self.shard[1]}" if self.shard[1] > 1 else ""
 
 
-def predict_batch(
-    jobs: Sequence[Job],
-    recipe: Recipe,
-    out: Path,
-    place: Placement,
-    *,
-    overwrite: bool = False,
-    strict: bool = False,
-    tick: Tick = silent,
-) -> Outcome:
+def predict_batch(jobs: Sequence[Job], recipe: Recipe, out: Path, how: Execution, tick: Tick = silent) -> Outcome:
     """Predict every job that the manifest does not hold; an input that fails spoils no other.
 
-    Args:
-        overwrite: do all of them again, whatever lies in the output folder.
-        strict: raise the first failure instead of putting it aside.
-        tick: called as pixels get done.
+    `tick` is called as pixels get done.
 
     Raises:
         ConfigError: an output exists that is not of this run.
@@ -79,37 +78,27 @@ def predict_batch(
         ResourceError: disk or memory gave out.
         LockedError: another process does the same part.
     """
-    if place.executor == "dask":
+    if how.executor == "dask":
         jobs, recipe, out = _absolute(jobs, recipe, out)
     ensemble = load(recipe)
     with ExitStack() as stack:
-        stack.enter_context(folder_lock(out, f".lock{place.name}"))
+        stack.enter_context(folder_lock(out, f".lock{how.name}"))
         # One process does all, or several do a shard each.
         for other in (path.name for path in sorted(out.glob(".lock*"))):
-            if other not in (f".lock{place.name}", FINDINGS_LOCK) and (not place.name or other == ".lock"):
+            if other not in (f".lock{how.name}", FINDINGS_LOCK) and (not how.name or other == ".lock"):
                 with folder_lock(out, other):
                     pass
-        if not place.name:
+        if not how.name:
             for folder in {job.class_raster.parent for job in jobs}:
                 remove_leftovers(folder)
-        return _predict(jobs, recipe, ensemble, out, place, overwrite=overwrite, strict=strict, tick=tick)
+        return _predict(jobs, recipe, ensemble, out, how, tick)
 
 
-def _predict(
-    jobs: Sequence[Job],
-    recipe: Recipe,
-    ensemble: Ensemble,
-    out: Path,
-    place: Placement,
-    *,
-    overwrite: bool,
-    strict: bool,
-    tick: Tick,
-) -> Outcome:
-    manifest = Manifest(out, recipe.key(ensemble), place.name)
+def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path, how: Execution, tick: Tick) -> Outcome:
+    manifest = Manifest(out, recipe.key(ensemble), how.name)
     every = cut_units(jobs, ensemble)
-    done = {} if overwrite else manifest.done(every)
-    if not overwrite and not manifest.begun():
+    done = {} if how.overwrite else manifest.done(every)
+    if not how.overwrite and not manifest.begun():
         for job in jobs:
             if job.class_raster.exists():
                 raise ConfigError(
@@ -118,7 +107,7 @@ def _predict(
                     "give --overwrite, or another -o",
                 )
     manifest.begin()
-    units = every[place.shard[0] - 1 :: place.shard[1]]
+    units = every[how.shard[0] - 1 :: how.shard[1]]
     result = Outcome(before=sum(job.name in done for unit in units for job in unit.jobs))
     # A block of tiles is done again whole: its bytes hold for that block only.
     waiting = [unit for unit in units if any(job.name not in done for job in unit.jobs)]
@@ -126,23 +115,38 @@ def _predict(
     limits = tile_limits(tiles, ensemble, recipe.wanted.mask) if any(not unit.scene for unit in waiting) else {}
     stamps = {job: stamp(job.source) for unit in waiting for job in unit.jobs}
     bar = _Bar(tick, sum(unit.pixels for unit in waiting))
-    for unit, answer in _run(waiting, recipe, limits, place, bar.inside):
+    for unit, answer in _run(waiting, recipe, limits, how, bar.inside):
         bar.past(unit.pixels)
         for job, what in _answers(unit, answer):
             if isinstance(what, Report):
                 manifest.add(job, what, unit.digest, stamps[job])
                 result.done += job.name not in done
-                result.warnings += [f"{job.source}: {w}" for w in what.warnings]
+                result.warnings += [(str(job.source), warning) for warning in what.warnings]
                 continue
             if isinstance(what, DataError):
                 manifest.drop(job)
-            if strict:
+            if how.strict:
                 raise what
             result.failures.append({"input": str(job.source), "error": str(what)})
-    _list_failures(out / f"failures{place.name}.jsonl", result.failures)
+    _list_failures(out / f"failures{how.name}.jsonl", result.failures)
     if recipe.wanted.vectors:
         write_findings(jobs, lambda: manifest.done(every), out, ensemble.classes)
     return result
+
+
+def alike(messages: Iterable[tuple[str, str]], listing: str) -> list[str]:
+    """One line for all messages (input, text) that differ in the input's path and in numbers only: the first of them.
+
+    Behind it stands how many more there are, and the file that lists them.
+    """
+    kinds: dict[str, list[str]] = {}
+    for source, text in messages:
+        kind = re.sub(r"(?<![A-Za-z])\d[\d.]*", "0", text.replace(source, ""))
+        kinds.setdefault(kind, []).append(text)
+    return [
+        texts[0] + (f" (and {len(texts) - 1} more like it, all in {listing})" if texts[1:] else "")
+        for texts in kinds.values()
+    ]
 
 
 class _Bar:
@@ -169,14 +173,14 @@ def _absolute(jobs: Sequence[Job], recipe: Recipe, out: Path) -> tuple[list[Job]
 
 
 def _run(
-    units: Sequence[Unit], recipe: Recipe, limits: GroupLimits, place: Placement, tick: Callable[[int], None]
+    units: Sequence[Unit], recipe: Recipe, limits: GroupLimits, how: Execution, tick: Callable[[int], None]
 ) -> executors.Outcome[Unit, list[Report | DataError]]:
     job = partial(work, recipe=recipe, limits=limits)
-    match place.executor:
+    match how.executor:
         case "processes":
-            return executors.processes(units, job, place.workers)
+            return executors.processes(units, job, how.workers)
         case "dask":
-            return executors.dask(units, job, place.workers, place.address)
+            return executors.dask(units, job, how.workers, how.address)
     return executors.serial(units, partial(job, tick=tick))
 
 

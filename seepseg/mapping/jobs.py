@@ -1,17 +1,25 @@
-"""What to predict: input files, and where their outputs go."""
+"""What to predict: input files, and where their outputs go.
+
+Imports nothing heavy, so that a wrong input is reported at once.
+"""
 
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from seepseg.errors import ConfigError
-from seepseg.io.files import image_files
+from seepseg.errors import ConfigError, DataError
+from seepseg.io.files import SUFFIXES, image_files, image_kind, local_path
 
-SUFFIXES = (".tif", ".tiff", ".png")
+PICTURES = (".png", ".jpg", ".jpeg")
+"""Inputs whose maps are PNGs."""
 RESERVED = ("findings", "scenes")
+
+_PRODUCT = re.compile(r".+\.safe(\.zip)?|S1[A-D]_.+\.zip", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,6 @@ class Job:
     png: bool
 
     @property
-    def png_source(self) -> bool:
-        """Whether the input is a PNG, by its name."""
-        return self.source.suffix.lower() == ".png"
-
-    @property
     def class_raster(self) -> Path:
         """`<stem>_class`, a GeoTIFF or a PNG."""
         return self.beside("_class.png" if self.png else "_class.tif")
@@ -47,38 +50,39 @@ class Job:
 
 
 def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[Job]:
-    """The files to predict, sorted by name: files as given, TIFF and PNG files below folders, and matches of globs.
+    """The files to predict, sorted by name: files as given, images below folders, and matches of globs.
+
+    A Sentinel-1 product is one input, which `check_input` refuses.
 
     Args:
         inputs: files, folders or globs.
         out: the output folder.
-        image_format: "auto" (as the input), "tif" or "png".
+        image_format: "auto" (GeoTIFFs of TIFFs, PNGs of PNGs and JPEGs), "tif" or "png".
 
     Raises:
-        ConfigError: nothing to predict, two inputs with one output, or inputs and outputs in one folder.
+        ConfigError: nothing to predict, a remote address, two inputs with one output, or inputs and outputs in one
+            folder.
     """
-    found: list[tuple[Path, Path]] = []
+    sources: list[tuple[Path, Path]] = []
     for text in inputs:
-        path = Path(text)
-        if path.is_dir():
+        path = local_path(text)
+        if path.is_dir() and not _in_product(path.absolute()):
             if out.resolve() == path.resolve() or path.resolve() in out.resolve().parents:
                 raise ConfigError("the output folder lies in the input folder", out, "choose another -o")
-            found += [(f, f.relative_to(path)) for f in image_files(path, SUFFIXES)]
+            sources += [(f, f.relative_to(path)) for f in _below(path)]
         elif path.exists() or not glob.has_magic(text):
-            found.append((path, Path(path.name)))
+            sources.append((path, Path(path.absolute().name)))
         else:
             matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - a pattern may be absolute
-            found += [(Path(f), Path(Path(f).name)) for f in matches]
-    if not found:
-        raise ConfigError("no TIFF or PNG file to predict", " ".join(inputs), "give files, folders or a quoted glob")
-    for source, _ in found:
+            sources += [(Path(f), Path(Path(f).name)) for f in matches]
+    if not sources:
+        raise ConfigError("no TIFF, PNG or JPEG file", " ".join(inputs), "give files, folders or a quoted glob")
+    jobs: dict[str, Job] = {}
+    for source, place in sources:
         if out.resolve() in source.resolve().parents:
             raise ConfigError("the output folder holds an input", source, "choose another -o")
-    jobs: dict[str, Job] = {}
-    for source, place in found:
-        job = Job(source, place.with_suffix("").as_posix(), out, image_format == "png")
-        if image_format == "auto" and job.png_source:
-            job = replace(job, png=True)
+        png = image_format == "png" or (image_format == "auto" and source.suffix.lower() in PICTURES)
+        job = Job(source, place.with_suffix("").as_posix(), out, png)
         if job.name in RESERVED:
             raise ConfigError(f"{job.name!r} is what the findings of a batch are called", source, "rename the file")
         if job.name in jobs:
@@ -89,3 +93,54 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
             )
         jobs[job.name] = job
     return sorted(jobs.values(), key=lambda job: job.name)
+
+
+def check_inputs(jobs: Sequence[Job], mask: Path | None) -> None:
+    """Refuse, before anything is loaded, what can only fail: no input is an image, or the mask is missing.
+
+    Where some are images, the others fail when their turn comes.
+    """
+    if mask is not None and not mask.is_file():
+        raise ConfigError("no such mask", mask, "give a raster, or a vector file of polygons")
+    first: DataError | None = None
+    for job in jobs:
+        try:
+            check_input(job.source)
+        except DataError as error:
+            first = first or error
+        else:
+            return
+    if first and len(jobs) > 1:
+        raise DataError(f"none of {len(jobs)} inputs can be read, the first: {first.what}", first.where, first.fix)
+    if first:
+        raise first
+
+
+def check_input(path: Path) -> None:
+    """Raise DataError where a file is no image by its first bytes, or is, or lies in, a Sentinel-1 product.
+
+    The numbers of such a product mean something only together with its calibration tables.
+    """
+    if _in_product(path.absolute()):
+        fix = "calibrate it into one GeoTIFF first (docs/howto-sentinel1.md)"
+        raise DataError("not an image but a Sentinel-1 SAFE product", path, fix)
+    image_kind(path)
+
+
+def _below(folder: Path) -> list[Path]:
+    """Images below a folder, and Sentinel-1 products, which are not looked into."""
+    files = image_files(folder, (*SUFFIXES, ".safe", ".zip"))
+    products = {p for f in files for p in (f, f.parent) if _is_product(p)}
+    images = [f for f in files if f.suffix.lower() in SUFFIXES and products.isdisjoint((f, *f.parents))]
+    return sorted([*(p for p in products if products.isdisjoint(p.parents)), *images])
+
+
+def _in_product(path: Path) -> bool:
+    return any(_is_product(p) for p in (path, *path.parents))
+
+
+@lru_cache(maxsize=4096)
+def _is_product(path: Path) -> bool:
+    """Whether a path is a Sentinel-1 product: a folder with its manifest, or named like one; or packed."""
+    named = _PRODUCT.fullmatch(path.name) and path.name.lower() != "manifest.safe"
+    return bool(named) or (path / "manifest.safe").is_file()

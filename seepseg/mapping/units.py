@@ -16,7 +16,7 @@ from seepseg.errors import ConfigError, DataError
 from seepseg.io.image import ImageInfo, inspect_image
 from seepseg.machine.device import set_threads
 from seepseg.mapping.ensemble import Ensemble, load_ensemble
-from seepseg.mapping.jobs import Job
+from seepseg.mapping.jobs import Job, check_input
 from seepseg.mapping.outputs import Report, Wanted
 from seepseg.mapping.scene import predict_scene
 from seepseg.mapping.tiles import GroupLimits, predict_tiles
@@ -24,7 +24,16 @@ from seepseg.mapping.tiles import GroupLimits, predict_tiles
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything outputs depend on besides the inputs, in a form that travels to other processes."""
+    """Everything outputs depend on besides the inputs, in a form that travels to other processes.
+
+    Attributes:
+        checkpoints: the networks, which are averaged.
+        runtime: device, threads and number format.
+        config: windows and decoding.
+        tta: average over test-time flips.
+        wanted: the outputs.
+        fitted: decode as `eval --fit` found, where the checkpoints hold a fit.
+    """
 
     checkpoints: tuple[Path, ...]
     runtime: Runtime
@@ -34,19 +43,13 @@ class Recipe:
     fitted: bool = True
 
     def key(self, ensemble: Ensemble) -> str:
-        """A digest of it all: outputs with equal keys are equal."""
-        mask = self.wanted.mask
-        if mask is not None and not mask.is_file():
-            raise ConfigError("no such mask", mask, "give a raster, or a vector file of polygons")
-        parts = {
-            "tags": ensemble.tags,
+        """A digest of it all: outputs with equal keys are equal. A new field is in it without being named here."""
+        predictor, mask = ensemble.members[0].predictor, self.wanted.mask
+        parts = asdict(self) | {
+            "checkpoints": ensemble.tags,
+            "runtime": [predictor.device.type, str(predictor.dtype), torch.get_num_threads()],
             "config": self.config.model_dump(mode="json"),
-            "tta": self.tta,
-            "fitted": self.fitted,
             "wanted": asdict(self.wanted) | {"mask": mask and _digest(mask)},
-            "amp": str(ensemble.members[0].predictor.dtype),
-            "device": ensemble.members[0].predictor.device.type,
-            "threads": torch.get_num_threads(),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -115,6 +118,7 @@ def _info(job: Job, ensemble: Ensemble) -> ImageInfo | None:
     """What the header of an input says; None where it cannot be read."""
     data = ensemble.source.data
     try:
+        check_input(job.source)
         return inspect_image(job.source, page=data.page, bands=data.bands, max_pixels=2**36)
     except DataError:
         return None
@@ -136,6 +140,7 @@ def work(
         each = unit.pixels // len(unit.jobs)
         return predict_tiles(unit.jobs, ensemble, recipe.wanted, limits, lambda done: tick(done * each))
     try:
+        check_input(unit.jobs[0].source)
         return [predict_scene(unit.jobs[0], ensemble, recipe.wanted, tick)]
     except DataError as error:
         return [error]

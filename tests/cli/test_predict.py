@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,8 @@ import rasterio
 import tifffile
 from PIL import Image
 
+import seepseg
+from seepseg.cli.predict import command
 from seepseg.config import parse
 from seepseg.data.synthetic import write_scene
 from seepseg.runs.folder import RunFolder
@@ -74,6 +79,77 @@ def test_folders_are_mirrored_and_globs_are_found(
     assert run(capsys, "predict", trained, tmp_path / "in" / "*.tif", "-o", tmp_path / "glob")[0] == 0
     assert (tmp_path / "glob" / "a_class.tif").read_bytes() == first.read_bytes()
     assert error(capsys, "predict", trained, tmp_path / "in" / "*.jpg", "-o", tmp_path / "none")[0] == 2
+
+
+def test_the_same_failure_and_the_same_warning_of_many_inputs_are_one_line(
+    trained: Path, seep_root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for i, tile in enumerate(sorted((seep_root / "train_images_256").iterdir())[:3]):
+        tifffile.imwrite(folder / f"t{i}.tif", (tifffile.imread(tile) // 256).astype(np.uint8))
+        (folder / f"broken{i}.tif").write_bytes(bytes(i + 1))
+    (folder / "other.tif").write_bytes(b"%PDF-1.4")
+    code, _, err = run(capsys, "predict", trained, folder, "-o", out)
+    assert code == 4
+    lines = err.splitlines()
+    assert (
+        f"warning: {folder / 't0.tif'}: pixels are uint8, those of the training tiles uint16 "
+        f"(and 2 more like it, all in {out / 'manifest.jsonl'})"
+    ) in lines
+    assert [line for line in lines if line.startswith("failed")] == [
+        f"failed: not an image, the file is only 1 bytes long in {folder / 'broken0.tif'}: give a TIFF, PNG or JPEG "
+        f"(and 2 more like it, all in {out / 'failures.jsonl'})",
+        f"failed: not an image, the file is a PDF in {folder / 'other.tif'}: give a TIFF, PNG or JPEG",
+    ]
+    assert lines[-1].startswith("error: 4 of 7 inputs failed in ")
+    assert len((out / "failures.jsonl").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["none.tif"], 3, "no such file in none.tif"),
+        (["s3://bucket/s.tif"], 2, "is a remote address, not a file in s3://bucket/s.tif: copy it here first"),
+        (["s.tif", "--mask", "https://host/m.tif"], 2, "is a remote address, not a file in https://host/m.tif"),
+        (["s.tif", "-o", "s3://bucket/out"], 2, "is a remote address, not a file in s3://bucket/out"),
+        (["s.tif", "--mask", "none.gpkg"], 2, "no such mask in none.gpkg"),
+        (["X.SAFE"], 3, "not an image but a Sentinel-1 SAFE product in X.SAFE"),
+    ],
+)
+def test_a_wrong_input_is_reported_before_anything_is_loaded(
+    tmp_path: Path, arguments: list[str], code: int, line: str
+) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", np.ones((9, 9), np.uint8))
+    (tmp_path / "X.SAFE" / "measurement").mkdir(parents=True)
+    script = f"""
+import sys
+sys.argv = ["seepseg", "predict", "no-run", "-o", "out", *{arguments}]
+from seepseg.cli.main import main
+try:
+    main()
+finally:
+    print("torch" in sys.modules)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(seepseg.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (code, "False\n"), done.stderr
+    assert done.stderr.startswith(f"error: {line}")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["X.SAFE", "s.tif"]
+
+
+def test_every_option_is_in_the_key_of_outputs_or_changes_none() -> None:
+    """A new option is put into one of the two; tests/mapping/test_units.py checks that fields change the key."""
+    keyed = {
+        "run", "others", "fold", "tta", "threshold", "probabilities", "uncertainty", "no_fit", "no_polygons", "vectors",
+        "mask", "image_format", "threads", "device",
+    }  # fmt: skip
+    only_how = {
+        "inputs", "out", "overwrite", "strict", "shard", "executor", "workers", "scheduler", "quiet",
+    }  # fmt: skip
+    assert {parameter.name for parameter in command.params} == keyed | only_how
 
 
 def test_threshold_and_flips_reach_the_network(

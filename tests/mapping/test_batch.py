@@ -16,8 +16,9 @@ import torch
 from seepseg.classes import SALT
 from seepseg.config import Predict
 from seepseg.errors import ConfigError, DataError
+from seepseg.machine.progress import Tick, silent
 from seepseg.mapping import batch
-from seepseg.mapping.batch import Outcome, Placement, predict_batch
+from seepseg.mapping.batch import Execution, Outcome, predict_batch
 from seepseg.mapping.jobs import plan
 from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.units import Recipe
@@ -26,7 +27,7 @@ from seepseg.runs.checkpoint import Checkpoint, save_checkpoint
 from tests.mapping.toy import SCALING, files, picture, recipe
 
 QUICK = Wanted(vectors=None, quicklook=False)
-HERE = Placement()
+HERE = Execution()
 WINDOW = Predict(window=64, batch_size=2)
 
 
@@ -54,10 +55,11 @@ def inputs(tmp_path: Path) -> Path:
     return folder
 
 
-def predict(run: Path, inputs: Path, out: Path, place: Placement = HERE, **more: object) -> Outcome:
-    config = more.pop("config", WINDOW)
-    how = Recipe((run,), recipe().runtime.model_copy(update={"threads": 1}), config, False, QUICK)
-    return predict_batch(plan([str(inputs)], out), how, out, place, **more)
+def predict(
+    run: Path, inputs: Path, out: Path, how: Execution = HERE, config: Predict = WINDOW, tick: Tick = silent
+) -> Outcome:
+    runtime = recipe().runtime.model_copy(update={"threads": 1})
+    return predict_batch(plan([str(inputs)], out), Recipe((run,), runtime, config, False, QUICK), out, how, tick)
 
 
 def test_a_broken_input_spoils_no_other_and_is_listed(run: Path, inputs: Path, tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_a_broken_input_spoils_no_other_and_is_listed(run: Path, inputs: Path, t
     assert [json.loads(line) for line in (out / "failures.jsonl").read_text().splitlines()] == [failure]
     assert len(files(out)) == 7
     with pytest.raises(DataError, match="not an image"):
-        predict(run, inputs, tmp_path / "strict", strict=True)
+        predict(run, inputs, tmp_path / "strict", Execution(strict=True))
 
 
 def test_a_second_run_does_nothing_and_a_mended_input_only_itself(run: Path, inputs: Path, tmp_path: Path) -> None:
@@ -111,15 +113,15 @@ def test_outputs_of_another_model_or_other_options_are_not_touched(run: Path, in
         predict(run, inputs, out, config=WINDOW.model_copy(update={"threshold": 0.9}))
     assert caught.value.exit_code == 2
     assert files(out) == before
-    assert predict(run, inputs, out, overwrite=True, config=WINDOW.model_copy(update={"threshold": 0.9})).done == 7
+    assert predict(run, inputs, out, Execution(overwrite=True), WINDOW.model_copy(update={"threshold": 0.9})).done == 7
 
 
 @pytest.mark.parametrize("workers", [2])
 def test_processes_and_shards_leave_the_same_bytes(run: Path, inputs: Path, tmp_path: Path, workers: int) -> None:
     predict(run, inputs, tmp_path / "serial")
-    predict(run, inputs, tmp_path / "many", Placement("processes", workers))
+    predict(run, inputs, tmp_path / "many", Execution("processes", workers))
     for i in (2, 1, 3):
-        predict(run, inputs, tmp_path / "shards", Placement(shard=(i, 3)))
+        predict(run, inputs, tmp_path / "shards", Execution(shard=(i, 3)))
     assert files(tmp_path / "serial") == files(tmp_path / "many") == files(tmp_path / "shards")
     assert len(list((tmp_path / "shards").glob("manifest-*of3.jsonl"))) == 3
 
@@ -127,7 +129,7 @@ def test_processes_and_shards_leave_the_same_bytes(run: Path, inputs: Path, tmp_
 def test_two_dask_workers_leave_the_same_bytes(run: Path, inputs: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     predict(run, inputs, tmp_path / "serial")
-    outcome = predict(run, inputs, tmp_path / "dask", Placement("dask", 2))
+    outcome = predict(run, inputs, tmp_path / "dask", Execution("dask", 2))
     assert [f["input"] for f in outcome.failures] == [str(inputs / "broken.tif")]
     assert files(tmp_path / "serial") == files(tmp_path / "dask")
 

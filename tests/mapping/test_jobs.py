@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from seepseg.errors import ConfigError
-from seepseg.mapping.jobs import plan
+from seepseg.errors import ConfigError, DataError
+from seepseg.mapping.jobs import check_inputs, plan
+
+PRODUCT = "S1A_IW_GRDH_1SDV_20240101T000000_20240101T000025_000001_000001_ABCD"
+TIFF = b"II*\0" + bytes(12)
 
 
 def touch(*paths: Path) -> None:
@@ -24,7 +27,8 @@ def test_a_folder_is_mirrored_and_globs_are_matched(tmp_path: Path) -> None:
 
 
 def test_the_format_of_class_rasters_can_be_chosen(tmp_path: Path) -> None:
-    touch(tmp_path / "a.tif", tmp_path / "b.png")
+    touch(*(tmp_path / name for name in ("a.tif", "b.png", "c.jpg", "d.JPEG")))
+    assert [j.class_raster.suffix for j in plan([str(tmp_path)], tmp_path.parent / "out")] == [".tif", *[".png"] * 3]
     for image_format, ending in (("png", ".png"), ("tif", ".tif")):
         jobs = plan([str(tmp_path)], tmp_path.parent / "out", image_format)
         assert {j.class_raster.suffix for j in jobs} == {ending}
@@ -60,5 +64,56 @@ def test_an_input_given_by_name_may_not_lie_among_the_outputs(tmp_path: Path) ->
 
 
 def test_nothing_to_predict(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no TIFF or PNG file to predict"):
+    with pytest.raises(ConfigError, match="no TIFF, PNG or JPEG file"):
         plan([str(tmp_path), str(tmp_path / "*.tif")], tmp_path.parent / "out")
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/scene.tif", "https://host/a//b.tif", "/vsicurl/https://host/b.tif"])
+def test_a_remote_address_is_refused_as_it_was_typed(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan([address], tmp_path)
+    assert str(caught.value) == f"is a remote address, not a file in {address}: copy it here first"
+
+
+def product(folder: Path, name: str = f"{PRODUCT}.SAFE") -> Path:
+    """A Sentinel-1 product of two images."""
+    images = [folder / name / "measurement" / f"s1a-iw-grd-{band}.tiff" for band in ("vv", "vh")]
+    touch(folder / name / "manifest.safe", folder / name / "preview" / "quick-look.png", *images)
+    for image in images:
+        image.write_bytes(TIFF)
+    return folder / name
+
+
+@pytest.mark.parametrize("name", [f"{PRODUCT}.SAFE", "renamed"])
+@pytest.mark.parametrize("below", ["", "measurement", "measurement/s1a-iw-grd-vv.tiff", "measurement/*.tiff"])
+def test_nothing_of_a_sentinel_1_product_is_an_image(tmp_path: Path, name: str, below: str) -> None:
+    jobs = plan([str(product(tmp_path, name) / below)], tmp_path / "out")
+    assert len(jobs) == (2 if "*" in below else 1)
+    with pytest.raises(DataError, match=r"not an image but a Sentinel-1 SAFE product.*docs/howto-sentinel1.md"):
+        check_inputs(jobs, None)
+
+
+def test_a_sentinel_1_product_below_a_folder_is_one_input(tmp_path: Path) -> None:
+    product(tmp_path / "in" / "deep")
+    touch(tmp_path / "in" / f"{PRODUCT}.SAFE.zip", tmp_path / "in" / "tables.zip")
+    touch(tmp_path / "in" / "a.tif")
+    (tmp_path / "in" / "a.tif").write_bytes(TIFF)
+    jobs = plan([str(tmp_path / "in")], tmp_path / "out")
+    names = [job.source.name for job in jobs]
+    assert names == [f"{PRODUCT}.SAFE.zip", "a.tif", f"{PRODUCT}.SAFE"]
+    check_inputs(jobs, None)  # one of them can be predicted
+    with pytest.raises(DataError, match="none of 2 inputs can be read, the first: not an image but a Sentinel-1"):
+        check_inputs([job for job in jobs if job.name != "a"], None)
+
+
+def test_inputs_that_are_no_images_are_refused_before_any_work(tmp_path: Path) -> None:
+    touch(tmp_path / "a.tif")
+    (tmp_path / "b.tif").write_bytes(TIFF)
+    with pytest.raises(DataError, match="no such file"):
+        check_inputs(plan([str(tmp_path / "c.tif")], tmp_path / "out"), None)
+    with pytest.raises(DataError, match=r"not an image, the file is empty \(0 bytes\)"):
+        check_inputs(plan([str(tmp_path / "a.tif")], tmp_path / "out"), None)
+    jobs = plan([str(tmp_path)], tmp_path.parent / "out")
+    check_inputs(jobs, None)
+    with pytest.raises(ConfigError, match="no such mask"):
+        check_inputs(jobs, tmp_path / "land.gpkg")

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from seepseg.config import Predict, Runtime
+from seepseg.mapping.outputs import Wanted
+from seepseg.mapping.units import Recipe
+from tests.mapping.toy import toy
+
+RECIPE = Recipe((Path("best.pt"),), Runtime(threads=1), Predict(), False, Wanted())
+PREDICT = {
+    "window": 256, "overlap": 0.25, "margin": 16, "batch_size": 2, "tta": "d4", "threshold": 0.5, "vote": True,
+    "min_pixels": 3, "min_area_m2": 9.0, "simplify": 1.0, "fill_holes": 4.0,
+}  # fmt: skip
+WANTED = {
+    "probabilities": True, "vectors": None, "quicklook": False, "mask": Path("mask.tif"), "uncertainty": True,
+    "image_format": "png",
+}  # fmt: skip
+
+
+def test_every_field_changes_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever adds an option gives it another value here, and the key must notice it."""
+    monkeypatch.chdir(tmp_path)
+    Path("mask.tif").write_bytes(b"land")
+    assert PREDICT.keys() == Predict.model_fields.keys()
+    assert WANTED.keys() == {f.name for f in fields(Wanted)}
+    ensemble = toy()
+    bf16 = toy()
+    bf16.members[0].predictor.dtype = torch.bfloat16
+    others = {
+        "checkpoints": [(RECIPE, replace(ensemble, tags={"SEEPSEG_MODEL": "another"}))],
+        "runtime": [(RECIPE, bf16)],
+        "config": [(replace(RECIPE, config=Predict(**{k: v})), ensemble) for k, v in PREDICT.items()],
+        "tta": [(replace(RECIPE, tta=True), ensemble)],
+        "wanted": [(replace(RECIPE, wanted=Wanted(**{k: v})), ensemble) for k, v in WANTED.items()],
+        "fitted": [(replace(RECIPE, fitted=False), ensemble)],
+    }
+    assert others.keys() == {f.name for f in fields(Recipe)}
+    changed = [one for pairs in others.values() for one in pairs]
+    keys = {RECIPE.key(ensemble), *(recipe.key(team) for recipe, team in changed)}
+    assert len(keys) == 1 + len(changed)
+
+
+def test_a_mask_is_known_by_its_content(tmp_path: Path) -> None:
+    mask, recipe = tmp_path / "land.tif", replace(RECIPE, wanted=Wanted(mask=tmp_path / "land.tif"))
+    mask.write_bytes(b"land")
+    before = recipe.key(toy())
+    assert recipe.key(toy()) == before
+    mask.write_bytes(b"more land")
+    assert recipe.key(toy()) != before
+
+
+def test_threads_change_the_key() -> None:
+    count, before = torch.get_num_threads(), RECIPE.key(toy())
+    torch.set_num_threads(count + 1)
+    try:
+        assert RECIPE.key(toy()) != before
+    finally:
+        torch.set_num_threads(count)
