@@ -59,6 +59,7 @@ def command(
     torchrun --nproc-per-node 2 -m -- seepseg train seep_multiclass --run runs/two
     """
     from seepseg.config import load
+    from seepseg.data.splits import check_fold
     from seepseg.errors import ConfigError
     from seepseg.runs.folder import RunFolder
     from seepseg.training.folds import FoldRun, plan
@@ -67,8 +68,7 @@ def command(
     chosen = with_device(overrides, device)
     root = run or Path("runs") / config.stem
     recipe = load(config, chosen)
-    if (all_folds or fold is not None) and not recipe.data.split.folds:
-        raise ConfigError("a fold is asked for, but the config has none", "data.split.folds", "set data.split.folds=5")
+    check_fold(recipe.data.split, 0 if all_folds else fold)
     for one, other, both in (
         ("--fold", "--all-folds", fold is not None and all_folds),
         ("--dry-run", "--find-lr", dry_run and find_lr),

@@ -40,11 +40,8 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
         DataError: the split file does not fit the catalog, or puts one scene on two sides.
     """
     tiles = pd.DataFrame({"id": [t.id for t in catalog.tiles], "group": [t.group for t in catalog.tiles]})
-    if split.folds:
-        if fold is None:
-            raise ConfigError(f"{split.folds} folds, and none is chosen", "--fold", "give --fold 0, or --all-folds")
-        if not 0 <= fold < split.folds:
-            raise ConfigError(f"no fold {fold} of {split.folds}", "--fold", f"give 0 to {split.folds - 1}")
+    check_fold(split, fold)
+    if split.folds and fold is not None:
         tiles["fold"] = _folds(catalog, split, seed)
         # All of them, so that one that cannot train is told before hours go into the others.
         sides = [
@@ -53,8 +50,6 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
         ]
         tiles["split"] = sides[fold]
         return tiles
-    if fold is not None:
-        raise ConfigError("a fold is asked for, but the config has none", "--fold", "set data.split.folds=5")
     if split.by == "file":
         parts = _from_table(catalog, split)
     elif split.by == "group":
@@ -63,6 +58,16 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
         parts = _at_random(catalog, split, seed)
     tiles["split"] = _settled(catalog, parts, split, "data.split")
     return tiles
+
+
+def check_fold(split: Split, fold: int | None) -> None:
+    """Raise ConfigError where a split with folds is given none of them, or one without folds is given one."""
+    if fold is not None and not split.folds:
+        raise ConfigError("a fold is asked for, but the config has none", "data.split.folds", "set data.split.folds=5")
+    if split.folds and fold is None:
+        raise ConfigError(f"{split.folds} folds, and none is chosen", "--fold", "give --fold 0, or --all-folds")
+    if split.folds and fold is not None and not 0 <= fold < split.folds:
+        raise ConfigError(f"no fold {fold} of {split.folds}", "--fold", f"give 0 to {split.folds - 1}")
 
 
 def part(splits: pd.DataFrame, name: str) -> list[str]:

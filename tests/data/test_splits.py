@@ -86,6 +86,10 @@ def test_unknown_group_and_missing_fold_are_named() -> None:
         make_splits(catalog, Split(val=["z"]), seed=0)
     with pytest.raises(ConfigError, match="fold 5 of 2"):
         make_splits(catalog, Split(folds=2), seed=0, fold=5)
+    with pytest.raises(ConfigError, match="2 folds, and none is chosen"):
+        make_splits(catalog, Split(folds=2), seed=0)
+    with pytest.raises(ConfigError, match="a fold is asked for, but the config has none"):
+        make_splits(catalog, Split(), seed=0, fold=0)
     with pytest.raises(ConfigError, match="3 folds of 2 scenes"):
         make_splits(catalog, Split(folds=3), seed=0, fold=0)
     # Three scenes, but each class is the rarest of one tile alone.
