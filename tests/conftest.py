@@ -11,7 +11,7 @@ import torch.distributed as dist
 from hypothesis import HealthCheck, settings
 
 from seepseg.config import Config, parse
-from seepseg.data.synthetic import write_salt, write_seep
+from seepseg.synthetic import write_salt, write_seep
 
 # Time says how busy the machine is, not whether the code is right.
 settings.register_profile("seepseg", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -13,17 +13,17 @@ import seepseg
 ROOT = Path(seepseg.__file__).parent
 LAYERS = [
     {"errors"}, {"classes"}, {"config"}, {"io"}, {"machine", "geo"}, {"objects", "figures"},
-    {"data", "models", "metrics", "pages"}, {"losses", "runs"}, {"inference"},
+    {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs"}, {"inference"},
     {"training", "evaluation", "mapping"}, {"audit"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
     "rasterio": {
         "io/raster.py", "io/image.py", "io/pam.py", "io/cog.py", "io/trace.py", "geo/mask.py", "geo/place.py",
-        "data/synthetic/sar.py",
+        "synthetic/sar.py",
     },
     "pyogrio": {"io/vector.py"},
     "albumentations": {"data/augment.py"},
-    "tifffile": {"io/tiff.py", "io/ifd.py", "data/synthetic/sar.py"},
+    "tifffile": {"io/tiff.py", "io/ifd.py", "synthetic/sar.py"},
     "matplotlib": {"figures/canvas.py", "figures/plots.py"},
     "monai": {"models/build.py", "models/resnet.py", "models/encoder_weights.py"},
 }  # fmt: skip

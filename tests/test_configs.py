@@ -9,7 +9,7 @@ import pytest
 
 from seepseg.config import load, purpose, recipes
 from seepseg.data.source import source_of
-from seepseg.data.synthetic import write_salt, write_seep
+from seepseg.synthetic import write_salt, write_seep
 from tests.command import run
 from tests.trees import TREES
 

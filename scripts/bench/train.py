@@ -18,8 +18,8 @@ import torch
 
 from seepseg.config import load
 from seepseg.data.loader import Batch
-from seepseg.data.synthetic import write_seep
 from seepseg.machine.device import choose_device, set_threads
+from seepseg.synthetic import write_seep
 from seepseg.training.find_lr import endless
 from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from seepseg.config import dump, parse
-from seepseg.data.synthetic import write_scene, write_seep
+from seepseg.synthetic import write_scene, write_seep
 
 OUTSIDE = ("manifest", "failures", ".lock")
 """How the names of files begin that no promise is made about."""

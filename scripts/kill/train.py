@@ -18,10 +18,10 @@ import pandas as pd
 import torch
 
 from seepseg.config import Config, dump, parse
-from seepseg.data.synthetic import write_seep
 from seepseg.errors import SeepsegError
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
+from seepseg.synthetic import write_seep
 
 SAVE_LOOP = """
 import sys

@@ -21,9 +21,9 @@ MARK = ".seepseg-demo"
 @quiet_option
 def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     """Generate data, train, evaluate per class, predict, and say where to look. Minutes, no download, no GPU."""
+    from seepseg import synthetic
     from seepseg.cli.options import print_table, progress, relative
     from seepseg.config import load, recipes
-    from seepseg.data import synthetic
     from seepseg.evaluation.evaluate import Options, evaluate
     from seepseg.evaluation.printing import per_class
     from seepseg.inference.labelled import open_labelled

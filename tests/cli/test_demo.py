@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seepseg.data import synthetic
+from seepseg import synthetic
 from tests.command import error, run
 
 FAST = ["-s", "train.epochs=1", "-s", "runtime.threads=1", "-s", "train.panels_every=0", "-q",

@@ -14,8 +14,8 @@ from PIL import Image
 import seepseg
 from seepseg.cli.predict import command
 from seepseg.config import parse
-from seepseg.data.synthetic import write_scene
 from seepseg.runs.folder import RunFolder
+from seepseg.synthetic import write_scene
 from seepseg.training.run import train
 from tests.command import error, run
 from tests.conftest import tiny_config

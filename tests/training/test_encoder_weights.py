@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from seepseg.config import Config, parse
-from seepseg.data.synthetic import write_seep
 from seepseg.errors import ConfigError
 from seepseg.inference.predictor import load_predictor
 from seepseg.models.resnet import resnet_encoder
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
+from seepseg.synthetic import write_seep
 from seepseg.training.run import train
 
 

@@ -21,11 +21,11 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seepseg.config import Config, Optim, dump, load
-from seepseg.data.synthetic import write_seep
 from seepseg.errors import CheckpointError, InterruptedRun, LockedError, NonFiniteLossError
 from seepseg.inference.score import Sums
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock
+from seepseg.synthetic import write_seep
 from seepseg.training import loop
 from seepseg.training.board import part_row
 from seepseg.training.epoch import train_batches

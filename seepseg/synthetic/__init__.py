@@ -3,8 +3,8 @@
 They are for tests and the demo: easy enough for a small network to learn in minutes, and no measure of real skill.
 """
 
-from seepseg.data.synthetic.salt import salt_tile, write_salt
-from seepseg.data.synthetic.sar import SATURATED, seep_scene, speckle, write_scene, write_seep
-from seepseg.data.synthetic.slicks import SLICKS
+from seepseg.synthetic.salt import salt_tile, write_salt
+from seepseg.synthetic.sar import SATURATED, seep_scene, speckle, write_scene, write_seep
+from seepseg.synthetic.slicks import SLICKS
 
 __all__ = ["SATURATED", "SLICKS", "salt_tile", "seep_scene", "speckle", "write_salt", "write_scene", "write_seep"]

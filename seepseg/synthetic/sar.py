@@ -10,8 +10,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from seepseg.data.synthetic.slicks import SLICKS, Field, Rng, Slick, direction, slick_cover, smooth_noise
 from seepseg.io.atomic import atomic_path
+from seepseg.synthetic.slicks import SLICKS, Field, Rng, Slick, direction, slick_cover, smooth_noise
 
 SATURATED = 65535
 SEA_LEVEL = 7000.0

@@ -12,7 +12,7 @@ import rasterio
 import tifffile
 from PIL import Image
 
-from seepseg.data import synthetic
+from seepseg import synthetic
 from seepseg.io.rle import decode
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from seepseg.data.synthetic.slicks import Rng, smooth_noise
 from seepseg.io.rle import encode
+from seepseg.synthetic.slicks import Rng, smooth_noise
 
 
 def salt_tile(rng: Rng, size: int = 101, salt: bool = True) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
