@@ -46,14 +46,16 @@ class Source(Protocol):
         """Side of a pixel in metres, where it is known."""
 
     def catalog(self) -> Catalog:
-        """Its tiles with their masks, scene by scene; no pixel is read.
+        """Its tiles, with ids that are unique, those of a scene one after the other; no pixel is read.
+
+        A tile is labelled by its `mask`, a file that `labels` understands, or by `rle` or `background`.
 
         Raises:
             DataError: there are none, or tiles and masks do not belong together.
         """
 
     def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:
-        """Label values of a tile as its mask holds them; None when it is unlabelled.
+        """Label values of a tile, which the class table turns into class indices; None when it is unlabelled.
 
         Raises:
             DataError: the mask is damaged or is not of that shape.
