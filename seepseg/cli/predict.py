@@ -92,8 +92,8 @@ def command(
     # What follows takes seconds to import: a wrong input is reported before.
     from seepseg.errors import SHOWN, SomeFailedError
     from seepseg.mapping.batch import Execution, alike, predict_batch
+    from seepseg.mapping.findings import check_submission, write_submission
     from seepseg.mapping.outputs import Wanted
-    from seepseg.mapping.submission import check_submission, write_submission
     from seepseg.mapping.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint
     from seepseg.runs.folder import find_checkpoints

@@ -38,16 +38,16 @@ class Predictor:
         self.turns = TURNS[tta]
         self.dtype = autocast_dtype(config.runtime.amp, device)
         self.room: int | None = None
-        """The most images that fit in memory at once, where more of them did not."""
+        """The most images that fit in memory at once; None if every batch has fitted so far."""
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """Logits (N, C, H, W) float32 of images (N, C, H, W), on the predictor's device.
 
-        Without room the batch is halved until it fits; with batch norm the answer does not change.
+        A batch that does not fit in memory is halved until it does; with batch norm the result is the same.
 
         Raises:
-            ResourceError: one image alone does not fit.
+            ResourceError: a single image does not fit.
         """
         parts = torch.split(images, self.room) if self.room else [images]
         return torch.cat([self._halving(part) for part in parts]) if len(parts) > 1 else self._halving(images)
@@ -56,7 +56,7 @@ class Predictor:
     def probabilities(self, images: Tensor, logits: Tensor | None = None) -> Tensor:
         """Probabilities (N, K, H, W) float32, averaged over test-time turns.
 
-        `logits` of the same images, where the caller has them already, save the first pass.
+        `logits` of the same images, if the caller has them already, save the first pass.
         """
         total = probabilities(self.logits(images) if logits is None else logits, self.head)
         for turn in self.turns[1:]:
@@ -87,7 +87,7 @@ class Predictor:
 
 
 def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: object) -> Predictor:
-    """The predictor of a checkpoint: its averaged weights where it has them."""
+    """The predictor of a checkpoint, with its averaged weights if it has them."""
     config = checkpoint.config.model_copy(update={"runtime": runtime})
     device = choose_device(runtime.device)
     model = build_model(config.model, config.data.n_channels, len(checkpoint.classes))

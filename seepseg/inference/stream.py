@@ -1,6 +1,6 @@
 """One scene, streamed: windows in, blended probabilities out, strip by strip from the first row to the last.
 
-Only the rows that later windows still touch are held, so memory depends on a scene's width and never on its height.
+Only the rows that later windows still touch are in memory, so it depends on a scene's width and never on its height.
 """
 
 from __future__ import annotations
@@ -23,17 +23,36 @@ from seepseg.machine.ahead import ahead
 
 
 class Rows(NamedTuple):
-    """Some rows of a scene: raw pixels (C, n, W) and where they are valid (n, W)."""
+    """Some rows of a scene, or all: raw pixels (C, n, W) and where they are valid (n, W)."""
 
     raw: NDArray[np.generic]
     valid: NDArray[np.bool_]
+
+    @property
+    def height(self) -> int:
+        """How many rows."""
+        return len(self.valid)
+
+    @property
+    def width(self) -> int:
+        """How many columns."""
+        return int(self.valid.shape[1])
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows `start` … `stop` − 1 of these."""
+        return Rows(self.raw[:, start:stop], self.valid[start:stop])
 
 
 class RowSource(Protocol):
     """What the engine asks of a scene."""
 
-    height: int
-    width: int
+    @property
+    def height(self) -> int:
+        """How many rows."""
+
+    @property
+    def width(self) -> int:
+        """How many columns."""
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows `start` … `stop` − 1; called in order from one thread."""
@@ -41,7 +60,7 @@ class RowSource(Protocol):
 
 @dataclass(frozen=True)
 class Member:
-    """One network of an ensemble, and how it wants its pixels."""
+    """One network of an ensemble, and how its pixels are scaled; `limits` are those of one scene."""
 
     predictor: Predictor
     scaling: MeasuredScaling
@@ -65,8 +84,8 @@ class Strip(NamedTuple):
 def stream(source: RowSource, members: Sequence[Member], n_classes: int, config: Predict) -> Iterator[Strip]:
     """The strips of a scene in order; the probabilities of the members are averaged.
 
-    The tensor of a strip is overwritten when the next one is asked for. Windows without a valid pixel are not computed;
-    their probabilities are 0.
+    The tensor of a strip is overwritten when the next strip is computed. Windows without a valid pixel are not
+    computed; their probabilities are 0.
     """
     plan = grid(source.height, source.width, config.window, config.overlap)
     across = weights(plan.columns, plan.width, source.width, config.overlap)
@@ -79,18 +98,18 @@ def stream(source: RowSource, members: Sequence[Member], n_classes: int, config:
         for block in _blocks(columns, config.batch_size):
             windows = [_cut(band, plan, i) for i in block]
             answers = [_forward(member, windows) for member in members]
-            likely = sum(answers[1:], answers[0]) / len(answers)
-            for i, window in zip(block, likely, strict=True):
+            mean = sum(answers[1:], answers[0]) / len(answers)
+            for i, window in zip(block, mean, strict=True):
                 weight = torch.from_numpy(np.outer(down, across[i])).to(device)
                 x = plan.columns[i]
                 total[:, x : x + plan.width].addcmul_(window.permute(1, 2, 0), weight.unsqueeze(2))
         done = end - start
-        yield Strip(start, Rows(band.raw[:, :done], band.valid[:done]), total[:done])
+        yield Strip(start, band.read(0, done), total[:done])
         _move_up(total, done)
 
 
 def _move_up(total: Tensor, done: int) -> None:
-    """Shift rows up by `done` and clear what is free; block by block, so that no second copy is needed."""
+    """Shift rows up by `done` and set the freed ones to 0; block by block, so that no second copy is needed."""
     for start in range(0, len(total) - done, done):
         block = total[start + done : start + 2 * done]
         total[start : start + len(block)] = block
@@ -99,15 +118,13 @@ def _move_up(total: Tensor, done: int) -> None:
 
 def _bands(source: RowSource, plan: Grid) -> Iterator[Rows]:
     """The rows that each row of windows sees; every row of the scene is read once."""
-    held = source.read(0, plan.height)
-    yield held
+    band = source.read(0, plan.height)
+    yield band
     for before, start in pairwise(plan.rows):
         new = source.read(before + plan.height, start + plan.height)
-        kept = start - before
-        held = Rows(
-            np.concatenate([held.raw[:, kept:], new.raw], axis=1), np.concatenate([held.valid[kept:], new.valid])
-        )
-        yield held
+        old = band.read(start - before, plan.height)
+        band = Rows(np.concatenate([old.raw, new.raw], axis=1), np.concatenate([old.valid, new.valid]))
+        yield band
 
 
 def _cut(band: Rows, plan: Grid, column: int) -> Rows:
@@ -119,8 +136,8 @@ def _cut(band: Rows, plan: Grid, column: int) -> Rows:
 def _forward(member: Member, windows: Sequence[Rows]) -> Tensor:
     """Probabilities (N, K, h, w) of windows.
 
-    They are scaled here, a batch at a time: the scaled strip of a wide scene would be large, and some scalings look at
-    the window they are for.
+    They are scaled here, one batch at a time: the scaled strip of a wide scene would be large, and some scalings depend
+    on the window.
     """
     return member.predictor.probabilities(torch.from_numpy(np.stack([member.image(w) for w in windows])))
 

@@ -1,4 +1,4 @@
-"""The grid of windows over a scene, and how much each window says about a pixel that several of them see."""
+"""The grid of windows over a scene, and the weight of each window where several overlap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLOOR = 1e-3
-"""The minimum weight, relative to the centre: the rim of a scene is seen by the rim of one window only."""
+"""The minimum weight, relative to the centre: the rim of a scene lies in the rim of one window only."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Grid:
 
     Attributes:
         rows, columns: first row of each row of windows, first column of each column of windows.
-        height, width: size of a window; smaller than asked for where the scene is.
+        height, width: size of a window; smaller than asked for if the scene is smaller.
     """
 
     rows: tuple[int, ...]
@@ -45,11 +45,11 @@ def starts(size: int, window: int, stride: int) -> tuple[int, ...]:
 
 
 def weights(starts: Sequence[int], window: int, size: int, overlap: float) -> list[NDArray[np.float32]]:
-    """The weights (window) of each window along one axis; over the windows that see a pixel they add up to 1.
+    """The weights (window) of each window along one axis; over the windows that cover a pixel they add up to 1.
 
-    A weight is a raised cosine over the rim that neighbours share, flat between. Windows of a grid are laid out by rows
-    and columns, so the weight of a pixel in a window is the product of its weights along both axes, and normalising
-    each axis normalises the sum.
+    A weight is a raised cosine over the rim that neighbours share, and flat between the rims. Windows of a grid are
+    laid out by rows and columns, so the weight of a pixel in a window is the product of its weights along both axes,
+    and normalising each axis normalises the sum.
     """
     rim = max(1, round(window * overlap))
     ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(window) + 0.5) / rim)

@@ -1,4 +1,4 @@
-"""Many inputs: the manifest, failures put aside, findings of the whole."""
+"""Many inputs: what is done already, failures put aside, findings of all."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from seepseg.runs.folder import folder_lock
 
 @dataclass
 class Outcome:
-    """What a batch came to.
+    """What came of a batch.
 
     Attributes:
         done, before: inputs done now and before.
@@ -43,14 +43,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Execution:
-    """How a batch is worked through; nothing here changes the bytes of an output.
+    """How a batch is executed; nothing here changes the bytes of an output.
 
     Attributes:
         executor: "serial", "processes" or "dask".
         workers: how many.
         address: of a Dask scheduler; None starts a local cluster.
         shard: (i, N): only every N-th unit, beginning with the i-th (from 1).
-        overwrite: do all inputs again, whatever lies in the output folder.
+        overwrite: predict all inputs again, whatever the output folder holds.
         strict: raise the first failure instead of putting it aside.
     """
 
@@ -63,27 +63,27 @@ class Execution:
 
     @property
     def name(self) -> str:
-        """How files of this shard are told apart; empty without shards."""
+        """What the names of this shard's own files end in; empty without shards."""
         return f"-{self.shard[0]}of{self.shard[1]}" if self.shard[1] > 1 else ""
 
 
 def predict_batch(jobs: Sequence[Job], recipe: Recipe, out: Path, how: Execution, tick: Tick = silent) -> Outcome:
-    """Predict every job that the manifest does not hold; an input that fails spoils no other.
+    """Predict every job that the manifest does not list as done; an input that fails does not affect the others.
 
-    `tick` is called as pixels get done.
+    `tick` is called with the pixels done, and of how many.
 
     Raises:
-        ConfigError: an output exists that is not of this run.
+        ConfigError: an output exists that another run made.
         DataError: with `strict`, an input failed.
-        ResourceError: disk or memory gave out.
-        LockedError: another process does the same part.
+        ResourceError: out of disk or memory.
+        LockedError: another process predicts the same part.
     """
     if how.executor == "dask":
         jobs, recipe, out = _absolute(jobs, recipe, out)
     ensemble = load(recipe)
     with ExitStack() as stack:
         stack.enter_context(folder_lock(out, f".lock{how.name}"))
-        # One process does all, or several do a shard each.
+        # Either one process does everything, or several do a shard each.
         for other in (path.name for path in sorted(out.glob(".lock*"))):
             if other not in (f".lock{how.name}", FINDINGS_LOCK) and (not how.name or other == ".lock"):
                 with folder_lock(out, other):
@@ -102,14 +102,14 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
         for job in jobs:
             if job.class_raster.exists():
                 raise ConfigError(
-                    "output exists, made by another model, other options or nothing we know",
+                    "output exists, and was not made with this model and these options",
                     job.class_raster,
                     "give --overwrite, or another -o",
                 )
     manifest.begin()
     units = every[how.shard[0] - 1 :: how.shard[1]]
     result = Outcome(before=sum(job.name in done for unit in units for job in unit.jobs))
-    # A block of tiles is done again whole: its bytes hold for that block only.
+    # A block of tiles is done again as a whole, because the bytes of a tile depend on its block.
     waiting = [unit for unit in units if any(job.name not in done for job in unit.jobs)]
     tiles = [job for unit in every if not unit.scene for job in unit.jobs]
     limits = tile_limits(tiles, ensemble, recipe.wanted.mask) if any(not unit.scene for unit in waiting) else {}
@@ -150,7 +150,7 @@ def alike(messages: Iterable[tuple[str, str]], listing: str) -> list[str]:
 
 
 class _Bar:
-    """Pixels done, of whole units and within the one at work."""
+    """Pixels done, in finished units and within the current one."""
 
     def __init__(self, tick: Tick, total: int) -> None:
         self._tick, self._total, self._done = tick, total, 0
@@ -164,7 +164,7 @@ class _Bar:
 
 
 def _absolute(jobs: Sequence[Job], recipe: Recipe, out: Path) -> tuple[list[Job], Recipe, Path]:
-    """All paths written out: workers elsewhere have other current directories."""
+    """All paths made absolute: workers elsewhere have other current directories."""
     out = out.resolve()
     mask = recipe.wanted.mask
     wanted = replace(recipe.wanted, mask=mask and mask.resolve())

@@ -25,16 +25,16 @@ from seepseg.runs.checkpoint import Checkpoint, checkpoint_digest, load_checkpoi
 from seepseg.runs.fit import Fit, mean_fit
 
 FAR = 0.1
-"""A scene farther than this from the training set, in the scaled range, and twice as far as any training scene, is
-warned about: the network has not seen such pixels."""
+"""A share of the scaled range: a scene farther than this from the training set, and more than twice as far as any
+training scene, gets a warning, because the network has not seen such pixels."""
 
 FAR_TILES = 0.25
-"""The same for tiles, of which a few show much less of what there is than a scene does."""
+"""The same for tiles: a few of them show much less variety than a scene does."""
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Networks that answer together.
+    """Networks whose probabilities are averaged.
 
     Attributes:
         members: the networks, each with its scaling.
@@ -42,9 +42,9 @@ class Ensemble:
         source: how their inputs are read and placed.
         config: windows, batches and decoding, of the first member.
         tags: provenance for the outputs: version, digests of weights and config.
-        fit: what decoding was fitted to be, the mean of the members'; its threshold and least size are in `config`.
-        objects: what decides the classes of whole objects, where the members hold it.
-        shown: the number of the member in whose scaling objects are described to it.
+        fit: what `eval --fit` found, the mean of the members'; its threshold and minimum size are in `config` already.
+        objects: the classifier of whole objects, where the members have one.
+        shown: the number of the member whose scaling objects are described in.
     """
 
     members: tuple[Member, ...]
@@ -58,7 +58,7 @@ class Ensemble:
 
     @property
     def by_scene(self) -> bool:
-        """Whether a member wants limits measured on each scene."""
+        """Whether a member scales each scene by its own limits."""
         return any(m.scaling.config.basis == "scene" for m in self.members)
 
     @property
@@ -67,8 +67,13 @@ class Ensemble:
         rooms = [m.predictor.room for m in self.members if m.predictor.room]
         return [f"out of memory: windows went through the network {min(rooms)} at a time"] if rooms else []
 
-    def fitted_to(self, limits: Sequence[Limits | None]) -> tuple[Member, ...]:
-        """The members with the limits of one scene, one for each."""
+    @property
+    def no_limits(self) -> Sequence[Limits | None]:
+        """The limits of a scene that nothing was measured on."""
+        return [None] * len(self.members)
+
+    def with_limits(self, limits: Sequence[Limits | None]) -> tuple[Member, ...]:
+        """The members, each with its limits of one scene."""
         return tuple(replace(m, limits=own) for m, own in zip(self.members, limits, strict=True))
 
     def unlike(
@@ -76,13 +81,12 @@ class Ensemble:
     ) -> tuple[float | None, list[str]]:
         """How far raw valid pixels (C, n) lie from the training set, and what to warn of.
 
-        The distance is a share of the scaled range, the largest over the members; None where it is not known. More than
-        `far`, and twice that of any training scene, is warned of.
+        The distance is a share of the scaled range, the largest over the members; None where it is not known.
         """
         warnings = []
-        known = {name for m in self.members for name in m.scaling.dtypes}
-        if known and dtype.name not in known:
-            warnings.append(f"pixels are {dtype.name}, those of the training tiles {' and '.join(sorted(known))}")
+        trained = sorted({name for m in self.members for name in m.scaling.dtypes})
+        if trained and dtype.name not in trained:
+            warnings.append(f"pixels are {dtype.name}, those of the training tiles {' and '.join(trained)}")
         distances = [
             (drift, m.scaling.usual)
             for m, own in zip(self.members, limits, strict=True)
@@ -109,10 +113,10 @@ def load_ensemble(
         runtime: device, threads, number format.
         config: windows and decoding instead of the first checkpoint's own.
         tta: average over the flips that the config names.
-        fitted: decode as the checkpoints were fitted to, where they were.
+        fitted: decode as `eval --fit` found, where the checkpoints hold a fit.
 
     Raises:
-        ConfigError: they differ in classes, bands or no-data value, only some were fitted, or those with an object
+        ConfigError: they differ in classes, bands or no-data value, only some hold a fit, or those with an object
             classifier differ in scaling.
         CheckpointError: a file is damaged.
     """
@@ -154,10 +158,10 @@ def _units(checkpoint: Checkpoint) -> tuple[object, ...]:
 
 
 def _first_with_objects(checkpoints: Sequence[Checkpoint], paths: Sequence[Path]) -> int:
-    """The number of the first checkpoint with an object classifier; 0 where none has one."""
+    """The number of the first checkpoint with an object classifier; 0 if none has one."""
     first, *others = [i for i, c in enumerate(checkpoints) if c.objects] or [0]
     for other in others:
-        # An object is described once for all forests, so they must know it in the same units.
+        # An object is described once for all classifiers, so they must expect the same units.
         if _units(checkpoints[other]) != _units(checkpoints[first]):
             raise ConfigError(
                 f"its object classifier was trained with another data.scaling than that of {paths[first]}",

@@ -1,4 +1,4 @@
-"""Findings of a batch: all polygons of all scenes in one file and one table, and a table of scenes."""
+"""What a batch adds up to: its polygons in one file, tables of findings and scenes, the submission of salt masks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import pandas as pd
 import shapely
 
 from seepseg.classes import ClassTable
+from seepseg.errors import ConfigError
 from seepseg.geo.place import LONLAT, reproject
 from seepseg.io.atomic import write_text
+from seepseg.io.image import read_image
+from seepseg.io.rle import encode
 from seepseg.io.vector import read_vectors, write_vectors
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.polygons import COLUMNS
@@ -24,14 +27,14 @@ FINDINGS_LOCK = ".lock-findings"
 def write_findings(
     jobs: Sequence[Job], read: Callable[[], Mapping[str, Mapping[str, Any]]], out: Path, classes: ClassTable
 ) -> None:
-    """Write findings.gpkg (longitude and latitude), findings.csv and scenes.csv of the scenes done so far.
+    """Write findings.gpkg (longitude and latitude), findings.csv and scenes.csv of what has polygons so far.
 
-    Made of the files and the manifest, so that shards and resumed runs come to the same. Scenes without georeference
-    are in the tables only.
+    They are made from the polygon files and the manifest, so shards and resumed runs give the same. Scenes without a
+    georeference are in the tables only.
 
     Args:
         jobs: all inputs of the batch.
-        read: gives their lines in the manifest, by name; called when no other shard writes.
+        read: reads their lines of the manifest, by name; called when no other shard writes.
         out: the output folder.
         classes: names for the table of scenes.
     """
@@ -49,25 +52,59 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
         path = next((out / p for p in (line or {}).get("outputs", {}) if p.endswith((".gpkg", ".geojson"))), None)
         if line is None or path is None:
             continue
-        found, table, crs = read_vectors(path)
+        polygons, table, crs = read_vectors(path)
         table = table.reindex(columns=list(COLUMNS))
         table.insert(0, "scene", job.name)
         tables.append(table)
         if crs is not None and "km2" in line:
-            shapes += [shapely.transform(shape, reproject(crs)) for shape in found]
+            shapes += [shapely.transform(shape, reproject(crs)) for shape in polygons]
             placed.append(table)
         areas = {f"km2 {name}": (line.get("km2") or {}).get(name) for name in classes.names[1:]}
         scenes.append({"scene": job.name, "objects": line["objects"], "valid_km2": line.get("valid_km2")} | areas)
     if not scenes:
         return
     empty = pd.DataFrame({"scene": pd.Series(dtype=str)} | {k: pd.Series(dtype=v) for k, v in COLUMNS.items()})
-    held = np.empty(len(shapes), object)
-    held[:] = shapes
-    write_vectors(out / "findings.gpkg", held, _joined(placed, empty), LONLAT)
+    geometry = np.empty(len(shapes), object)
+    geometry[:] = shapes
+    write_vectors(out / "findings.gpkg", geometry, _joined(placed, empty), LONLAT)
     write_text(out / "findings.csv", _joined(tables, empty).to_csv(index=False))
     write_text(out / "scenes.csv", pd.DataFrame(scenes).to_csv(index=False))
 
 
 def _joined(tables: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
-    filled = [t for t in tables if len(t)]
-    return pd.concat(filled, ignore_index=True).astype(COLUMNS) if filled else empty
+    rows = [table for table in tables if len(table)]
+    return pd.concat(rows, ignore_index=True).astype(COLUMNS) if rows else empty
+
+
+def check_submission(jobs: Sequence[Job], classes: ClassTable) -> None:
+    """Raise ConfigError where the jobs give no submission: several classes, or two tiles with one id."""
+    if len(classes) > 2:
+        raise ConfigError(
+            f"a submission holds one class, and the run tells {len(classes) - 1} apart",
+            "--format tgs-csv",
+            "leave it out, or predict with a run of salt",
+        )
+    sources: dict[str, Path] = {}
+    for job in jobs:
+        if job.source.stem in sources:
+            raise ConfigError(
+                f"{sources[job.source.stem]} and {job.source} would both be {job.source.stem} in submission.csv",
+                "--format tgs-csv",
+                "rename one, or predict one folder at a time",
+            )
+        sources[job.source.stem] = job.source
+
+
+def write_submission(jobs: Sequence[Job], out: Path) -> Path:
+    """Write `submission.csv` (id, rle_mask) of the tiles done so far, sorted by id; returns its path.
+
+    It is made from the class rasters, so it holds every tile, whichever run predicted it; no data is no salt there.
+    """
+    rows = [
+        f"{job.source.stem},{encode(read_image(job.class_raster)[0].raw[0] > 0)}\n"
+        for job in jobs
+        if job.class_raster.exists()
+    ]
+    path = out / "submission.csv"
+    write_text(path, "id,rle_mask\n" + "".join(sorted(rows)))
+    return path

@@ -1,4 +1,4 @@
-"""The manifest of a prediction folder: what is done, so that a run which was stopped goes on where it stopped."""
+"""The manifest of a prediction folder: what is done, so that a run that was stopped continues where it stopped."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from seepseg.mapping.units import Unit
 
 @dataclass(frozen=True)
 class Manifest:
-    """Lines of JSON in the output folder, one an input, written when its last output is in place.
+    """Lines of JSON in the output folder, one per input, written when its last output is in place.
 
-    Shards write one file each and read all of them, so they need no lock.
+    Each shard writes its own file and reads all of them, so they need no lock.
 
     Attributes:
         out: the output folder.
-        key: names everything that outputs depend on besides the input; other lines are not ours.
+        key: names everything that outputs depend on besides the input (`Recipe.key`).
         shard: "" or, for example, "-2of4".
     """
 
@@ -38,7 +38,7 @@ class Manifest:
         return self.out / f"manifest{self.shard}.jsonl"
 
     def begin(self) -> None:
-        """Note that a run with this key writes here: what it leaves behind when it is killed is its own."""
+        """Note that a run with this key writes here, so that what it leaves when killed is known to be its own."""
         if not self.begun():
             self._append({"begin": self.key})
 
@@ -48,21 +48,21 @@ class Manifest:
         return bool(keys) and keys[-1] == self.key
 
     def done(self, units: Iterable[Unit]) -> dict[str, dict[str, Any]]:
-        """The lines of what need not be done again, by name.
+        """The lines of the jobs that need not be done again, by name.
 
-        Such a job was last done with this key, in a unit of the same inputs; its input has not changed since, and its
-        outputs are all there.
+        Such a job was last done with this key, in a unit of the same inputs; its input has not changed since, and all
+        its outputs are there.
         """
         lines = {line["name"]: line for line in self._lines() if "name" in line}
         return {
             job.name: lines[job.name]
             for unit in units
             for job in unit.jobs
-            if job.name in lines and self._stands(lines[job.name], job, unit.digest)
+            if job.name in lines and self._is_valid(lines[job.name], job, unit.digest)
         }
 
     def add(self, job: Job, report: Report, unit: str, source: list[int] | None) -> None:
-        """Note a finished job of a unit, and what its input was like (`stamp`) before."""
+        """Note a finished job of a unit, and the `stamp` that its input had before."""
         self._append(
             {
                 "name": job.name,
@@ -76,14 +76,14 @@ class Manifest:
         )
 
     def drop(self, job: Job) -> None:
-        """Remove what an earlier run made of an input that fails now: its maps show what is no longer there."""
+        """Remove what an earlier run made of an input that fails now: its maps show what is not there any more."""
         lines = [line for line in self._lines() if line.get("name") == job.name]
         for name in lines[-1]["outputs"] if lines else ():
             path = self.out / name
             if path.parent == job.class_raster.parent and path.name.startswith(job.source.stem):
                 path.unlink(missing_ok=True)
 
-    def _stands(self, line: dict[str, Any], job: Job, unit: str) -> bool:
+    def _is_valid(self, line: dict[str, Any], job: Job, unit: str) -> bool:
         if (line["key"], line.get("unit"), line["input"]) != (self.key, unit, stamp(job.source)):
             return False
         try:
@@ -101,7 +101,7 @@ class Manifest:
                 try:
                     line = json.loads(text)
                 except ValueError:
-                    continue  # a kill cut it short; its job is done again
+                    continue  # cut short by a kill; its job is done again
                 if isinstance(line, dict):
                     yield line
 
@@ -110,7 +110,7 @@ class Manifest:
             self.out.mkdir(parents=True, exist_ok=True)
             text = json.dumps(line | {"time": time.time()}, sort_keys=True) + "\n"
             with self.path.open("a+b") as stream:
-                # A kill may have cut the last line short.
+                # The last line may have been cut short by a kill.
                 if stream.tell():
                     stream.seek(-1, os.SEEK_END)
                     text = text if stream.read(1) == b"\n" else "\n" + text
@@ -122,7 +122,7 @@ class Manifest:
 
 
 def stamp(path: Path) -> list[int] | None:
-    """Size and time of change of an input; None where there is none."""
+    """Size and time of the last change of an input; None if it does not exist."""
     try:
         state = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is decided object by object, once a whole raster is known: one class an object, and the least size."""
+"""What is decided object by object, once a whole raster is known: one class per object, and the minimum size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from seepseg.objects.components import StripLabels, elect, log_sums
 from seepseg.objects.features import FEATURES, describe, window_of
 
 WIDEST = 2**32
-"""No scene has as many columns: (row, column) is held as row · WIDEST + column."""
+"""No scene has as many columns: (row, column) is stored as row · WIDEST + column."""
 
 SceneImage = Callable[[slice, slice, NDArray[np.bool_]], NDArray[np.float32]]
 """The image (C, h, w) in [0, 1] of some rows and columns of a scene, and where they are valid (h, w)."""
@@ -27,17 +27,17 @@ SceneImage = Callable[[slice, slice, NDArray[np.bool_]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Expert:
-    """An object classifier, and the scene as it is to be shown to it."""
+    """An object classifier, and the scene as it is described to it."""
 
     classifier: ObjectClassifier
     image: SceneImage
 
 
 class ObjectDecisions:
-    """Gathers what is known of each object while strips of a class map go by, then goes over the map again.
+    """Gathers what is known of each object while strips of a class map stream by, then reads the map again.
 
-    What is held grows with the number of objects, not with the map. With an expert, the surroundings of one object at a
-    time are read again.
+    Memory grows with the number of objects, not with the map. With an expert, the surroundings of one object at a time
+    are read again.
     """
 
     def __init__(self, config: Predict, n_classes: int, expert: Expert | None = None) -> None:
@@ -55,7 +55,7 @@ class ObjectDecisions:
         return self._config.vote or self._expert is not None
 
     def see(self, classes: NDArray[np.uint8], probabilities: NDArray[np.float32] | None) -> None:
-        """Take note of the next rows (n, W), and of their probabilities (n, W, K) where they are needed."""
+        """Take in the next rows (n, W), and their probabilities (n, W, K) if these are needed."""
         numbers = self._labels.add(classes)
         first = sum(map(len, self._sizes)) + 1
         local = np.where(numbers > 0, numbers - first + 1, 0)
@@ -69,7 +69,7 @@ class ObjectDecisions:
             self._sums.append(log_sums(local, probabilities, count)[1:])
 
     def rewritten(self, raster: Path) -> Iterator[NDArray[np.uint8]]:
-        """The rows of the map that went by, as decided."""
+        """The rows of the map with the classes decided object by object."""
         final = self._labels.numbers()
         count = int(final.max()) + 1
         sizes = np.bincount(final[1:], np.concatenate([[], *self._sizes]), count)
@@ -93,7 +93,7 @@ class ObjectDecisions:
         sizes: NDArray[Any],
         small: NDArray[np.bool_],
     ) -> NDArray[np.uint8]:
-        """What the expert says of each object; those that are too small anyway are not looked at."""
+        """The class that the expert gives each object; objects that are too small anyway are left out."""
         assert self._expert
         chosen = np.zeros(len(sums), np.uint8)
         wanted = np.flatnonzero(~small[1:]) + 1
@@ -106,8 +106,8 @@ class ObjectDecisions:
         with raster_windows(raster) as read:
             for row, (first, left, bottom, right) in zip(features, boxes[wanted].tolist(), strict=True):
                 top, column = divmod(first, WIDEST)
-                if found := window_of((slice(top, -bottom), slice(left, -right)), (top, column), shape):
-                    window, pixel = found
+                if surroundings := window_of((slice(top, -bottom), slice(left, -right)), (top, column), shape):
+                    window, pixel = surroundings
                     classes = read(*window)
                     row[:] = describe(self._expert.image(*window, classes != IGNORE)[0], classes, pixel)
         chosen[wanted] = self._expert.classifier.choose(features, sums[wanted] / sizes[wanted, None])
@@ -117,10 +117,10 @@ class ObjectDecisions:
 def _boxes(labels: NDArray[np.int64], start: int) -> NDArray[np.int64]:
     """First pixel, left, −bottom and −right (n, 4) of labels 1 … n in rows (h, W) from `start`.
 
-    The least of each over the parts of an object is that of the object.
+    The minimum of each over the parts of an object is that of the object.
     """
-    found = []
+    boxes = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
         column = columns.start + int((labels[rows.start, columns] == number).argmax())
-        found.append(((start + rows.start) * WIDEST + column, columns.start, -start - rows.stop, -columns.stop))
-    return np.array(found, np.int64).reshape(-1, 4)
+        boxes.append(((start + rows.start) * WIDEST + column, columns.start, -start - rows.stop, -columns.stop))
+    return np.array(boxes, np.int64).reshape(-1, 4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -70,6 +70,12 @@ class Report:
     outputs: list[Path]
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def add_distance(self, distance: float | None, warnings: Sequence[str]) -> None:
+        """Note the distance from the training set and what to warn of, as `Ensemble.unlike` gives them."""
+        self.warnings += warnings
+        if distance is not None:
+            self.facts["distance_from_training"] = round(distance, 4)
 
 
 def write_outputs(

@@ -21,10 +21,10 @@ from seepseg.mapping.objectwise import Expert, ObjectDecisions
 from seepseg.mapping.outputs import Report, Wanted, write_outputs
 
 SAMPLE = 500_000
-"""Valid pixels that the limits of a scene are measured on: a percentile's error is then a thousandth of the range."""
+"""Valid pixels that a scene's limits are measured on; the error of a percentile is then a thousandth of the range."""
 
 CHUNK, CHUNKS = 4, 64
-"""Rows read at once for them, and how many times."""
+"""Rows read at once to measure them, and how many times."""
 
 
 class SceneRows:
@@ -47,8 +47,7 @@ class SceneRows:
     def sample(self) -> NDArray[np.generic]:
         """Valid raw pixels (C, n), at most about `SAMPLE`, of full-resolution rows at even distances.
 
-        Never of overviews, which average speckle away. Where the chosen rows hold nothing valid, the rows between them
-        are taken.
+        Never of overviews, which average speckle away. If no pixel of these rows is valid, the rows between are read.
         """
         starts = range(0, self.height, CHUNK)
         step = max(1, len(starts) // CHUNKS)
@@ -66,7 +65,7 @@ class SceneRows:
 def predict_scene(
     job: Job, ensemble: Ensemble, wanted: Wanted, tick: Callable[[int], None] = lambda pixels: None
 ) -> Report:
-    """Predict one scene, however large, and write what is wanted; `tick` is told how many pixels are done.
+    """Predict one scene, however large, and write what is wanted; `tick` is called with the number of pixels done.
 
     Raises:
         DataError: the scene cannot be read.
@@ -78,12 +77,10 @@ def predict_scene(
         sample = rows.sample()
         limits = _limits(sample, ensemble)
         distance, warnings = ensemble.unlike(scene.dtype, sample, limits)
-        members = ensemble.fitted_to(limits)
+        members = ensemble.with_limits(limits)
         strips = _classified(stream(rows, members, len(ensemble.classes), ensemble.config), ensemble, tick)
         report = write_outputs(job, scene, strips, ensemble, wanted, _decisions(scene, ensemble, members))
-    report.warnings += [*warnings, *ensemble.halved]
-    if distance is not None:
-        report.facts["distance_from_training"] = round(distance, 4)
+    report.add_distance(distance, [*warnings, *ensemble.halved])
     return report
 
 
@@ -106,14 +103,14 @@ def _classified(
 
 
 def _decisions(scene: Image, ensemble: Ensemble, members: Sequence[Member]) -> ObjectDecisions | None:
-    """What decides about whole objects; None where every pixel stands for itself."""
+    """What decides about whole objects; None where every pixel is decided alone."""
     config, shown = ensemble.config, members[ensemble.shown]
     expert = None
     if ensemble.objects:
-        # The scene as the member scales it whose classifier it is.
         expert = Expert(
             ensemble.objects,
             lambda rows, columns, valid: shown.scaling.to_unit(scene.window(rows, columns).raw, valid, shown.limits),
         )
-    wholes = expert or config.vote or config.min_pixels > 1
-    return ObjectDecisions(config, len(ensemble.classes), expert) if wholes else None
+    if not (expert or config.vote or config.min_pixels > 1):
+        return None
+    return ObjectDecisions(config, len(ensemble.classes), expert)

@@ -1,4 +1,4 @@
-"""Units of work: what one worker does at once, and everything its outputs depend on."""
+"""Units of work: what one worker does at a time, and everything its outputs depend on."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Unit:
-    """What one worker does at once: a scene, the tiles of one, or a block of tiles without any.
+    """What one worker does at a time: a scene, the tiles of one scene, or a block of other tiles.
 
-    It is always cut the same, so that bytes are the same.
+    Units are always cut the same way, so that bytes are the same.
     """
 
     jobs: tuple[Job, ...]
@@ -67,10 +67,9 @@ class Unit:
 
     @property
     def digest(self) -> str:
-        """Names the inputs that were done together: a tile's bytes hold for its block only."""
-        return hashlib.sha256("\0".join(job.name for job in self.jobs).encode("utf-8", "surrogateescape")).hexdigest()[
-            :16
-        ]
+        """Names the inputs that are done together: the bytes of a tile depend on its block."""
+        names = "\0".join(job.name for job in self.jobs)
+        return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _digest(path: Path) -> str:
@@ -79,19 +78,19 @@ def _digest(path: Path) -> str:
 
 
 def cut_units(jobs: Sequence[Job], ensemble: Ensemble) -> list[Unit]:
-    """Scenes alone, cells of one scene together, other tiles in blocks of a batch; tiles in order of their names.
+    """Each scene alone, the cells of one scene together, other tiles in blocks of one batch, in the order of names.
 
-    What is no larger than a window is a tile, and so is every PNG and JPEG, which is decoded whole.
+    A file no larger than a window is a tile, and so is every PNG and JPEG, because these are decoded whole.
 
     Raises:
-        ConfigError: a scene is to be a PNG.
+        ConfigError: the map of a scene is to be a PNG.
     """
     window = ensemble.config.window
     tiles: list[Job] = []
     units: list[Unit] = []
     for job in jobs:
         info = _info(job, ensemble)
-        # What cannot be read is reported when its turn comes.
+        # A file that cannot be read is reported when its turn comes.
         if info is not None and (info.kind != "TIFF" or max(info.height, info.width) <= window):
             tiles.append(job)
             continue
@@ -115,7 +114,7 @@ def _blocks(tiles: Sequence[Job], ensemble: Ensemble) -> list[tuple[Job, ...]]:
 
 
 def _info(job: Job, ensemble: Ensemble) -> ImageInfo | None:
-    """What the header of an input says; None where it cannot be read."""
+    """What the header of an input says; None if it cannot be read."""
     data = ensemble.source.data
     try:
         check_input(job.source)
@@ -126,7 +125,7 @@ def _info(job: Job, ensemble: Ensemble) -> ImageInfo | None:
 
 @lru_cache(maxsize=1)
 def load(recipe: Recipe) -> Ensemble:
-    """The networks of a recipe; kept, so that a worker process loads them once."""
+    """The networks of a recipe; kept in memory, so that a worker process loads them once."""
     set_threads(recipe.runtime)
     return load_ensemble(recipe.checkpoints, recipe.runtime, recipe.config, tta=recipe.tta, fitted=recipe.fitted)
 
@@ -134,7 +133,7 @@ def load(recipe: Recipe) -> Ensemble:
 def work(
     unit: Unit, recipe: Recipe, limits: GroupLimits, tick: Callable[[int], None] = lambda pixels: None
 ) -> list[Report | DataError]:
-    """What became of each job of a unit."""
+    """The report or error of each job of a unit."""
     ensemble = load(recipe)
     if not unit.scene:
         each = unit.pixels // len(unit.jobs)

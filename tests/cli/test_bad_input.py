@@ -248,7 +248,7 @@ def test_outputs_that_would_collide_or_overwrite(
     code, out, _ = run(capsys, "predict", trained, one, "-o", tmp_path / "out")
     assert (code, out.startswith("0 of 1 predicted, 1 done before")) == (0, True)
     code, line = error(capsys, "predict", trained, one, "-o", tmp_path / "out", "--threshold", "0.9")
-    assert (code, line.startswith("output exists, made by another model")) == (2, True)
+    assert (code, line.startswith("output exists, and was not made with this model")) == (2, True)
     assert run(capsys, "predict", trained, one, "-o", tmp_path / "out", "--threshold", "0.9", "--overwrite")[0] == 0
     (tmp_path / "file").write_text("")
     code, _ = error(capsys, "predict", trained, one, "-o", tmp_path / "file")

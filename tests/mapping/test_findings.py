@@ -8,9 +8,9 @@ from PIL import Image
 
 from seepseg.classes import SALT, SEEP
 from seepseg.errors import ConfigError
+from seepseg.mapping.findings import check_submission, write_submission
 from seepseg.mapping.jobs import plan
 from seepseg.mapping.outputs import Wanted
-from seepseg.mapping.submission import check_submission, write_submission
 from seepseg.mapping.tiles import predict_tiles
 from tests.mapping.toy import recipe, toy
 
