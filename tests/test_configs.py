@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from seepseg.config import load, purpose, recipes
 from seepseg.data.source import source_of
 from seepseg.synthetic import write_salt, write_seep
 from tests.command import run
-from tests.trees import TREES
+from tests.trees import TREES, write_documented
 
 CONFIGS = list(recipes().values())
 SHRUNK: dict[str, object] = {"width": 0.25, "decoder": 8, "middle_blocks": 1, "init_filters": 8}
@@ -102,3 +103,21 @@ def test_a_recipe_trains_scores_and_predicts(
     inputs = [tile.image for tile in tiles[:2]]
     assert run(capsys, "predict", folder, *fold, *inputs, "-o", tmp_path / "maps")[0] == 0
     assert len(list((tmp_path / "maps").glob("*_class.*"))) == 2
+
+
+def test_the_configs_of_the_data_page_are_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parents[1] / "docs" / "data.md"
+    configs = re.findall(r"```yaml\n(data:\n.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    write_documented(tmp_path)
+    # Three scenes of two tiles; six scenes; four tiles and two as the table says.
+    expected = [
+        "6 tiles of 3 scenes, 6 labelled (4 train, 2 val), 2",
+        "6 tiles of 6",
+        "6 tiles of 6 scenes, 6 labelled (4 t",
+    ]
+    for config, says in zip(configs, expected, strict=True):
+        assert len(config.splitlines()) <= 16
+        (tmp_path / "own.yaml").write_text(config)
+        code, out, err = run(capsys, "data", "check", tmp_path / "own.yaml", "-s", f"data.root={tmp_path}")
+        assert (code, err) == (0, ""), err
+        assert out.startswith(f"ok: {says}")

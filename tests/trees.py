@@ -75,3 +75,22 @@ def write_zenodo_s1(root: Path) -> None:
 
 TREES = {"oil_mklab": write_mklab, "oil_sos": write_sos, "oil_zenodo_s1": write_zenodo_s1}
 """What writes the tree of a recipe, by the recipe's name."""
+
+
+def write_documented(root: Path) -> None:
+    """What the three configs of docs/data.md describe, side by side."""
+    for folder in ("sar", "labels", "tiles", "a", "masks"):
+        (root / folder).mkdir()
+    rows = ["image,mask,scene,split"]
+    for number in range(6):
+        image, labels = sea(number, 32, 32, classes=2)
+        cell = f"2020010{number % 3 + 1}_r{number:03d}c017"
+        tifffile.imwrite(root / "sar" / f"{cell}.tif", image.astype(np.uint16) * 200)
+        Image.fromarray(labels).save(root / "labels" / f"{cell}.png")
+        Image.fromarray(image).convert("RGB").save(root / "tiles" / f"{number}_sat.jpg")
+        Image.fromarray((labels > 0).astype(np.uint8) * 250).save(root / "tiles" / f"{number}_mask.png")
+        tifffile.imwrite(root / "a" / f"{number}.tif", np.stack([image / -9, image / -7]).astype(np.float32))
+        tifffile.imwrite(root / "masks" / f"{number}.tif", (labels > 0).astype(np.uint8) * 255)
+        mask = "background" if number == 3 else f"masks/{number}.tif"
+        rows.append(f"a/{number}.tif,{mask},{number},{'val' if number > 3 else 'train'}")
+    (root / "tiles.csv").write_text("\n".join(rows))
