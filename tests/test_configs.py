@@ -94,7 +94,8 @@ def test_a_recipe_trains_scores_and_predicts(
     code, out, err = run(capsys, "train", path, "--run", folder, *fold, *small(path, root))
     assert code == 0, err
     assert "best score" in out
-    assert run(capsys, "eval", folder, *fold, "--no-figures", "-o", tmp_path / "scores", "--tta")[0] == 0
+    code, _, err = run(capsys, "eval", folder, *fold, "--no-figures", "-o", tmp_path / "scores", "--tta")
+    assert code == 0, err
     metrics = json.loads((tmp_path / "scores" / "metrics.json").read_text())
     assert metrics["n_tiles"] > 0
     assert len(metrics["classes"]) == len(recipe.data.class_table()) - 1

@@ -66,8 +66,9 @@ def wkt(crs: Any) -> str | None:
 def gdal(**settings: str) -> Iterator[None]:
     """GDAL without `.aux.xml` files, and without its own warnings: what matters is raised."""
     quiet("rasterio")
-    with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_CACHEMAX=CACHE_MB, **settings):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    # For the whole process: where threads read, leaving catch_warnings in one undoes the filter of another.
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_CACHEMAX=CACHE_MB, **settings):
         yield
 
 

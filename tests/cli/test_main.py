@@ -68,7 +68,7 @@ def commands(command: click.Command = cli, words: tuple[str, ...] = ()) -> Itera
             yield from commands(below, (*words, name))
 
 
-@pytest.mark.parametrize(("words", "command"), commands(), ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(("words", "command"), list(commands()), ids=lambda v: v if isinstance(v, str) else "")
 def test_help_keeps_each_example_on_its_own_line(
     words: str, command: click.Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import resource
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from seepseg.classes import SEEP
 from seepseg.errors import ConfigError, DataError, ResourceError
 from seepseg.io.cog import class_layout, probability_layout, write_raster
 from seepseg.io.image import open_image
-from seepseg.io.raster import Georeference
+from seepseg.io.raster import Georeference, gdal
 
 RNG = np.random.default_rng(0)
 INDICES = RNG.integers(0, 8, (300, 270), np.uint8)
@@ -293,3 +294,14 @@ def test_rio_cogeo_finds_maps_valid(tmp_path: Path, place: Georeference, shape: 
     _write(tmp_path / "c.tif", place, RNG.integers(0, 8, shape).astype(np.uint8))
     valid, errors, warnings = cogeo.cog_validate(tmp_path / "c.tif", strict=True, quiet=True)
     assert (valid, errors, warnings) == (True, [], [])
+
+
+def test_a_thread_that_has_read_its_file_gives_no_other_thread_gdals_warnings(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "placeless.tif", np.zeros((8, 8), np.uint8))
+    # The other thread begins first and ends first, while this one still reads; a warning is an error in tests.
+    with ThreadPoolExecutor(1) as other:
+        theirs = gdal()
+        other.submit(theirs.__enter__).result()
+        with gdal():
+            other.submit(theirs.__exit__, None, None, None).result()
+            rasterio.open(tmp_path / "placeless.tif").close()

@@ -116,6 +116,7 @@ def test_a_scene_without_a_valid_pixel(tmp_path: Path) -> None:
     assert (tifffile.imread(tmp_path / "out" / "x_class.tif") == 255).all()
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_scene_that_breaks_on_the_way_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "x.tif"
     with rasterio.open(

@@ -61,6 +61,7 @@ def test_tiles_add_up() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:the (ground truth|prediction) of class:UserWarning")
+@pytest.mark.filterwarnings("ignore:monai.metrics.utils get_mask_edges:FutureWarning")
 @settings(max_examples=30)
 @given(INNER, INNER, st.sampled_from([(1.0, 2.0, 3.0), (0.5, 1.5, 4.3)]))
 def test_monai_agrees_away_from_borders(truth: np.ndarray, prediction: np.ndarray, tolerances: tuple) -> None:
