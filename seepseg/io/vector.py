@@ -43,7 +43,8 @@ def write_vectors(path: Path, shapes: NDArray[Any], table: pd.DataFrame, crs: st
         ConfigError: not writable.
         ResourceError: the disk is full, or fails.
     """
-    many = np.array([shapely.multipolygons([s]) if s.geom_type == "Polygon" else s for s in shapes], dtype=object)
+    polygons, shape = shapely.get_parts(shapes, return_index=True)
+    many = shapely.multipolygons(polygons, indices=shape) if len(shapes) else shapes
     extra = {"RFC7946": "YES"} if path.suffix == ".geojson" and crs else {}
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")

@@ -144,7 +144,7 @@ def trace(
     keys = sorted(parts)
     shapes = joined([parts[key].pieces for key in keys])
     if fill_holes:
-        shapes = np.array([without_holes(shape, fill_holes) for shape in shapes], object)
+        shapes = without_holes(shapes, fill_holes)
     shown = simplified(shapes, simplify) if simplify else shapes
     named = [
         {"object": number, "class": index, "class_name": classes.names[index]} | parts[number, index].attributes()
@@ -226,16 +226,23 @@ def _collect(
     here = np.flatnonzero(numbers > 0)
     if not len(here):
         return
-    keys, code = np.unique(numbers.ravel()[here] * 256 + rows.ravel()[here], return_inverse=True)
-    patches = np.zeros(rows.shape, np.min_scalar_type(len(keys)))
+    number, index = numbers.ravel()[here], rows.ravel()[here].astype(np.int64)
+    first, kinds = number.min(), index.max() + 1
+    keys = (number - first) * kinds + index
+    present = np.flatnonzero(np.bincount(keys))
+    codes = np.zeros(present[-1] + 1, np.int64)
+    codes[present] = np.arange(len(present))
+    code = codes[keys]
+    patches = np.zeros(rows.shape, np.min_scalar_type(len(present)))
     patches.ravel()[here] = code + 1
-    confidence = sure.ravel()[here]
-    total, highest = np.bincount(code, confidence), np.zeros(len(keys), np.int64)
-    np.maximum.at(highest, code, confidence)
+    # How many pixels each part has of each confidence.
+    counts = np.bincount(code * 256 + sure.ravel()[here], minlength=256 * len(present)).reshape(-1, 256)
+    highest = 255 - (counts[:, ::-1] > 0).argmax(axis=1)
     gap, rim = (np.bincount(code, flag.ravel()[here]) > 0 for flag in flags)
-    columns = (np.bincount(code), total.astype(np.int64), highest, gap, rim)
+    columns = (counts.sum(axis=1), counts @ np.arange(256), highest, gap, rim)
     parts = [_Part(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
     for patch, shape in zip(*outlines(patches, start), strict=True):
         parts[patch - 1].pieces.append(shape)
-    for key, part in zip(keys.tolist(), parts, strict=True):
-        provisional.setdefault(divmod(key, 256), _Part()).take(part)
+    labels = zip((present // kinds + first).tolist(), (present % kinds).tolist(), strict=True)
+    for label, part in zip(labels, parts, strict=True):
+        provisional.setdefault(label, _Part()).take(part)

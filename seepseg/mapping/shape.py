@@ -25,19 +25,20 @@ ELONGATED = 1.1
 """Times longer than wide that a polygon must be to have a direction."""
 
 
-def joined(pieces: Sequence[Sequence[Any]]) -> NDArray[Any]:
+def joined(pieces: Sequence[Sequence[Any] | NDArray[Any]]) -> NDArray[Any]:
     """Shapes (n) of pixel corners, each of its pieces; without the vertices that borders of strips leave on lines."""
     shapes = [many[0] if len(many) == 1 else shapely.simplify(shapely.union_all(many), 0) for many in pieces]
     return np.asarray(shapely.normalize(np.array(shapes, object)))
 
 
-def without_holes(shape: Any, largest: float) -> Any:
-    """The shape with its holes of at most `largest` pixels filled, whatever lies in them."""
-    kept = [
-        shapely.Polygon(p.exterior, [h for h in p.interiors if shapely.Polygon(h).area > largest])
-        for p in shapely.get_parts(shape)
-    ]
-    return shapely.normalize(shapely.union_all(kept))
+def without_holes(shapes: NDArray[Any], largest: float) -> NDArray[Any]:
+    """The shapes (n) with their holes of at most `largest` pixels filled, whatever lies in them."""
+    polygons, shape = shapely.get_parts(shapes, return_index=True)
+    rings, polygon = shapely.get_rings(polygons, return_index=True)
+    outside = np.diff(polygon, prepend=-1) > 0
+    kept = outside | (shapely.area(shapely.polygons(rings)) > largest)
+    filled = np.asarray(shapely.polygons(rings[kept], indices=polygon[kept]))
+    return joined(np.split(filled, np.flatnonzero(np.diff(shape)) + 1) if len(shapes) else [])
 
 
 def simplified(shapes: NDArray[Any], tolerance: float) -> NDArray[Any]:

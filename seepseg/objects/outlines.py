@@ -10,20 +10,26 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+EIGHT = ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, -1), (-1, 1))
+"""Moves (down, across) to the neighbours of a pixel, the four nearest first."""
+
 
 def outlines(labels: NDArray[np.integer[Any]], first_row: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Labels (n) and polygons (n) of the 4-connected patches of equal labels above 0.
 
     8-connected tracing would give polygons that touch themselves, which are invalid. GDAL's polygonize gives the same
-    polygons, but spends its time on the empty sea between them; only labelled pixels are looked at here.
+    polygons, but spends its time on the empty sea between them; only pixels at a rim are looked at one by one here.
 
     Args:
         labels: (h, W) rows of a raster.
         first_row: number of the first one; vertices are corners of pixels (column, row) in the raster.
     """
     framed = np.pad(labels, 1)
-    flat, width = framed.ravel(), framed.shape[1]
-    pixels = np.flatnonzero(flat > 0)
+    flat, (height, width) = framed.ravel(), framed.shape
+    rim, inner = np.zeros(framed.shape, bool), framed[1:-1, 1:-1]
+    for down, across in EIGHT:
+        rim[1:-1, 1:-1] |= framed[1 + down : height - 1 + down, 1 + across : width - 1 + across] != inner
+    pixels = np.flatnonzero(rim & (framed > 0))
     if not len(pixels):
         return np.zeros(0, np.int64), np.zeros(0, object)
     corners = [_vertices(flat, width, pixels, *sides) for sides in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
@@ -64,7 +70,7 @@ def _vertices(
     Args:
         flat: labels with an empty frame, row after row.
         width: of a row.
-        pixels: indices of the labelled ones.
+        pixels: indices of those at a rim.
         aside: -1 for the corners on the left, 1 on the right.
         over: -1 for the upper corners, 1 for the lower ones.
 
@@ -97,15 +103,17 @@ def _rings(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def _patches(flat: NDArray[np.integer[Any]], width: int, pixels: NDArray[np.int64]) -> NDArray[np.int32]:
-    """The number (n) of the 4-connected patch of equal labels that each labelled pixel lies in."""
-    label = flat[pixels]
-    begins = flat[pixels - 1] != label
-    run = np.cumsum(begins) - 1
+    """The number (n) of the 4-connected patch of equal labels that each of some pixels (n) lies in."""
+    begins = np.flatnonzero((flat[1:] != flat[:-1]) & (flat[1:] > 0)) + 1
+
+    def run(at: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(begins, at, side="right") - 1
+
     # Two runs of adjacent rows touch where one of them begins beside the other.
-    upper = np.flatnonzero((flat[pixels + width] == label) & (begins | (flat[pixels + width - 1] != label)))
-    lower = np.searchsorted(pixels, pixels[upper] + width)
-    touching = coo_array((np.ones(len(upper), bool), (run[upper], run[lower])), (run[-1] + 1, run[-1] + 1))
-    return np.asarray(connected_components(touching, directed=False)[1][run])
+    below, above = (begins[flat[begins] == flat[begins + move]] for move in (width, -width))
+    ends = np.concatenate([run(below), run(above)]), np.concatenate([run(below + width), run(above - width)])
+    touching = coo_array((np.ones(len(ends[0]), bool), ends), (len(begins), len(begins)))
+    return np.asarray(connected_components(touching, directed=False)[1][run(pixels)])
 
 
 class Mosaic(NamedTuple):

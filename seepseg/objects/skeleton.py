@@ -10,10 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 from skimage.morphology import skeletonize
 
-from seepseg.objects.outlines import Mosaic
-
-FOUR = ((0, 1), (1, 0), (0, -1), (-1, 0))
-EIGHT = (*FOUR, (1, 1), (1, -1), (-1, -1), (-1, 1))
+from seepseg.objects.outlines import EIGHT, Mosaic
 
 
 class Paths(NamedTuple):
@@ -137,7 +134,7 @@ def _spread(number: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.in
     last, older, four = np.flatnonzero(numbers >= 0), np.zeros(0, np.int64), True
     while len(last) or len(older):
         sources, reached = np.concatenate([older, last]), []
-        for down, across in FOUR if four else EIGHT:
+        for down, across in EIGHT[:4] if four else EIGHT:
             cells = sources + (down * width + across)
             fresh = inside[cells] & (numbers[cells] < 0)
             numbers[cells[fresh]] = numbers[sources[fresh]]

@@ -46,8 +46,13 @@ def test_holes_are_filled_up_to_a_size() -> None:
     mask = np.ones((9, 9))
     mask[1, 1] = 0
     mask[4:7, 4:7] = 0
-    areas = [without_holes(shape_of(mask), most).area for most in (0.5, 1, 8, 9)]
-    assert areas == [71, 72, 72, 81]
+    shapes = np.array([shape_of(mask), shape_of(np.eye(2))])
+    areas = [shapely.area(without_holes(shapes, most)).tolist() for most in (0.5, 1, 8, 9)]
+    assert areas == [[71, 2], [72, 2], [72, 2], [81, 2]]
+    # a pixel of the same shape within the hole
+    mask[5, 5] = 1
+    (full,) = without_holes(np.array([shape_of(mask)]), 9)
+    assert (full.geom_type, full.area) == ("Polygon", 81)
 
 
 @settings(max_examples=100)

@@ -45,7 +45,7 @@ def test_what_is_compact_is_as_long_as_wide() -> None:
     assert (found.length.tolist(), found.width.tolist()) == (pytest.approx([12, 2]), pytest.approx([12, 2]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(2, 4), st.integers(6, 30), st.floats(0, 180))
 def test_bars_go_over_into_centrelines(width: int, length: int, degrees: float) -> None:
     turn, (row, column) = np.radians(degrees), np.mgrid[:44, :44] - 21.3

@@ -39,7 +39,7 @@ def test_without_labels_there_is_nothing() -> None:
     assert [len(part) for part in outlines(np.zeros((3, 4), np.int32), 0)] == [0, 0]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(MASKS, st.integers(0, 9))
 def test_outlines_are_those_of_gdal(labels: np.ndarray, first_row: int) -> None:
     moved = Affine.translation(0, first_row)
@@ -53,7 +53,7 @@ def test_outlines_are_those_of_gdal(labels: np.ndarray, first_row: int) -> None:
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(MASKS.filter(lambda m: (m == 1).any()), min_size=1, max_size=3), st.integers(1, 5))
 def test_what_is_outlined_is_drawn_again(masks: list[np.ndarray], step: int) -> None:
     shapes = [shapely.union_all(outlines(np.asarray(mask == 1, np.int32), 0)[1]) for mask in masks]
