@@ -236,8 +236,12 @@ def _picture_planes(header: _Header) -> _Planes:
 
 def _place(header: _Header) -> Georeference:
     """Where an image lies; what its `.aux.xml` says goes before what it says itself, as GDAL has it."""
-    with rasterio.open(_gdal_name(header.path, header.info.page), driver=DRIVERS[header.info.kind]) as source:
+    name = _gdal_name(header.path, header.info.page)
+    with rasterio.open(name, driver=DRIVERS[header.info.kind]) as source:
         own = georeference_of(source)
+    if header.tiff and not (own.transform or own.gcps):  # the identity says nothing, yet GDAL looks no further
+        with rasterio.open(name, driver="GTiff", GEOREF_SOURCES="TABFILE,WORLDFILE") as source:
+            own = replace(own, transform=georeference_of(source).transform)
     pam = header.pam.georeference
     if pam.transform or pam.gcps:
         own = replace(own, transform=pam.transform, gcps=pam.gcps, gcps_crs_wkt=pam.gcps_crs_wkt)

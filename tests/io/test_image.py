@@ -409,6 +409,15 @@ def test_a_world_file_is_read(tmp_path: Path, name: str, world: str) -> None:
         assert "32616" in (image.georeference.crs_wkt or "")
 
 
+def test_a_world_file_counts_where_the_file_holds_the_identity(tmp_path: Path) -> None:
+    path = write(tmp_path / "s.tif", SEA, transform=Affine.identity())
+    with open_image(path) as image:
+        assert image.georeference.transform is None
+    (tmp_path / "s.tfw").write_text("100\n0\n0\n-100\n500050\n2999950\n")
+    with open_image(path) as image:
+        assert image.georeference.transform == (100, 0, 500000, 0, -100, 3000000)
+
+
 def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
     path = write(tmp_path / f"{'s' * 251}.tif", SEA)  # with .aux.xml after it, no file system would take it
     assert np.array_equal(both(path)[0][0], SEA)
