@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 from rasterio.transform import Affine
 
 from seepseg.config import Predict
+from seepseg.errors import DataError
 from seepseg.io.vector import read_vectors
 from seepseg.mapping.jobs import plan
 from seepseg.mapping.outputs import Report, Wanted
@@ -19,6 +22,7 @@ from seepseg.mapping.tiles import predict_tiles
 from seepseg.mapping.units import cut_units
 from tests.mapping.toy import files, recipe, toy
 
+EVERY = Wanted()
 PLACE = Affine(100, 0, 500_000, 0, -100, 3_000_000)
 PAM = "<PAMDataset><SRS>EPSG:32616</SRS><GeoTransform>500000,100,0,3000000,0,-100</GeoTransform></PAMDataset>"
 
@@ -30,22 +34,28 @@ def sea(shape: tuple[int, int] = (40, 50)) -> NDArray[np.uint16]:
     return raw
 
 
-def geotiff(path: Path, raw: NDArray[np.uint16]) -> None:
-    profile = {"driver": "GTiff", "height": raw.shape[0], "width": raw.shape[1], "count": 1, "dtype": raw.dtype}
-    with rasterio.open(path, "w", crs="EPSG:32616", transform=PLACE, **profile) as target:
-        target.write(raw, 1)
+def geotiff(path: Path, raw: NDArray[Any], **more: Any) -> None:
+    bands = raw if raw.ndim == 3 else raw[None]
+    profile = {"driver": "GTiff", "count": len(bands), "height": raw.shape[-2], "width": raw.shape[-1]}
+    with rasterio.open(path, "w", crs="EPSG:32616", transform=PLACE, dtype=raw.dtype, **profile, **more) as target:
+        target.write(bands)
 
 
-def predict(folder: Path, wanted: Wanted | None = None, window: int = 64) -> list[Report]:
-    """The reports of all files of `in`, in the order of their names."""
+def predict(folder: Path, wanted: Wanted = EVERY, window: int = 64) -> list[Report]:
+    """The reports of all files of `in`, in the order of their names; a window is larger than them, or smaller.
+
+    Raises:
+        DataError: the first of them.
+    """
     ensemble, reports = toy(recipe(nodata=None), decoding=Predict(window=window)), {}
     for unit in cut_units(plan([str(folder / "in")], folder / "out"), ensemble):
         if unit.scene:
-            reports[unit.jobs[0].name] = predict_scene(unit.jobs[0], ensemble, wanted or Wanted())
-        else:
-            answers = predict_tiles(unit.jobs, ensemble, wanted or Wanted(), {})
-            reports |= {job.name: answer for job, answer in zip(unit.jobs, answers, strict=True)}
-    assert all(isinstance(report, Report) for report in reports.values()), reports
+            reports[unit.jobs[0].name] = predict_scene(unit.jobs[0], ensemble, wanted)
+            continue
+        for job, answer in zip(unit.jobs, predict_tiles(unit.jobs, ensemble, wanted, {}), strict=True):
+            if isinstance(answer, DataError):
+                raise answer
+            reports[job.name] = answer
     return [reports[name] for name in sorted(reports)]
 
 
@@ -112,3 +122,82 @@ def test_a_strip_and_many_strips_leave_the_same_bytes(tmp_path: Path) -> None:
     assert one["s_class.tif"] == many["s_class.tif"]
     assert one["s.gpkg"] == many["s.gpkg"]
     assert one["s_quicklook.png"] == many["s_quicklook.png"]
+
+
+LEFT = np.arange(50) < 15
+"""Columns that a file says hold no data."""
+
+
+def masked(path: Path, inside: bool) -> None:
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=inside):
+        geotiff(path, sea())
+        with rasterio.open(path, "r+") as target:
+            target.write_mask(np.where(LEFT, 0, 255).astype(np.uint8) * np.ones((40, 1), np.uint8))
+    assert path.with_name("s.tif.msk").exists() != inside
+
+
+def without_left(path: Path, value: float, nodata: float) -> None:
+    geotiff(path, np.where(LEFT, np.float32(value), sea().astype(np.float32)), nodata=nodata)
+
+
+def with_alpha(path: Path) -> None:
+    geotiff(
+        path, np.stack([sea(), np.where(LEFT, 0, 65535).astype(np.uint16) * np.ones((40, 1), np.uint16)]), alpha="yes"
+    )
+
+
+@pytest.mark.parametrize("window", [64, 32])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: masked(path, True),
+        lambda path: masked(path, False),
+        lambda path: without_left(path, -9999, -9999),
+        lambda path: without_left(path, np.nan, -9999),  # NaN besides the tag
+        lambda path: without_left(path, np.nan, np.nan),
+        with_alpha,
+    ],
+    ids=["mask inside", "mask beside", "tag", "NaN and tag", "NaN tag", "alpha"],
+)
+def test_what_a_file_says_is_no_data_is_255(folder: Path, write: Callable[[Path], None], window: int) -> None:
+    write(folder / "in" / "s.tif")
+    (report,) = predict(folder, window=window)
+    with rasterio.open(folder / "out" / "s_class.tif") as source:
+        assert np.array_equal(source.read(1), np.where(LEFT, 255, sea() > 100))
+    # 35 of 50 columns are valid: 14 of 20 km²
+    assert report.facts["valid_km2"] == pytest.approx(14, rel=2e-3)
+
+
+@pytest.mark.parametrize("window", [64, 32])
+@pytest.mark.parametrize(("beside", "text"), [("s.tif.aux.xml", PAM), ("s.tfw", "100\n0\n0\n-100\n500050\n2999950\n")])
+def test_a_georeference_beside_the_file_is_that_of_the_map(folder: Path, window: int, beside: str, text: str) -> None:
+    tifffile.imwrite(folder / "in" / "s.tif", sea())
+    (folder / "in" / beside).write_text(text)
+    predict(folder, window=window)
+    with rasterio.open(folder / "out" / "s_class.tif") as source:
+        assert source.transform == PLACE
+        assert (source.crs and source.crs.to_epsg()) == (32616 if "xml" in beside else None)
+
+
+@pytest.mark.parametrize("window", [64, 32])
+def test_numbers_that_stand_for_others_are_refused(folder: Path, window: int) -> None:
+    geotiff(folder / "in" / "s.tif", sea())
+    with rasterio.open(folder / "in" / "s.tif", "r+") as target:
+        target.scales, target.offsets = (0.01,), (-30.0,)
+    with pytest.raises(DataError, match=r"SCALE 0.01 and OFFSET -30"):
+        predict(folder, window=window)
+    tifffile.imwrite(folder / "in" / "s.tif", sea(), photometric="miniswhite")
+    with pytest.raises(DataError, match="stored inverted"):
+        predict(folder, window=window)
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("value", [1, 60, 257])
+def test_a_png_of_16_bits_gives_the_map_of_the_same_tiff(folder: Path, value: int) -> None:
+    raw = sea() + np.uint16(value)
+    tifffile.imwrite(folder / "in" / "a.tif", raw)
+    Image.fromarray(raw).save(folder / "in" / "b.png")
+    predict(folder)
+    png = np.asarray(Image.open(folder / "out" / "b_class.png"))
+    assert np.array_equal(png > 0, tifffile.imread(folder / "out" / "a_class.tif") > 0)
+    assert np.array_equal(png > 0, raw > 100)

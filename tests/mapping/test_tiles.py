@@ -172,3 +172,12 @@ def test_units_hold_the_cells_of_a_scene_or_a_batch_of_others(tmp_path: Path) ->
     jobs = plan([str(tmp_path / "*.tif")], tmp_path / "out")
     units = cut_units(jobs, toy(recipe(grid={"a": 3, "b": 3}), decoding=Predict(window=64, batch_size=2)))
     assert [[job.name for job in unit.jobs] for unit in units] == [["a.0", "a.1", "a.2"], ["b.0", "b.1"], ["c.0", "d"]]
+
+
+def test_a_tile_of_another_type_than_those_of_training_is_warned_about(tmp_path: Path) -> None:
+    for name, dtype in (("scene.0", np.uint16), ("scene.1", np.uint8)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", picture((16, 16)).astype(dtype))
+    ensemble = toy(scaling=replace(SCALING, dtypes=("uint16",)))
+    reports = predict_tiles(plan([str(tmp_path / "*.tif")], tmp_path / "out"), ensemble, Wanted(), {})
+    warnings = [report.warnings for report in reports if isinstance(report, Report)]
+    assert warnings == [[], ["pixels are uint8, those of the training tiles uint16"]]
