@@ -423,6 +423,7 @@ def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
     assert np.array_equal(both(path)[0][0], SEA)
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_rgb_is_what_writers_call_three_bands(tmp_path: Path) -> None:
     pixels = RNG.integers(0, 256, (3, 40, 50), np.uint8)
     path = write(tmp_path / "s.tif", pixels, photometric="rgb")
