@@ -47,15 +47,15 @@ def _across(here: TileFacts, mine: str, there: TileFacts, theirs: str, classes: 
     problems = []
     for number in np.unique(objects[objects > 0]).tolist():
         at = objects == number
-        seen = set(reach[:, at].ravel().tolist())
-        name = int(np.bincount(own[at]).argmax())
-        if IGNORE in seen or name in seen:
+        across = set(reach[:, at].ravel().tolist())
+        index = int(np.bincount(own[at]).argmax())
+        if IGNORE in across or index in across:
             continue
-        others = sorted(seen - {0})
+        others = sorted(across - {0})
         kind = CHANGES if others else ENDS
-        across = ", ".join(classes.names[c] for c in others) or "sea"
-        detail = f"{mine} border; {across} in {there.tile.id}"
-        problems.append(Problem(kind, here.tile.id, here.tile.group, classes.names[name], int(at.sum()), detail))
+        beyond = ", ".join(classes.names[c] for c in others) or "sea"
+        detail = f"{mine} border; {beyond} in {there.tile.id}"
+        problems.append(Problem(kind, here.tile.id, here.tile.group, classes.names[index], int(at.sum()), detail))
     return problems
 
 

@@ -68,11 +68,11 @@ def _standard(smalls: NDArray[np.float32]) -> NDArray[np.float32]:
     n, side, _ = smalls.shape
     at = np.linspace(-1, 1, side)
     plane = np.stack([np.ones((side, side)), *np.meshgrid(at, at)]).reshape(3, -1)
-    known = np.isfinite(smalls).reshape(n, -1)
-    flat = np.where(known, smalls.reshape(n, -1), 0).astype(np.float64)
-    normal = np.einsum("nk,ik,jk->nij", known, plane, plane)
+    valid = np.isfinite(smalls).reshape(n, -1)
+    flat = np.where(valid, smalls.reshape(n, -1), 0).astype(np.float64)
+    normal = np.einsum("nk,ik,jk->nij", valid, plane, plane)
     slopes = np.linalg.pinv(normal) @ np.einsum("nk,ik->ni", flat, plane)[..., None]
-    rest = np.where(known, flat - (slopes[..., 0] @ plane), 0)
+    rest = np.where(valid, flat - (slopes[..., 0] @ plane), 0)
     length = np.linalg.norm(rest, axis=1, keepdims=True)
     # What is left of an even picture is rounding.
     uneven = length > 1e-6 * np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1)

@@ -68,9 +68,9 @@ def _overview(data: DatasetFacts) -> str:
     of_scenes = f"; {groups:,} scenes" if groups < len(tiles) else ""
     facts = [
         ("tiles", shown(len(tiles)), f"{len(labelled):,} labelled{of_scenes}"),
-        ("commonest size", sizes[0][0], f"{sizes[0][1]:,} tiles"),
+        ("most common size", sizes[0][0], f"{sizes[0][1]:,} tiles"),
         ("foreground", f"{100 * pixels[1:].sum() / max(pixels.sum(), 1):.2f} %", "of the labelled pixels"),
-        ("tiles without foreground", shown(empty), f"of {len(labelled):,}; they teach what is not one"),
+        ("tiles without foreground", shown(empty), f"of {len(labelled):,}; they teach what is no foreground"),
         ("no data", f"{100 * missing / max(total, 1):.2f} %", "of all pixels"),
         ("tiles of one value", shown(sum(one.constant for one in tiles)), "nothing to see in them"),
         ("label problems", shown(len(data.problems)), "listed below"),
@@ -99,7 +99,7 @@ def _classes(data: DatasetFacts, folder: Path) -> str:
     counts = [n for n in (int(row["pixels"]) for row in foreground) if n]
     note = ""
     if len(counts) > 1:
-        note = paragraph(f"The commonest class has {max(counts) / min(counts):,.0f} times the pixels of the rarest.")
+        note = paragraph(f"The most common class has {max(counts) / min(counts):,.0f} times the pixels of the rarest.")
     return (
         f'<div class="charts">{charts}</div>{note}'
         + table(rows, "classes.csv", text=("class",), swatches=swatches)
@@ -130,10 +130,10 @@ def _duplicates(folder: Path) -> str:
         f"{ALIKE:g} or more; look before believing it. Tiles of one value are left out."
     )
     crossing = [r for r in rows if r["kind"] == "exact" and len(set(r["parts"].split("/"))) > 1]
-    warning = f"{len(crossing)} exact duplicates lie in two parts of the split: scores would flatter."
-    found = table(rows[:LISTED], "duplicates.csv", text=("kind", "tile", "other", "same_mask", "parts"))
+    warning = f"{len(crossing)} exact duplicates lie in two parts of the split: scores would be too high."
+    listed = table(rows[:LISTED], "duplicates.csv", text=("kind", "tile", "other", "same_mask", "parts"))
     none = paragraph("None found.") + source_line("duplicates.csv")
-    return paragraph(note, "muted") + (paragraph(warning, "warn") if crossing else "") + (found or none)
+    return paragraph(note, "muted") + (paragraph(warning, "warn") if crossing else "") + (listed or none)
 
 
 def _split(data: DatasetFacts, folder: Path) -> str:

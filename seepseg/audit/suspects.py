@@ -13,8 +13,8 @@ from seepseg.classes import IGNORE
 from seepseg.inference.score import TileResult
 from seepseg.objects.components import label_objects
 
-LEAST = 10
-"""Smaller objects are no suspects, pixels."""
+SMALLEST = 10
+"""Pixels; smaller objects are no suspects."""
 
 REACH = 4
 """Outlines are tried this many pixels further up, down, left and right."""
@@ -41,7 +41,7 @@ class Suspect:
         predicted: class index that the network gives it.
         row, column: middle of its bounding box in the tile.
         pixels: of the object.
-        confidence: how much likelier the network holds its own word than the label's, mean over the object, 0–1.
+        confidence: how much more probable the network's class is to it than the label's, mean over the object, 0–1.
         detail: for people.
     """
 
@@ -62,39 +62,39 @@ class Suspect:
 
 
 def suspects(result: TileResult) -> list[Suspect]:
-    """The suspects of a tile that was scored by a network that had not seen it; the order is of no meaning.
+    """The suspects of a tile that was scored by a network that had not seen it; in no order.
 
     Objects are of the tile: one that a border cuts is two. An object of the label is at most one suspect of "not
     seen", "wrong class" and "shifted outline".
     """
     counted = (result.truth != IGNORE) & (result.prediction != IGNORE)
-    truth, made = (np.where(counted, plane, np.uint8(0)) for plane in (result.truth, result.prediction))
+    truth, prediction = (np.where(counted, plane, np.uint8(0)) for plane in (result.truth, result.prediction))
     probabilities = result.probabilities.astype(np.float64)
-    found = [*_unlabelled(result.id, truth, made, probabilities)]
+    out = [*_unlabelled(result.id, truth, prediction, probabilities)]
     for window, mask in _objects(truth):
-        found += _of_object(result.id, window, mask, truth, made, probabilities)
-    return found
+        out += _of_object(result.id, window, mask, truth, prediction, probabilities)
+    return out
 
 
 def _objects(plane: NDArray[np.uint8]) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]]]:
-    """Bounding box and mask inside it of each object of at least `LEAST` pixels."""
+    """Bounding box and mask inside it of each object of at least `SMALLEST` pixels."""
     labels, _ = label_objects(plane)
     for number, box in enumerate(find_objects(labels), 1):
         window = (box[0], box[1])
         mask = labels[window] == number
-        if mask.sum() >= LEAST:
+        if mask.sum() >= SMALLEST:
             yield window, mask
 
 
 def _unlabelled(
-    name: str, truth: NDArray[np.uint8], made: NDArray[np.uint8], probabilities: NDArray[np.float64]
+    name: str, truth: NDArray[np.uint8], prediction: NDArray[np.uint8], probabilities: NDArray[np.float64]
 ) -> Iterator[Suspect]:
-    for window, mask in _objects(made):
+    for window, mask in _objects(prediction):
         if truth[window][mask].any():
             continue
         sea = float(probabilities[0][window][mask].mean())
         if sea < 0.5:
-            yield Suspect("not labelled", name, 0, _commonest(made[window][mask]), *_middle(window),
+            yield Suspect("not labelled", name, 0, _most_common(prediction[window][mask]), *_middle(window),
                           int(mask.sum()), 1 - 2 * sea)  # fmt: skip
 
 
@@ -103,12 +103,12 @@ def _of_object(
     window: tuple[slice, slice],
     mask: NDArray[np.bool_],
     truth: NDArray[np.uint8],
-    made: NDArray[np.uint8],
+    prediction: NDArray[np.uint8],
     probabilities: NDArray[np.float64],
 ) -> list[Suspect]:
-    own, pixels, middle = _commonest(truth[window][mask]), int(mask.sum()), _middle(window)
+    own, pixels, middle = _most_common(truth[window][mask]), int(mask.sum()), _middle(window)
     under = probabilities[(slice(None), *window)][:, mask].mean(1)
-    if not made[window][mask].any():
+    if not prediction[window][mask].any():
         sure = 2 * float(under[0]) - 1
         return [Suspect("not seen", name, own, 0, *middle, pixels, sure)] if sure > 0 else []
     other = 1 + int(under[1:].argmax())
@@ -147,8 +147,8 @@ def best_shift(
     return best
 
 
-def _commonest(values: NDArray[np.uint8]) -> int:
-    """The commonest foreground class of some pixels, the lower in a tie."""
+def _most_common(values: NDArray[np.uint8]) -> int:
+    """The most common foreground class of some pixels, the lower in a tie."""
     return 1 + int(np.bincount(values, minlength=2)[1:].argmax())
 
 

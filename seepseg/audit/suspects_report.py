@@ -115,7 +115,7 @@ def _overview(rows: Rows) -> str:
     counts = Counter(row["kind"] for row in rows)
     note = (
         "Suspects are where to look first, not what is wrong: a network errs as well. They are ranked by pixels × "
-        "confidence: how much more probable the network holds its own class than the label's."
+        "confidence: how much more probable its own class is to the network than the label's."
     )
     facts = [(kind, f"{counts[kind]:,}", meaning) for kind, meaning in KINDS.items()]
     return cards(facts) + paragraph(note, "muted") + source_line("suspects.csv")

@@ -16,7 +16,7 @@ from seepseg.data.mosaic import Cell, assemble, clusters
 from seepseg.evaluation.summary import Calibration, Decoded, Evidence, Headline, Profile, headline
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics import calibration
-from seepseg.metrics.baseline import commonest_class, dark_spots, nothing, one_class, shifted
+from seepseg.metrics.baseline import dark_spots, most_common_class, nothing, one_class, shifted
 from seepseg.metrics.bootstrap import Interval, bootstrap, bootstrap_mean, bootstrap_ratio
 from seepseg.metrics.boundary import TOLERANCES, SurfaceCounts, surface_counts
 from seepseg.metrics.calibration import Reliability, reliability
@@ -55,7 +55,7 @@ class Accumulator:
         froc: object counts at every threshold.
         surfaces: boundary counts of all tiles.
         soft: (T, 3) soft counts of each tile, in the order of the catalog.
-        reliability: histograms of confidence, of foreground and of the likeliest class.
+        reliability: histograms of confidence, of foreground and of the top class.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Accumulator:
         self.n_tiles = self.min_pixels = 0
         self._pixel_size, self._brightness = pixel_size, brightness
         k = self._classes = len(catalog.classes)
-        self._commonest = commonest_class(catalog.pixels().sum(0))
+        self._most_common = most_common_class(catalog.pixels().sum(0))
         self._tiles = {t.id: (i, t) for i, t in enumerate(catalog.tiles)}
         self._group = ""
         self._cells: dict[Cell, Planes] = {}
@@ -90,7 +90,7 @@ class Accumulator:
         self.froc = FrocCounts.empty(FROC_THRESHOLDS)
         self.surfaces = SurfaceCounts.empty(k)
         self.soft = np.zeros((len(catalog), 3))
-        self.reliability = {"foreground": Reliability.empty(), "likeliest class": Reliability.empty()}
+        self.reliability = {"foreground": Reliability.empty(), "top class": Reliability.empty()}
 
     def update(self, result: TileResult) -> None:
         """Count a tile."""
@@ -100,7 +100,7 @@ class Accumulator:
         self.surfaces += surface_counts(result.truth, result.prediction, self._classes)
         foreground = calibration.foreground(result.probabilities, result.truth)
         self.reliability["foreground"] += reliability(*foreground)
-        self.reliability["likeliest class"] += reliability(*calibration.top_label(result.probabilities, result.truth))
+        self.reliability["top class"] += reliability(*calibration.top_label(result.probabilities, result.truth))
         # By place in the catalog: whatever batches the network is given, those of the published scores are the same.
         self.soft[row] = soft_counts(*foreground)
         for name, stand_in in self._stand_ins(tile, result.truth):
@@ -165,11 +165,11 @@ class Accumulator:
     def _stand_ins(self, tile: Tile, truth: Classes) -> Iterator[tuple[str, Classes]]:
         """Predictions of the reference rows by name."""
         yield "predict nothing", nothing(truth)
-        yield "perfect outline, one class", one_class(truth, self._commonest)
+        yield "perfect outline, one class", one_class(truth, self._most_common)
         yield "truth shifted by (1, 1)", shifted(truth)
         if self._brightness:
             raw, valid = self._brightness(tile)
-            yield "dark spots", np.where(truth == IGNORE, truth, dark_spots(raw, valid, self._commonest))
+            yield "dark spots", np.where(truth == IGNORE, truth, dark_spots(raw, valid, self._most_common))
 
 
 def _foreground(result: TileResult) -> NDArray[np.float32]:
@@ -178,8 +178,8 @@ def _foreground(result: TileResult) -> NDArray[np.float32]:
 
 
 def _object_intervals(scenes: list[Detections]) -> dict[str, Interval]:
-    found = CRITERIA.index("iou25")
-    counts = [(s.objects, s.found[found], s.right[found], s.false_alarms, s.valid_pixels) for s in scenes]
+    iou25 = CRITERIA.index("iou25")
+    counts = [(s.objects, s.found[iou25], s.right[iou25], s.false_alarms, s.valid_pixels) for s in scenes]
     objects, hits, right, false_alarms, pixels = np.array([[np.sum(n) for n in row] for row in counts]).T
     return {
         "objects/found": bootstrap_ratio(hits, objects),

@@ -28,7 +28,7 @@ HEADLINES = {
 
 @dataclass(frozen=True)
 class Row:
-    """A score of A and of B, and B minus A; `clusters` says what was drawn again, scenes or tiles."""
+    """A score of A and of B, and B minus A; `clusters` are what the bootstrap draws, scenes or tiles."""
 
     score: str
     a: float | None
@@ -79,7 +79,7 @@ def verdict(row: Row, names: tuple[str, str]) -> str:
     by = f"{better} is better in {row.score} by {abs(difference.value):.4f}"
     if difference.low is None or difference.high is None or difference.b_better is None:
         few = f"{difference.clusters} {row.clusters}; an interval needs {MIN_CLUSTERS}"
-        return f"{by if difference.value else f'no difference in {row.score}'}; how sure that is, nobody knows ({few})"
+        return f"{by if difference.value else f'no difference in {row.score}'}; how sure that is cannot be said ({few})"
     interval = f"95 % interval {difference.low:+.4f} to {difference.high:+.4f}"
     if difference.low <= 0 <= difference.high:
         return f"no difference that can be told in {row.score}: B − A is {difference.value:+.4f}, {interval}"
@@ -97,12 +97,12 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
 def write_comparison(folder: Path, rows: Sequence[Row], names: tuple[str, str]) -> None:
     """Write compare.csv and compare.png."""
     write_text(folder / "compare.csv", table(rows).to_csv(index=False, na_rep="n/a"))
-    drawn = [(r.score, r.difference.value, r.difference.low, r.difference.high) for r in rows]
-    save_differences(folder / "compare.png", drawn, names)
+    bars = [(r.score, r.difference.value, r.difference.low, r.difference.high) for r in rows]
+    save_differences(folder / "compare.png", bars, names)
 
 
 def evaluated(run: Path, split: str) -> Path:
-    """The folder with the scores of a run on a split.
+    """The folder that holds the scores of a run on a split.
 
     Raises:
         ConfigError: there is none.

@@ -79,7 +79,7 @@ def froc(rows: Rows) -> str:
 
 
 def reliability(rows: Rows, errors: Mapping[str, float | None]) -> str:
-    """How often confidences came true, of reliability.csv, and expected calibration errors; nothing without rows."""
+    """The share that came true by confidence, of reliability.csv, and calibration errors; nothing without rows."""
     if not rows:
         return ""
     names = list(dict.fromkeys(row["of"] for row in rows))
@@ -89,14 +89,14 @@ def reliability(rows: Rows, errors: Mapping[str, float | None]) -> str:
         confidence = [number(row["confidence"]) or 0.0 for row in bins]
         curves.append(Series(name, confidence, [number(row["came_true"]) for row in bins]))
     chart = lines(
-        "Came true against confidence",
+        "Share that came true against confidence",
         curves,
         Axis("mean confidence", 0, 1),
         Axis("share that came true", 0, 1),
         diagonal=True,
         dots=True,
     )
-    note = paragraph("Below the dotted line the network is too sure of itself.", "muted")
+    note = paragraph("Below the dotted line the network is overconfident.", "muted")
     each = "; ".join(f"{name} {shown(error)}" for name, error in errors.items())
     ece = paragraph(f"Expected calibration error: {each}.") if each else ""
     values = folded("Table", table(rows, "reliability.csv", text=("of",)))

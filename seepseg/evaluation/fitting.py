@@ -163,10 +163,10 @@ class _Points:
 
     def offsets(self, threshold: float) -> tuple[float, ...]:
         """The class offsets at a threshold; () where none helps."""
-        likely, labels = self._sample.probabilities, self._sample.labels
-        predicted = 1 - apply_temperature(likely, self._temperature, self._head, 1)[:, 0] >= threshold
+        probabilities, labels = self._sample.probabilities, self._sample.labels
+        predicted = 1 - apply_temperature(probabilities, self._temperature, self._head, 1)[:, 0] >= threshold
         weight = self._candidates / max(len(labels), 1)
-        offsets = fit_offsets(likely[predicted, 1:], labels[predicted], self.counts.truth, weight)
+        offsets = fit_offsets(probabilities[predicted, 1:], labels[predicted], self.counts.truth, weight)
         return offsets if any(offsets) else ()
 
 

@@ -1,4 +1,4 @@
-"""The tiles worth looking at: best, median, worst and most uncertain, kept while tiles stream by."""
+"""The tiles worth looking at: best, median, worst and most uncertain, picked while tiles stream by."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ REPORTED = 16
 """Tiles of each kind in report.html."""
 
 SAMPLE = 200
-"""Tiles kept for the middle, whatever their number: memory does not grow with the data."""
+"""Tiles remembered for the middle, whatever their number: memory does not grow with the data."""
 
 REMARKS = {
     "best": "Highest foreground Dice.",
     "median": "In the middle of all tiles with foreground.",
     "worst": "Lowest foreground Dice.",
-    "uncertain": "Highest doubt, the mean of 1 − the probability of the likeliest class, among tiles not shown above.",
+    "uncertain": "Highest doubt, the mean of 1 − the probability of the top class, among tiles not shown above.",
 }
 """The kinds of tiles in the order they are shown, and how they were chosen."""
 
@@ -62,10 +62,10 @@ Heap = list[tuple[float, str, Shown]]
 
 @dataclass
 class Gallery:
-    """Keeps `kept` tiles of each kind, and an even sample for the middle, as tiles stream by in any order."""
+    """The first `limit` tiles of each kind, and an even sample for the middle, of tiles that come in any order."""
 
     classes: ClassTable
-    kept: int = SHOWN
+    limit: int = SHOWN
     best: Heap = field(default_factory=list)
     worst: Heap = field(default_factory=list)
     uncertain: Heap = field(default_factory=list)
@@ -76,14 +76,14 @@ class Gallery:
         """Consider a tile; one without foreground in truth and prediction can only be uncertain."""
         dice = tile.sums.scores().foreground.dice
         gray = stretch(tile.image[0], tile.prediction != IGNORE)
-        # Copies: a tile is a view into its batch, which would be kept whole.
+        # Copies: a tile is a view into its batch, which would stay in memory whole.
         doubt = mean_doubt(tile)
         entry = Shown(tile.id, dice, doubt, gray, tile.truth.copy(), tile.prediction.copy())
-        _keep(self.uncertain, doubt, entry, self.kept)
+        _keep(self.uncertain, doubt, entry, self.limit)
         if dice is None:
             return
-        _keep(self.best, dice, entry, self.kept)
-        _keep(self.worst, -dice, entry, self.kept)
+        _keep(self.best, dice, entry, self.limit)
+        _keep(self.worst, -dice, entry, self.limit)
         # By a hash of the name, so that the sample is the same in any order.
         _keep(self.middle, zlib.crc32(tile.id.encode()), entry, SAMPLE)
         self.scores.append((dice, tile.id))
@@ -101,12 +101,12 @@ class Gallery:
         }
         # Of few tiles, a third each: else the best and the worst were all of them.
         third = max(1, len(ranked) // 3)
-        seen: set[str] = set()
+        earlier: set[str] = set()
         kinds = {}
         for kind, tiles in entries.items():
-            limit = self.kept if kind == "uncertain" else min(self.kept, third)
-            kinds[kind] = [tile for tile in tiles if tile.id not in seen][:limit]
-            seen |= {tile.id for tile in kinds[kind]}
+            count = self.limit if kind == "uncertain" else min(self.limit, third)
+            kinds[kind] = [tile for tile in tiles if tile.id not in earlier][:count]
+            earlier |= {tile.id for tile in kinds[kind]}
         return {kind: kinds[kind] for kind in REMARKS}
 
     def rows(self) -> list[tuple[str, NDArray[np.uint8]]]:
@@ -120,14 +120,14 @@ class Gallery:
 
 
 def mean_doubt(tile: TileResult) -> float:
-    """Mean of 1 − the probability of the likeliest class over the pixels that hold data; 0 without any."""
+    """Mean of 1 − the probability of the top class over the pixels that hold data; 0 without any."""
     valid = tile.prediction != IGNORE
     return float((1 - tile.probabilities.max(0))[valid].mean()) if valid.any() else 0.0
 
 
-def _keep(heap: Heap, key: float, entry: Shown, kept: int) -> None:
+def _keep(heap: Heap, key: float, entry: Shown, limit: int) -> None:
     heapq.heappush(heap, (key, entry.id, entry))
-    if len(heap) > kept:
+    if len(heap) > limit:
         heapq.heappop(heap)
 
 

@@ -47,7 +47,7 @@ def write_report(
     classes: ClassTable,
     tiles: Mapping[str, Sequence[Shown]],
 ) -> Path:
-    """report.html of an eval folder, with gallery.csv, which holds what no other table does.
+    """report.html of an eval folder, with gallery.csv, the tiles it shows.
 
     Args:
         where: folder that `write_scores` wrote, and that any other table may lie in.
@@ -63,7 +63,7 @@ def write_report(
         Section("Headline", _headline(summary)),
         Section("Classes", _classes(summary, swatches)),
         Section("Confusion", confusion(rows["confusion"], "confusion.csv")),
-        Section("Yardsticks", _references(summary, evidence) if evidence else ""),
+        Section("Reference rows", _references(summary, evidence) if evidence else ""),
         Section("Objects", _objects(rows["objects"], swatches, place)),
         Section("Boundaries", _boundaries(rows["surface"])),
         Section(f"Scores by {place}", places(rows["scenes"], place, single=len(classes) == 2)),
@@ -100,14 +100,14 @@ def _headline(summary: Summary) -> str:
     of_objects = f"{row.objects:,} objects, overlap at IoU ≥ .25"
     of_predicted = f"{row.false_alarms:,} of {row.predicted:,} predicted objects"
     area = "" if per_km2 is None else f"{shown(per_km2)} per 1000 km²"
-    found, alarms = _range(summary, "objects/found"), _range(summary, "objects/false_alarms_per_mpx")
+    found_range, alarm_range = (_range(summary, f"objects/{name}") for name in ("found", "false_alarms_per_mpx"))
     facts += [
-        ("objects found", shown(row.found_iou25), _joined(found, of_objects)),
-        ("false alarms per megapixel", shown(row.false_alarms_per_mpx), _joined(alarms, of_predicted, area)),
+        ("objects found", shown(row.found_iou25), _joined(found_range, of_objects)),
+        ("false alarms per megapixel", shown(row.false_alarms_per_mpx), _joined(alarm_range, of_predicted, area)),
     ]
     clusters = summary.evidence.intervals["dice/foreground"].clusters
     few = f"No intervals: {clusters} {place}{'s' if clusters != 1 else ''}, and they need {MIN_CLUSTERS}."
-    ranges = f"Ranges are 95 % intervals: {place}s drawn again {DRAWS} times."
+    ranges = f"Ranges are 95 % intervals: {place}s drawn with replacement, {DRAWS} times."
     return (
         cards(facts)
         + paragraph(ranges if summary.interval("dice/foreground") else few, "muted")
@@ -145,7 +145,7 @@ def _classes(summary: Summary, swatches: Mapping[str, str]) -> str:
 def _references(summary: Summary, evidence: Evidence) -> str:
     note = published(evidence.as_published)
     return (
-        paragraph("What a number is worth: the same tiles scored with stand-ins for a network.")
+        paragraph("What a number is worth: the same tiles scored with simple predictions in place of a network's.")
         + table(as_rows(reference_table(summary, evidence)), "references.csv; this run: metrics.json", text=("row",))
         + paragraph(note[0].upper() + note[1:] + ".", "muted")
         + source_line("metrics.json")

@@ -137,7 +137,7 @@ class Summary:
 
     @property
     def place(self) -> str:
-        """What is drawn again for intervals, and where objects are counted."""
+        """What the bootstrap draws, and what objects are counted in."""
         return "scene" if self.tgs_score is None else "tile"
 
     def interval(self, score: str) -> Interval | None:

@@ -123,8 +123,8 @@ def thinned(gray: Gray, maps: Sequence[Indices], side: int) -> tuple[Gray, list[
     thin = []
     for indices in maps:
         blocks = in_blocks(indices.astype(np.uint8), step)
-        found = np.where(blocks == IGNORE, np.uint8(0), blocks).max((1, 3))
-        thin.append(np.where((blocks == IGNORE).all((1, 3)), np.uint8(IGNORE), found))
+        highest = np.where(blocks == IGNORE, np.uint8(0), blocks).max((1, 3))
+        thin.append(np.where((blocks == IGNORE).all((1, 3)), np.uint8(IGNORE), highest))
     return in_blocks(gray, step).mean((1, 3)).round().astype(np.uint8), thin
 
 

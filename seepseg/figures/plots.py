@@ -91,7 +91,7 @@ def _confusion(matrix: NDArray[Any], names: Sequence[str]) -> Figure:
     side = max(3.2, 0.72 * len(names))
     figure = blank(side + 2.0, side + 1.5)
     axes = figure.add_subplot()
-    drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, col), share in np.ndenumerate(shares):
         ink = "white" if share > 0.55 else "black"
         text = f"{short_count(int(matrix[row, col]))}\n{percent(share)}" if matrix[row].any() else "–"
@@ -100,7 +100,7 @@ def _confusion(matrix: NDArray[Any], names: Sequence[str]) -> Figure:
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("prediction")
     axes.set_ylabel("truth")
-    figure.colorbar(drawn, ax=axes, label="share of the truth", fraction=0.046, pad=0.03)
+    figure.colorbar(image, ax=axes, label="share of the truth", fraction=0.046, pad=0.03)
     return figure
 
 
@@ -122,7 +122,7 @@ def save_class_balance(path: Path, names: Sequence[str], pixels: Sequence[int], 
 
 
 def save_intensity(path: Path, histograms: Mapping[str, NDArray[Any]], edges: NDArray[Any]) -> None:
-    """Save the distribution of raw values of every scene, one row each so that many stay legible.
+    """Save the distribution of raw values of every scene, a row each so that many stay legible.
 
     Args:
         path: the PNG file.

@@ -1,4 +1,4 @@
-"""Decoding: from averaged probabilities to one class a pixel, in one place and one order."""
+"""Decoding: from averaged probabilities to one class per pixel, in one place and one order."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from seepseg.runs.fit import Fit
 def decode(probabilities: Tensor, valid: Tensor, config: Predict, fit: Fit | None = None) -> NDArray[np.uint8]:
     """Class indices (N, H, W) of averaged probabilities (N, K, H, W); `IGNORE` where not valid (N, H, W).
 
-    As `likeliest`; then, with `vote`, one class an object; objects below `min_pixels` go last. A fit gives temperature
-    and offsets; its threshold and size are in the config already (`Fit.onto`).
+    As `most_probable`; then, with `vote`, one class per object; objects below `min_pixels` go last. A fit gives
+    temperature and offsets; its threshold and size are in the config already (`Fit.onto`).
     """
-    found = likeliest(probabilities, config.threshold, fit).cpu().numpy()
-    classes = np.where(valid.cpu().numpy(), found, np.uint8(IGNORE))
+    indices = most_probable(probabilities, config.threshold, fit).cpu().numpy()
+    classes = np.where(valid.cpu().numpy(), indices, np.uint8(IGNORE))
     if config.vote:
         planes = probabilities.permute(0, 2, 3, 1).float().cpu().numpy()
         classes = np.stack([vote(c, p) for c, p in zip(classes, planes, strict=True)])
@@ -32,7 +32,7 @@ def decode(probabilities: Tensor, valid: Tensor, config: Predict, fit: Fit | Non
 
 
 def vote(classes: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Class indices (H, W) with one class an object, chosen by its mean log-probabilities (H, W, K)."""
+    """Class indices (H, W) with one class per object, chosen by its mean log-probabilities (H, W, K)."""
     labels, count = label_objects(classes)
     if not count:
         return classes
@@ -40,13 +40,13 @@ def vote(classes: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDAr
     return np.where(labels > 0, chosen[labels], classes)
 
 
-def likeliest(probabilities: Tensor, threshold: float | None, fit: Fit | None = None) -> Tensor:
+def most_probable(probabilities: Tensor, threshold: float | None, fit: Fit | None = None) -> Tensor:
     """Class indices uint8 (N, H, W) of averaged probabilities (N, K, H, W).
 
-    Without a threshold the likeliest of all K classes wins, the first among equals. With one, a pixel is foreground
-    where 1 − P(background), at the temperature of the fit, reaches it, and then the likeliest foreground class, less
-    or more likely by the offsets of the fit. Classes are compared before the temperature: it keeps their order, but
-    below 1 several may round to the same number.
+    Without a threshold the most probable of all K classes wins, the first among equals. With one, a pixel is foreground
+    where 1 − P(background), at the temperature of the fit, reaches it, and then the most probable foreground class,
+    the offsets of the fit added to the logarithms. Classes are compared before the temperature: it keeps their order,
+    but below 1 several may round to the same number.
 
     Raises:
         DataError: a probability is not a number.
@@ -79,7 +79,7 @@ def calibrated(probabilities: Tensor, fit: Fit | None, axis: int = 1) -> Tensor:
 
 
 def uncertainty(probabilities: Tensor, axis: int = 1) -> Tensor:
-    """Entropy of probabilities over its largest value log K, without `axis`: 0 = sure, 1 = every class alike.
+    """Entropy of probabilities over its largest value log K, without `axis`: 0 = sure, 1 = all classes equal.
 
     Independent channels (sigmoid) are brought to a sum of one first; where all are 0, as outside the data, it is 0.
     """

@@ -146,9 +146,9 @@ def open_folds(run: Path, runtime: Runtime, *, tta: bool = False) -> list[Labell
 
 def _check_folds(folds: list[Labelled], run: Path) -> None:
     first = folds[0]
-    wanted = first.config.data.split.folds
-    if wanted != len(folds):
-        raise ConfigError(f"{len(folds)} of {wanted} folds are there", run, "train the rest with --all-folds --resume")
+    count = first.config.data.split.folds
+    if count != len(folds):
+        raise ConfigError(f"{len(folds)} of {count} folds are there", run, "train the rest with --all-folds --resume")
     if len({f.epoch for f in folds}) > 1 and not first.config.train.early_stopping:
         epochs = ", ".join(f"{f.name} {f.epoch}" for f in folds)
         raise ConfigError(

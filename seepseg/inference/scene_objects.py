@@ -1,4 +1,4 @@
-"""Objects of scenes that are put together from tiles: what they look like, what the network believes, what they are."""
+"""Objects of scenes that are put together from tiles: their features, the network's probabilities, their classes."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ class SceneObjects:
 def scenes(answers: Iterable[Answer], tiles: Mapping[str, Tile]) -> Iterator[dict[Cell, Answer]]:
     """Scene after scene, as answers by cell; from answers in the order of the catalog.
 
-    One scene is held at a time. Of scenes of which most is missing, cells that touch come together, so that no plane is
-    larger than they need. A tile that is no cell of a grid, and a second tile of one cell, are scenes of their own.
+    One scene is in memory at a time. Of a scene of which most is missing, cells that touch come together, so that no
+    plane is larger than they need. A tile that is no cell of a grid, and a second tile of one cell, are scenes of their
+    own.
 
     Args:
         tiles: the tiles by id.
@@ -94,7 +95,7 @@ def decide_objects(
     min_pixels: int,
     answers: Iterable[Answer],
 ) -> Iterator[Answer]:
-    """The answers with the classes of their objects as the classifier chooses; smaller objects than `min_pixels` go."""
+    """The answers with the classes that the classifier chooses for their objects; objects below `min_pixels` go."""
     for by_cell in scenes(answers, tiles):
         scene = scene_objects(by_cell, image_of)
         chosen = classifier.choose(scene.features, scene.logs)
@@ -117,8 +118,8 @@ def scene_objects(answers: Mapping[Cell, Answer], image_of: ImageOf) -> SceneObj
     labels = [numbers[slices[cell]] for cell in answers]
     for own, answer in zip(labels, answers.values(), strict=True):
         logs += log_sums(own, answer.probabilities.permute(1, 2, 0).float().cpu().numpy(), count + 1)
-        known = answer.truth != IGNORE
-        np.add.at(truth, (own[known], answer.truth[known]), 1)
+        labelled = answer.truth != IGNORE
+        np.add.at(truth, (own[labelled], answer.truth[labelled]), 1)
     sizes = np.bincount(numbers.ravel(), minlength=count + 1)
     return SceneObjects(
         list(answers.values()),

@@ -108,7 +108,7 @@ class TileResult:
 
 @dataclass(frozen=True)
 class Answer:
-    """One tile: id, image (C, h, w), truth (255 = not known) and class map (h, w), probabilities (K, h, w).
+    """One predicted tile: id, image (C, h, w), truth (255 = not known) and class map (h, w), probabilities (K, h, w).
 
     The image is the one that was given to the network in evaluation, and as it is in its file in prediction.
     """
@@ -178,8 +178,8 @@ def score(
         sums = Sums.of_tile(answer.truth, answer.prediction, n_classes)
         total += sums
         if on_tile:
-            likely = calibrated(answer.probabilities, decoding.fit, axis=0).cpu().numpy()
-            on_tile(TileResult(answer.id, answer.image, answer.truth, answer.prediction, likely, sums))
+            planes = calibrated(answer.probabilities, decoding.fit, axis=0).cpu().numpy()
+            on_tile(TileResult(answer.id, answer.image, answer.truth, answer.prediction, planes, sums))
     return replace(total, floats=floats, seconds=seconds)
 
 

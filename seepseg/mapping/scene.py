@@ -12,7 +12,7 @@ from seepseg.classes import IGNORE
 from seepseg.data.scaling import Limits, measure, thin, transform
 from seepseg.data.source import open_pixels
 from seepseg.geo.mask import RowMask, open_mask
-from seepseg.inference.decode import likeliest
+from seepseg.inference.decode import most_probable
 from seepseg.inference.stream import Member, Rows, Strip, stream
 from seepseg.io.image import Image
 from seepseg.mapping.ensemble import Ensemble
@@ -96,7 +96,7 @@ def _classified(
     """Strips with their class indices (n, W), 255 = no data."""
     for strip in strips:
         planes = strip.probabilities.permute(2, 0, 1)[None]
-        classes = likeliest(planes, ensemble.config.threshold, ensemble.fit)[0].cpu().numpy()
+        classes = most_probable(planes, ensemble.config.threshold, ensemble.fit)[0].cpu().numpy()
         classes[~strip.rows.valid] = IGNORE
         yield strip, classes
         tick((strip.start + len(classes)) * classes.shape[1])

@@ -11,8 +11,17 @@ from seepseg.objects.components import remove_small
 
 Classes = NDArray[np.uint8]
 
+WINDOW = 129
+"""Side in pixels of the surroundings of a dark spot, wider than the slicks looked for."""
 
-def commonest_class(pixels: ArrayLike) -> int:
+SMOOTH = 5
+"""Side in pixels of the mean that averages speckle away."""
+
+DEVIATIONS = 1.5
+SMALLEST = 50
+
+
+def most_common_class(pixels: ArrayLike) -> int:
     """Index of the foreground class with most pixels, from the pixels of each class (K); the lower one in a tie."""
     return int(np.argmax(np.asarray(pixels)[1:])) + 1
 
@@ -23,60 +32,47 @@ def nothing(truth: Classes) -> Classes:
 
 
 def one_class(truth: Classes, class_index: int) -> Classes:
-    """Perfect outlines, every object called one class: what finding alone is worth, without telling classes apart."""
+    """Perfect outlines, every object called one class: what finding alone is worth, without distinguishing classes."""
     return _where_known(truth, np.where(truth > 0, np.uint8(class_index), np.uint8(0)))
 
 
-def shifted(truth: Classes, rows: int = 1, columns: int = 1) -> Classes:
-    """Truth moved down and right: what a score loses to outlines that are a pixel off.
+def shifted(truth: Classes) -> Classes:
+    """Truth moved down and right by a pixel: what a score loses to outlines that are a pixel off.
 
     Background moves in from outside the map, and from under ignored pixels.
     """
     moved = np.zeros_like(truth)
-    height, width = truth.shape
-    target = moved[max(rows, 0) : height + rows, max(columns, 0) : width + columns]
-    target[:] = truth[max(-rows, 0) : height - rows, max(-columns, 0) : width - columns]
+    moved[1:, 1:] = truth[:-1, :-1]
     return _where_known(truth, np.where(moved == IGNORE, np.uint8(0), moved))
 
 
-def dark_spots(
-    image: NDArray[np.generic],
-    valid: NDArray[np.bool_],
-    class_index: int = 1,
-    *,
-    window: int = 129,
-    smooth: int = 5,
-    k: float = 1.5,
-    min_pixels: int = 50,
-) -> Classes:
+def dark_spots(image: NDArray[np.generic], valid: NDArray[np.bool_], class_index: int = 1) -> Classes:
     """Where a radar image is darker than its surroundings: the classical detector, adaptive thresholding.
 
-    A pixel is foreground where the mean over `smooth`² pixels lies more than k standard deviations (of such means,
-    over `window`² pixels) below the mean over the window; objects of fewer than `min_pixels` are dropped.
+    A pixel is foreground where the mean over `SMOOTH`² pixels lies more than `DEVIATIONS` standard deviations (of such
+    means, over `WINDOW`² pixels) below the mean over the window; objects of fewer than `SMALLEST` pixels are dropped.
 
     Args:
         image: (H, W) brightness in any unit.
         valid: (H, W); other pixels enter no mean and are 255 in the result.
-        class_index: what to call every object, since darkness does not tell classes.
-        window: side in pixels, wider than the objects looked for.
-        smooth: side in pixels; averages speckle away; 1 = not at all.
+        class_index: what to call every object, since darkness does not distinguish classes.
     """
-    seen = valid & np.isfinite(image)
+    usable = valid & np.isfinite(image)
     # Around the mean, so that the variance does not drown in the rounding of large squares.
-    values = np.where(seen, image, 0).astype(np.float64)
-    values = np.where(seen, values - values.sum() / max(int(seen.sum()), 1), 0)
-    fine = _local_mean(values, seen, smooth)
-    mean, square = _local_mean(fine, seen, window), _local_mean(fine**2, seen, window)
-    dark = seen & (fine < mean - k * np.sqrt(np.maximum(square - mean**2, 0)))
-    found = remove_small(np.where(dark, np.uint8(class_index), np.uint8(0)), min_pixels)
-    return np.where(valid, found, np.uint8(IGNORE))
+    values = np.where(usable, image, 0).astype(np.float64)
+    values = np.where(usable, values - values.sum() / max(int(usable.sum()), 1), 0)
+    fine = _local_mean(values, usable, SMOOTH)
+    mean, square = _local_mean(fine, usable, WINDOW), _local_mean(fine**2, usable, WINDOW)
+    dark = usable & (fine < mean - DEVIATIONS * np.sqrt(np.maximum(square - mean**2, 0)))
+    classes = remove_small(np.where(dark, np.uint8(class_index), np.uint8(0)), SMALLEST)
+    return np.where(valid, classes, np.uint8(IGNORE))
 
 
-def _local_mean(values: NDArray[np.float64], seen: NDArray[np.bool_], side: int) -> NDArray[np.float64]:
-    """Mean of the seen pixels of a box around each pixel; 0 where the pixel itself is not seen."""
-    count = _box_sum(seen.astype(np.float64), side)
-    # The pixel itself is seen, so there is at least one in the box.
-    return np.asarray(np.where(seen, _box_sum(values * seen, side) / np.maximum(count, 1), 0))
+def _local_mean(values: NDArray[np.float64], usable: NDArray[np.bool_], side: int) -> NDArray[np.float64]:
+    """Mean of the usable pixels of a box around each pixel; 0 where the pixel itself is not usable."""
+    count = _box_sum(usable.astype(np.float64), side)
+    # The pixel itself is usable, so there is at least one in the box.
+    return np.asarray(np.where(usable, _box_sum(values * usable, side) / np.maximum(count, 1), 0))
 
 
 def _box_sum(plane: NDArray[np.float64], side: int) -> NDArray[np.float64]:

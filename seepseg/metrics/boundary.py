@@ -62,20 +62,20 @@ def surface_counts(
     """
     if truth.shape != prediction.shape:
         raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} differ in shape")
-    known = (truth != IGNORE) & (prediction != IGNORE)
+    counted = (truth != IGNORE) & (prediction != IGNORE)
     counts = SurfaceCounts.empty(n_classes, tolerances)
-    present = np.union1d(truth[known], prediction[known])
+    present = np.union1d(truth[counted], prediction[counted])
     for c in [0, *present[present > 0].tolist()]:
-        t, p = ((x > 0 if c == 0 else x == c) & known for x in (truth, prediction))
-        a, b = _outline(t, known), _outline(p, known)
+        t, p = ((x > 0 if c == 0 else x == c) & counted for x in (truth, prediction))
+        a, b = _outline(t, counted), _outline(p, counted)
         counts.total[c] = a.sum() + b.sum()
         counts.near[:, c] = _near(a, b, tolerances) + _near(b, a, tolerances)
     return counts
 
 
-def _outline(inside: Mask, known: Mask) -> Mask:
-    """Pixels of a mask with a known 4-neighbour that is not in it."""
-    outside = np.pad(known & ~inside, 1)
+def _outline(inside: Mask, counted: Mask) -> Mask:
+    """Pixels of a mask with a 4-neighbour that counts and is not in it."""
+    outside = np.pad(counted & ~inside, 1)
     beside = outside[:-2, 1:-1] | outside[2:, 1:-1] | outside[1:-1, :-2] | outside[1:-1, 2:]
     return np.asarray(inside & beside)
 

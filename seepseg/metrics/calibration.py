@@ -70,7 +70,7 @@ def reliability(confidence: NDArray[np.floating], correct: NDArray[np.bool_], bi
 def top_label(
     probabilities: NDArray[np.floating], truth: NDArray[np.uint8]
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Probability of the likeliest class and whether it is the true one, of the pixels that count.
+    """Probability of the top class, the most probable one, and whether it is the true one, of the pixels that count.
 
     Most pixels are plain background: a network looks better here than in `foreground`.
 
@@ -99,7 +99,7 @@ def foreground(
 class PixelSample:
     """A random sample of pixels that stays the same however tiles are ordered or spread over processes.
 
-    Every pixel gets a random key from the seed and its tile's id; the `room` smallest keys of all are kept.
+    Every pixel gets a random key from its tile's id; the `room` smallest keys of all are kept.
 
     Attributes:
         room: how many pixels to keep.
@@ -126,11 +126,11 @@ class PixelSample:
 
 
 def sample_pixels(
-    probabilities: NDArray[np.float32], truth: NDArray[np.uint8], tile: str, room: int = 200_000, seed: int = 0
+    probabilities: NDArray[np.float32], truth: NDArray[np.uint8], tile: str, room: int = 200_000
 ) -> PixelSample:
     """The sample of one tile: probabilities (K, H, W), truth (H, W) with 255 = ignore."""
     counted = np.flatnonzero(truth != IGNORE)
-    keys = np.random.default_rng([seed, zlib.crc32(tile.encode())]).random(truth.size)[counted]
+    keys = np.random.default_rng([0, zlib.crc32(tile.encode())]).random(truth.size)[counted]
     order = np.argsort(keys, kind="stable")[:room]
     chosen = counted[order]
     flat = probabilities.reshape(len(probabilities), -1)[:, chosen].T
@@ -143,7 +143,7 @@ def apply_temperature(probabilities: Array, temperature: float, head: Head, axis
     Works on probabilities, numpy's or torch's, because averaging over turns and networks comes first. Softmax and
     binary: p^(1/T) over its sum along `axis`. Sigmoid channels are independent, so each is scaled against its own
     1 − p; background with them. The order of classes stays, so only thresholds notice; but below T = 1 several
-    probabilities may round to 1, so take the likeliest class before.
+    probabilities may round to 1, so take the most probable class before.
     """
     if temperature == 1:
         return probabilities
@@ -182,9 +182,9 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.uint
     """
     if not len(labels):
         return 1.0
-    found = minimize_scalar(
+    best = minimize_scalar(
         lambda log_t: negative_log_likelihood(probabilities, labels, float(np.exp(log_t)), head),
         bounds=(np.log(LIMITS[0]), np.log(LIMITS[1])),
         method="bounded",
     )
-    return float(np.exp(found.x))
+    return float(np.exp(best.x))

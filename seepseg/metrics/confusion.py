@@ -135,8 +135,8 @@ def dice(tp: Numbers, fp: Numbers, fn: Numbers) -> Floats:
 
 def mean_of_defined(values: Floats) -> Floats:
     """Mean (…) over the last axis of the values that are not NaN; NaN where all are."""
-    known = ~np.isnan(values)
-    return divided(np.where(known, values, 0).sum(-1), known.sum(-1))
+    there = ~np.isnan(values)
+    return divided(np.where(there, values, 0).sum(-1), there.sum(-1))
 
 
 def divided(part: Numbers, whole: Numbers) -> Floats:

@@ -30,10 +30,10 @@ class Detections(Counts):
     """Counts of objects by class (K − 1) and size (4).
 
     Attributes:
-        objects: true objects by their commonest class and their pixels.
+        objects: true objects by their most common class and their pixels.
         found: (3, K − 1, 4) those found, by `CRITERIA`.
-        right: (3, K − 1, 4) those found whose commonest predicted class on the object is its own.
-        predicted: predicted objects by their commonest class and their pixels.
+        right: (3, K − 1, 4) those found whose most common predicted class on the object is its own.
+        predicted: predicted objects by their most common class and their pixels.
         false_alarms: predicted objects without a single pixel on a true object.
         valid_pixels: pixels that count.
         valid_km2: their area; None where the pixel size of a scene is not known.
@@ -103,8 +103,8 @@ def detections(
 ) -> Detections:
     """Counts of the objects of one scene from class maps (H, W).
 
-    Pixels that are 255 on either side count nowhere, and cut objects. An object's class is its commonest one, the
-    lower index in a tie. One predicted object may find several truth objects.
+    Pixels that are 255 on either side count nowhere, and cut objects. An object's class is its most common
+    one, the lower index in a tie. One predicted object may find several true objects.
 
     Args:
         pixel_size: metres; the side of a square pixel with the area of this scene's.

@@ -73,24 +73,24 @@ def froc_counts(
     valid = (truth != IGNORE) & ~np.isnan(foreground)
     objects = truth_objects or TruthObjects(np.where(valid, truth, np.uint8(0)))
     sparse = SparseObjects(valid & (foreground >= min(thresholds)))
-    likely = foreground.ravel()[sparse.pixels]
+    probabilities = foreground.ravel()[sparse.pixels]
     plane = np.zeros(truth.size, np.int32)
-    found, false_alarms = [], []
+    hits, false_alarms = [], []
     for threshold in thresholds:
-        numbers = sparse.label(likely >= threshold)
+        numbers = sparse.label(probabilities >= threshold)
         sizes = np.bincount(numbers, minlength=1)
         sizes[0] = 0
         large = sizes >= max(min_pixels, 1)
         plane[sparse.pixels] = numbers * large[numbers]
         above = plane[objects.pixels]
-        found.append(objects.found_by(above, sizes).sum(1))
+        hits.append(objects.found_by(above, sizes).sum(1))
         large[above] = False
         false_alarms.append(large.sum())
     pixels, shape = int(valid.sum()), (len(thresholds), len(CRITERIA))
     return FrocCounts(
         tuple(thresholds),
         objects.count,
-        np.array(found, np.int64).reshape(shape),
+        np.array(hits, np.int64).reshape(shape),
         np.array(false_alarms, np.int64),
         pixels,
         km2(pixels, pixel_size),

@@ -33,15 +33,15 @@ class TruthObjects:
         self._section = (np.cumsum(self.lengths) - self.lengths)[self.owner - 1] + steps
         self._section_owner = np.repeat(np.arange(self.count), self.lengths)
 
-    def found_by(self, theirs: NDArray[np.int32], sizes: Ints) -> NDArray[np.bool_]:
+    def found_by(self, predicted: NDArray[np.int32], sizes: Ints) -> NDArray[np.bool_]:
         """(3, count) whether each object is found, by `detection.CRITERIA`, by some predicted objects.
 
         Args:
-            theirs: number of the predicted object at each of `pixels`, 0 where there is none.
+            predicted: number of the predicted object at each of `pixels`, 0 where there is none.
             sizes: pixels of each, by number.
         """
-        on = theirs > 0
-        pairs, overlap = np.unique(self.owner[on].astype(np.int64) * len(sizes) + theirs[on], return_counts=True)
+        on = predicted > 0
+        pairs, overlap = np.unique(self.owner[on].astype(np.int64) * len(sizes) + predicted[on], return_counts=True)
         mine, other = np.divmod(pairs, len(sizes))
         union = self._sizes[mine] + sizes[other] - overlap
         out = np.zeros((3, self.count), bool)
@@ -55,9 +55,9 @@ class TruthObjects:
 
 
 class SparseObjects:
-    """The pixels of a map (H, W) that can be foreground, ready to be put together to objects many times.
+    """The pixels of a map (H, W) that can be foreground, ready to be joined to objects many times.
 
-    Where few pixels can, as at sea, that is far quicker than to look at the whole map each time.
+    Where few pixels can, as at sea, that is far faster than labelling the whole map each time.
 
     Attributes:
         pixels: flat index of each of the N pixels.

@@ -42,9 +42,9 @@ def tgs_tenths(both: NDArray[np.integer], either: NDArray[np.integer]) -> NDArra
     return np.where(either == 0, np.int64(10), hits)
 
 
-def soft_counts(likely: NDArray[np.floating], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Σ p·y, Σ p and Σ y (3) of one tile, from its probabilities (…) of foreground and the truth (…)."""
-    return np.array([likely[seen].sum(dtype=np.float64), likely.sum(dtype=np.float64), seen.sum()])
+def soft_counts(probabilities: NDArray[np.floating], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Σ p·y, Σ p and Σ y (3) of one tile, from its probabilities (…) of foreground and whether it is there (…)."""
+    return np.array([probabilities[truth].sum(dtype=np.float64), probabilities.sum(dtype=np.float64), truth.sum()])
 
 
 @dataclass(frozen=True)

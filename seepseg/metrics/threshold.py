@@ -1,4 +1,4 @@
-"""Scores at every threshold and least size at once, and the point to decode at: counts that add up over tiles."""
+"""Scores at every threshold and minimum size at once, and the point to decode at: counts that add up over tiles."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from seepseg.metrics.salt_score import tgs_tenths
 from seepseg.objects.components import label_objects
 
 THRESHOLDS = tuple(i / 20 for i in range(1, 20))
-LEAST_SIZES = (0, 10, 20, 40, 80, 160, 320)
+MIN_SIZES = (0, 10, 20, 40, 80, 160, 320)
 
 OFFSETS = np.arange(-6, 7) / 4
 """Offsets tried for a class: from a quarter of its probability to four times as much."""
 
 WORTH = 0.002
-"""The least gain in macro Dice for which a class gets an offset; less is noise of the tiles at hand."""
+"""The smallest gain in macro Dice for which a class gets an offset; less is noise of the tiles at hand."""
 
 Ints = NDArray[np.int64]
 
@@ -51,7 +51,7 @@ class ThresholdCounts(Counts):
 
     @classmethod
     def empty(
-        cls, n_classes: int, thresholds: Sequence[float] = THRESHOLDS, sizes: Sequence[int] = LEAST_SIZES
+        cls, n_classes: int, thresholds: Sequence[float] = THRESHOLDS, sizes: Sequence[int] = MIN_SIZES
     ) -> ThresholdCounts:
         """Counts of no tile."""
         plane = np.zeros((len(thresholds), len(sizes)), np.int64)
@@ -88,7 +88,7 @@ def threshold_counts(
     classes: NDArray[np.uint8],
     n_classes: int,
     thresholds: Sequence[float] = THRESHOLDS,
-    sizes: Sequence[int] = LEAST_SIZES,
+    sizes: Sequence[int] = MIN_SIZES,
 ) -> ThresholdCounts:
     """Counts of one tile.
 
@@ -98,21 +98,21 @@ def threshold_counts(
         classes: (H, W) the class 1 … K − 1 of each pixel if it is foreground.
         n_classes: K.
     """
-    known = truth != IGNORE
-    of_class = np.bincount(truth[known], minlength=n_classes)[1:]
+    counted = truth != IGNORE
+    of_class = np.bincount(truth[counted], minlength=n_classes)[1:]
     shape = (len(thresholds), len(sizes))
     right, predicted = np.zeros((2, *shape, n_classes - 1), np.int64)
     both = np.zeros(shape, np.int64)
     for i, threshold in enumerate(thresholds):
         labels, count = label_objects((foreground >= threshold).astype(np.uint8))
-        here = (labels > 0) & known
+        here = (labels > 0) & counted
         owner, theirs, own = labels[here], classes[here], truth[here]
         hit = own == theirs
-        kept = (np.bincount(labels.ravel(), minlength=count + 1) >= np.array(sizes)[:, None]).astype(np.int64)
-        kept[:, 0] = 0
-        predicted[i] = kept @ _by_object(owner, theirs, count, n_classes)
-        right[i] = kept @ _by_object(owner[hit], theirs[hit], count, n_classes)
-        both[i] = kept @ np.bincount(owner[own > 0], minlength=count + 1)
+        large = (np.bincount(labels.ravel(), minlength=count + 1) >= np.array(sizes)[:, None]).astype(np.int64)
+        large[:, 0] = 0
+        predicted[i] = large @ _by_object(owner, theirs, count, n_classes)
+        right[i] = large @ _by_object(owner[hit], theirs[hit], count, n_classes)
+        both[i] = large @ np.bincount(owner[own > 0], minlength=count + 1)
     tenths = tgs_tenths(both, predicted.sum(2) + of_class.sum() - both)
     return ThresholdCounts(tuple(thresholds), tuple(sizes), of_class, right, predicted, both, tenths, 1)
 

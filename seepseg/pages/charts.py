@@ -52,10 +52,8 @@ def lines(title: str, series: Sequence[Series], x: Axis, y: Axis, *, diagonal: b
     for number, one in enumerate(drawn):
         runs = _runs(one, x, y, across, up)
         path = " ".join(_path(run) for run in runs)
-        look = _look(one, number)
-        parts.append(
-            f'<g {look[0]}><path class="under" {look[1]} d="{path}"/><path class="curve" {look[1]} d="{path}"/>'
-        )
+        color, dash = _style(one, number)
+        parts.append(f'<g {color}><path class="under" {dash} d="{path}"/><path class="curve" {dash} d="{path}"/>')
         few = dots or any(len(run) == 1 for run in runs)
         parts.extend(f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for run in runs if few for a, b in run)
         parts.append("</g>")
@@ -64,7 +62,7 @@ def lines(title: str, series: Sequence[Series], x: Axis, y: Axis, *, diagonal: b
 
 
 def bars(title: str, names: Sequence[str], counts: Sequence[int], colors: Sequence[str], label: str) -> str:
-    """A bar a name on a logarithmic axis (a class may have a thousandth of another's pixels), its count beside it.
+    """A bar per name on a logarithmic axis (a class may have a thousandth of another's pixels), its count beside it.
 
     Colours are "#rrggbb", or "" for the page's own.
     """
@@ -85,7 +83,7 @@ def bars(title: str, names: Sequence[str], counts: Sequence[int], colors: Sequen
 
 
 def ridges(title: str, rows: Sequence[tuple[str, Sequence[float]]], edges: Sequence[float], label: str) -> str:
-    """A histogram a row, each scaled to its own peak, above one common axis."""
+    """A histogram per row, each scaled to its own peak, above one common axis."""
     row, left = 34, 110
     high = TOP + row * len(rows) + BOTTOM
     across = _Scale([edges[0], edges[-1]], Axis(label), left, WIDE - RIGHT)
@@ -174,7 +172,7 @@ def _grid(across: _Scale, up: _Scale, x: Axis, y: Axis) -> str:
     return "".join(parts)
 
 
-def _look(one: Series, number: int) -> tuple[str, str]:
+def _style(one: Series, number: int) -> tuple[str, str]:
     """Attributes of a series' group, which give its colour, and of its curve."""
     color = f'style="--color:{escape(one.color)}"' if one.color else f'class="hue{number % HUES}"'
     dash = DASHES[number % len(DASHES)]
@@ -186,7 +184,7 @@ def _color(kind: str, color: str) -> str:
 
 
 def _legend(one: Series, number: int) -> str:
-    color, dash = _look(one, number)
+    color, dash = _style(one, number)
     sample = "".join(f'<path class="{part}" {dash} d="M0 6H34"/>' for part in ("under", "curve"))
     return f'<li><svg viewBox="0 0 34 12" aria-hidden="true" {color}>{sample}</svg>{escape(one.name)}</li>'
 

@@ -43,7 +43,7 @@ def write_page(path: Path, title: str, subtitle: str, sections: Iterable[Section
 
     Scripts are allowed by their hash alone, so that nothing in a scene's name could ever run.
     """
-    kept = [section for section in sections if section.html]
+    shown_sections = [section for section in sections if section.html]
     assets = files("seepseg.pages") / "assets"
     style, script = ((assets / name).read_text("utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -54,10 +54,10 @@ def write_page(path: Path, title: str, subtitle: str, sections: Iterable[Section
         script=script,
         script_hash=f"sha256-{digest}",
         version=escape(seepseg.__version__),
-        links="".join(f'<li><a href="#{s.anchor}">{escape(s.title)}</a></li>' for s in kept),
+        links="".join(f'<li><a href="#{s.anchor}">{escape(s.title)}</a></li>' for s in shown_sections),
         sections="\n".join(
             f'<section id="{s.anchor}" aria-label="{escape(s.title)}"><h2>{escape(s.title)}</h2>\n{s.html}\n</section>'
-            for s in kept
+            for s in shown_sections
         ),
     )
     write_text(path, page)
@@ -160,7 +160,7 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def folded(title: str, html: str) -> str:
-    """Something long behind its title; nothing for nothing."""
+    """Something long behind its title; nothing for no HTML."""
     return f"<details><summary>{escape(title)}</summary>{html}</details>" if html else ""
 
 

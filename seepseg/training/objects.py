@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.config import Objects, dump
 from seepseg.errors import DataError
-from seepseg.inference.decode import likeliest
+from seepseg.inference.decode import most_probable
 from seepseg.inference.labelled import Labelled, open_labelled
 from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes
 from seepseg.inference.score import Answer
@@ -140,7 +140,7 @@ def fold_outlines(labelled: Labelled) -> Outlines:
 
 def outlined_at(cut: float, answer: Answer) -> Answer:
     """The answer with foreground where its probability reaches the cut; no data stays no data."""
-    return _outlined(answer, likeliest(answer.probabilities[None], cut)[0].cpu().numpy())
+    return _outlined(answer, most_probable(answer.probabilities[None], cut)[0].cpu().numpy())
 
 
 def truly_outlined(answer: Answer) -> Answer:

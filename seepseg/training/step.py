@@ -11,7 +11,7 @@ from seepseg.classes import IGNORE
 from seepseg.config import PlateauSchedule
 from seepseg.data.loader import Batch
 from seepseg.errors import NonFiniteLossError
-from seepseg.inference.decode import likeliest
+from seepseg.inference.decode import most_probable
 from seepseg.losses.functional import pixel_sums
 from seepseg.metrics.confusion import confusion_matrix
 from seepseg.models.head import probabilities
@@ -87,7 +87,7 @@ def count(trainer: Trainer, logits: Tensor, mask: Tensor, terms: dict[str, Tenso
     if number % SCORED:
         return
     likely = probabilities(logits, trainer.loss.head)
-    matrix = confusion_matrix(mask, likeliest(likely, trainer.config.predict.threshold), len(trainer.data.classes))
+    matrix = confusion_matrix(mask, most_probable(likely, trainer.config.predict.threshold), len(trainer.data.classes))
     sums.matrix += matrix
     sums.tiles += matrix.sum(1) > 0
     sums.n_tiles += len(mask)

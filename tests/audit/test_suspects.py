@@ -18,7 +18,7 @@ Plane = NDArray[np.uint8]
 
 
 def result(truth: Plane, probabilities: NDArray[np.float64]) -> TileResult:
-    """A tile that was predicted with these probabilities (K, H, W): the likeliest class wins."""
+    """A tile that was predicted with these probabilities (K, H, W): the most probable class wins."""
     made = probabilities.argmax(0).astype(np.uint8)
     made[truth == 255] = 255
     image = np.zeros((1, *truth.shape), np.float32)

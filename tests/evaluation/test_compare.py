@@ -71,7 +71,7 @@ def test_few_scenes_have_a_difference_and_no_interval(tmp_path: Path) -> None:
     c, d = (evaluation(tmp_path / n, hits) for n, hits in (("c", [5, 5]), ("d", [6, 6])))
     rows = compare(c, d, "val")
     assert verdict(rows[0], ("c", "d")) == (
-        "d is better in foreground Dice by 0.0833; how sure that is, nobody knows (2 scenes; an interval needs 8)"
+        "d is better in foreground Dice by 0.0833; how sure that is cannot be said (2 scenes; an interval needs 8)"
     )
     assert verdict(compare(c, c, "val")[0], ("c", "c")).startswith("no difference in foreground Dice; how sure")
     # What does not exist takes no column.

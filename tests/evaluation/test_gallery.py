@@ -14,7 +14,7 @@ def tile(name: str, hit: int, missed: int, doubt: float = 0.0) -> TileResult:
     truth[0, : hit + missed], made[0, :hit] = 1, 1
     image = np.arange(100, dtype=np.float32).reshape(1, 10, 10)
     probabilities = np.full((3, 10, 10), doubt / 2, np.float32)
-    probabilities[0] = 1 - doubt  # the likeliest, up to a doubt of 2/3
+    probabilities[0] = 1 - doubt  # the most probable, up to a doubt of 2/3
     return TileResult(name, image, truth, made, probabilities, Sums.of_tile(truth, made, 3))
 
 
@@ -60,7 +60,7 @@ def test_panels_of_equal_score_are_told_apart_by_name() -> None:
 
 
 def test_the_gallery_holds_a_tile_once_and_ranks_doubt_too() -> None:
-    gallery = Gallery(TWO, kept=2)
+    gallery = Gallery(TWO, limit=2)
     doubts = [0.1, 0.5, 0.2, 0.4, 0.0, 0.3, 0.55]
     for k, doubt in enumerate(doubts):
         gallery.update(tile(f"t{k}", k, 6 - k, doubt))
@@ -102,7 +102,7 @@ def test_ignored_pixels_take_no_part_in_the_stretch() -> None:
 
 
 def test_of_few_tiles_each_kind_shows_a_third() -> None:
-    gallery = Gallery(TWO, kept=16)
+    gallery = Gallery(TWO, limit=16)
     for k in range(7):
         gallery.update(tile(f"t{k}", k, 6 - k))
     kinds = {kind: [s.id for s in tiles] for kind, tiles in gallery.compute().items()}

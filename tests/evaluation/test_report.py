@@ -75,7 +75,7 @@ def test_a_report_shows_every_table_and_escapes_names(run: RunFolder) -> None:
         "Decoding: from fit on val, temperature 1.25, threshold 0.4, class offsets +0.5 -0.25, objects of at least 20 "
         "pixels; classes of objects by the network.",
         "Expected calibration error: foreground 0.043.",
-        "Foreground IoU", "macro IoU", "19.250", "Came true against confidence", "folds", "0.515",
+        "Foreground IoU", "macro IoU", "19.250", "Share that came true against confidence", "folds", "0.515",
         EVIL, '{"torch": "9.9"}', f"name: {EVIL}",
     ):  # fmt: skip
         assert phrase in text, phrase
@@ -105,7 +105,7 @@ def test_a_page_says_whether_its_numbers_are_of_scenes_or_of_salt_tiles(run: Run
         text = text_of(html)
         assert f"<h2>Scores by {place}</h2>" in html
         assert f'<th scope="col" class="text"><button type="button">{place}</button></th>' in html
-        assert f"Ranges are 95 % intervals: {place}s drawn again 2000 times." in text
+        assert f"Ranges are 95 % intervals: {place}s drawn with replacement, 2000 times." in text
         assert f"component of foreground of a whole {place}." in text
     # But for names of files, a page of tiles knows no scene.
     assert "scene" not in text.replace("scenes.csv", "").lower()

@@ -11,12 +11,12 @@ LIKELY = torch.tensor([[0.5, 0.3, 0.2], [0.45, 0.3, 0.25], [0.2, 0.1, 0.7]]).T.r
 VALID = torch.ones(1, 1, 3, dtype=torch.bool)
 
 
-def test_the_likeliest_class_wins_without_a_threshold() -> None:
+def test_the_most_probable_class_wins_without_a_threshold() -> None:
     assert decode(LIKELY, VALID, Predict()).tolist() == [[[0, 0, 2]]]
 
 
 def test_a_threshold_asks_foreground_first_and_class_then() -> None:
-    # 1 − P(background): .5, .55, .8; the likeliest foreground classes are 1, 1, 2
+    # 1 − P(background): .5, .55, .8; the most probable foreground classes are 1, 1, 2
     assert decode(LIKELY, VALID, Predict(threshold=0.55)).tolist() == [[[0, 1, 2]]]
     assert decode(LIKELY, VALID, Predict(threshold=0.5)).tolist() == [[[1, 1, 2]]]
 

@@ -88,14 +88,14 @@ def test_on_probabilities_is_the_same_as_on_logits(logits: np.ndarray, temperatu
         assert np.allclose(apply_temperature(before.numpy(), temperature, head), wanted, atol=1e-9)
 
 
-def test_a_temperature_of_one_changes_no_bit_and_none_changes_the_likeliest_class() -> None:
+def test_a_temperature_of_one_changes_no_bit_and_none_changes_the_most_probable_class() -> None:
     p = head_probabilities(torch.randn(2, 5, 9, 9, generator=torch.Generator().manual_seed(0)) * 4, "sigmoid")
     assert apply_temperature(p, 1.0, "sigmoid") is p
     for head in ("sigmoid", "softmax"):
         for temperature in (0.4, 3.0):
             scaled = apply_temperature(p, temperature, head)
             assert scaled.dtype == p.dtype
-            # The likeliest before is still not beaten; rounding may let others draw level.
+            # The most probable before is still not beaten; rounding may let others draw level.
             assert torch.equal(scaled.gather(1, p.argmax(1, keepdim=True)), scaled.amax(1, keepdim=True))
 
 
@@ -174,4 +174,4 @@ def test_a_sample_does_not_depend_on_order_or_sharding() -> None:
     flat = {tuple(p[:, y, x].tolist()): t[y, x] for p, t in tiles.values() for y in range(8) for x in range(8)}
     assert all(flat[tuple(p.tolist())] == label for p, label in zip(one.probabilities, one.labels, strict=True))
     # Another seed, another sample; all tiles take part about equally.
-    assert not np.array_equal(sample_pixels(*tiles["t0"], "t0", room=50, seed=1).labels, samples["t0"].labels)
+    assert not np.array_equal(sample_pixels(*tiles["t0"], "other", room=50).labels, samples["t0"].labels)

@@ -75,7 +75,7 @@ def test_counts_of_other_points_do_not_add_up() -> None:
         _ = ThresholdCounts.empty(2, (0.5,)) + ThresholdCounts.empty(2, (0.4,))
 
 
-def test_an_offset_lifts_a_class_that_is_never_the_likeliest() -> None:
+def test_an_offset_lifts_a_class_that_is_never_the_most_probable() -> None:
     # 60 pixels of class 1 at .6 against .3, 20 of class 2 at .45 against .4: without offsets all are called 1, macro
     # Dice (2·60/(80 + 60) + 0)/2 = .43. Lifting class 2 by .25 is enough for its own and too little for the others.
     p = np.array([[0.6, 0.3]] * 60 + [[0.45, 0.4]] * 20)

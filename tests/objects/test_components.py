@@ -104,7 +104,7 @@ def test_no_data_parts_objects() -> None:
     assert labels.numbers()[np.concatenate(parts)].ravel().tolist() == [1, 0, 2, 2]
 
 
-def test_the_class_of_an_object_is_the_likeliest_over_all_its_pixels() -> None:
+def test_the_class_of_an_object_is_the_most_probable_over_all_its_pixels() -> None:
     # Two pixels say class 1 by .5 to .4, one says class 2 by .9 to .01: log(.5·.5·.01) = -5.99 < log(.4·.4·.9) = -1.94
     probabilities = np.array([[[0.1, 0.5, 0.4], [0.1, 0.5, 0.4], [0.09, 0.01, 0.9], [1, 0, 0]]], np.float32)
     sums = log_sums(np.array([[1, 1, 1, 0]]), probabilities, 2)

@@ -44,7 +44,7 @@ def test_training_is_scored_with_the_threshold_of_validation(
     config = tiny_config(seep_root, model=model, loss="dice_ce", predict={"threshold": threshold})
     trainer = trainer_of(config)
     k = len(trainer.data.classes)
-    # Foreground .4 everywhere: not the likeliest, but above .3.
+    # Foreground .4 everywhere: not the most probable, but above .3.
     likely = torch.full((1, k, 4, 4), 0.4 / (k - 1))
     likely[:, 0] = 0.6
     count(trainer, likely.log(), torch.ones(1, 4, 4, dtype=torch.long), {})
