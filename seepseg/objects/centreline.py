@@ -77,15 +77,14 @@ def along_paths(paths: Paths, drawn: Mosaic, metric: NDArray[np.float64], area_m
     tips = [_tips(along, kept[end], points[end], points[end] - points[inner]) for end, inner in ends]
     before, after = (_metres(tip - points[end], metric) for tip, (end, _) in zip(tips, ends, strict=True))
     steps = _steps(points, owner, metric)
-    # A path of one cell leads nowhere.
-    length = np.maximum(before + np.bincount(owner, steps) + after, 1e-9)
+    length = before + np.bincount(owner, steps) + after
     outer = _outer(sums, steps, first, last, before, after)
     return Extents(
         length,
         np.bincount(owner, sums[0]) * area_m2 / cells / length,
         drawn.to_pixels(np.stack(tips, axis=1)),
         outer[..., 0] * (area_m2 / cells / length / OUTER)[:, None],
-        drawn.to_pixels(outer[..., 1:] / np.maximum(outer[..., :1], 1e-9) + 0.5),
+        drawn.to_pixels(outer[..., 1:] / outer[..., :1] + 0.5),
     )
 
 
@@ -132,10 +131,11 @@ def _tips(
         along: (H, W) index of the cell of a path that each cell lies beside, -1 outside.
         end: (n) index of the last cell of each path.
         points: (n, 2) column and row where the lines begin.
-        ways: (n, 2) their directions.
+        ways: (n, 2) their directions; (0, 0) of a path of one cell, which leads nowhere, and no path has no length.
     """
-    ways = ways / np.maximum(np.hypot(*ways.T), 1e-9)[:, None]
-    distance, inside = np.zeros(len(end)), np.flatnonzero(ways.any(axis=1))
+    ways = np.where(ways.any(axis=1, keepdims=True), ways, (1, 0))
+    ways /= np.hypot(*ways.T)[:, None]
+    distance, inside = np.zeros(len(end)), np.arange(len(end))
     while len(inside):
         column, row = (points[inside] + (distance[inside] + RAY)[:, None] * ways[inside]).astype(np.int64).T
         beside = along[row, column]

@@ -5,10 +5,12 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from seepseg.objects import extent
 from seepseg.objects.centreline import Extents
 from seepseg.objects.extent import extents
+from seepseg.objects.outlines import outlines
 
 NORTH_UP = np.diag([1.0, -1.0])
 
@@ -99,10 +101,11 @@ def test_of_a_torn_shape_the_largest_piece_is_measured(side: int) -> None:
 
 
 def test_shapes_do_not_depend_on_what_is_measured_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    corners = rng.integers(0, 500, (40, 2))
-    sizes = rng.integers(1, 60, (40, 2))
-    shapes = [shapely.box(*corner, *(corner + size)) for corner, size in zip(corners, sizes, strict=True)]
+    # patches of all forms and sizes, some with holes
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(150, 150)), 2)
+    shapes = outlines((noise > 0.02).astype(np.uint8), 0)[1]
+    assert len(shapes) > 40
+    assert sum(len(shape.interiors) for shape in shapes) > 10
     together = measured(*shapes)
     monkeypatch.setattr(extent, "BATCH", 1)
     for one, other in zip(together, measured(*shapes), strict=True):
@@ -111,3 +114,13 @@ def test_shapes_do_not_depend_on_what_is_measured_with_them(monkeypatch: pytest.
 
 def test_nothing_has_no_extent() -> None:
     assert [len(values) for values in measured()] == [0] * 5
+
+
+def test_a_path_of_one_cell_takes_nothing_from_its_neighbours() -> None:
+    # the skeleton of this patch of 30 pixels is one cell; the bar is drawn before one and after another
+    runs = ((2, 5), (1, 6), (1, 6), (0, 6), (0, 6), (0, 5))
+    patch = shapely.union_all([shapely.box(first, row, last, row + 1) for row, (first, last) in enumerate(runs)])
+    found = measured(patch, shapely.box(0, 0, 60, 6), patch)
+    assert found.end_widths[1] == pytest.approx([6, 6], rel=0.02)
+    assert found.width[1] == pytest.approx(6, rel=0.02)
+    assert found.length[[0, 2]] * found.width[[0, 2]] == pytest.approx([30, 30])
