@@ -73,10 +73,10 @@ class ClassTable:
 
     @property
     def soft(self) -> bool:
-        """Whether classes are told by the lowest value of each, so that masks may hold fractions."""
+        """Whether each class is given by its lowest value, so that masks may hold fractions."""
         return self._limits is not None
 
-    def known(self, value: float) -> bool:
+    def has(self, value: float) -> bool:
         """Whether a label value means a class or background, or is to be ignored."""
         return self.soft or value in self._indices
 
@@ -91,7 +91,7 @@ class ClassTable:
             raise DataError(
                 f"unknown label {_counted(unknown)}",
                 where,
-                f"known values are {', '.join(str(v) for v in sorted(self._indices))}; "
+                f"the values are {', '.join(str(v) for v in sorted(self._indices))}; "
                 "fix the mask, list the value in data.classes or data.ignore_values, or give at_least for a soft mask",
             )
         return indices

@@ -25,7 +25,7 @@ def test_an_unknown_value_is_named_with_its_pixels() -> None:
     with pytest.raises(DataError) as caught:
         SEEP.to_indices(np.array([[0, 255, 255, 9]], np.uint8), "mask.tif")
     assert str(caught.value).startswith(
-        "unknown label values 9 (1 pixels), 255 (2 pixels) in mask.tif: known values are 0, 1, 2, 3, 4, 5, 6, 7; "
+        "unknown label values 9 (1 pixels), 255 (2 pixels) in mask.tif: the values are 0, 1, 2, 3, 4, 5, 6, 7; "
     )
 
 

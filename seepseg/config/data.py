@@ -36,7 +36,7 @@ def _classes_tag(value: object) -> str:
     return "<name>" if isinstance(value, str) else "<table>"
 
 
-# Tagged, so that a mistake in one form is not also told as a mistake in the other.
+# Tagged, so that a mistake in one form is not also reported as a mistake in the other.
 Classes = Annotated[
     Annotated[Literal["seep", "seep_binary", "salt"], Tag("<name>")] | Annotated[list[ClassNode], Tag("<table>")],
     Discriminator(_classes_tag),
@@ -85,7 +85,7 @@ class Split(Node):
         if self.folds and (self.val or self.test):
             raise ValueError("folds goes without val and test")
         if self.folds and self.test_fraction:
-            raise ValueError("folds leave no test part, every tile is held out once: set test_fraction to 0")
+            raise ValueError("folds leave no test part, every tile validates once: set test_fraction to 0")
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("val_fraction and test_fraction leave nothing to train on")
         return self
@@ -201,8 +201,8 @@ class TileFolders(DataNode):
     Images are all TIFF, PNG and JPEG files in the folders `images` (below `root`, or elsewhere by an absolute path),
     and masks those of the same names in `masks`, a folder for each of `images`: null where there are none, `background`
     where no pixel is foreground. `image_suffix` and `mask_suffix` end the names of images and masks, before the
-    extension; with a `mask_suffix` and no `masks` both lie in one folder. Or `table` is a CSV of image, mask, and what
-    else is known: id, scene, split, fold, with paths below `root`.
+    extension; with a `mask_suffix` and no `masks` both lie in one folder. Or `table` is a CSV of image, mask, and, if
+    known, id, scene, split and fold, with paths below `root`.
 
     `name_pattern` is a regular expression for the names of images (without `image_suffix`): (?P<group>…) is the scene,
     (?P<row>…) and (?P<column>…) its cell there, or (?P<index>…), which `grid` turns into one: how many cells a row has,

@@ -16,7 +16,7 @@ from seepseg.errors import DataError, listed
 
 FLAGS = {
     "constant": "one grey level all over: nothing to see in it, whatever its mask says",
-    "vertical": "every column of the mask is all salt or none: thought to be a labelling artefact",
+    "vertical": "every column of the mask is all salt or none: probably a labelling artefact",
 }
 """What can be odd about a tile, and what that means."""
 
@@ -30,10 +30,10 @@ class Tile:
         group: what must not be split apart: the scene of a seep tile, the tile itself for salt.
         cell: row and column in the grid of its scene, where that is known.
         rle: TGS run lengths, where masks come from the table instead of `mask`.
-        background: whether it is known to hold no foreground, without a mask.
+        background: whether no pixel is foreground, so that it is labelled without a mask.
         depth: depth of a salt tile, in the units of depths.csv.
         part: "train", "val", "test" or "unused" where the data set's own table says it, or "".
-        fold: the fold it is held out in, where the table says it.
+        fold: the fold that validates on it, where the table says it.
         pixels: pixels of each class (K), None when unlabelled; filled in by `with_counts`.
         flag: what is odd about a salt tile, a key of `FLAGS`, or "" (also before `with_counts`).
     """
@@ -53,7 +53,7 @@ class Tile:
 
     @property
     def labelled(self) -> bool:
-        """Whether truth is known."""
+        """Whether it has truth."""
         return self.mask is not None or self.rle is not None or self.background
 
     @property
@@ -77,7 +77,7 @@ class Catalog:
         tiles: with ids that are unique.
         classes: the class table their masks are read with.
         train_flagged: whether flagged tiles may train.
-        warnings: what the user should know of how they were found.
+        warnings: what is odd about the data set, a sentence each, for the user.
     """
 
     tiles: tuple[Tile, ...]
@@ -100,25 +100,28 @@ class Catalog:
         return np.array(rows, dtype=np.int64).reshape(len(self.tiles), len(self.classes))
 
     def flagged(self) -> dict[str, int]:
-        """How many tiles carry each flag that there is."""
-        found = Counter(t.flag for t in self.tiles if t.flag)
-        return dict(sorted(found.items()))
+        """Number of tiles with each flag that occurs."""
+        return dict(sorted(Counter(t.flag for t in self.tiles if t.flag).items()))
 
     def groups(self) -> tuple[str, ...]:
-        """Names of the groups, sorted."""
+        """Names of the scenes, sorted."""
         return tuple(sorted({t.group for t in self.tiles}))
 
 
 def labelled_of(catalog: Catalog) -> Catalog:
-    """The tiles whose truth is known.
+    """The tiles that have truth.
 
     Raises:
-        DataError: there is none.
+        DataError: none has.
     """
     labelled = catalog.subset([t.id for t in catalog.tiles if t.labelled])
     if not len(labelled):
         where = catalog.tiles[0].image.parent if len(catalog) else "data"
-        raise DataError(f"none of {len(catalog)} tiles has a mask", where, "set data.masks; training needs labels")
+        raise DataError(
+            f"none of {len(catalog)} tiles has a mask",
+            where,
+            "set data.masks or data.mask_suffix; training needs labels",
+        )
     return labelled
 
 

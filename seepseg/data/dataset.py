@@ -107,28 +107,26 @@ class TileDataset(Dataset[Sample]):
 
         def beside(cell: Cell) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
             neighbour = self._cells.get((tile.group, cell))
-            found = None if neighbour is None else self._decoded(neighbour)
-            return None if found is None else (found.unit, found.valid)
+            if neighbour is None:
+                return None
+            decoded = self._decoded(neighbour)
+            return decoded.unit, decoded.valid
 
         unit, valid = framed((own.unit, own.valid), beside, tile.cell, self.margin, (0, False))
         return unit, valid
 
     @cached_property
     def _cells(self) -> dict[tuple[str, Cell | None], int]:
-        """Which tile a cell of a scene is."""
-        found: dict[tuple[str, Cell | None], int] = {}
-        for i, tile in enumerate(self.catalog.tiles):
-            found.setdefault((tile.group, tile.cell), i)
-        return found
+        """Index of the tile at each cell of each scene."""
+        return {(tile.group, tile.cell): i for i, tile in enumerate(self.catalog.tiles) if tile.cell}
 
     def unit(self, tile: str) -> NDArray[np.float32]:
         """The image (C, H, W) of a tile by its id, scaled to [0, 1]: as it is before it is standardised."""
         return self._decoded(self._index[tile]).unit
 
     def _decoded(self, index: int) -> _Decoded:
-        found = self._cache.get(index)
-        if found is not None:
-            return found
+        if index in self._cache:
+            return self._cache[index]
         tile = self.catalog.tiles[index]
         raw, valid = read_pixels(self.source, tile.image)
         refuse_non_finite(raw, valid, tile.image)
@@ -144,6 +142,6 @@ class TileDataset(Dataset[Sample]):
         return decoded
 
     def preload(self) -> None:
-        """Decode every tile now, so that forked loader workers share what is kept and damage shows before training."""
+        """Decode every tile now, so that forked loader workers share the cache and damage shows before training."""
         for index in range(len(self)):
             self._decoded(index)

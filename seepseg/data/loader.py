@@ -71,10 +71,10 @@ def epoch_draws(catalog: Catalog, sampling: Sampling, seed: int, epoch: int) -> 
     if sampling.name == "uniform":
         order = rng.permutation(n)
     else:
-        held = catalog.pixels()[:, 1:] > 0
-        frequency = np.maximum(held.mean(0), 1 / n)
+        present = catalog.pixels()[:, 1:] > 0
+        frequency = np.maximum(present.mean(0), 1 / n)
         factor = np.maximum(1, np.sqrt(sampling.threshold / frequency))
-        weight = np.where(held, factor, 1).max(1)
+        weight = np.where(present, factor, 1).max(1)
         edges = np.cumsum(weight) / weight.sum() * n
         order = rng.permutation(np.minimum(np.searchsorted(edges, np.arange(n) + rng.random(), side="right"), n - 1))
     seeds = rng.integers(0, 2**31, size=n)

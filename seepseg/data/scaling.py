@@ -23,13 +23,13 @@ Image = tuple[str, NDArray[np.generic], NDArray[np.bool_]]
 BINS = 64
 
 FLAT = 0.02
-"""The least local spread, in units of the scaled range: what is flatter (a constant tile) is not blown up to noise."""
+"""The smallest local spread, in units of the scaled range, so that flat areas are not amplified to noise."""
 
 SAMPLE = 4_000_000
 """Pixels a percentile is measured on at most: its error is then far below one grey level of 8 bits."""
 
 PER_SCENE = 64
-"""Tiles a scene is thought to have when its share of `SAMPLE` is set."""
+"""Tiles that a scene is assumed to have when its share of `SAMPLE` is set."""
 
 
 @dataclass(frozen=True)

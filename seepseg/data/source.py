@@ -103,7 +103,7 @@ def read_mask(source: Source, tile: Tile, shape: tuple[int, int]) -> NDArray[np.
     labels = source.labels(tile, shape)
     if labels is None:
         return np.full(shape, IGNORE, np.uint8)
-    indices = source.classes.to_indices(labels.known(source.classes), str(tile.mask))
+    indices = source.classes.to_indices(labels.with_background(source.classes), str(tile.mask))
     return np.where(labels.ignored, np.uint8(IGNORE), indices)
 
 
@@ -130,8 +130,8 @@ def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalo
         tick(number, len(catalog))
     warnings = catalog.warnings
     if len(types) > 1 and not source.eight_bit:
-        told = ", ".join(f"{n} tiles of {name}" for name, n in types.most_common())
-        warnings += (f"{told}: one scaling fits all of them only if they share one scale; save them in one type",)
+        by_type = ", ".join(f"{n} tiles of {name}" for name, n in types.most_common())
+        warnings += (f"{by_type}: one scaling fits all of them only if they share one scale; save them in one type",)
     return replace(catalog, tiles=tuple(tiles), warnings=warnings)
 
 

@@ -26,7 +26,7 @@ BLOCK = 10
 
 
 def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = None) -> pd.DataFrame:
-    """One row a labelled tile: id, group, split (train, val, test or unused), with folds the fold it is held out in.
+    """A row per labelled tile: id, group (its scene), split (train, val, test or unused) and, with folds, the fold.
 
     Args:
         catalog: labelled tiles with their class counts.
@@ -43,7 +43,7 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
     check_fold(split, fold)
     if split.folds and fold is not None:
         tiles["fold"] = _folds(catalog, split, seed)
-        # All of them, so that one that cannot train is told before hours go into the others.
+        # All of them, so that one that cannot train is reported before hours go into the others.
         sides = [
             _settled(catalog, np.where(tiles["fold"] == k, "val", "train"), split, f"fold {k}")
             for k in range(split.folds)
@@ -95,8 +95,8 @@ def strata(catalog: Catalog) -> NDArray[np.int64]:
     pixels = catalog.pixels()
     total = pixels.sum(0)
     rarest_first = sorted(range(1, len(catalog.classes)), key=lambda c: int(total[c]))
-    held = pixels[:, rarest_first] > 0
-    rarest: NDArray[np.int64] = np.where(held.any(1), np.array(rarest_first)[held.argmax(1)], 0)
+    present = pixels[:, rarest_first] > 0
+    rarest: NDArray[np.int64] = np.where(present.any(1), np.array(rarest_first)[present.argmax(1)], 0)
     return rarest
 
 
@@ -194,6 +194,9 @@ def _folds_from_table(catalog: Catalog, split: Split) -> NDArray[np.int64]:
 def _column(catalog: Catalog, split: Split, name: str, own: Sequence[str]) -> list[str]:
     """What a column says of each tile."""
     if split.file is None:
+        if empty := [t.id for t, text in zip(catalog.tiles, own, strict=True) if not text]:
+            what = f"{len(empty)} tiles have no {name} ({listed(empty)})"
+            raise DataError(what, "data.table", f"fill the column {name}, or set data.split.file")
         return list(own)
     if not split.file.is_file():
         raise ConfigError("no such split file", split.file, f"set data.split.file to a CSV of id and {name}")
@@ -220,7 +223,7 @@ def _refuse_leak(catalog: Catalog, sides: Sequence[str], split: Split, where: ob
 
 
 def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
-    """Named scenes where they are named; the rest greedily, largest first, to where class shares lack most."""
+    """The part of each tile: named scenes as named, the others, largest first, to the part that lacks most of them."""
     groups = list(catalog.groups())
     if len(groups) == 1:
         advice = "tell scenes apart with data.name_pattern, or set data.split.by=random, whose scores flatter"

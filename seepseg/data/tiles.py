@@ -52,16 +52,16 @@ class TilesSource:
             DataError: no images, images without masks or masks without images, or two images of one name.
         """
         root = data_root(self.data.root, str(self.data.table or self.data.images[0]))
-        found = self._listed(root, self.data.table) if self.data.table else self._paired(root)
-        unique_names(((t.id, t.image) for t in found), "images")
-        tiles = [self._placed(t) for t in found]
+        unplaced = self._tabled(root, self.data.table) if self.data.table else self._paired(root)
+        unique_names(((t.id, t.image) for t in unplaced), "images")
+        tiles = [self._placed(t) for t in unplaced]
         # Scene after scene, so that a scene can be put together as its tiles go by; names may begin with the index.
         tiles.sort(key=lambda t: (t.group, t.cell or (-1, -1), t.id))
         for one, other in pairwise(tiles):
             if one.cell and (one.group, one.cell) == (other.group, other.cell):
                 what = f"{one.id} and {other.id} are both row {one.cell[0]}, column {one.cell[1]} of scene {one.group}"
                 raise DataError(what, other.image, "set data.name_pattern and data.grid, so that each cell is one tile")
-        return Catalog(tuple(tiles), self.classes, warnings=self._warnings(found, tiles))
+        return Catalog(tuple(tiles), self.classes, warnings=self._warnings(unplaced, tiles))
 
     def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:
         """Label values of a tile as they are in its mask; None when it is unlabelled."""
@@ -74,7 +74,7 @@ class TilesSource:
         return self._placed(Tile(name, path))
 
     def flag(self, raw: NDArray[np.generic], mask: NDArray[np.uint8] | None) -> str:
-        """Nothing is thought to be odd about these tiles."""
+        """Always "": nothing is odd about these tiles."""
         del raw, mask
         return ""
 
@@ -104,11 +104,14 @@ class TilesSource:
                 raise DataError("no folder of masks", path, "set data.masks, null for a folder without masks")
             # One folder that is not there means that nothing is labelled, which whoever needs labels reports.
             masks = _files(path, "masks", other, own if together and not other else "", apart) if path.is_dir() else {}
+        if masks and not images.keys() & masks.keys():
+            what = f"no mask has the name of an image (images are {min(images)} …, masks {min(masks)} …)"
+            raise DataError(what, root / str(mask_folder), "set data.image_suffix and data.mask_suffix, how names end")
         if masks:
             same_names(images, masks, root / str(mask_folder), root / folder)
         return [(name, image, masks.get(name)) for name, image in images.items()]
 
-    def _listed(self, root: Path, table: Path) -> list[Tile]:
+    def _tabled(self, root: Path, table: Path) -> list[Tile]:
         """The tiles of a CSV: `image` and, as far as they are there, mask, id, scene, split and fold."""
         path = root / table
         tiles = []
@@ -134,7 +137,7 @@ class TilesSource:
         return tiles
 
     def _placed(self, tile: Tile) -> Tile:
-        """A tile with its scene, unless it is known, and its cell, as far as its name says them."""
+        """A tile with its cell and, where it has none yet, its scene, as far as its name says them."""
         scene, cell = place_in(self._stem(tile), self.data)
         folder = PurePosixPath(tile.id).parent
         # Scenes of one name in two folders are two scenes.
@@ -143,10 +146,10 @@ class TilesSource:
     def _stem(self, tile: Tile) -> str:
         return tile.image.stem.removesuffix(self.data.image_suffix)
 
-    def _warnings(self, found: list[Tile], placed: list[Tile]) -> tuple[str, ...]:
-        """What is odd about scenes, by the tiles as they were listed and as they were placed."""
+    def _warnings(self, tiles: list[Tile], placed: list[Tile]) -> tuple[str, ...]:
+        """What is odd about scenes: of tiles as they were listed, and as they were placed."""
         pattern = self.data.name_pattern
-        odd = [t.id for t in found if not (t.group or (pattern and re.match(pattern, self._stem(t))))]
+        odd = [t.id for t in tiles if not (t.group or (pattern and re.match(pattern, self._stem(t))))]
         if pattern and not odd and re.search(r"\(\?P<(index|row)>", pattern):
             # Only tiles that are cells of something: others say with ^(?P<group>.+)$ that each is a scene.
             odd = [t.id for t in placed] if len({t.group for t in placed}) == len(placed) else []
@@ -155,10 +158,10 @@ class TilesSource:
             said = f"do not match data.name_pattern {pattern!r}"
         else:
             said = "have no scene, without data.name_pattern"
-        if self.data.split.by != "group" or len(found) < 2 or not odd:
+        if self.data.split.by != "group" or len(tiles) < 2 or not odd:
             return ()
         return (
-            f"{len(odd)} of {len(found)} names {said} ({listed(odd[:3])}{' …' if odd[3:] else ''}): each such tile "
+            f"{len(odd)} of {len(tiles)} names {said} ({listed(odd[:3])}{' …' if odd[3:] else ''}): each such tile "
             "counts as a scene of its own, so tiles of one true scene can be on both sides of the split; set "
             "data.name_pattern",
         )
@@ -170,8 +173,8 @@ class Labels(NamedTuple):
     values: NDArray[np.generic]
     ignored: NDArray[np.bool_]
 
-    def known(self, classes: ClassTable) -> NDArray[np.generic]:
-        """The values with background where they count nowhere: what is left out need not be a label."""
+    def with_background(self, classes: ClassTable) -> NDArray[np.generic]:
+        """The values, with background where they count nowhere, since a value there need not be a label."""
         return np.where(self.ignored, np.asarray(classes.background_values[0], self.values.dtype), self.values)
 
 
@@ -196,7 +199,7 @@ def read_labels(path: Path, shape: tuple[int, int], classes: ClassTable) -> Labe
         )
     if labels.dtype.kind not in "ui" and not classes.soft:
         raise DataError(f"mask holds {labels.dtype} values", path, "save class values as uint8, or give at_least")
-    named = info.nodata is not None and classes.known(info.nodata)
+    named = info.nodata is not None and classes.has(info.nodata)
     return Labels(labels, ~valid & (labels != info.nodata) if named else ~valid)
 
 

@@ -294,7 +294,7 @@ def test_unknown_labels_are_counted(tree: Path, capsys: pytest.CaptureFixture[st
     # The pixels must hold data to be counted at all: labels outside the swath are read as well.
     code, line = error(capsys, "data", "check", tree.parent / "c.yaml")
     assert code == 3
-    assert line.startswith(f"unknown label values 9 (3 pixels), 200 (5 pixels) in {mask}: known values are 0, 1, 2,")
+    assert line.startswith(f"unknown label values 9 (3 pixels), 200 (5 pixels) in {mask}: the values are 0, 1, 2,")
     ignored = ["-s", "data.ignore_values=[9, 200]", "-s", "data.split.allow_missing_classes=true"]
     assert run(capsys, "data", "check", tree.parent / "c.yaml", *ignored)[0] == 0
 
@@ -337,7 +337,7 @@ def test_parts_that_cannot_be_trained_on(tree: Path, capsys: pytest.CaptureFixtu
     assert error(capsys, *arguments) == (
         2,
         "no training tile holds seep 1, seep 2, seep 3, seep 4, seep 5, seep 6, seep 7 in data.split: "
-        "choose other groups or another seed, or give -s data.split.allow_missing_classes=true",
+        "choose other scenes or another seed, or give -s data.split.allow_missing_classes=true",
     )
     assert not (tmp_path / "r" / "checkpoints").exists()
 

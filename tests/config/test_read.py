@@ -68,7 +68,7 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
         ),
         (
             {"data": {"source": "seep", "root": "x", "split": {"folds": 5, "test_fraction": 0.2}}},
-            "data.split: folds leave no test part, every tile is held out once: set test_fraction to 0",
+            "data.split: folds leave no test part, every tile validates once: set test_fraction to 0",
         ),
         ({"data": {"root": "x"}}, "missing key data.source"),
         (BASE | {"loss": {"gamma": 2}}, "missing key loss.name"),

@@ -75,7 +75,7 @@ def test_label_values_merge_into_classes_and_may_be_ignored(tmp_path: Path) -> N
 
 def test_an_unknown_label_is_named_with_its_count(tmp_path: Path) -> None:
     data = SeepData(root=tree(tmp_path, IMAGE, LABELS))
-    with pytest.raises(DataError, match=r"unknown label value 9 \(1 pixels\) in .*1.1.tif: known values are 0, 1, 2"):
+    with pytest.raises(DataError, match=r"unknown label value 9 \(1 pixels\) in .*1.1.tif: the values are 0, 1, 2"):
         with_counts(source_of(data), source_of(data).catalog())
 
 

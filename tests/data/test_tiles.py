@@ -192,8 +192,17 @@ def test_suffixes_of_two_folders(tmp_path: Path) -> None:
     assert pairs(tiles_of(tmp_path, masks="masks", image_suffix="_vv", mask_suffix="_vv")) == {
         "x": ("x_vv.tif", "x_vv.tif")
     }
-    assert "1 images without a mask (x)" in told(tiles_of(tmp_path, image_suffix="_vv")).what
+    assert "no mask has the name of an image" in told(tiles_of(tmp_path, image_suffix="_vv")).what
     assert told(tiles_of(tmp_path, image_suffix="_hh")).what == "no TIFF, PNG or JPEG tiles named …_hh"
+
+
+def test_masks_named_otherwise_are_told_how_names_end(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "x.tif")
+    save(tmp_path / "masks" / "x_label.tif", LABELS)
+    assert str(told(tiles_of(tmp_path))) == (
+        f"no mask has the name of an image (images are x …, masks x_label …) in {tmp_path / 'masks'}: "
+        "set data.image_suffix and data.mask_suffix, how names end"
+    )
 
 
 def test_a_folder_of_masks_inside_that_of_images(tmp_path: Path) -> None:
@@ -316,7 +325,7 @@ def test_parts_and_folds_of_the_table(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"scenes on two sides of the split \(s\)"):
         parts_of(leak, 0)
     none = table_of(tmp_path, "image,mask\np/a.png,background\np/b.png,background\n", split=anything)
-    with pytest.raises(DataError, match="unknown split '' in data.table: use train, val, test, unused"):
+    with pytest.raises(DataError, match=r"2 tiles have no split \(p/a, p/b\) in data.table: fill the column"):
         parts_of(none)
 
 
