@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from seepseg.cli.options import FILE, device_option, fold_folder, progress, quiet_option, relative, runtime_for
+
+if TYPE_CHECKING:
+    from seepseg.mapping.batch import Outcome
 
 
 def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -90,8 +94,7 @@ def command(
     check_inputs(jobs, mask)
 
     # What follows takes seconds to import: a wrong input is reported before.
-    from seepseg.errors import SHOWN, SomeFailedError
-    from seepseg.mapping.batch import Execution, alike, predict_batch
+    from seepseg.mapping.batch import Execution, predict_batch
     from seepseg.mapping.findings import check_submission, write_submission
     from seepseg.mapping.outputs import Wanted
     from seepseg.mapping.units import Recipe
@@ -121,17 +124,25 @@ def command(
         result = predict_batch(jobs, recipe, out, how, tick)
     if tgs:
         click.echo(f"submission: {relative(write_submission(jobs, out))}")
+    _tell(result, len(jobs), out, how.name)
+
+
+def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
+    """Print what came of `count` inputs; raise SomeFailedError where some failed."""
+    from seepseg.errors import SHOWN, SomeFailedError
+    from seepseg.mapping.batch import alike
+
+    manifest, listing = out / f"manifest{shard}.jsonl", out / f"failures{shard}.jsonl"
     warnings = ((source, f"{source}: {text}") for source, text in result.warnings)
-    for line in alike(warnings, relative(out / f"manifest{how.name}.jsonl")):
+    for line in alike(warnings, relative(manifest)):
         click.echo(f"warning: {line}", err=True)
     before = f", {result.before} done before" if result.before else ""
-    click.echo(f"{result.done} of {len(jobs)} predicted{before}, in {relative(out)}/")
+    click.echo(f"{result.done} of {count} predicted{before}, in {relative(out)}/")
     if result.failures:
-        listing = out / f"failures{how.name}.jsonl"
         for line in alike(((f["input"], f["error"]) for f in result.failures), relative(listing))[:SHOWN]:
             click.echo(f"failed: {line}", err=True)
         raise SomeFailedError(
-            f"{len(result.failures)} of {len(jobs)} inputs failed",
+            f"{len(result.failures)} of {count} inputs failed",
             listing,
             "fix or remove them and run the same command again",
         )

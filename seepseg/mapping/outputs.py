@@ -181,12 +181,12 @@ def _planes(
     """What the files of a strip hold, by name; probabilities are calibrated."""
     planes: dict[str, NDArray[Any]] = {"classes": classes}
     if "probabilities" in names or "uncertainty" in names:
-        likely = calibrated(strip.probabilities, fit, 2)
+        probabilities = calibrated(strip.probabilities, fit, 2)
     if "probabilities" in names:
-        bands = likely.permute(2, 0, 1).cpu().numpy()
+        bands = probabilities.permute(2, 0, 1).cpu().numpy()
         planes["probabilities"] = np.where(strip.rows.valid, bands, np.float32(np.nan))
     if "uncertainty" in names:
-        steps = (uncertainty(likely, 2) * 254).round().to(torch.uint8).cpu().numpy()
+        steps = (uncertainty(probabilities, 2) * 254).round().to(torch.uint8).cpu().numpy()
         planes["uncertainty"] = np.where(strip.rows.valid, steps, np.uint8(IGNORE))
     if "confidence" in names:
         row, column = np.nonzero((classes > 0) & (classes != IGNORE))

@@ -90,6 +90,8 @@ def test_the_same_failure_and_the_same_warning_of_many_inputs_are_one_line(
         tifffile.imwrite(folder / f"t{i}.tif", (tifffile.imread(tile) // 256).astype(np.uint8))
         (folder / f"broken{i}.tif").write_bytes(bytes(i + 1))
     (folder / "other.tif").write_bytes(b"%PDF-1.4")
+    (folder / "X.SAFE" / "measurement").mkdir(parents=True)
+    tifffile.imwrite(folder / "X.SAFE" / "measurement" / "vv.tiff", np.ones((64, 64), np.uint16))
     code, _, err = run(capsys, "predict", trained, folder, "-o", out)
     assert code == 4
     lines = err.splitlines()
@@ -98,12 +100,15 @@ def test_the_same_failure_and_the_same_warning_of_many_inputs_are_one_line(
         f"(and 2 more like it, all in {out / 'manifest.jsonl'})"
     ) in lines
     assert [line for line in lines if line.startswith("failed")] == [
+        f"failed: not an image but a Sentinel-1 SAFE product in {folder / 'X.SAFE'}: calibrate it into one GeoTIFF "
+        "first (docs/howto-sentinel1.md)",
         f"failed: not an image, the file is only 1 bytes long in {folder / 'broken0.tif'}: give a TIFF, PNG or JPEG "
         f"(and 2 more like it, all in {out / 'failures.jsonl'})",
         f"failed: not an image, the file is a PDF in {folder / 'other.tif'}: give a TIFF, PNG or JPEG",
     ]
-    assert lines[-1].startswith("error: 4 of 7 inputs failed in ")
-    assert len((out / "failures.jsonl").read_text().splitlines()) == 4
+    assert lines[-1].startswith("error: 5 of 8 inputs failed in ")
+    assert len((out / "failures.jsonl").read_text().splitlines()) == 5
+    assert sorted(p.name for p in out.rglob("*_class.tif")) == ["t0_class.tif", "t1_class.tif", "t2_class.tif"]
 
 
 @pytest.mark.parametrize(
