@@ -119,7 +119,9 @@ def _smoothed(paths: Paths, across: NDArray[np.int64]) -> tuple[NDArray[np.float
     kept = np.flatnonzero(to_end >= cut[paths.owner])
     reach = np.minimum(window[paths.owner[kept]], to_end[kept])
     total = np.concatenate([np.zeros((1, 2)), np.cumsum(paths.cells + 0.5, axis=0)])
-    return (total[kept + reach + 1] - total[kept - reach]) / (2 * reach + 1)[:, None], kept
+    points = (total[kept + reach + 1] - total[kept - reach]) / (2 * reach + 1)[:, None]
+    # To binary fractions, or rounding, and with it the straightened path, depends on where in the mosaic a shape lies.
+    return np.rint(points * 2**20) / 2**20, kept
 
 
 def _tips(
