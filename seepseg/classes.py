@@ -77,8 +77,8 @@ class ClassTable:
         return self._limits is not None
 
     def has(self, value: float) -> bool:
-        """Whether a label value means a class or background, or is to be ignored."""
-        return self.soft or value in self._indices
+        """Whether a label value is listed: as one of a class, as background, or as ignored."""
+        return value in self._indices
 
     def to_indices(self, labels: NDArray[np.generic], where: Path | str) -> NDArray[np.uint8]:
         """Class indices (H, W) uint8 of a mask of label values (H, W), `IGNORE` where they are to be ignored.

@@ -53,15 +53,15 @@ class TilesSource:
         """
         root = data_root(self.data.root, str(self.data.table or self.data.images[0]))
         unplaced = self._tabled(root, self.data.table) if self.data.table else self._paired(root)
-        unique_names(((t.id, t.image) for t in unplaced), "images")
-        tiles = [self._placed(t) for t in unplaced]
+        unique_names(((t.id, t.image) for _, t in unplaced), "images")
+        tiles = [self._placed(folder, t) for folder, t in unplaced]
         # Scene after scene, so that a scene can be put together as its tiles go by; names may begin with the index.
         tiles.sort(key=lambda t: (t.group, t.cell or (-1, -1), t.id))
         for one, other in pairwise(tiles):
             if one.cell and (one.group, one.cell) == (other.group, other.cell):
                 what = f"{one.id} and {other.id} are both row {one.cell[0]}, column {one.cell[1]} of scene {one.group}"
                 raise DataError(what, other.image, "set data.name_pattern and data.grid, so that each cell is one tile")
-        return Catalog(tuple(tiles), self.classes, warnings=self._warnings(unplaced, tiles))
+        return Catalog(tuple(tiles), self.classes, warnings=self._warnings([t for _, t in unplaced], tiles))
 
     def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:
         """Label values of a tile as they are in its mask; None when it is unlabelled."""
@@ -71,21 +71,22 @@ class TilesSource:
 
     def tile(self, path: Path, name: str) -> Tile:
         """A file as an unlabelled tile: scene and cell are in its file's name, its folder is part of the scene's."""
-        return self._placed(Tile(name, path))
+        return self._placed(PurePosixPath(name).parent, Tile(name, path))
 
     def flag(self, raw: NDArray[np.generic], mask: NDArray[np.uint8] | None) -> str:
         """Always "": nothing is odd about these tiles."""
         del raw, mask
         return ""
 
-    def _paired(self, root: Path) -> list[Tile]:
+    def _paired(self, root: Path) -> list[tuple[PurePosixPath, Tile]]:
+        """The tiles of the folders of images, each after its folder."""
         tiles = []
         several = len(self.data.images) > 1
         for number, folder in enumerate(self.data.images):
             masks = self.data.masks[number] if self.data.masks else None
             for name, image, mask in self._pairs(root, folder, masks):
-                path = PurePosixPath(*PurePosixPath(folder).parts, name) if several else PurePosixPath(name)
-                tiles.append(Tile(inside(path), image, mask, background=masks == BACKGROUND))
+                path = inside(PurePosixPath(folder, name) if several else PurePosixPath(name))
+                tiles.append((path.parent, Tile(path.as_posix(), image, mask, background=masks == BACKGROUND)))
         return tiles
 
     def _pairs(self, root: Path, folder: str, mask_folder: str | None) -> Iterable[tuple[str, Path, Path | None]]:
@@ -111,19 +112,20 @@ class TilesSource:
             same_names(images, masks, root / str(mask_folder), root / folder)
         return [(name, image, masks.get(name)) for name, image in images.items()]
 
-    def _tabled(self, root: Path, table: Path) -> list[Tile]:
-        """The tiles of a CSV: `image` and, as far as they are there, mask, id, scene, split and fold."""
+    def _tabled(self, root: Path, table: Path) -> list[tuple[PurePosixPath, Tile]]:
+        """The tiles of a CSV, each after its folder: `image` and, if there, mask, id, scene, split and fold."""
         path = root / table
         tiles = []
         for text, row in read_table(path, "image").items():
             mask, fold = row.get("mask", ""), row.get("fold", "")
             if fold and not fold.isdecimal():
                 raise DataError(f"fold of {text} is {fold!r}", path, "give a whole number from 0")
-            for name in {text, mask} - {"", BACKGROUND}:
-                if not (root / name).is_file():
-                    raise DataError(f"no file {name}", path, f"give paths below {root}")
+            for file in {text, mask} - {"", BACKGROUND}:
+                if not (root / file).is_file():
+                    raise DataError(f"no file {file}", path, f"give paths below {root}")
+            name = inside(PurePosixPath(text).with_suffix(""))
             tile = Tile(
-                inside(PurePosixPath(row.get("id") or PurePosixPath(text).with_suffix(""))),
+                inside(PurePosixPath(row.get("id") or name)).as_posix(),
                 root / text,
                 root / mask if mask not in ("", BACKGROUND) else None,
                 row.get("scene", ""),
@@ -131,15 +133,14 @@ class TilesSource:
                 fold=int(fold) if fold else None,
                 background=mask == BACKGROUND,
             )
-            tiles.append(tile)
+            tiles.append((name.parent, tile))
         if not tiles:
             raise DataError("lists no tile", path, "give a row for each image")
         return tiles
 
-    def _placed(self, tile: Tile) -> Tile:
-        """A tile with its cell and, where it has none yet, its scene, as far as its name says them."""
+    def _placed(self, folder: PurePosixPath, tile: Tile) -> Tile:
+        """A tile with its cell and, where it has none yet, its scene: its folder, and what its name says."""
         scene, cell = place_in(self._stem(tile), self.data)
-        folder = PurePosixPath(tile.id).parent
         # Scenes of one name in two folders are two scenes.
         return replace(tile, group=tile.group or (folder / scene).as_posix(), cell=cell)
 
@@ -220,9 +221,9 @@ def place_in(stem: str, data: TilesData | SeepData) -> tuple[str, Cell | None]:
     return scene or stem, divmod(int(index), data.grid[keys[-1]]) if index and keys else None
 
 
-def inside(path: PurePosixPath) -> str:
-    """A path as the name of a tile: outputs named by it stay in their folder."""
-    return PurePosixPath(*(part for part in path.parts if part not in (path.anchor, "..", "."))).as_posix()
+def inside(path: PurePosixPath) -> PurePosixPath:
+    """A path without what leads out of a folder, so that outputs named by it stay in theirs."""
+    return PurePosixPath(*(part for part in path.parts if part not in (path.anchor, "..", ".")))
 
 
 def _files(folder: Path, what: str, suffix: str, without: str, apart: Collection[Path]) -> dict[str, Path]:

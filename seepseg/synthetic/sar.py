@@ -14,6 +14,8 @@ from seepseg.io.atomic import atomic_path
 from seepseg.synthetic.slicks import SLICKS, Field, Rng, Slick, direction, slick_cover, smooth_noise
 
 SATURATED = 65535
+LOOKS = 4.0
+"""Equivalent number of looks: the variance of the speckle is mean² / looks."""
 SEA_LEVEL = 7000.0
 """Mean intensity of open water, DN: low enough that 4-look speckle seldom saturates."""
 CLASS_SHARE = 0.01
@@ -22,7 +24,7 @@ CLEARANCE = 9
 """Open water between two slicks, and between a slick and the swath edge, pixels."""
 
 
-def seep_scene(rng: Rng, rows: int, cols: int, looks: float = 4) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+def seep_scene(rng: Rng, rows: int, cols: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
     """A SAR-like scene of the sea, intensity as uint16 DN (H, W) with 0 = no data, and its labels 0–7 uint8 (H, W).
 
     Slicks of one class fill about 1 % of the scene; all seven classes find room from 384 × 384 pixels up.
@@ -32,7 +34,6 @@ def seep_scene(rng: Rng, rows: int, cols: int, looks: float = 4) -> tuple[NDArra
         rng: the only source of chance.
         rows: height, pixels.
         cols: width, pixels.
-        looks: equivalent number of looks; the variance of the speckle is mean² / looks.
     """
     sea, valid = _sea(rng, rows, cols), _swath(rng, rows, cols)
     mask = np.zeros((rows, cols), np.uint8)
@@ -60,7 +61,7 @@ def seep_scene(rng: Rng, rows: int, cols: int, looks: float = 4) -> tuple[NDArra
     for row, col in beacons:
         _shine(sea, row, col)
     # 0 means no data, so the darkest water is 1.
-    image = np.clip(np.rint(speckle(rng, sea, looks)), 1, SATURATED)
+    image = np.clip(np.rint(speckle(rng, sea, LOOKS)), 1, SATURATED)
     return np.where(valid, image, 0).astype(np.uint16), mask
 
 

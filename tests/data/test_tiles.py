@@ -282,6 +282,14 @@ def test_a_table_of_images_and_masks(tmp_path: Path) -> None:
     ]
 
 
+def test_scenes_of_one_name_do_not_collide_under_ids_of_the_table(tmp_path: Path) -> None:
+    for folder in "pq":
+        save(tmp_path / folder / "s_1.png")
+    (tmp_path / "t.csv").write_text("image,id\np/s_1.png,1\nq/s_1.png,2\n")
+    tiles = TilesSource(tiles_of(tmp_path, table="t.csv", name_pattern="^(?P<group>s)")).catalog().tiles
+    assert [(t.id, t.group) for t in tiles] == [("1", "p/s"), ("2", "q/s")]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -453,6 +461,18 @@ def test_soft_masks(
     mask = save(tmp_path / name, values)
     classes = [ClassNode(name=key, at_least=value) for key, value in limits.items()]
     assert indices(tiles_of(tmp_path, classes=classes), mask) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("nodata", "expected"), [("0", [0, 0, 1, 1]), ("-9999", [0, 0, 255, 1]), ("1", [0, 0, 1, 255])]
+)
+def test_the_no_data_value_of_a_soft_mask(tmp_path: Path, nodata: str, expected: list[int]) -> None:
+    # 0 is background, whatever else it is declared to be; no other value is listed.
+    values = np.array([[0, 0.25, 0.75, 1]], np.float32)
+    if nodata == "-9999":
+        values[0, 2] = -9999
+    tifffile.imwrite(tmp_path / "m.tif", values, extratags=[(42113, 2, 0, nodata, True)])
+    assert indices(tiles_of(tmp_path, classes=[ClassNode(name="oil", at_least=0.5)]), tmp_path / "m.tif") == [expected]
 
 
 def test_a_lossy_mask_is_told_how_it_can_be_read(tmp_path: Path) -> None:

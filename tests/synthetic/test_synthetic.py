@@ -60,7 +60,7 @@ def test_speckle_has_the_variance_of_its_looks(looks: float) -> None:
 
 
 def test_open_water_of_a_scene_shows_its_looks() -> None:
-    image, mask = synthetic.seep_scene(np.random.default_rng(2), 512, 512, looks=4)
+    image, mask = synthetic.seep_scene(np.random.default_rng(2), 512, 512)
     cells = image.astype(float).reshape(64, 8, 64, 8).swapaxes(1, 2).reshape(-1, 64)
     labels = mask.reshape(64, 8, 64, 8).swapaxes(1, 2).reshape(-1, 64)
     flat = cells[~labels.any(1) & (cells > 0).all(1)]
