@@ -132,10 +132,10 @@ def _counted(values: Mapping[str, int]) -> str:
     return ("value " if len(values) == 1 else "values ") + ", ".join(shown) + more
 
 
-# Okabe & Ito's palette: seven colours that stay apart for colour-blind eyes.
-_SEEP_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+"""Okabe & Ito's palette: seven colours that stay apart for colour-blind eyes."""
 
-SEEP = ClassTable(tuple(SegClass(f"seep {i}", (i,), c) for i, c in enumerate(_SEEP_COLORS, 1)))
+SEEP = ClassTable(tuple(SegClass(f"seep {i}", (i,), c) for i, c in enumerate(COLORS, 1)))
 """The seven seep classes of the public SAR set; its publisher names them by number only."""
 
 SEEP_BINARY = ClassTable((SegClass("seep", tuple(range(1, 8)), "#E69F00"),))

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from seepseg.classes import IGNORE, SEEP, SEEP_BINARY, ClassTable, SegClass
+from seepseg.classes import COLORS, IGNORE, SEEP, SEEP_BINARY, ClassTable, SegClass
+from seepseg.config import ClassNode, TilesData
 from seepseg.errors import ConfigError, DataError
 
 
@@ -34,3 +37,23 @@ def test_a_value_or_name_given_twice_is_refused() -> None:
         ClassTable((SegClass("a", (1,), "#000000"), SegClass("b", (1,), "#000000")))
     with pytest.raises(ConfigError, match="two classes have one name"):
         ClassTable((SegClass("a", (1,), "#000000"), SegClass("a", (2,), "#000000")))
+
+
+def test_classes_without_a_colour_get_different_ones() -> None:
+    nodes = [
+        ClassNode(name="a", values=[1]),
+        ClassNode(name="b", values=[2], color="#010203"),
+        ClassNode(name="c", values=[3]),
+    ]
+    table = TilesData(root=Path(), classes=nodes).class_table()
+    assert [c.color for c in table.foreground] == [COLORS[0], "#010203", COLORS[2]]
+
+
+def test_values_from_which_a_class_begins() -> None:
+    table = ClassTable(
+        (SegClass("thick", (), "#000000", 0.5), SegClass("thin", (), "#000001", 0.25)), ignore_values=(9,)
+    )
+    assert table.to_indices(np.array([[0, 0.25, 0.5, 9, np.nan, 3]]), "m").tolist() == [[0, 2, 1, IGNORE, IGNORE, 1]]
+    assert (table.soft, table.has(0), table.has(9), table.has(0.5)) == (True, True, True, False)
+    with pytest.raises(ConfigError, match="at_least is not given, and different, for every class"):
+        ClassTable((SegClass("a", (1,), "#000000"), SegClass("b", (), "#000000", 0.5)))

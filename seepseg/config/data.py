@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from seepseg.classes import TABLES, ClassTable, SegClass
+from seepseg.classes import COLORS, TABLES, ClassTable, SegClass
 from seepseg.config.node import Count, Fraction, Named, Names, Node, Positive
 
 
@@ -17,13 +17,14 @@ class ClassNode(Node):
     """One foreground class of a table of one's own, by the label values that mean it or by the lowest of them.
 
     Several `values` may merge into it. With `at_least`, for soft masks, it is every value from there up to that of the
-    next class; all classes of a table then say `at_least`, and what lies below the first is background.
+    next class; all classes of a table then say `at_least`, and what lies below the first is background. Without a
+    `color` they get those of the seven seep classes in turn.
     """
 
     name: str
     values: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1)] | None = None
     at_least: Positive | None = None
-    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#E69F00"
+    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> ClassNode:
@@ -59,11 +60,11 @@ Nodata = Annotated[
 
 
 class Split(Node):
-    """How tiles are divided: whole groups (scenes), single tiles, or as a table says.
+    """How tiles are divided: whole scenes (`by: group`), single tiles, or as a table says.
 
-    With `folds`, fold k validates on part k and trains on the rest. Otherwise `val` and `test` name groups (`by:
-    group`; * and ? stand for any text), and what they leave open is drawn by the fractions. With `by: file`, the
-    columns id and split of `file`, or, with `folds`, id and fold, decide; without `file` those of `data.table`.
+    With `folds`, fold k validates on part k and trains on the rest. Otherwise `val` and `test` name scenes (* and ?
+    stand for any text), and what they leave open is drawn by the fractions. With `by: file`, the columns id and split
+    of `file`, or, with `folds`, id and fold, decide; without `file` those of `data.table`.
     """
 
     by: Literal["group", "random", "file"] = "group"
@@ -81,9 +82,9 @@ class Split(Node):
         if self.file and self.by != "file":
             raise ValueError("file goes with by: file")
         if self.by != "group" and (self.val or self.test):
-            raise ValueError("val and test name groups, so they need by: group")
+            raise ValueError("val and test name scenes, so they need by: group")
         if self.folds and (self.val or self.test):
-            raise ValueError("folds goes without val and test")
+            raise ValueError("val and test cannot be named where there are folds")
         if self.folds and self.test_fraction:
             raise ValueError("folds leave no test part, every tile validates once: set test_fraction to 0")
         if self.val_fraction + self.test_fraction >= 1:
@@ -176,8 +177,11 @@ class DataNode(Node):
         ignored = tuple(self.ignore_values)
         if isinstance(self.classes, str):
             return ClassTable(TABLES[self.classes].foreground, ignore_values=ignored)
-        classes = tuple(SegClass(c.name, tuple(c.values or ()), c.color, c.at_least) for c in self.classes)
-        return ClassTable(classes, ignore_values=ignored)
+        classes = (
+            SegClass(c.name, tuple(c.values or ()), c.color or COLORS[k % len(COLORS)], c.at_least)
+            for k, c in enumerate(self.classes)
+        )
+        return ClassTable(tuple(classes), ignore_values=ignored)
 
     @property
     def n_bands(self) -> int:

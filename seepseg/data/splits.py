@@ -231,7 +231,7 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     chosen: dict[str, str] = {}
     for name, wanted in (("val", split.val), ("test", split.test)):
         for pattern in wanted or ():
-            matches = fnmatch.filter(groups, pattern)
+            matches = [pattern] if pattern in groups else fnmatch.filter(groups, pattern)
             if not matches:
                 raise ConfigError(
                     f"scene {pattern!r} is not in the data",

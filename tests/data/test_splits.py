@@ -39,6 +39,14 @@ def test_named_groups_go_where_they_are_named() -> None:
     assert part(splits, "train") == ["a.0", "a.1", "a.2", "c.0", "c.1", "c.2"]
 
 
+def test_a_name_that_looks_like_a_pattern_is_a_name_first() -> None:
+    catalog = catalog_of(dict.fromkeys(("a[1]", "a1", "b"), FULL))
+    splits = make_splits(catalog, Split(val=["a[1]"]), seed=0)
+    assert set(splits.loc[splits.split == "val", "group"]) == {"a[1]"}
+    splits = make_splits(catalog, Split(val=["a?"]), seed=0)
+    assert set(splits.loc[splits.split == "val", "group"]) == {"a1"}
+
+
 @given(n=st.integers(3, 12), val=st.floats(0.1, 0.4), test=st.floats(0, 0.3))
 def test_no_group_is_on_two_sides_and_every_tile_has_one(n: int, val: float, test: float) -> None:
     catalog = catalog_of({f"s{i}": FULL for i in range(n)})
