@@ -13,7 +13,7 @@ from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.mosaic import Cell, assemble
 from seepseg.data.source import Source, read_pixels, source_of
-from seepseg.figures import beside, overlay, rgb, stretch, thinned
+from seepseg.figures.pictures import beside, overlay, rgb, stretch, thinned
 from seepseg.pages.pictures import Group, Picture
 
 PICTURED = 24

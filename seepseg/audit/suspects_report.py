@@ -12,7 +12,7 @@ import pandas as pd
 from seepseg.audit.suspects import KINDS, Suspect, suspects
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.config import Runtime
-from seepseg.figures import stretch
+from seepseg.figures.pictures import stretch
 from seepseg.inference.labelled import Labelled, open_folds, open_labelled
 from seepseg.inference.score import TileResult
 from seepseg.io.atomic import write_text

@@ -61,7 +61,8 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
     from seepseg.cli.options import print_table, relative
     from seepseg.config import load
     from seepseg.data.source import source_of
-    from seepseg.figures import save_class_balance, save_gallery, save_intensity
+    from seepseg.figures.plots import save_class_balance, save_intensity
+    from seepseg.figures.sheets import save_gallery
     from seepseg.io.atomic import write_text
 
     recipe = load(config, overrides)

@@ -11,7 +11,6 @@ import click
 from seepseg.cli.options import FILE, device_option, quiet_option
 
 if TYPE_CHECKING:
-    from seepseg.evaluation.fitting import Search
     from seepseg.evaluation.summary import Summary
     from seepseg.inference.labelled import Labelled
 
@@ -128,9 +127,9 @@ def _score_rasters(request: Request) -> None:
 def _score_run(request: Request, run: Path) -> None:
     from dataclasses import replace
 
-    from seepseg.cli.options import progress
+    from seepseg.cli.options import progress, relative
     from seepseg.evaluation.evaluate import Options, evaluate
-    from seepseg.evaluation.fitting import fit_parts
+    from seepseg.evaluation.fitting import fit_parts, in_words
     from seepseg.runs.folder import RunFolder
 
     parts = _opened(request, run)
@@ -144,15 +143,16 @@ def _score_run(request: Request, run: Path) -> None:
         report=request.report,
         maps=request.maps,
     )
-    searches: list[Search] = []
     with progress("scoring", None, request.quiet) as tick:
-        if request.fit:
-            searches = fit_parts(parts, where, tick)
+        searches = fit_parts(parts, where, tick) if request.fit else []
+        if searches:
             parts = [replace(part, fit=search.fit) for part, search in zip(parts, searches, strict=True)]
         summary = evaluate(parts, split, where, options, tick)
     _print_scores(summary, request)
     for part, search in zip(parts, searches, strict=False):
-        _print_fit(part, search)
+        click.echo(f"fitted {relative(part.path)}: {in_words(search.fit)}; used on other tiles, and by predict")
+        if search.warning():
+            click.echo(f"note: {search.warning()}", err=True)
     _print_written(where, request)
 
 
@@ -181,18 +181,9 @@ def _print_scores(summary: Summary, request: Request) -> None:
     frame = printing.per_class(summary)
     print_table(frame if request.per_class else frame.tail(2), f"{summary.split}: {summary.n_tiles} tiles")
     if request.per_class and summary.evidence:
-        print_table(reference_table(summary, summary.evidence), "what scores are worth")
+        print_table(reference_table(summary.evidence), "what scores are worth")
     for line in printing.lines(summary):
         click.echo(line)
-
-
-def _print_fit(part: Labelled, search: Search) -> None:
-    from seepseg.cli.options import relative
-    from seepseg.evaluation.fitting import in_words
-
-    click.echo(f"fitted {relative(part.path)}: {in_words(search.fit)}; used on other tiles, and by predict")
-    if search.warning():
-        click.echo(f"note: {search.warning()}", err=True)
 
 
 def _print_written(where: Path, request: Request) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.mosaic import Cell, assemble, clusters
-from seepseg.evaluation.summary import Calibration, Decoded, Evidence, Headline, Profile, headline
+from seepseg.evaluation.summary import Decoded, Evidence, Headline, Profile, headline
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics import calibration
 from seepseg.metrics.baseline import dark_spots, most_common_class, nothing, one_class, shifted
@@ -47,7 +47,7 @@ class Accumulator:
         per_tile: whether tiles are also scored one by one, as salt is.
         min_pixels: objects below it are dropped on the FROC curve, as in decoding.
         scenes: sums of each scene.
-        references: sums of each reference row.
+        references: sums of this run and of each reference row.
         coverage: sums by the tenth of the tile that is foreground (per_tile).
         flags: sums by the flag of the tile; "" is no flag (per_tile).
         tgs: TGS score of each tile (per_tile).
@@ -103,8 +103,8 @@ class Accumulator:
         self.reliability["top class"] += reliability(*calibration.top_label(result.probabilities, result.truth))
         # By place in the catalog: whatever batches the network is given, those of the published scores are the same.
         self.soft[row] = soft_counts(*foreground)
-        for name, stand_in in self._stand_ins(tile, result.truth):
-            self.references[name] += Sums.of_tile(result.truth, stand_in, self._classes)
+        for name, prediction in self._reference_rows(tile, result):
+            self.references[name] += Sums.of_tile(result.truth, prediction, self._classes)
         if self.per_tile:
             self.coverage[tile.coverage_class or 0] += result.sums
             self.flags[tile.flag] += result.sums
@@ -145,7 +145,7 @@ class Accumulator:
             surface_dice={f"{t:g} px": row[0] for t, row in zip(TOLERANCES, self.surfaces.surface_dice(), strict=True)},
             references=headlines(self.references, per_tile),
             as_published=batch_scores(self.soft),
-            calibration={name: Calibration(bins.expected_error()) for name, bins in self.reliability.items()},
+            calibration={name: bins.expected_error() for name, bins in self.reliability.items()},
             froc=self.froc.columns(),
             decoding=decoding,
             by_coverage=headlines(_by_coverage(self.coverage), per_tile) if per_tile else None,
@@ -162,8 +162,10 @@ class Accumulator:
         self.objects[scene] += detections(truth, prediction, self._classes, self._pixel_size, objects)
         self.froc += froc_counts(truth, foreground, FROC_THRESHOLDS, self.min_pixels, self._pixel_size, objects)
 
-    def _stand_ins(self, tile: Tile, truth: Classes) -> Iterator[tuple[str, Classes]]:
-        """Predictions of the reference rows by name."""
+    def _reference_rows(self, tile: Tile, result: TileResult) -> Iterator[tuple[str, Classes]]:
+        """What is compared, by name: this run's prediction, and simple ones in its place."""
+        truth = result.truth
+        yield "this run", result.prediction
         yield "predict nothing", nothing(truth)
         yield "perfect outline, one class", one_class(truth, self._most_common)
         yield "truth shifted by (1, 1)", shifted(truth)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError, DataError, listed
-from seepseg.figures import save_differences
+from seepseg.figures.plots import save_differences
 from seepseg.io.atomic import write_text
 from seepseg.metrics.bootstrap import MIN_CLUSTERS, Difference, paired_difference, paired_mean_difference
 from seepseg.metrics.confusion import defined, matrix_scores

@@ -22,7 +22,8 @@ from seepseg.evaluation.gallery import REPORTED, SHOWN, Gallery
 from seepseg.evaluation.report import write_report
 from seepseg.evaluation.summary import Decoded, Profile, Summary, headline, plain, summarise
 from seepseg.evaluation.tables import write_evidence, write_scores
-from seepseg.figures import save_confusion, save_gallery
+from seepseg.figures.plots import save_confusion
+from seepseg.figures.sheets import save_gallery
 from seepseg.inference.labelled import Labelled
 from seepseg.inference.score import Sums, TileResult
 from seepseg.io.atomic import write_text

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.config import Head
-from seepseg.figures import save_threshold
+from seepseg.figures.plots import save_threshold
 from seepseg.inference.labelled import Labelled
 from seepseg.inference.score import TileResult
 from seepseg.io.atomic import write_text
@@ -104,9 +104,14 @@ def fit_decoding(part: Labelled, tick: Tick = silent) -> Search:
     k, head = len(part.classes), part.config.model.head
     # Nothing of the config's own decoding: its threshold and sizes are what is looked for.
     plain = part.config.predict.model_copy(update={"threshold": None, "min_pixels": 0})
-    pixels = _Sampler(k)
-    part.score(plain, None, pixels.update, every=-(-len(part.dataset) // TEMPERATURE_TILES))
-    temperature = fit_temperature(pixels.sample.probabilities, pixels.sample.labels, head)
+    sample = PixelSample.empty(k)
+
+    def draw(tile: TileResult) -> None:
+        nonlocal sample
+        sample += sample_pixels(tile.probabilities, tile.truth, tile.id)
+
+    part.score(plain, None, draw, every=-(-len(part.dataset) // TEMPERATURE_TILES))
+    temperature = fit_temperature(sample.probabilities, sample.labels, head)
     points = _Points(k, head, temperature)
 
     def count(tile: TileResult) -> None:
@@ -130,16 +135,6 @@ def _decided_by(part: Labelled) -> tuple[str, ...]:
     if len(part.classes) == 2 or part.objects:
         return ("foreground_dice",)
     return ("macro_dice", "foreground_dice")
-
-
-class _Sampler:
-    """A random sample of all pixels."""
-
-    def __init__(self, n_classes: int) -> None:
-        self.sample = PixelSample.empty(n_classes)
-
-    def update(self, tile: TileResult) -> None:
-        self.sample += sample_pixels(tile.probabilities, tile.truth, tile.id)
 
 
 class _Points:

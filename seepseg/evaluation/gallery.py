@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.figures import panel, stretch
+from seepseg.figures.pictures import panel, stretch
 from seepseg.inference.score import TileResult
 
 SHOWN = 3

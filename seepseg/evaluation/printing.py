@@ -41,7 +41,7 @@ def lines(summary: Summary) -> list[str]:
     if evidence.objects.objects:
         out.append(_objects(evidence.objects, with_classes=len(summary.classes) > 1))
     surface = " ".join(_number(v) for v in evidence.surface_dice.values())
-    error = _number(evidence.calibration["foreground"].expected_error, 4)
+    error = _number(evidence.calibration["foreground"], 4)
     out.append(f"outlines: surface Dice at 1, 2, 3 px {surface}; calibration error of foreground {error}")
     out += [line for line in (_decoding(evidence.decoding), _profile(evidence.profile)) if line]
     return out

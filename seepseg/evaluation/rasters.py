@@ -11,7 +11,7 @@ from seepseg.classes import IGNORE, SALT, ClassTable
 from seepseg.errors import DataError, listed
 from seepseg.evaluation.summary import Summary, summarise
 from seepseg.evaluation.tables import write_scores
-from seepseg.figures import save_confusion
+from seepseg.figures.plots import save_confusion
 from seepseg.inference.score import Sums
 from seepseg.io.files import image_files
 from seepseg.io.image import read_image

@@ -58,18 +58,17 @@ def write_report(
     """
     rows = {name: read_rows(where / f"{name}.csv") for name in SHOWN}
     place, swatches, evidence = summary.place, {c.name: c.color for c in classes.foreground}, summary.evidence
-    errors = {name: one.expected_error for name, one in evidence.calibration.items()} if evidence else {}
     sections = [
         Section("Headline", _headline(summary)),
         Section("Classes", _classes(summary, swatches)),
         Section("Confusion", confusion(rows["confusion"], "confusion.csv")),
-        Section("Reference rows", _references(summary, evidence) if evidence else ""),
+        Section("Reference rows", _references(evidence) if evidence else ""),
         Section("Objects", _objects(rows["objects"], swatches, place)),
         Section("Boundaries", _boundaries(rows["surface"])),
         Section(f"Scores by {place}", places(rows["scenes"], place, single=len(classes) == 2)),
         Section("Training", training(runs, where, classes)),
         Section("Detection", froc(rows["froc"])),
-        Section("Calibration", reliability(rows["reliability"], errors)),
+        Section("Calibration", reliability(rows["reliability"], evidence.calibration if evidence else {})),
         Section("More tables", _others(where)),
         Section("Tiles", _gallery(where, classes, tiles)),
         Section("Config", _provenance(runs, where)),
@@ -142,11 +141,11 @@ def _classes(summary: Summary, swatches: Mapping[str, str]) -> str:
     return table(as_rows(frame), "per_class.csv", text=("name",), foot=2, swatches=swatches) + note
 
 
-def _references(summary: Summary, evidence: Evidence) -> str:
+def _references(evidence: Evidence) -> str:
     note = published(evidence.as_published)
     return (
         paragraph("What a number is worth: the same tiles scored with simple predictions in place of a network's.")
-        + table(as_rows(reference_table(summary, evidence)), "references.csv; this run: metrics.json", text=("row",))
+        + table(as_rows(reference_table(evidence)), "references.csv", text=("row",))
         + paragraph(note[0].upper() + note[1:] + ".", "muted")
         + source_line("metrics.json")
     )

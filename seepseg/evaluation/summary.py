@@ -53,13 +53,6 @@ class Headline:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """How far confidence can be believed: the expected calibration error."""
-
-    expected_error: float | None
-
-
-@dataclass(frozen=True)
 class Decoded:
     """What decoded the predictions.
 
@@ -97,7 +90,8 @@ class Evidence:
         lacking: share of the draws that lack a class in truth, by its name.
         objects: scores of all objects.
         surface_dice: of foreground, by tolerance.
-        references: by reference row.
+        references: of this run and of each reference row.
+        calibration: expected calibration error of foreground and of the top class.
         froc: columns of froc.csv.
         by_coverage, by_flag: by kind of tile, where tiles are scored one by one.
     """
@@ -108,7 +102,7 @@ class Evidence:
     surface_dice: dict[str, float | None]
     references: dict[str, Headline]
     as_published: BatchScores
-    calibration: dict[str, Calibration]
+    calibration: dict[str, float | None]
     froc: dict[str, list[Any]]
     decoding: Decoded
     by_coverage: dict[str, Headline] | None = None

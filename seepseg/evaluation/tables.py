@@ -38,20 +38,13 @@ def class_table(summary: Summary) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=present).astype(whole)
 
 
-def reference_table(summary: Summary, evidence: Evidence) -> pd.DataFrame:
+def reference_table(evidence: Evidence) -> pd.DataFrame:
     """The first scores of the run and, below, those of the reference rows."""
-    own = {
-        "tgs_score": summary.tgs_score,
-        "foreground_dice": summary.foreground.dice,
-        "foreground_iou": summary.foreground.iou,
-        "macro_dice": summary.macro.dice,
-        "class_accuracy": summary.class_accuracy,
-    }
-    absent = [] if summary.tgs_score is not None else ["tgs_score"]
+    frame = _table("row", evidence.references)
     # With one class the last two say nothing more.
-    absent += ["macro_dice", "class_accuracy"] if len(summary.classes) == 1 else []
-    rows = [{"row": name} | plain(scores) for name, scores in evidence.references.items()]
-    return pd.DataFrame([{"row": "this run"} | own, *rows], columns=["row", *own]).drop(columns=absent)
+    wanted = ["row", "tgs_score", "foreground_dice", "foreground_iou"]
+    wanted += ["macro_dice", "class_accuracy"] if len(evidence.lacking) > 1 else []
+    return frame[[column for column in wanted if column in frame]]
 
 
 def write_scores(folder: Path, sums: Sums, classes: ClassTable, summary: Summary) -> None:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
-from seepseg.figures import QuickLook
+from seepseg.figures.sheets import QuickLook
 from seepseg.figures.style import write_style
 from seepseg.geo.place import place_of
 from seepseg.inference.decode import calibrated, uncertainty

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.metrics.counts import Counts
 from seepseg.metrics.detection import CRITERIA, Ints, km2, over
-from seepseg.metrics.matching import SparseObjects, TruthObjects
+from seepseg.metrics.matching import TruthObjects
+from seepseg.objects.components import label_objects
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +73,13 @@ def froc_counts(
         raise ValueError(f"truth {truth.shape} and probabilities {foreground.shape} differ in shape")
     valid = (truth != IGNORE) & ~np.isnan(foreground)
     objects = truth_objects or TruthObjects(np.where(valid, truth, np.uint8(0)))
-    sparse = SparseObjects(valid & (foreground >= min(thresholds)))
-    probabilities = foreground.ravel()[sparse.pixels]
-    plane = np.zeros(truth.size, np.int32)
     hits, false_alarms = [], []
     for threshold in thresholds:
-        numbers = sparse.label(probabilities >= threshold)
-        sizes = np.bincount(numbers, minlength=1)
-        sizes[0] = 0
+        labels, count = label_objects((valid & (foreground >= threshold)).astype(np.uint8))
+        sizes = np.bincount(labels[labels > 0], minlength=count + 1)
         large = sizes >= max(min_pixels, 1)
-        plane[sparse.pixels] = numbers * large[numbers]
-        above = plane[objects.pixels]
+        above = labels.ravel()[objects.pixels]
+        above = np.where(large[above], above, 0)
         hits.append(objects.found_by(above, sizes).sum(1))
         large[above] = False
         false_alarms.append(large.sum())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from seepseg.objects.components import label_objects
 
@@ -52,35 +50,6 @@ class TruthObjects:
         covered[self._section[on]] = True
         out[2] = 10 * np.bincount(self._section_owner[covered], minlength=self.count) >= self.lengths
         return out
-
-
-class SparseObjects:
-    """The pixels of a map (H, W) that can be foreground, ready to be joined to objects many times.
-
-    Where few pixels can, as at sea, that is far faster than labelling the whole map each time.
-
-    Attributes:
-        pixels: flat index of each of the N pixels.
-    """
-
-    def __init__(self, candidates: NDArray[np.bool_]) -> None:
-        padded = np.pad(candidates, 1)
-        places, width = np.flatnonzero(padded), padded.shape[1]
-        numbers = np.full(padded.size, -1, np.int32)
-        numbers[places] = np.arange(len(places))
-        self.pixels: Ints = np.flatnonzero(candidates)
-        # Each pair of neighbours once: right, and the three below.
-        beside = [numbers[places + step] for step in (1, width - 1, width, width + 1)]
-        self._one = np.concatenate([np.flatnonzero(b >= 0) for b in beside])
-        self._other = np.concatenate([b[b >= 0] for b in beside])
-
-    def label(self, chosen: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """Object numbers (N) of the pixels from 1, with gaps; 0 of those that are not chosen (N)."""
-        both = chosen[self._one] & chosen[self._other]
-        one, other = self._one[both], self._other[both]
-        graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(len(chosen),) * 2)
-        labels = connected_components(graph, directed=False)[1]
-        return np.where(chosen, labels + 1, 0).astype(np.int32)
 
 
 def steps_along(labels: NDArray[np.int32]) -> Ints:

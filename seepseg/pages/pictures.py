@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
-from seepseg.figures import ERROR_COLORS, jpeg, thinned
+from seepseg.figures.pictures import ERROR_COLORS, jpeg, thinned
 
 SIDE = 320
 """Larger tiles are thinned, so that a hundred of them stay below 8 MB."""

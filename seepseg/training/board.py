@@ -17,7 +17,8 @@ from seepseg.config.training import Train
 from seepseg.data.dataset import Draw
 from seepseg.data.loader import collate
 from seepseg.data.source import source_of
-from seepseg.figures import confusion_picture, panel
+from seepseg.figures.pictures import panel
+from seepseg.figures.plots import confusion_picture
 from seepseg.inference.decode import decode
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.score import Sums

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seepseg.classes import IGNORE
-from seepseg.figures import save_training
+from seepseg.figures.plots import save_training
 from seepseg.training.distributed import total_over_ranks
 from seepseg.training.progress import Row
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seepseg.config import Config
 from seepseg.data.loader import Batch
 from seepseg.errors import DataError, NonFiniteLossError
-from seepseg.figures import save_rate_curve
+from seepseg.figures.plots import save_rate_curve
 from seepseg.io.atomic import write_text
 from seepseg.machine.device import choose_device, set_threads
 from seepseg.runs.checkpoint import load_checkpoint

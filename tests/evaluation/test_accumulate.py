@@ -237,9 +237,9 @@ def test_calibration_by_hand() -> None:
     truth[0, :6] = made[0, :12] = 1
     of = weighed(catalog, [result("s0.0", truth, made, sure=0.8)]).calibration
     # Foreground: 12 pixels at .9 (.1 is left for each other class), half of them true; 132 at .2, none.
-    assert of["foreground"].expected_error == pytest.approx((12 * 0.4 + 132 * 0.2) / 144, abs=1e-6)
+    assert of["foreground"] == pytest.approx((12 * 0.4 + 132 * 0.2) / 144, abs=1e-6)
     # The top class: all at .8, 138 of 144 right.
-    assert of["top class"].expected_error == pytest.approx(138 / 144 - 0.8, abs=1e-6)
+    assert of["top class"] == pytest.approx(138 / 144 - 0.8, abs=1e-6)
 
 
 def test_kinds_of_salt_tiles() -> None:

@@ -10,7 +10,7 @@ import pytest
 from seepseg.evaluation.curves import training
 from seepseg.evaluation.gallery import Gallery
 from seepseg.evaluation.report import write_report
-from seepseg.evaluation.summary import Decoded, Headline, Summary, summarise
+from seepseg.evaluation.summary import Decoded, Summary, summarise
 from seepseg.evaluation.tables import write_scores
 from seepseg.runs.folder import RunFolder
 from tests.browser import PROGRAM, browser
@@ -22,7 +22,6 @@ EVIL = "<script>throw 1</script>"
 SCORES = summary(
     evidence=evidence(
         decoding=Decoded("fit on val", "network", 1.25, 0.4, (0.5, -0.25), 20),
-        references={"predict nothing": Headline(5, 0.0, 0.0, 0.0, 0.0, 0.0, None, 8, 100)},
     )
 )
 
@@ -35,7 +34,8 @@ def run(tmp_path: Path) -> RunFolder:
     write_scores(where, sums_of([[90, 2, 0], [2, 6, 0], [0, 0, 0]], [5, 3, 0]), TWO, SCORES)
     for name, text in {
         "scenes": f'scene,foreground_dice\n"{EVIL}",0.5\n045590,0.25\n',
-        "references": "row,foreground_dice,foreground_iou,macro_dice\npredict nothing,0.0,0.0,0.0\n",
+        "references": "row,foreground_dice,foreground_iou,macro_dice,class_accuracy\n"
+        "this run,0.75,0.6,0.75,1.0\npredict nothing,0.0,0.0,0.0,n/a\n",
         "objects": "class,pixels,objects,found_iou25\nall,all,7,0.571\nall,0–49,3,0.333\n",
         "surface": "foreground,thick,tolerance_px\n0.83,0.2,1.0\n",
         "froc": "threshold,found_iou25,found_iou50,found_touched,false_alarms_per_mpx\n0.5,0.6,0.5,0.7,19.25\n",

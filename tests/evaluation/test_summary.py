@@ -8,7 +8,6 @@ import pytest
 
 from seepseg.classes import SALT, ClassTable, SegClass
 from seepseg.evaluation.summary import (
-    Calibration,
     Decoded,
     Evidence,
     Headline,
@@ -40,9 +39,9 @@ def evidence(**more: Any) -> Evidence:
         "lacking": {"thick": 0.0, "<thin>": 0.352},
         "objects": objects,
         "surface_dice": {"1 px": 0.5, "2 px": 0.75, "3 px": None},
-        "references": {"predict nothing": nothing},
+        "references": {"this run": Headline(5, 0.75, 0.6, 0.75, 0.75, 0.75, 1.0, 8, 100), "predict nothing": nothing},
         "as_published": BatchScores(0.4204, 0.2661),
-        "calibration": {"foreground": Calibration(0.043)},
+        "calibration": {"foreground": 0.043},
         "froc": {"threshold": [0.5]},
         "decoding": Decoded("config", "network", 1.0, None, (), 0),
     }

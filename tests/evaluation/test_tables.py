@@ -30,15 +30,13 @@ def test_the_class_table_has_columns_of_intervals_where_there_are_any() -> None:
 
 
 def test_reference_rows_stand_below_the_run() -> None:
-    whole = summary()
-    frame = reference_table(whole, evidence())
+    frame = reference_table(evidence())
     assert frame["row"].tolist() == ["this run", "predict nothing"]
     assert frame["foreground_dice"].tolist() == [0.75, 0.0]
-    assert frame["foreground_iou"].tolist() == [0.6, 0.0]
-    assert list(frame.columns[3:]) == ["macro_dice", "class_accuracy"]
-    assert list(reference_table(summary(tgs_score=0.8), evidence()).columns[:2]) == ["row", "tgs_score"]
-    single = replace(whole, classes=whole.classes[:1])
-    assert list(reference_table(single, evidence()).columns) == ["row", "foreground_dice", "foreground_iou"]
+    assert list(frame.columns[2:]) == ["foreground_iou", "macro_dice", "class_accuracy"]
+    scores = {name: replace(row, tgs_score=0.5) for name, row in evidence().references.items()}
+    salt = reference_table(evidence(references=scores, lacking={"salt": 0.0}))
+    assert list(salt.columns) == ["row", "tgs_score", "foreground_dice", "foreground_iou"]
 
 
 def test_tables_hold_what_was_counted(tmp_path: Path) -> None:
@@ -55,12 +53,13 @@ def test_tables_hold_what_was_counted(tmp_path: Path) -> None:
     cells = frames["matrices"].set_index(["scene", "truth", "prediction"])["pixels"]
     assert (cells["3", "salt", "salt"], cells["3", "salt", "background"]) == (80, 20)
     assert frames["references"]["row"].tolist() == [
+        "this run",
         "predict nothing",
         "perfect outline, one class",
         "truth shifted by (1, 1)",
     ]
-    # Two of four tiles are empty.
-    assert frames["references"]["tgs_score"][0] == 0.5
+    # The mean of 1, 0, 1 and .6; two of four tiles are empty.
+    assert frames["references"]["tgs_score"][:2].tolist() == [0.65, 0.5]
     assert frames["objects"].loc[0, ["class", "pixels", "objects"]].tolist() == ["all", "all", 2]
     assert frames["flags"]["tiles_with"].tolist() == ["all tiles", "without flagged", "vertical"]
 

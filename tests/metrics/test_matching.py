@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from seepseg.metrics.matching import SparseObjects, TruthObjects, steps_along
+from seepseg.metrics.matching import TruthObjects, steps_along
 from seepseg.objects.components import label_objects
 
 MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
@@ -109,22 +109,3 @@ def test_a_loop_over_all_pairs_agrees(truth: np.ndarray, prediction: np.ndarray)
     assert rows[1] == [b >= 0.5 for b in best]
     # What is found at .5 is found at .25; what no pixel covers is not touched.
     assert all(b > 0 for b, touched in zip(best, rows[2], strict=True) if touched)
-
-
-@settings(max_examples=80)
-@given(
-    hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)),
-    st.integers(0, 2**32),
-)
-def test_sparse_objects_are_the_components_of_what_is_chosen(candidates: np.ndarray, seed: int) -> None:
-    sparse = SparseObjects(candidates)
-    assert np.array_equal(sparse.pixels, np.flatnonzero(candidates))
-    chosen = np.random.default_rng(seed).random(len(sparse.pixels)) < 0.7
-    plane = np.zeros(candidates.size, np.uint8)
-    plane[sparse.pixels] = chosen
-    whole, count = label_objects(plane.reshape(candidates.shape))
-    numbers = sparse.label(chosen)
-    assert np.array_equal(numbers > 0, chosen)
-    # The same parts, whatever they are numbered.
-    pairs = set(zip(numbers[chosen].tolist(), whole.ravel()[sparse.pixels][chosen].tolist(), strict=True))
-    assert len(pairs) == count == len({a for a, _ in pairs})

@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from seepseg.classes import SEEP
-from seepseg.figures import ERROR_COLORS, stretch
+from seepseg.figures.pictures import ERROR_COLORS, stretch
 from seepseg.pages.charts import Axis, Series, bars, lines, ridges
 from seepseg.pages.page import (
     Section,
