@@ -31,6 +31,7 @@ from monai.inferers.utils import sliding_window_inference
 from seepseg.classes import SEEP
 from seepseg.config import Config, Predict, Scaling, parse
 from seepseg.data.scaling import MeasuredScaling
+from seepseg.data.source import source_of
 from seepseg.inference.predictor import Predictor, place
 from seepseg.inference.stream import Member
 from seepseg.inference.windows import grid
@@ -67,7 +68,7 @@ def ensemble(amp: str, *, as_shipped: bool = True) -> Ensemble:
         model = fused(model, 1)
     model = place(model, device)
     decoding = Predict(window=WINDOW, overlap=OVERLAP, batch_size=BATCH)
-    return Ensemble((Member(Predictor(model, config, device), SCALING),), SEEP, config.data, decoding, {})
+    return Ensemble((Member(Predictor(model, config, device), SCALING),), SEEP, source_of(config.data), decoding, {})
 
 
 def write_scene(path: Path, height: int, width: int, *, sparse: bool = False) -> None:

@@ -6,7 +6,6 @@ python scripts/bench/seams.py RUN SCENE [--size 1536]
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,35 +23,17 @@ from seepseg.runs.folder import find_checkpoint
 SHIFT = 64
 
 
-@dataclass
-class Held:
-    """Pixels in memory, as the engine reads them."""
-
-    rows: Rows
-
-    @property
-    def height(self) -> int:
-        return self.rows.valid.shape[0]
-
-    @property
-    def width(self) -> int:
-        return self.rows.valid.shape[1]
-
-    def read(self, start: int, stop: int) -> Rows:
-        return Rows(self.rows.raw[:, start:stop], self.rows.valid[start:stop])
-
-
-def classes(team: Ensemble, source: Held, config: Predict) -> NDArray[np.int64]:
+def classes(team: Ensemble, rows: Rows, config: Predict) -> NDArray[np.int64]:
     """The class map of the engine."""
-    parts = [s.probabilities.argmax(2).numpy() for s in stream(source, team.members, len(team.classes), config)]
+    parts = [s.probabilities.argmax(2).numpy() for s in stream(rows, team.members, len(team.classes), config)]
     return np.concatenate(parts)
 
 
 @torch.inference_mode()
-def monai(team: Ensemble, source: Held) -> NDArray[np.int64]:
+def monai(team: Ensemble, rows: Rows) -> NDArray[np.int64]:
     """The class map of MONAI's sliding window with its default weights, on the same input."""
     member = team.members[0]
-    image = torch.from_numpy(member.image(source.rows))[None]
+    image = torch.from_numpy(member.image(rows))[None]
     blended = sliding_window_inference(image, 256, 8, member.predictor.probabilities, overlap=0.25)
     assert isinstance(blended, torch.Tensor)
     return blended[0].argmax(0).numpy()
@@ -71,26 +52,24 @@ def main() -> None:
     with open_pixels(team.source, given.scene) as opened:
         rows = SceneRows(opened, None).read(given.row, given.row + given.size)
     columns = slice(given.column, given.column + given.size)
-    held = Held(Rows(rows.raw[:, :, columns], rows.valid[:, columns]))
-    moved = Held(
-        Rows(np.pad(held.rows.raw, ((0, 0), (SHIFT, 0), (SHIFT, 0))), np.pad(held.rows.valid, ((SHIFT, 0), (SHIFT, 0))))
-    )
+    part = Rows(rows.raw[:, :, columns], rows.valid[:, columns])
+    moved = Rows(np.pad(part.raw, ((0, 0), (SHIFT, 0), (SHIFT, 0))), np.pad(part.valid, ((SHIFT, 0), (SHIFT, 0))))
     small = Predict(window=256, overlap=0.25)
     maps = {
-        "MONAI, its defaults (256, .25)": monai(team, held),
-        "seepseg, window 256, overlap .25": classes(team, held, small),
-        "seepseg, its defaults (512, .125)": classes(team, held, Predict()),
+        "MONAI, its defaults (256, .25)": monai(team, part),
+        "seepseg, window 256, overlap .25": classes(team, part, small),
+        "seepseg, its defaults (512, .125)": classes(team, part, Predict()),
     }
-    dense = classes(team, held, Predict(window=max(held.height, held.width), overlap=0))
-    valid = held.rows.valid
-    found = int(((dense > 0) & valid).sum())
-    print(f"{int(valid.sum())} valid pixels, {found} foreground in the map of the whole")
+    dense = classes(team, part, Predict(window=max(part.height, part.width), overlap=0))
+    valid = part.valid
+    foreground = int(((dense > 0) & valid).sum())
+    print(f"{int(valid.sum())} valid pixels, {foreground} foreground in the map of the whole")
     for name, got in maps.items():
         differ = int(((got != dense) & valid).sum())
         print(f"{name:36s} differs in {differ} pixels ({100 * differ / valid.sum():.3f} %)")
     for name, config in (("256, .25", small), ("512, .125", Predict())):
         shifted = classes(team, moved, config)[SHIFT:, SHIFT:]
-        differ = int(((shifted != classes(team, held, config)) & valid).sum())
+        differ = int(((shifted != classes(team, part, config)) & valid).sum())
         print(f"grid of {name} shifted by {SHIFT}: {differ} pixels change ({100 * differ / valid.sum():.3f} %)")
 
 
