@@ -58,6 +58,7 @@ def _raster(path: Path, scene: Image) -> Iterator[RowMask]:
             raise ConfigError(f"the mask cannot be read ({error.what})", path, error.fix) from None
         own = mask.georeference
         if own.crs_wkt and own.transform and place.crs_wkt and place.transform:
+            _between(own.crs_wkt, place.crs_wkt, path, scene)
             # With EMPTY_DIR, GDAL opens nothing that stands beside the mask.
             with gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
                 source = stack.enter_context(rasterio.open(path, driver=DRIVERS[mask.kind]))
@@ -109,7 +110,7 @@ def _polygons(path: Path, scene: Image) -> RowMask:
     shapes, wkt = read_shapes(path)
     to_pixels = _to_pixels(path, wkt, scene)
     valid = shapely.make_valid(shapes, method="structure", keep_collapsed=False)
-    near_by = shapely.intersection(valid, shapely.box(*_surroundings(wkt, scene)))
+    near_by = shapely.intersection(valid, _surroundings(path, wkt, scene))
     # A straight edge in one coordinate system is a curve in another.
     pixels = [
         shapely.transform(shapely.segmentize(s, np.ptp(np.reshape(s.bounds, (2, 2)), 0).max() / 200), to_pixels)
@@ -128,12 +129,24 @@ def _polygons(path: Path, scene: Image) -> RowMask:
     return rows
 
 
-def _surroundings(wkt: str | None, scene: Image) -> tuple[float, float, float, float]:
-    """The box (x0, y0, x1, y1) of a scene and half its size around it, in a coordinate system.
+def _between(source: str | None, target: str, path: Path, scene: Image) -> Any:
+    """The pyproj transformer from one coordinate system to another."""
+    from pyproj import Transformer
+    from pyproj.exceptions import ProjError
+
+    try:
+        return Transformer.from_crs(source, target, always_xy=True)
+    except ProjError:
+        what = f"{path.name} cannot be laid over it: nothing leads from one coordinate system to the other"
+        raise DataError(what, scene.path, "give a raster of the scene's size") from None
+
+
+def _surroundings(path: Path, wkt: str | None, scene: Image) -> Any:
+    """The box of a scene and half its size around it, in a coordinate system; empty where that does not reach it.
 
     Masks of land may cover the Earth, and most of it has no place in the coordinates of one scene.
     """
-    from pyproj import Transformer
+    import shapely
 
     from seepseg.geo.place import place_of
 
@@ -142,15 +155,12 @@ def _surroundings(wkt: str | None, scene: Image) -> tuple[float, float, float, f
         raise DataError(f"polygons cannot be laid over it ({place.warning})", scene.path, "give a raster of its size")
     steps = np.linspace(-0.5, 1.5, 41)
     corners = np.stack(np.meshgrid(steps * scene.width, steps * scene.height), axis=-1).reshape(-1, 2)
-    x, y = Transformer.from_crs(place.crs, wkt, always_xy=True).transform(*place.to_map(corners).T)
-    known = np.isfinite(x) & np.isfinite(y)
-    return float(x[known].min()), float(y[known].min()), float(x[known].max()), float(y[known].max())
+    points = np.stack(_between(wkt, place.crs, path, scene).transform(*place.to_map(corners).T, direction="INVERSE"), 1)
+    return shapely.envelope(shapely.multipoints(points[np.isfinite(points).all(1)]))
 
 
 def _to_pixels(path: Path, wkt: str | None, scene: Image) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     """The function from vertices (n, 2) of a vector file to (column, row)."""
-    from pyproj import Transformer
-
     place = scene.georeference
     target = place.crs_wkt if place.transform else place.gcps_crs_wkt
     if not target or not wkt:
@@ -159,7 +169,7 @@ def _to_pixels(path: Path, wkt: str | None, scene: Image) -> Callable[[NDArray[n
             scene.path,
             "give a raster of the scene's size",
         )
-    project = Transformer.from_crs(wkt, target, always_xy=True)
+    project = _between(wkt, target, path, scene)
     if place.transform:
         a, b, c, d, e, f = (~Affine(*place.transform))[:6]
 

@@ -141,3 +141,19 @@ def test_where_the_mask_lies_may_stand_beside_it(tmp_path: Path, scene: Path) ->
     expected = np.zeros((40, 30), bool)
     expected[0:2, 2:4] = True
     assert np.array_equal(masked(scene, mask), expected)
+
+
+def test_a_mask_in_a_local_system_says_so(tmp_path: Path, scene: Path) -> None:
+    local = CRS.from_wkt('LOCAL_CS["harbour",UNIT["metre",1]]')
+    raster = save(tmp_path / "m.tif", np.ones((9, 9), np.uint8), crs=local, transform=PLACE)
+    write_vectors(tmp_path / "m.gpkg", np.array([shapely.box(0, 0, 1, 1)]), TABLE, local.to_wkt())
+    for mask in (raster, tmp_path / "m.gpkg"):
+        with pytest.raises(DataError, match="nothing leads from one coordinate system to the other"):
+            masked(scene, mask)
+
+
+def test_polygons_in_a_system_that_does_not_reach_the_scene_leave_nothing_out(tmp_path: Path, scene: Path) -> None:
+    # a gnomonic map around the South Pole ends at the equator; the scene is north of it
+    gnomonic = "+proj=gnom +lat_0=-90 +datum=WGS84"
+    write_vectors(tmp_path / "m.gpkg", np.array([shapely.box(-1e5, -1e5, 1e5, 1e5)]), TABLE, gnomonic)
+    assert not masked(scene, tmp_path / "m.gpkg").any()
