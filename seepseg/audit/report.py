@@ -99,7 +99,7 @@ def _classes(data: DatasetFacts, folder: Path) -> str:
     counts = [n for n in (int(row["pixels"]) for row in foreground) if n]
     note = ""
     if len(counts) > 1:
-        note = paragraph(f"The most common class has {max(counts) / min(counts):,.0f} times the pixels of the rarest.")
+        note = paragraph(f"The most common class has {max(counts) / min(counts):,.1f} times the pixels of the rarest.")
     return (
         f'<div class="charts">{charts}</div>{note}'
         + table(rows, "classes.csv", text=("class",), swatches=swatches)

@@ -129,7 +129,8 @@ def _score_run(request: Request, run: Path) -> None:
 
     from seepseg.cli.options import progress, relative
     from seepseg.evaluation.evaluate import Options, evaluate
-    from seepseg.evaluation.fitting import fit_parts, in_words
+    from seepseg.evaluation.fitting import fit_parts
+    from seepseg.evaluation.printing import decoding_text
     from seepseg.runs.folder import RunFolder
 
     parts = _opened(request, run)
@@ -150,7 +151,7 @@ def _score_run(request: Request, run: Path) -> None:
         summary = evaluate(parts, split, where, options, tick)
     _print_scores(summary, request)
     for part, search in zip(parts, searches, strict=False):
-        click.echo(f"fitted {relative(part.path)}: {in_words(search.fit)}; used on other tiles, and by predict")
+        click.echo(f"fitted {relative(part.path)}: {decoding_text(search.fit)}; used on other tiles, and by predict")
         if search.warning():
             click.echo(f"note: {search.warning()}", err=True)
     _print_written(where, request)

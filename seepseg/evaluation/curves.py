@@ -106,8 +106,8 @@ def reliability(rows: Rows, errors: Mapping[str, float | None]) -> str:
 def places(rows: Rows, place: str, *, single: bool) -> str:
     """The table of scenes.csv; of many places, how their foreground Dice is spread. `single`: there is one class."""
     if len(rows) <= ROWS:
-        # With one class these say nothing that foreground Dice does not.
-        absent = ("macro_dice", "class_accuracy") if single else ()
+        # With one class the first two say nothing that foreground Dice does not.
+        absent = [*(("macro_dice", "class_accuracy") if single else ()), *(("tiles",) if place == "tile" else ())]
         named = [{place if k == "scene" else k: v for k, v in row.items() if k not in absent} for row in rows]
         return table(named, "scenes.csv", text=(place,))
     scores = sorted(v for v in (number(r["foreground_dice"]) for r in rows) if v is not None)

@@ -160,7 +160,7 @@ def _decoded(config: Predict, fits: Sequence[Fit | None], parts: Sequence[Labell
     if fit is None:
         return Decoded("config", objects, 1.0, config.threshold, (), config.min_pixels)
     if len(fits) > 1:
-        return Decoded("the other folds' fits, see folds.csv", objects, None, None, None, None)
+        return Decoded("other folds' fits, see folds.csv", objects, None, None, None, None)
     return Decoded(f"fit on {fit.split}", objects, fit.temperature, fit.threshold, fit.offsets, fit.min_pixels)
 
 

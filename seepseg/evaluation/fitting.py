@@ -173,12 +173,3 @@ def write_search(folder: Path, search: Search) -> None:
     for name, frame in (("threshold", by_threshold), ("area", by_size)):
         write_text(folder / f"{name}.csv", frame.to_csv(index=False))
     save_threshold(folder / "threshold.png", by_threshold, by_size, search.at)
-
-
-def in_words(fit: Fit) -> str:
-    """A fit in words."""
-    offsets = f", class offsets {' '.join(f'{o:+.2f}' for o in fit.offsets)}" if fit.offsets else ""
-    return (
-        f"temperature {fit.temperature:.2f}, threshold {fit.threshold:.2f}, objects of at least {fit.min_pixels} "
-        f"pixels{offsets}"
-    )

@@ -9,11 +9,12 @@ from seepseg.evaluation.tables import class_table
 from seepseg.metrics.bootstrap import Interval
 from seepseg.metrics.detection import ObjectScores
 from seepseg.metrics.salt_score import BatchScores
+from seepseg.runs.fit import Fit
 
 
-def interval_text(interval: Interval | None) -> str:
+def interval_text(interval: Interval | None, to: str = "–") -> str:
     """An interval for people: "0.512–0.634"; "" where there is none."""
-    return "" if interval is None else f"{interval.low:.3f}–{interval.high:.3f}"
+    return "" if interval is None else f"{interval.low:.3f}{to}{interval.high:.3f}"
 
 
 def per_class(summary: Summary) -> pd.DataFrame:
@@ -67,17 +68,20 @@ def _objects(row: ObjectScores, *, with_classes: bool) -> str:
     )
 
 
+def decoding_text(decoding: Fit | Decoded) -> str:
+    """What is fitted for decoding, for people; "" for folds, each of which has its own."""
+    parts = [] if decoding.temperature is None else [f"temperature {decoding.temperature:.2f}"]
+    parts += [] if decoding.threshold is None else [f"threshold {decoding.threshold:.2f}"]
+    parts += [f"objects of at least {decoding.min_pixels} pixels"] if decoding.min_pixels else []
+    parts += [f"class offsets {' '.join(f'{o:+.2f}' for o in decoding.offsets)}"] if decoding.offsets else []
+    return ", ".join(parts)
+
+
 def _decoding(decoded: Decoded) -> str:
-    parts = []
-    if decoded.temperature is None or decoded.threshold is None:
-        parts = [] if decoded.from_ == "config" else [f"decoded with {decoded.from_}"]
-    elif decoded.from_ != "config":
-        parts = [
-            f"decoded with the {decoded.from_}: temperature {decoded.temperature:.2f}, threshold "
-            f"{decoded.threshold:.2f}, at least {decoded.min_pixels} pixels"
-        ]
-    if decoded.objects != "network":
-        parts.append(f"classes of objects by the {decoded.objects}")
+    parts = [] if decoded.objects == "network" else [f"classes of objects by the {decoded.objects}"]
+    if decoded.from_ != "config":
+        words = decoding_text(decoded)
+        parts.insert(0, f"decoded with the {decoded.from_}" + (f": {words}" if words else ""))
     return "; ".join(parts)
 
 

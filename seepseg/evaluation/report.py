@@ -11,8 +11,8 @@ import pandas as pd
 from seepseg.classes import ClassTable
 from seepseg.evaluation.curves import ROWS, froc, places, reliability, training
 from seepseg.evaluation.gallery import REMARKS, Shown
-from seepseg.evaluation.printing import published
-from seepseg.evaluation.summary import Decoded, Evidence, Summary
+from seepseg.evaluation.printing import decoding_text, interval_text, published
+from seepseg.evaluation.summary import Evidence, Summary
 from seepseg.evaluation.tables import class_table, reference_table
 from seepseg.io.atomic import write_text
 from seepseg.metrics.bootstrap import DRAWS, MIN_CLUSTERS
@@ -75,7 +75,7 @@ def write_report(
     ]
     root = where if not runs else runs[0].root if len(runs) == 1 else runs[0].root.parent
     subtitle = f"{summary.n_tiles:,} tiles of {summary.split}"
-    write_page(where / "report.html", f"{root.resolve().name}: how well it finds", subtitle, sections)
+    write_page(where / "report.html", f"{root.resolve().name}: evaluation", subtitle, sections)
     return where / "report.html"
 
 
@@ -104,33 +104,25 @@ def _headline(summary: Summary) -> str:
         ("objects found", shown(row.found_iou25), _joined(found_range, of_objects)),
         ("false alarms per megapixel", shown(row.false_alarms_per_mpx), _joined(alarm_range, of_predicted, area)),
     ]
+    decoding = summary.evidence.decoding
+    by = f"classes of objects by the {decoding.objects}"
     clusters = summary.evidence.intervals["dice/foreground"].clusters
     few = f"No intervals: {clusters} {place}{'s' if clusters != 1 else ''}, and they need {MIN_CLUSTERS}."
     ranges = f"Ranges are 95 % intervals: {place}s drawn with replacement, {DRAWS} times."
     return (
         cards(facts)
         + paragraph(ranges if summary.interval("dice/foreground") else few, "muted")
-        + paragraph(_decoding(summary.evidence.decoding), "muted")
+        + paragraph(f"Decoding from the {decoding.from_}: {_joined(decoding_text(decoding), by)}.", "muted")
         + source_line("per_class.csv", "objects.csv", "metrics.json")
     )
 
 
 def _range(summary: Summary, score: str) -> str:
-    interval = summary.interval(score)
-    return "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
+    return interval_text(summary.interval(score), " to ")
 
 
 def _joined(*parts: str) -> str:
     return " · ".join(part for part in parts if part)
-
-
-def _decoding(decoded: Decoded) -> str:
-    parts = [f"from {decoded.from_}"]
-    parts += [f"temperature {decoded.temperature:g}"] if decoded.temperature is not None else []
-    parts += [f"threshold {decoded.threshold:g}"] if decoded.threshold is not None else []
-    parts += [f"class offsets {' '.join(f'{o:+g}' for o in decoded.offsets)}"] if decoded.offsets else []
-    parts += [f"objects of at least {decoded.min_pixels} pixels"] if decoded.min_pixels else []
-    return f"Decoding: {', '.join(parts)}; classes of objects by the {decoded.objects}."
 
 
 def _classes(summary: Summary, swatches: Mapping[str, str]) -> str:

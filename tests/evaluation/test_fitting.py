@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from seepseg.config import Config, parse
-from seepseg.evaluation.fitting import fit_decoding, in_words, write_search
+from seepseg.evaluation.fitting import fit_decoding, write_search
+from seepseg.evaluation.printing import decoding_text
 from seepseg.inference.labelled import Labelled, open_labelled
 from seepseg.inference.score import TileResult
 from seepseg.runs.checkpoint import save_checkpoint
@@ -65,7 +66,7 @@ def test_class_offsets_raise_macro_dice(untrained: Open, seep_root: Path, tmp_pa
     write_search(tmp_path / "s", search)
     assert pd.read_csv(tmp_path / "s" / "threshold.csv")["macro_dice"].max() == pytest.approx(promised.max())
     assert (tmp_path / "s" / "threshold.png").stat().st_size > 1000
-    assert in_words(search.fit).startswith("temperature ")
+    assert decoding_text(search.fit).startswith("temperature ")
 
 
 def test_with_an_object_classifier_only_the_outline_is_fitted(untrained: Open, seep_root: Path) -> None:

@@ -60,11 +60,11 @@ def test_what_decoded_and_how_long_it_took() -> None:
     fitted = Decoded("fit on val", "classifier", 1.2, 0.45, (), 20)
     profile = Profile(10.0, 4.0, 0.4, 3.25)
     assert rest(evidence(decoding=fitted, profile=profile)) == [
-        "decoded with the fit on val: temperature 1.20, threshold 0.45, at least 20 pixels; "
+        "decoded with the fit on val: temperature 1.20, threshold 0.45, objects of at least 20 pixels; "
         "classes of objects by the classifier",
         "profile: 10.0 s, 40% of it in the network, 3.2 tiles/s",
     ]
-    folds = Decoded("the other folds' fits, see folds.csv", "network", None, None, None, None)
+    folds = Decoded("other folds' fits, see folds.csv", "network", None, None, None, None)
     assert rest(evidence(decoding=folds)) == ["decoded with the other folds' fits, see folds.csv"]
     # A threshold in the config is nobody's fit.
     assert rest(evidence(decoding=Decoded("config", "network", 1.0, 0.3, (), 0))) == []

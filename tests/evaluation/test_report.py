@@ -72,8 +72,8 @@ def test_a_report_shows_every_table_and_escapes_names(run: RunFolder) -> None:
         "Draws that lack a class, so that their macro mean is of fewer: <thin> 35%.",
         "this run", "predict nothing",
         "As other projects publish theirs: soft Dice 0.420, soft IoU 0.266 (foreground, mean over batches of 16",
-        "Decoding: from fit on val, temperature 1.25, threshold 0.4, class offsets +0.5 -0.25, objects of at least 20 "
-        "pixels; classes of objects by the network.",
+        "Decoding from the fit on val: temperature 1.25, threshold 0.40, objects of at least 20 pixels, class offsets "
+        "+0.50 -0.25 · classes of objects by the network.",
         "Expected calibration error: foreground 0.043.",
         "Foreground IoU", "macro IoU", "19.250", "Share that came true against confidence", "folds", "0.515",
         EVIL, '{"torch": "9.9"}', f"name: {EVIL}",
