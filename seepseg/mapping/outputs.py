@@ -17,7 +17,7 @@ from seepseg.classes import IGNORE
 from seepseg.figures.sheets import QuickLook
 from seepseg.figures.style import write_style
 from seepseg.geo.place import place_of
-from seepseg.inference.decode import calibrated, uncertainty
+from seepseg.inference.decode import calibrated, most_probable, uncertainty
 from seepseg.inference.stream import Strip
 from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
@@ -30,7 +30,6 @@ from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.objectwise import ObjectDecisions
 from seepseg.mapping.polygons import trace
-from seepseg.runs.fit import Fit
 
 ROWS = 512
 """Rows read at once when a finished raster is written in another form."""
@@ -118,7 +117,7 @@ def write_outputs(
             files["confidence"] = stack.enter_context(scratch()), Layout(1, "uint8", 0, {})
         with _writer(files, image, len(table)) as write:
             for strip, classes in strips:
-                write(_planes(strip, classes, files, ensemble.fit))
+                write(_planes(strip, classes, files, ensemble))
                 picture.add_image(strip.start, strip.rows.raw[0], strip.rows.valid)
                 if not first:
                     picture.add_classes(strip.start, classes)
@@ -176,12 +175,12 @@ def _png_writer(path: Path, save: Callable[[Path, NDArray[Any]], None]) -> Itera
 
 
 def _planes(
-    strip: Strip, classes: NDArray[np.uint8], names: Collection[str], fit: Fit | None
+    strip: Strip, classes: NDArray[np.uint8], names: Collection[str], ensemble: Ensemble
 ) -> dict[str, NDArray[Any]]:
     """What the files of a strip hold, by name; probabilities are calibrated."""
     planes: dict[str, NDArray[Any]] = {"classes": classes}
     if "probabilities" in names or "uncertainty" in names:
-        probabilities = calibrated(strip.probabilities, fit, 2)
+        probabilities = calibrated(strip.probabilities, ensemble.fit, 2)
     if "probabilities" in names:
         bands = probabilities.permute(2, 0, 1).cpu().numpy()
         planes["probabilities"] = np.where(strip.rows.valid, bands, np.float32(np.nan))
@@ -190,11 +189,12 @@ def _planes(
         planes["uncertainty"] = np.where(strip.rows.valid, steps, np.uint8(IGNORE))
     if "confidence" in names:
         row, column = np.nonzero((classes > 0) & (classes != IGNORE))
-        device = strip.probabilities.device
-        where = [torch.from_numpy(i).to(device) for i in (row, column, classes[row, column].astype(np.int64))]
-        chosen = calibrated(strip.probabilities[where[0], where[1]], fit).gather(1, where[2][:, None])[:, 0]
+        pixels = strip.probabilities[tuple(torch.from_numpy(i).to(strip.probabilities.device) for i in (row, column))]
+        # Of the class that the network gives: a vote or an object classifier may have chosen another.
+        own = most_probable(pixels.T[None, :, :, None], ensemble.config.threshold, ensemble.fit)[0].long()
+        confidence = calibrated(pixels, ensemble.fit).gather(1, own)[:, 0]
         planes["confidence"] = np.zeros(classes.shape, np.uint8)
-        planes["confidence"][row, column] = (chosen * 255).round().cpu().numpy()
+        planes["confidence"][row, column] = (confidence * 255).round().cpu().numpy()
     return planes
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,19 @@ import numpy as np
 import pytest
 import rasterio
 import tifffile
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.transform import Affine
 
+from seepseg.classes import SEEP
 from seepseg.config import Predict
 from seepseg.errors import DataError
+from seepseg.inference.stream import Rows, Strip
+from seepseg.io.image import open_image
 from seepseg.io.vector import read_vectors
 from seepseg.mapping.jobs import plan
-from seepseg.mapping.outputs import Report, Wanted
+from seepseg.mapping.outputs import Report, Wanted, write_outputs
 from seepseg.mapping.scene import predict_scene
 from seepseg.mapping.tiles import predict_tiles
 from seepseg.mapping.units import cut_units
@@ -122,6 +127,21 @@ def test_a_strip_and_many_strips_leave_the_same_bytes(tmp_path: Path) -> None:
     assert one["s_class.tif"] == many["s_class.tif"]
     assert one["s.gpkg"] == many["s.gpkg"]
     assert one["s_quicklook.png"] == many["s_quicklook.png"]
+
+
+def test_confidence_is_of_the_class_that_the_network_gave(folder: Path) -> None:
+    """Whoever decided about the whole object chose class 2, the network class 1 with a probability of .7."""
+    geotiff(folder / "in" / "s.tif", sea())
+    classes = np.zeros((40, 50), np.uint8)
+    classes[10:13, 20:30] = 2
+    probabilities = torch.tensor([0.1, 0.7, 0.2, 0, 0, 0, 0, 0]).expand(40, 50, 8)
+    strip = Strip(0, Rows(sea()[None], np.ones((40, 50), bool)), probabilities)
+    (job,) = plan([str(folder / "in")], folder / "out")
+    with open_image(job.source) as image:
+        write_outputs(job, image, [(strip, classes)], replace(toy(), classes=SEEP), Wanted())
+    _, table, _ = read_vectors(folder / "out" / "s.gpkg")
+    assert table["class"].tolist() == [2]
+    assert table["mean_probability"].tolist() == pytest.approx([0.7], abs=1 / 255)
 
 
 LEFT = np.arange(50) < 15
