@@ -128,10 +128,10 @@ def thinned(gray: Gray, maps: Sequence[Indices], side: int) -> tuple[Gray, list[
     return in_blocks(gray, step).mean((1, 3)).round().astype(np.uint8), thin
 
 
-def jpeg(gray: Gray, quality: int = 75) -> bytes:
+def jpeg(gray: Gray) -> bytes:
     """A grey picture (H, W) as a JPEG file."""
     stream = BytesIO()
-    Image.fromarray(gray).save(stream, format="JPEG", quality=quality, optimize=True)
+    Image.fromarray(gray).save(stream, format="JPEG", quality=75, optimize=True)
     return stream.getvalue()
 
 
