@@ -44,10 +44,15 @@ class ClassTable:
         values = [v for c in self.foreground for v in c.values] + list(self.background_values + self.ignore_values)
         twice = sorted({v for v in values if values.count(v) > 1})
         if twice:
-            raise ConfigError(f"label value {twice[0]} stands for two classes", "data.classes", "give each value once")
-        names = [c.name for c in self.foreground]
-        if len(set(names)) < len(names):
-            raise ConfigError("two classes have one name", "data.classes", "give each class its own name")
+            raise ConfigError(
+                f"label value {twice[0]} stands for two classes",
+                "data.classes",
+                "give each value once, there, in data.background_values (0 unless given) or in data.ignore_values",
+            )
+        if len(set(self.names)) < len(self):
+            raise ConfigError(
+                "two classes have one name", "data.classes", "give each class its own name, other than background"
+            )
         limits = [c.at_least for c in self.foreground if c.at_least is not None]
         if limits and (len(limits) < len(self.foreground) or len(set(limits)) < len(limits)):
             raise ConfigError(

@@ -133,7 +133,7 @@ def _facts(tile: Tile, source: Source) -> tuple[TileFacts, list[Problem]]:
     labels = source.labels(tile, valid.shape)
     indices = np.full(valid.shape, IGNORE, np.uint8)
     if labels is not None:
-        indices, unknown = classes.indices_and_unknown(labels.with_background(classes))
+        indices, unknown = classes.indices_and_unknown(labels.values)
         for value, pixels in unknown.items():
             note("value outside the table", value, pixels)
         for index, name in enumerate(classes.names[1:], 1):

@@ -105,6 +105,6 @@ def _picture(source: Source, tile: Tile, caption: str) -> Picture:
     labels = source.labels(tile, valid.shape)
     truth = np.full(valid.shape, IGNORE, np.uint8)
     if labels is not None:
-        indices, _ = source.classes.indices_and_unknown(labels.with_background(source.classes))
+        indices, _ = source.classes.indices_and_unknown(labels.values)
         truth = np.where(labels.ignored, truth, indices)
     return Picture(caption, stretch(raw[0], valid), truth)

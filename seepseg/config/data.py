@@ -12,6 +12,8 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from seepseg.classes import COLORS, TABLES, ClassTable, SegClass
 from seepseg.config.node import Count, Fraction, Named, Names, Node, Positive
 
+Label = Annotated[int, Field(ge=0, le=65535)]
+
 
 class ClassNode(Node):
     """One foreground class of a table of one's own, by the label values that mean it or by the lowest of them.
@@ -22,7 +24,7 @@ class ClassNode(Node):
     """
 
     name: str
-    values: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1)] | None = None
+    values: Annotated[list[Label], Field(min_length=1)] | None = None
     at_least: Positive | None = None
     color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
 
@@ -156,6 +158,7 @@ class DataNode(Node):
 
     root: Path
     classes: Classes
+    background_values: Annotated[list[Label], Field(min_length=1)] = [0]
     ignore_values: list[int] = []
     nodata: Nodata | None = "auto"
     page: Annotated[int, Field(ge=0)] | None = None
@@ -174,14 +177,14 @@ class DataNode(Node):
 
     def class_table(self) -> ClassTable:
         """The class table this node asks for."""
-        ignored = tuple(self.ignore_values)
         if isinstance(self.classes, str):
-            return ClassTable(TABLES[self.classes].foreground, ignore_values=ignored)
-        classes = (
-            SegClass(c.name, tuple(c.values or ()), c.color or COLORS[k % len(COLORS)], c.at_least)
-            for k, c in enumerate(self.classes)
-        )
-        return ClassTable(tuple(classes), ignore_values=ignored)
+            classes = TABLES[self.classes].foreground
+        else:
+            classes = tuple(
+                SegClass(c.name, tuple(c.values or ()), c.color or COLORS[k % len(COLORS)], c.at_least)
+                for k, c in enumerate(self.classes)
+            )
+        return ClassTable(classes, tuple(self.background_values), tuple(self.ignore_values))
 
     @property
     def n_bands(self) -> int:

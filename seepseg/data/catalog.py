@@ -120,7 +120,7 @@ def labelled_of(catalog: Catalog) -> Catalog:
         raise DataError(
             f"none of {len(catalog)} tiles has a mask",
             where,
-            "set data.masks or data.mask_suffix; training needs labels",
+            "set data.masks or data.mask_suffix, or fill the column mask of data.table; training needs labels",
         )
     return labelled
 

@@ -103,7 +103,7 @@ def read_mask(source: Source, tile: Tile, shape: tuple[int, int]) -> NDArray[np.
     labels = source.labels(tile, shape)
     if labels is None:
         return np.full(shape, IGNORE, np.uint8)
-    indices = source.classes.to_indices(labels.with_background(source.classes), str(tile.mask))
+    indices = source.classes.to_indices(labels.values, str(tile.mask))
     return np.where(labels.ignored, np.uint8(IGNORE), indices)
 
 

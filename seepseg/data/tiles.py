@@ -66,7 +66,7 @@ class TilesSource:
     def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:
         """Label values of a tile as they are in its mask; None when it is unlabelled."""
         if tile.background:
-            return Labels(np.full(shape, self.classes.background_values[0], np.uint8), np.zeros(shape, bool))
+            return Labels(np.full(shape, self.classes.background_values[0], np.uint16), np.zeros(shape, bool))
         return None if tile.mask is None else read_labels(tile.mask, shape, self.classes)
 
     def tile(self, path: Path, name: str) -> Tile:
@@ -148,8 +148,10 @@ class TilesSource:
         return tile.image.stem.removesuffix(self.data.image_suffix)
 
     def _warnings(self, tiles: list[Tile], placed: list[Tile]) -> tuple[str, ...]:
-        """What is odd about scenes: of tiles as they were listed, and as they were placed."""
-        pattern = self.data.name_pattern
+        """What is odd about parts and scenes: of tiles as they were listed, and as they were placed."""
+        by, pattern = self.data.split.by, self.data.name_pattern
+        unread = by != "file" and any(t.part or t.fold is not None for t in tiles)
+        passed = ("the columns split and fold of data.table count only with data.split.by=file",) if unread else ()
         odd = [t.id for t in tiles if not (t.group or (pattern and re.match(pattern, self._stem(t))))]
         if pattern and not odd and re.search(r"\(\?P<(index|row)>", pattern):
             # Only tiles that are cells of something: others say with ^(?P<group>.+)$ that each is a scene.
@@ -159,9 +161,10 @@ class TilesSource:
             said = f"do not match data.name_pattern {pattern!r}"
         else:
             said = "have no scene, without data.name_pattern"
-        if self.data.split.by != "group" or len(tiles) < 2 or not odd:
-            return ()
+        if by != "group" or len(tiles) < 2 or not odd:
+            return passed
         return (
+            *passed,
             f"{len(odd)} of {len(tiles)} names {said} ({listed(odd[:3])}{' …' if odd[3:] else ''}): each such tile "
             "counts as a scene of its own, so tiles of one true scene can be on both sides of the split; set "
             "data.name_pattern",
@@ -169,14 +172,13 @@ class TilesSource:
 
 
 class Labels(NamedTuple):
-    """Label values (H, W) of a mask, and where the file itself says that they count nowhere (H, W)."""
+    """Label values (H, W) of a mask, and where the file itself says that they count nowhere (H, W).
+
+    They are background there: what the file holds there need not be a label.
+    """
 
     values: NDArray[np.generic]
     ignored: NDArray[np.bool_]
-
-    def with_background(self, classes: ClassTable) -> NDArray[np.generic]:
-        """The values, with background where they count nowhere, since a value there need not be a label."""
-        return np.where(self.ignored, np.asarray(classes.background_values[0], self.values.dtype), self.values)
 
 
 def read_labels(path: Path, shape: tuple[int, int], classes: ClassTable) -> Labels:
@@ -190,7 +192,9 @@ def read_labels(path: Path, shape: tuple[int, int], classes: ClassTable) -> Labe
     try:
         (values, valid), info = read_image(path, labels=True)
     except DataError as error:
-        raise DataError(f"mask: {error.what}", error.where, "give a one-band mask of class values") from None
+        # Which page and bands are read is said of images only.
+        fix = "give a one-band mask of class values" if "data." in error.fix else error.fix
+        raise DataError(f"mask: {error.what}", error.where, fix) from None
     labels = values[0]
     if labels.shape != shape:
         raise DataError(
@@ -201,7 +205,8 @@ def read_labels(path: Path, shape: tuple[int, int], classes: ClassTable) -> Labe
     if labels.dtype.kind not in "ui" and not classes.soft:
         raise DataError(f"mask holds {labels.dtype} values", path, "save class values as uint8, or give at_least")
     named = info.nodata is not None and classes.has(info.nodata)
-    return Labels(labels, ~valid & (labels != info.nodata) if named else ~valid)
+    ignored = ~valid & (labels != info.nodata) if named else ~valid
+    return Labels(np.where(ignored, np.uint16(classes.background_values[0]), labels), ignored)
 
 
 def place_in(stem: str, data: TilesData | SeepData) -> tuple[str, Cell | None]:

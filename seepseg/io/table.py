@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from seepseg.errors import DataError, listed
+from seepseg.io.files import open_regular
 
 
 def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, dict[str, str]]:
     """The rows of a CSV by one column, each by the names of the header; a cell may be empty, a key may not.
 
-    A byte-order mark, CRLF and empty lines change nothing.
+    A byte-order mark, CRLF, empty lines and spaces after commas change nothing.
 
     Args:
         path: the file.
@@ -23,10 +25,13 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
     Raises:
         DataError: no CSV, columns that are missing or of one name, rows of another length, keys missing or repeated.
     """
+    with open_regular(path) as stream:
+        content = stream.read()
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [(number, row) for number, row in enumerate(csv.reader(stream, strict=True), 1) if row]
-    except (csv.Error, ValueError, OSError) as error:
+        lines = io.StringIO(content.decode("utf-8-sig"), newline="")
+        reader = csv.reader(lines, skipinitialspace=True, strict=True)
+        rows = [(number, row) for number, row in enumerate(reader, 1) if row]
+    except (csv.Error, ValueError) as error:
         raise DataError(f"cannot be read as CSV ({error})", path, "fix the table") from None
     header = rows[0][1] if rows else []
     if not {key, *columns} <= set(header):

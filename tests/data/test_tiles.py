@@ -290,6 +290,12 @@ def test_scenes_of_one_name_do_not_collide_under_ids_of_the_table(tmp_path: Path
     assert [(t.id, t.group) for t in tiles] == [("1", "p/s"), ("2", "q/s")]
 
 
+def test_a_table_with_spaces_whose_parts_are_not_asked_for(tmp_path: Path) -> None:
+    catalog = TilesSource(table_of(tmp_path, "image, mask, scene, fold\np/a.png, m/a.png, s, 1\n")).catalog()
+    assert [(t.id, t.group, t.labelled, t.fold) for t in catalog.tiles] == [("p/a", "s", True, 1)]
+    assert catalog.warnings == ("the columns split and fold of data.table count only with data.split.by=file",)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -473,6 +479,18 @@ def test_the_no_data_value_of_a_soft_mask(tmp_path: Path, nodata: str, expected:
         values[0, 2] = -9999
     tifffile.imwrite(tmp_path / "m.tif", values, extratags=[(42113, 2, 0, nodata, True)])
     assert indices(tiles_of(tmp_path, classes=[ClassNode(name="oil", at_least=0.5)]), tmp_path / "m.tif") == [expected]
+
+
+def test_background_is_what_the_config_says(tmp_path: Path) -> None:
+    # 300 is sea, 2 is oil, 0 was not labelled; the file says that 7 is no data
+    values = np.array([[0, 300, 2, 7]], np.uint16)
+    tifffile.imwrite(tmp_path / "m.tif", values, extratags=[(42113, 2, 0, "7", True)])
+    data = tiles_of(
+        tmp_path, classes=[ClassNode(name="oil", values=[2])], background_values=[300, 1], ignore_values=[0]
+    )
+    assert indices(data, tmp_path / "m.tif") == [[255, 0, 1, 255]]
+    background = Tile("t", tmp_path / "t.tif", background=True)
+    assert read_mask(TilesSource(data), background, (1, 2)).tolist() == [[0, 0]]
 
 
 def test_a_lossy_mask_is_told_how_it_can_be_read(tmp_path: Path) -> None:
