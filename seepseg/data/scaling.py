@@ -92,29 +92,12 @@ class MeasuredScaling:
 
     def to_plain(self) -> dict[str, Any]:
         """Plain types, for the checkpoint."""
-        return {
-            "config": self.config.model_dump(mode="json"),
-            "limits": self.limits,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "shares": self.shares,
-            "usual": self.usual,
-            "dtypes": list(self.dtypes),
-        }
+        return vars(self) | {"config": self.config.model_dump(mode="json")}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> MeasuredScaling:
         """The scaling that `to_plain` wrote."""
-        limits = plain["limits"]
-        return cls(
-            Scaling(**plain["config"]),
-            None if limits is None else (tuple(limits[0]), tuple(limits[1])),
-            tuple(plain["mean"]),
-            tuple(plain["std"]),
-            tuple(tuple(s) for s in plain["shares"]),
-            plain["usual"],
-            tuple(plain["dtypes"]),
-        )
+        return cls(**plain | {"config": Scaling(**plain["config"])})
 
 
 def transform(raw: NDArray[np.generic], kind: str) -> NDArray[np.float32]:

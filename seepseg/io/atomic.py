@@ -28,21 +28,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         ConfigError: the folder is not writable, or `path` is a folder.
         ResourceError: the disk is full, or fails.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_path(path) as temporary:
         yield temporary
         _sync(temporary)
         temporary.replace(path)
         with suppress(OSError):  # some file systems cannot sync a folder
             _sync(path.parent)
-    except OSError as error:
-        if error.errno is None:  # a library's own error, not the system's
-            raise
-        raise write_error(error, path) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
@@ -87,13 +78,13 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def scratch_path(path: Path) -> Iterator[Path]:
-    """A hidden path beside `path`, with its suffix, for what is needed while the block lasts only."""
+    """A hidden path beside `path`, with its suffix, for what is needed only while the block lasts; errors as above."""
     scratch = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield scratch
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None:  # a library's own error, not the system's
             raise
         raise write_error(error, path) from error
     finally:

@@ -26,9 +26,6 @@ from seepseg.io.pam import Pam, nodata_value, read_pam, refuse_scaling
 from seepseg.io.raster import Georeference, as_data_error, gdal, georeference_of
 from seepseg.io.tiff import TiffInfo, inspect_tiff
 
-WHOLE = 2**28
-"""The most pixels of a PNG or JPEG, which are decoded whole."""
-
 DRIVERS = {"TIFF": "GTiff", "PNG": "PNG", "JPEG": "JPEG"}
 """GDAL's name of each kind of image; no other is opened."""
 
@@ -40,7 +37,7 @@ class Choice(TypedDict, total=False):
         page: 0-based directory of a TIFF; None where it holds one image (overviews and masks aside), or bands as pages.
         bands: 1-based bands, not counting alpha, in the order wanted; pages, where a TIFF holds each band as one. None
             where the image has one band or, in PNG and JPEG, three that are equal.
-        max_pixels: the most values (height · width · bands of the file) to accept: 2²⁸, or 2³⁶ to read by rows.
+        max_pixels: the most values (height · width · bands) of a TIFF to accept: 2²⁸, or 2³⁶ to read by rows.
         labels: the numbers are labels: a palette is only what they are shown with, and bits are 0 and 1; both are
             refused in an image.
     """
@@ -164,7 +161,7 @@ def _header(
         info = ImageInfo(kind, tiff.height, tiff.width, len(tiff.bands), tiff.dtype, page=tiff.pages[0])
         masks += [] if tiff.mask is None else [_gdal_name(path, tiff.mask)]
     else:
-        info = ImageInfo(kind, *inspect_picture(path, kind, bands, min(max_pixels, WHOLE)))
+        info = ImageInfo(kind, *inspect_picture(path, kind, bands))
     if mask := beside(path, ".msk"):
         size = inspect_tiff(mask, mask=True, max_pixels=max_pixels, verify=verify)
         if (size.height, size.width) != (info.height, info.width):

@@ -19,6 +19,9 @@ from seepseg.errors import DataError, SeepsegError
 from seepseg.io.atomic import atomic_path
 from seepseg.io.files import open_regular
 
+MAX_PIXELS = 2**28
+"""Of a PNG or JPEG, which are decoded whole."""
+
 _ORIENTATION = 0x0112
 
 _CHROMA_STEP = 3
@@ -29,21 +32,17 @@ measurement and no colour either; many published JPEGs of SAR images have it.
 """
 
 
-def inspect_picture(
-    path: Path, kind: str, bands: Sequence[int] | None, max_pixels: int
-) -> tuple[int, int, int, np.dtype[Any]]:
+def inspect_picture(path: Path, kind: str, bands: Sequence[int] | None) -> tuple[int, int, int, np.dtype[Any]]:
     """Height, width, bands read and dtype (uint8 or uint16) of a PNG or JPEG, by its header.
 
     Raises:
-        DataError: the header is damaged, the picture larger than `max_pixels`, or in CMYK.
+        DataError: the header is damaged, the picture larger than `MAX_PIXELS`, or in CMYK.
     """
-    with _opened(path, kind, max_pixels) as (picture, depth, _):
+    with _opened(path, kind) as (picture, depth, _):
         return picture.height, picture.width, len(bands or (1,)), np.dtype(np.uint16 if depth == 16 else np.uint8)
 
 
-def read_picture(
-    path: Path, kind: str, bands: Sequence[int] | None, labels: bool, max_pixels: int = 2**28
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def read_picture(path: Path, kind: str, bands: Sequence[int] | None, labels: bool) -> tuple[NDArray[Any], NDArray[Any]]:
     """Bands (C, H, W) of a PNG or JPEG, and its alpha (A, H, W), A of 0 or 1; arguments as `image.Choice` has them.
 
     Grey of fewer than 8 bits is scaled to 8, as the standard has it. A palette becomes its colours, or, of labels and
@@ -53,7 +52,7 @@ def read_picture(
     Raises:
         DataError: it is damaged, too large, stored turned, or in colour where one band is wanted.
     """
-    with _opened(path, kind, max_pixels) as (picture, depth, stream):
+    with _opened(path, kind) as (picture, depth, stream):
         picture.load()
         if "exif" in picture.info and (orientation := picture.getexif().get(_ORIENTATION, 1)) != 1:
             raise DataError(f"is stored turned or mirrored (orientation {orientation})", path, "save it upright")
@@ -90,7 +89,7 @@ def write_class_png(path: Path, classes: NDArray[np.uint8], n_classes: int) -> N
 
 
 @contextmanager
-def _opened(path: Path, kind: str, max_pixels: int) -> Iterator[tuple[PngImageFile | JpegImageFile, int, BinaryIO]]:
+def _opened(path: Path, kind: str) -> Iterator[tuple[PngImageFile | JpegImageFile, int, BinaryIO]]:
     """A picture whose header is sound, its bits a channel, its file. What Pillow raises inside becomes a DataError."""
     with open_regular(path) as stream:
         try:
@@ -100,10 +99,10 @@ def _opened(path: Path, kind: str, max_pixels: int) -> Iterator[tuple[PngImageFi
                 if len(head) < 29 or head[12:16] != b"IHDR":
                     raise DataError("is cut short or damaged (no header)", path, "copy or save it again")
                 width, height, depth = struct.unpack(">IIB", head[16:25])
-                _check_size(path, height, width, max_pixels)
+                _check_size(path, height, width)
                 stream.seek(0)
             with (PngImageFile if kind == "PNG" else JpegImageFile)(stream) as picture:
-                _check_size(path, picture.height, picture.width, max_pixels)
+                _check_size(path, picture.height, picture.width)
                 if picture.mode == "CMYK":
                     raise DataError("its pixels are CMYK colours, no measurement", path, "save it as grey levels")
                 yield picture, depth, stream
@@ -116,11 +115,11 @@ def _opened(path: Path, kind: str, max_pixels: int) -> Iterator[tuple[PngImageFi
             raise DataError(f"is cut short or damaged ({reason})", path, "copy or save it again") from None
 
 
-def _check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
+def _check_size(path: Path, height: int, width: int) -> None:
     if not width or not height:
         raise DataError(f"is {height}×{width} pixels", path, "save it again with its true size")
-    if width * height > max_pixels:
-        raise DataError(f"{height}×{width} pixels are over the budget of {max_pixels}", path, "cut it into tiles")
+    if width * height > MAX_PIXELS:
+        raise DataError(f"{height}×{width} pixels are over the budget of {MAX_PIXELS}", path, "cut it into tiles")
 
 
 def _in_colour(picture: PngImageFile | JpegImageFile) -> bool:

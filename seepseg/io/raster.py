@@ -1,17 +1,21 @@
-"""GDAL through rasterio: its settings, its errors, and where a raster lies."""
+"""GDAL through rasterio: its settings, its errors, where a raster lies, and the rows of a finished one."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
+from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
 
 from seepseg.errors import DataError
 
@@ -97,3 +101,35 @@ def reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split())[:160]
+
+
+def raster_rows(path: Path, heights: int | Sequence[int]) -> Iterator[NDArray[Any]]:
+    """The first band (n, W) of a raster in strips, all of one height or of the given ones."""
+    with _opened(path) as source:
+        if isinstance(heights, int):
+            heights = [min(heights, source.height - start) for start in range(0, source.height, heights)]
+        edges = itertools.accumulate(heights, initial=0)
+        for start, stop in itertools.pairwise(edges):
+            yield _read(source, slice(start, stop), slice(0, source.width))
+
+
+@contextmanager
+def raster_windows(path: Path) -> Iterator[Callable[[slice, slice], NDArray[Any]]]:
+    """Reads rows and columns (h, w) of the first band of a raster, as far as it goes, while the block lasts."""
+    with _opened(path) as source:
+        yield lambda rows, columns: _read(source, rows, columns)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    # GDAL's settings are a stack; kept while other code runs, they would come off in the wrong order.
+    with gdal():
+        source = rasterio.open(path)
+    with source:
+        yield source
+
+
+def _read(source: Any, rows: slice, columns: slice) -> NDArray[Any]:
+    window = Window.from_slices(rows, columns, height=source.height, width=source.width)
+    with gdal():
+        return np.asarray(source.read(1, window=window))

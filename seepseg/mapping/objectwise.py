@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from seepseg.classes import IGNORE
 from seepseg.config import Predict
-from seepseg.io.trace import raster_rows, raster_windows
+from seepseg.io.raster import raster_rows, raster_windows
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.objects.components import StripLabels, elect, log_sums
 from seepseg.objects.features import FEATURES, describe, window_of

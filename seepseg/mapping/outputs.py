@@ -23,7 +23,7 @@ from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
 from seepseg.io.image import Image
 from seepseg.io.images import write_class_png, write_png
-from seepseg.io.trace import raster_rows
+from seepseg.io.raster import raster_rows
 from seepseg.io.vector import write_vectors
 from seepseg.machine.ahead import behind
 from seepseg.mapping.ensemble import Ensemble

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.geo.place import Place
-from seepseg.io.trace import raster_rows
+from seepseg.io.raster import raster_rows
 from seepseg.mapping.shape import joined, measures, simplified, without_holes
 from seepseg.objects.components import StripLabels
 from seepseg.objects.outlines import outlines

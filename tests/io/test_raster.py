@@ -24,7 +24,7 @@ from seepseg.classes import SEEP
 from seepseg.errors import ConfigError, DataError, ResourceError
 from seepseg.io.cog import class_layout, probability_layout, write_raster
 from seepseg.io.image import open_image
-from seepseg.io.raster import Georeference, gdal
+from seepseg.io.raster import Georeference, gdal, raster_rows
 
 RNG = np.random.default_rng(0)
 INDICES = RNG.integers(0, 8, (300, 270), np.uint8)
@@ -305,3 +305,12 @@ def test_a_thread_that_has_read_its_file_gives_no_other_thread_gdals_warnings(tm
         with gdal():
             other.submit(theirs.__exit__, None, None, None).result()
             rasterio.open(tmp_path / "placeless.tif").close()
+
+
+@pytest.mark.parametrize(("heights", "expected"), [(3, [3, 3, 1]), (7, [7]), (100, [7]), ([1, 4, 2], [1, 4, 2])])
+def test_strips_are_the_raster_cut(tmp_path: Path, heights: int | list[int], expected: list[int]) -> None:
+    pixels = np.arange(7 * 5, dtype=np.uint8).reshape(7, 5)
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    strips = list(raster_rows(tmp_path / "a.tif", heights))
+    assert [len(s) for s in strips] == expected
+    assert np.array_equal(np.concatenate(strips), pixels)
