@@ -51,7 +51,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep what is freed for the next use, where it is glibc.
 
     Every layer allocates and frees tens of MiB, which glibc returns to the system each time; getting fresh pages takes
-    a fifth of the time of a forward pass on the CPU (docs/performance.md).
+    a good part of a forward pass on the CPU.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
