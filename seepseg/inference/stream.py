@@ -96,9 +96,7 @@ def stream(source: RowSource, members: Sequence[Member], n_classes: int, config:
     for start, end, down, band in zip(plan.rows, ends, downs, ahead(_bands(source, plan)), strict=True):
         columns = [i for i, x in enumerate(plan.columns) if band.valid[:, x : x + plan.width].any()]
         for block in _blocks(columns, config.batch_size):
-            windows = [_cut(band, plan, i) for i in block]
-            answers = [_forward(member, windows) for member in members]
-            mean = sum(answers[1:], answers[0]) / len(answers)
+            mean = mean_probabilities(members, [_cut(band, plan, i) for i in block])
             for i, window in zip(block, mean, strict=True):
                 weight = torch.from_numpy(np.outer(down, across[i])).to(device)
                 x = plan.columns[i]
@@ -133,13 +131,14 @@ def _cut(band: Rows, plan: Grid, column: int) -> Rows:
     return Rows(band.raw[:, :, across], band.valid[:, across])
 
 
-def _forward(member: Member, windows: Sequence[Rows]) -> Tensor:
-    """Probabilities (N, K, h, w) of windows.
+def mean_probabilities(members: Sequence[Member], images: Sequence[Rows]) -> Tensor:
+    """Probabilities (N, K, h, w) of images of one size, averaged over the members.
 
     They are scaled here, one batch at a time: the scaled strip of a wide scene would be large, and some scalings depend
     on the window.
     """
-    return member.predictor.probabilities(torch.from_numpy(np.stack([member.image(w) for w in windows])))
+    answers = [m.predictor.probabilities(torch.from_numpy(np.stack([m.image(i) for i in images]))) for m in members]
+    return sum(answers[1:], answers[0]) / len(answers)
 
 
 def _blocks(columns: Sequence[int], size: int) -> Iterator[Sequence[int]]:

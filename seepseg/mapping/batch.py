@@ -20,7 +20,6 @@ from seepseg.mapping.findings import FINDINGS_LOCK, write_findings
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.manifest import Manifest, stamp
 from seepseg.mapping.outputs import Report
-from seepseg.mapping.tiles import GroupLimits, tile_limits
 from seepseg.mapping.units import Recipe, Unit, cut_units, load, work
 from seepseg.runs.folder import folder_lock
 
@@ -111,11 +110,9 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
     result = Outcome(before=sum(job.name in done for unit in units for job in unit.jobs))
     # A block of tiles is done again as a whole, because the bytes of a tile depend on its block.
     waiting = [unit for unit in units if any(job.name not in done for job in unit.jobs)]
-    tiles = [job for unit in every if not unit.scene for job in unit.jobs]
-    limits = tile_limits(tiles, ensemble, recipe.wanted.mask) if any(not unit.scene for unit in waiting) else {}
     stamps = {job: stamp(job.source) for unit in waiting for job in unit.jobs}
     bar = _Bar(tick, sum(unit.pixels for unit in waiting))
-    for unit, answer in _run(waiting, recipe, limits, how, bar.inside):
+    for unit, answer in _run(waiting, recipe, how, bar.inside):
         bar.past(unit.pixels)
         for job, what in _answers(unit, answer):
             if isinstance(what, Report):
@@ -173,9 +170,9 @@ def _absolute(jobs: Sequence[Job], recipe: Recipe, out: Path) -> tuple[list[Job]
 
 
 def _run(
-    units: Sequence[Unit], recipe: Recipe, limits: GroupLimits, how: Execution, tick: Callable[[int], None]
+    units: Sequence[Unit], recipe: Recipe, how: Execution, tick: Callable[[int], None]
 ) -> executors.Outcome[Unit, list[Report | DataError]]:
-    job = partial(work, recipe=recipe, limits=limits)
+    job = partial(work, recipe=recipe)
     match how.executor:
         case "processes":
             return executors.processes(units, job, how.workers)

@@ -67,11 +67,6 @@ class Ensemble:
         rooms = [m.predictor.room for m in self.members if m.predictor.room]
         return [f"out of memory: windows went through the network {min(rooms)} at a time"] if rooms else []
 
-    @property
-    def no_limits(self) -> Sequence[Limits | None]:
-        """The limits of a scene that nothing was measured on."""
-        return [None] * len(self.members)
-
     def with_limits(self, limits: Sequence[Limits | None]) -> tuple[Member, ...]:
         """The members, each with its limits of one scene."""
         return tuple(replace(m, limits=own) for m, own in zip(self.members, limits, strict=True))

@@ -19,7 +19,7 @@ from seepseg.mapping.ensemble import Ensemble, load_ensemble
 from seepseg.mapping.jobs import Job, check_input
 from seepseg.mapping.outputs import Report, Wanted
 from seepseg.mapping.scene import predict_scene
-from seepseg.mapping.tiles import GroupLimits, predict_tiles
+from seepseg.mapping.tiles import predict_tiles
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,10 @@ def _digest(path: Path) -> str:
 
 
 def cut_units(jobs: Sequence[Job], ensemble: Ensemble) -> list[Unit]:
-    """Each scene alone, the cells of one scene together, other tiles in blocks of one batch, in the order of names.
+    """Each scene alone, the tiles of one scene together, other tiles in blocks of one batch, in the order of names.
 
-    A file no larger than a window is a tile, and so is every PNG and JPEG, because these are decoded whole.
+    Tiles of one scene are cells of a grid, or scaled by the limits of their scene. A file no larger than a window is a
+    tile, and so is every PNG and JPEG, because these are decoded whole.
 
     Raises:
         ConfigError: the map of a scene is to be a PNG.
@@ -105,7 +106,7 @@ def _blocks(tiles: Sequence[Job], ensemble: Ensemble) -> list[tuple[Job, ...]]:
     loose = []
     for job in tiles:
         tile = ensemble.source.tile(job.source, job.name)
-        if tile.cell:
+        if tile.cell or ensemble.by_scene:
             scenes.setdefault((job.source.parent, tile.group), []).append(job)
         else:
             loose.append(job)
@@ -130,14 +131,12 @@ def load(recipe: Recipe) -> Ensemble:
     return load_ensemble(recipe.checkpoints, recipe.runtime, recipe.config, tta=recipe.tta, fitted=recipe.fitted)
 
 
-def work(
-    unit: Unit, recipe: Recipe, limits: GroupLimits, tick: Callable[[int], None] = lambda pixels: None
-) -> list[Report | DataError]:
+def work(unit: Unit, recipe: Recipe, tick: Callable[[int], None] = lambda pixels: None) -> list[Report | DataError]:
     """The report or error of each job of a unit."""
     ensemble = load(recipe)
     if not unit.scene:
         each = unit.pixels // len(unit.jobs)
-        return predict_tiles(unit.jobs, ensemble, recipe.wanted, limits, lambda done: tick(done * each))
+        return predict_tiles(unit.jobs, ensemble, recipe.wanted, lambda done: tick(done * each))
     try:
         check_input(unit.jobs[0].source)
         return [predict_scene(unit.jobs[0], ensemble, recipe.wanted, tick)]

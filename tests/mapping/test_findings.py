@@ -35,5 +35,5 @@ def test_no_data_is_no_salt(tmp_path: Path) -> None:
     # Above 100 is salt; 255 is no data. Run lengths go down the columns: pixels 2 and 3 of 4.
     png(tmp_path / "in" / "x.png", [[255, 150], [150, 50]])
     jobs = plan([str(tmp_path / "in")], tmp_path / "out", "png")
-    predict_tiles(jobs, toy(recipe(nodata=255)), Wanted(), {})
+    predict_tiles(jobs, toy(recipe(nodata=255)), Wanted())
     assert write_submission(jobs, tmp_path / "out").read_text() == "id,rle_mask\nx,2 2\n"

@@ -57,7 +57,7 @@ def predict(folder: Path, wanted: Wanted = EVERY, window: int = 64) -> list[Repo
         if unit.scene:
             reports[unit.jobs[0].name] = predict_scene(unit.jobs[0], ensemble, wanted)
             continue
-        for job, answer in zip(unit.jobs, predict_tiles(unit.jobs, ensemble, wanted, {}), strict=True):
+        for job, answer in zip(unit.jobs, predict_tiles(unit.jobs, ensemble, wanted), strict=True):
             if isinstance(answer, DataError):
                 raise answer
             reports[job.name] = answer

@@ -141,7 +141,7 @@ def test_maps_are_decoded_and_calibrated_as_fitted_and_say_how_unsure_they_are(t
     ensemble = replace(toy(decoding=fit.onto(Predict(window=64))), fit=fit)
     job = Job(tmp_path / "x.tif", "x", tmp_path / "out", False)
     wanted = Wanted(probabilities=True, uncertainty=True, vectors=None, quicklook=False)
-    report = predict_tiles([job], ensemble, wanted, {})[0] if as_tile else predict_scene(job, ensemble, wanted)
+    report = predict_tiles([job], ensemble, wanted)[0] if as_tile else predict_scene(job, ensemble, wanted)
     assert isinstance(report, Report)
     assert [p.name for p in report.outputs] == ["x_class.tif", "x_prob.tif", "x_uncertainty.tif"]
     # Logit raw/100 − 1, divided by a temperature of one half.

@@ -19,7 +19,7 @@ from seepseg.inference.predictor import Predictor
 from seepseg.inference.stream import Rows
 from seepseg.mapping.jobs import Job, plan
 from seepseg.mapping.outputs import Report, Wanted
-from seepseg.mapping.tiles import predict_tiles, tile_limits
+from seepseg.mapping.tiles import predict_tiles
 from seepseg.mapping.units import cut_units
 from tests.inference.test_scene_objects import asks
 from tests.mapping.toy import SCALING, SIZES, WIDER, pair, picture, recipe, toy
@@ -29,7 +29,7 @@ from tests.mapping.toy import SCALING, SIZES, WIDER, pair, picture, recipe, toy
 def test_a_png_of_any_size_gives_a_mask_of_0_and_255(tmp_path: Path, shape: tuple[int, int]) -> None:
     raw = picture(shape).astype(np.uint8)
     Image.fromarray(raw).save(tmp_path / "x.png")
-    (report,) = predict_tiles(plan([str(tmp_path / "x.png")], tmp_path / "out"), toy(recipe(nodata=None)), Wanted(), {})
+    (report,) = predict_tiles(plan([str(tmp_path / "x.png")], tmp_path / "out"), toy(recipe(nodata=None)), Wanted())
     assert isinstance(report, Report)
     # Logit 0 (raw 100) is a draw, which the background wins.
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "x_class.png")), np.where(raw > 100, 255, 0))
@@ -42,7 +42,7 @@ def test_tiles_of_several_sizes_are_batched_and_a_broken_one_spoils_no_other(tmp
         tifffile.imwrite(tmp_path / "in" / f"{name}.tif", raw)
     (tmp_path / "in" / "t9.tif").write_bytes(b"II*\0")
     jobs = plan([str(tmp_path / "in")], tmp_path / "out")
-    *reports, broken = predict_tiles(jobs, toy(), Wanted(probabilities=True), {})
+    *reports, broken = predict_tiles(jobs, toy(), Wanted(probabilities=True))
     assert isinstance(broken, DataError)
     assert all(isinstance(r, Report) for r in reports)
     for name, raw in raws.items():
@@ -53,13 +53,16 @@ def test_tiles_of_several_sizes_are_batched_and_a_broken_one_spoils_no_other(tmp
 
 def test_loose_tiles_of_one_scene_are_measured_together(tmp_path: Path) -> None:
     # The dark half holds 1–100, the bright half 101–200; alone each would be stretched to the full range.
-    raw = np.arange(1, 201, dtype=np.uint16).repeat(10).reshape(2, 100, 10)
+    raw = np.arange(1, 201, dtype=np.uint16).repeat(10).reshape(2, 50, 20)
     for index in (0, 1):
         tifffile.imwrite(tmp_path / f"scene.{index}.tif", raw[index])
     scene = Scaling(basis="scene", range=(0, 100))
-    ensemble = toy(recipe(scaling=scene.model_dump(mode="json")), replace(SCALING, config=scene, limits=None))
+    scaling, one_by_one = replace(SCALING, config=scene, limits=None), Predict(window=64, batch_size=1)
+    ensemble = toy(recipe(scaling=scene.model_dump(mode="json")), scaling, one_by_one)
     jobs = plan([str(tmp_path / "*.tif")], tmp_path / "out")
-    predict_tiles(jobs, ensemble, Wanted(), tile_limits(jobs, ensemble))
+    # One unit, so that a further tile of the scene, which moves its limits, has all of them done again.
+    (unit,) = cut_units(jobs, ensemble)
+    predict_tiles(unit.jobs, ensemble, Wanted())
     dark, bright = (tifffile.imread(tmp_path / "out" / f"scene.{i}_class.tif") for i in (0, 1))
     assert not dark.any()
     assert bright.all()
@@ -93,7 +96,7 @@ def test_cells_of_a_scene_are_predicted_as_one(tmp_path: Path) -> None:
     decided = abs(whole) > 1e-6  # a draw is anybody's
     done: list[int] = []
     (unit,) = cut_units(jobs, ensemble)
-    predict_tiles(unit.jobs, ensemble, Wanted(), {}, done.append)
+    predict_tiles(unit.jobs, ensemble, Wanted(), done.append)
     assert done == [2, 4, 6, 8, 9]
     found = {job.name: tifffile.imread(job.class_raster) for job in jobs}
     assembled = np.block([[found[f"scene.{r * 3 + c:03d}"] for c in range(3)] for r in range(3)])
@@ -101,7 +104,7 @@ def test_cells_of_a_scene_are_predicted_as_one(tmp_path: Path) -> None:
     assert np.array_equal(assembled[decided], whole[decided] > 0)
     # Without neighbours, what lies along the borders differs.
     alone = replace(ensemble, config=Predict(window=64, margin=0))
-    predict_tiles(unit.jobs, alone, Wanted(), {})
+    predict_tiles(unit.jobs, alone, Wanted())
     assert not np.array_equal(tifffile.imread(jobs[4].class_raster), found[jobs[4].name])
 
 
@@ -112,7 +115,7 @@ def test_an_object_across_cells_is_decided_once(tmp_path: Path) -> None:
     jobs = cells(tmp_path / "in", raw, 16, 3)
     # Whatever is larger than 100 pixels stays, the rest is a false alarm.
     ensemble = replace(toy(recipe(grid={"scene": 3})), objects=asks("log_area", np.log1p(100), 1, 0, 2))
-    predict_tiles(jobs, ensemble, Wanted(), {})
+    predict_tiles(jobs, ensemble, Wanted())
     assembled = np.hstack([tifffile.imread(job.class_raster) for job in jobs])
     assert assembled[4:8, 10:40].all()
     assert assembled.sum() == 120
@@ -125,7 +128,7 @@ def test_objects_of_cells_are_described_as_the_member_scales_whose_classifier_it
     jobs = cells(tmp_path / "in", raw, 16, 2)
     ensemble = pair(SCALING, WIDER, recipe(grid={"scene": 2}))
     # The sea is 60 of 200 to the first member, 60 of 400 to the second.
-    predict_tiles(jobs, replace(ensemble, objects=asks("sea_level", 0.2, 1, 0, 2), shown=shown), Wanted(), {})
+    predict_tiles(jobs, replace(ensemble, objects=asks("sea_level", 0.2, 1, 0, 2), shown=shown), Wanted())
     found = np.hstack([tifffile.imread(job.class_raster) for job in jobs])
     assert found.sum() == (40 if shown == 0 else 0)
 
@@ -137,22 +140,24 @@ def test_a_second_file_for_a_cell_cuts_no_object_of_the_scene(tmp_path: Path) ->
     tifffile.imwrite(tmp_path / "in" / "scene.0.tif", raw[:, :16])
     jobs = plan([str(tmp_path / "in")], tmp_path / "out")
     ensemble = replace(toy(recipe(grid={"scene": 2})), objects=asks("log_area", np.log1p(60), 1, 0, 2))
-    predict_tiles(jobs, ensemble, Wanted(), {})
+    predict_tiles(jobs, ensemble, Wanted())
     found = {job.name: int((tifffile.imread(job.class_raster) == 1).sum()) for job in jobs}
     # Two of three are the object of 80 pixels; the third is looked at alone.
     assert sorted(found.values()) == [0, 40, 40]
 
 
-def test_scenes_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pattern", ["", "*/*.tif"])
+def test_scenes_of_one_name_in_two_folders_are_two(tmp_path: Path, pattern: str) -> None:
     # The dark one holds 1–100, the bright one 101–200; each is stretched to the full range, and half of it is above.
-    raw = np.arange(1, 201, dtype=np.uint16).repeat(10).reshape(2, 100, 10)
+    raw = np.arange(1, 201, dtype=np.uint16).repeat(10).reshape(2, 50, 20)
     for index, folder in enumerate("ab"):
         (tmp_path / "in" / folder).mkdir(parents=True)
-        tifffile.imwrite(tmp_path / "in" / folder / "scene.0.tif", raw[index])
+        tifffile.imwrite(tmp_path / "in" / folder / f"scene.{index}.tif", raw[index])
     scene = Scaling(basis="scene", range=(0, 100))
     ensemble = toy(recipe(scaling=scene.model_dump(mode="json")), replace(SCALING, config=scene, limits=None))
-    jobs = plan([str(tmp_path / "in")], tmp_path / "out")
-    predict_tiles(jobs, ensemble, Wanted(), tile_limits(jobs, ensemble))
+    jobs = plan([str(tmp_path / "in" / pattern)], tmp_path / "out")
+    for unit in cut_units(jobs, ensemble):
+        predict_tiles(unit.jobs, ensemble, Wanted())
     assert [tifffile.imread(job.class_raster).mean() for job in jobs] == [0.5, 0.5]
 
 
@@ -161,7 +166,7 @@ def test_a_broken_cell_is_no_data_to_its_neighbours(tmp_path: Path) -> None:
     jobs = cells(tmp_path / "in", raw, 16, 3)
     jobs[1].source.write_bytes(b"II*\0")
     ensemble = toy(recipe(grid={"scene": 3}))
-    reports = predict_tiles(jobs, ensemble, Wanted(), {})
+    reports = predict_tiles(jobs, ensemble, Wanted())
     assert [isinstance(r, Report) for r in reports] == [True, False, True]
     assert np.array_equal(tifffile.imread(jobs[0].class_raster), raw[:, :16] > 100)
 
@@ -178,6 +183,6 @@ def test_a_tile_of_another_type_than_those_of_training_is_warned_about(tmp_path:
     for name, dtype in (("scene.0", np.uint16), ("scene.1", np.uint8)):
         tifffile.imwrite(tmp_path / f"{name}.tif", picture((16, 16)).astype(dtype))
     ensemble = toy(scaling=replace(SCALING, dtypes=("uint16",)))
-    reports = predict_tiles(plan([str(tmp_path / "*.tif")], tmp_path / "out"), ensemble, Wanted(), {})
+    reports = predict_tiles(plan([str(tmp_path / "*.tif")], tmp_path / "out"), ensemble, Wanted())
     warnings = [report.warnings for report in reports if isinstance(report, Report)]
     assert warnings == [[], ["pixels are uint8, those of the training tiles uint16"]]
