@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 import rasterio
+import shapely
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.features import shapes as polygonized
+from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from seepseg.errors import DataError
@@ -133,3 +136,21 @@ def _read(source: Any, rows: slice, columns: slice) -> NDArray[Any]:
     window = Window.from_slices(rows, columns, height=source.height, width=source.width)
     with gdal():
         return np.asarray(source.read(1, window=window))
+
+
+def outlines(labels: NDArray[np.integer[Any]], first_row: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Labels (n) and polygons (n) of the 4-connected patches of equal labels above 0.
+
+    8-connected tracing would give polygons that touch themselves, which are invalid.
+
+    Args:
+        labels: (h, W) rows of a raster.
+        first_row: number of the first one; vertices are corners of pixels (column, row) in the raster.
+    """
+    moved = Affine.translation(0, first_row)
+    values, patches = list[int](), list[shapely.Polygon]()
+    for patch, value in polygonized(labels.astype(np.int32), mask=labels > 0, connectivity=4, transform=moved):
+        shell, *holes = patch["coordinates"]
+        values.append(int(value))
+        patches.append(shapely.Polygon(shell, holes))
+    return np.array(values, np.int64), np.array(patches, object)

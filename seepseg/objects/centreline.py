@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from seepseg.objects.outlines import Mosaic
+from seepseg.objects.mosaic import Mosaic
 from seepseg.objects.skeleton import Paths
 
 SMOOTH = 3

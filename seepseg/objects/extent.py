@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from seepseg.objects.centreline import OUTER, Extents, along_paths
 from seepseg.objects.components import EIGHT
-from seepseg.objects.outlines import Mosaic, mosaic
+from seepseg.objects.mosaic import Mosaic, mosaic
 from seepseg.objects.skeleton import longest_paths
 
 SMALL = 30

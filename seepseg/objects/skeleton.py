@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 from skimage.morphology import skeletonize
 
-from seepseg.objects.outlines import Mosaic
+from seepseg.objects.mosaic import Mosaic
 
 EIGHT = ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, -1), (-1, 1))
 """Moves (down, across) to the neighbours of a pixel, the four nearest first."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from seepseg.objects.outlines import mosaic
+from seepseg.objects.mosaic import mosaic
 from seepseg.objects.skeleton import Paths, longest_paths
 
 

@@ -1,4 +1,4 @@
-"""Between labelled pixels and polygons: outlines along pixel edges, and shapes drawn as pixels again."""
+"""Many shapes of pixel corners drawn as pixels again, side by side, so that all are measured at once."""
 
 from __future__ import annotations
 
@@ -7,26 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from rasterio.features import shapes as polygonized
-from rasterio.transform import Affine
-
-
-def outlines(labels: NDArray[np.integer[Any]], first_row: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Labels (n) and polygons (n) of the 4-connected patches of equal labels above 0.
-
-    8-connected tracing would give polygons that touch themselves, which are invalid.
-
-    Args:
-        labels: (h, W) rows of a raster.
-        first_row: number of the first one; vertices are corners of pixels (column, row) in the raster.
-    """
-    moved = Affine.translation(0, first_row)
-    values, patches = list[int](), list[shapely.Polygon]()
-    for patch, value in polygonized(labels.astype(np.int32), mask=labels > 0, connectivity=4, transform=moved):
-        shell, *holes = patch["coordinates"]
-        values.append(int(value))
-        patches.append(shapely.Polygon(shell, holes))
-    return np.array(values, np.int64), np.array(patches, object)
 
 
 class Mosaic(NamedTuple):
