@@ -28,12 +28,16 @@ def find_config(config: Path) -> Path:
     Raises:
         ConfigError: neither; the line says the recipes of nearly that name.
     """
-    if config.exists() and not config.is_dir():
+    try:
+        there, folder = config.exists(), config.is_dir()
+    except OSError:  # the name is too long, so nothing is called that
+        there = folder = False
+    if there and not folder:
         return config
     shipped = recipes()
     if path := shipped.get(str(config).removesuffix(".yaml")):
         return path
-    if config.is_dir():
+    if folder:
         raise ConfigError("is a folder, not a config", config, "give a YAML file or the name of a shipped recipe")
     near = difflib.get_close_matches(config.stem, shipped, cutoff=0.5)
     advice = f"did you mean {' or '.join(near)}?" if near else "give a YAML file or the name of a shipped recipe;"

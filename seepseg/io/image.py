@@ -158,10 +158,10 @@ def _header(
     tiff, masks = None, []
     if kind == "TIFF":
         tiff = inspect_tiff(path, page, bands, max_pixels=max_pixels, labels=labels, verify=verify)
-        info = ImageInfo(kind, tiff.height, tiff.width, len(tiff.bands), tiff.dtype, page=tiff.pages[0])
+        info = ImageInfo(kind, tiff.height, tiff.width, len(tiff.bands), tiff.dtype, tiff.nodata, tiff.pages[0])
         masks += [] if tiff.mask is None else [_gdal_name(path, tiff.mask)]
     else:
-        info = ImageInfo(kind, *inspect_picture(path, kind, bands))
+        info = ImageInfo(kind, *inspect_picture(path, kind, bands, labels))
     if mask := beside(path, ".msk"):
         size = inspect_tiff(mask, mask=True, max_pixels=max_pixels, verify=verify)
         if (size.height, size.width) != (info.height, info.width):
@@ -172,7 +172,7 @@ def _header(
     samples = tiff.bands if tiff else bands or (1,)
     refuse_scaling(path, pam.scaling, samples)
     values = [(band, nodata_value(pam.nodata.get(sample), info.dtype)) for band, sample in enumerate(samples)]
-    values = [(band, tiff.nodata) for band in range(info.bands) if tiff] + values
+    values = [(band, info.nodata) for band in range(info.bands)] + values
     nodata = tuple((band, value) for band, value in values if value is not None)
     info = replace(info, nodata=nodata[0][1] if nodata else None)
     return _Header(path, info, bands, labels, pam, tiff, nodata, tuple(masks))

@@ -32,14 +32,22 @@ measurement and no colour either; many published JPEGs of SAR images have it.
 """
 
 
-def inspect_picture(path: Path, kind: str, bands: Sequence[int] | None) -> tuple[int, int, int, np.dtype[Any]]:
-    """Height, width, bands read and dtype (uint8 or uint16) of a PNG or JPEG, by its header.
+def inspect_picture(
+    path: Path, kind: str, bands: Sequence[int] | None, labels: bool
+) -> tuple[int, int, int, np.dtype[Any], float | None]:
+    """Height, width, bands read, dtype (uint8 or uint16) and no-data value of a PNG or JPEG, by its header.
+
+    The no-data value is the grey level, or the number of a label, that is clear: as such GDAL stores it in a PNG.
 
     Raises:
         DataError: the header is damaged, the picture larger than `MAX_PIXELS`, or in CMYK.
     """
     with _opened(path, kind) as (picture, depth, _):
-        return picture.height, picture.width, len(bands or (1,)), np.dtype(np.uint16 if depth == 16 else np.uint8)
+        clear, palette = picture.info.get("transparency"), picture.mode == "P"
+        known = isinstance(clear, int) and (not palette or (labels and _in_colour(picture)))
+        nodata = float(clear * (1 if palette else _step(depth))) if known else None
+        dtype = np.dtype(np.uint16 if depth == 16 else np.uint8)
+        return picture.height, picture.width, len(bands or (1,)), dtype, nodata
 
 
 def read_picture(path: Path, kind: str, bands: Sequence[int] | None, labels: bool) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -127,6 +135,11 @@ def _in_colour(picture: PngImageFile | JpegImageFile) -> bool:
     return bool(np.ptp(np.reshape(picture.getpalette() or (), (-1, 3)), axis=1).any())
 
 
+def _step(depth: int) -> int:
+    """Between grey levels of few bits as Pillow scales them; the one that is clear it leaves as it is."""
+    return 255 // (2**depth - 1) if depth < 8 else 1
+
+
 def _colours(picture: PngImageFile | JpegImageFile, depth: int, stream: BinaryIO) -> tuple[NDArray[Any], NDArray[Any]]:
     """Grey or colours (H, W, 1 or 3) and alpha (0 or 1, H, W) of a loaded picture."""
     clear = picture.info.get("transparency")
@@ -140,7 +153,6 @@ def _colours(picture: PngImageFile | JpegImageFile, depth: int, stream: BinaryIO
         pixels = pixels.astype(np.uint16 if depth == 16 else np.uint8, copy=False)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     colours, alpha = np.split(pixels, [pixels.shape[2] // 3 * 2 + 1], axis=2)  # 1 of 1 or 2 channels, 3 of 3 or 4
-    if clear is not None:  # the one grey or colour that is no data; Pillow scales pixels of few bits, but not this
-        scale = 255 // (2**depth - 1) if depth < 8 else 1
-        alpha = (colours != np.array(clear, ndmin=1) * scale).any(2, keepdims=True)
+    if clear is not None:  # the one grey or colour that is no data
+        alpha = (colours != np.array(clear, ndmin=1) * _step(depth)).any(2, keepdims=True)
     return colours, alpha.transpose(2, 0, 1)

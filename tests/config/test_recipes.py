@@ -44,6 +44,7 @@ def test_a_name_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.Mon
         # The last part of a path that is not there here.
         ("configs/salt_unet.yaml", "no such config in configs/salt_unet.yaml: did you mean salt_unet or "),
         ("x9", "no such config in x9: give a YAML file or the name of a shipped recipe; `seepseg config list` shows"),
+        ("x" * 300, "no such config in x"),
         (".", "is a folder, not a config in .: give a YAML file or the name of a shipped recipe"),
     ],
 )

@@ -493,6 +493,18 @@ def test_background_is_what_the_config_says(tmp_path: Path) -> None:
     assert read_mask(TilesSource(data), background, (1, 2)).tolist() == [[0, 0]]
 
 
+@pytest.mark.parametrize("palette", [False, True])
+def test_a_background_that_a_png_declares_clear_is_background_all_the_same(tmp_path: Path, palette: bool) -> None:
+    # so GDAL writes a mask whose no-data value is 0, as it does in a TIFF; 9 in place of it is no label
+    image = Image.fromarray(np.array([[0, 1, 9, 1]], np.uint8))
+    if palette:
+        image.putpalette([0, 0, 0, 255, 0, 0, *range(42)])
+    for clear, expected in ((0, [0, 1, 255, 1]), (9, [0, 1, 255, 1])):
+        image.save(tmp_path / "m.png", transparency=clear)
+        data = tiles_of(tmp_path, classes=[ClassNode(name="oil", values=[1])], ignore_values=[9] if not clear else [])
+        assert indices(data, tmp_path / "m.png") == [expected]
+
+
 def test_a_lossy_mask_is_told_how_it_can_be_read(tmp_path: Path) -> None:
     mask = save(tmp_path / "m.png", np.array([[0, 3, 250, 255]], np.uint8))
     with pytest.raises(DataError, match=r"unknown label values 3 .* or give at_least for a soft mask"):
