@@ -187,14 +187,9 @@ class DataNode(Node):
         return ClassTable(classes, tuple(self.background_values), tuple(self.ignore_values))
 
     @property
-    def n_bands(self) -> int:
-        """Number of image bands."""
-        return len(self.bands) if self.bands else 1
-
-    @property
     def n_channels(self) -> int:
         """Number of channels the network takes."""
-        return self.n_bands * (2 if self.scaling.local else 1)
+        return len(self.bands or (1,)) * (2 if self.scaling.local else 1)
 
 
 def _listed(value: object) -> object:

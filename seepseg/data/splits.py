@@ -170,9 +170,7 @@ def _from_table(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     wrong = sorted(set(names.tolist()) - {*PARTS, UNUSED})
     if wrong:
         raise DataError(f"unknown split {wrong[0]!r}", where, f"use {', '.join((*PARTS, UNUSED))}")
-    # What is unused is on no side.
-    used = {UNUSED: ""} | {part: part for part in PARTS}
-    _refuse_leak(catalog, [used[n] for n in names.tolist()], split, where)
+    _refuse_leak(catalog, names.tolist(), split, where)
     return names
 
 
@@ -209,10 +207,10 @@ def _column(catalog: Catalog, split: Split, name: str, own: Sequence[str]) -> li
 
 
 def _refuse_leak(catalog: Catalog, sides: Sequence[str], split: Split, where: object) -> None:
-    """Raise DataError where tiles of one scene are on several sides; "" is no side."""
+    """Raise DataError where tiles of one scene are on several sides; `UNUSED` is no side."""
     of_scene: dict[str, set[str]] = {}
     for tile, side in zip(catalog.tiles, sides, strict=True):
-        of_scene.setdefault(tile.group, set()).update({side} - {""})
+        of_scene.setdefault(tile.group, set()).update({side} - {UNUSED})
     leaks = sorted(scene for scene, several in of_scene.items() if len(several) > 1)
     if leaks and not split.allow_leak:
         raise DataError(
@@ -239,7 +237,7 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
                     f"the scenes are {listed(groups)}; set data.split.{name}=null to draw by fraction",
                 )
             for group in matches:
-                if group in chosen:
+                if chosen.get(group, name) != name:
                     raise ConfigError(f"scene {group!r} is in two parts", "data.split", "name it once")
                 chosen[group] = name
     target = {"val": 0.0 if split.val else split.val_fraction, "test": 0.0 if split.test else split.test_fraction}
@@ -264,7 +262,7 @@ def _settled(catalog: Catalog, parts: NDArray[np.str_], split: Split, where: str
         parts = np.where(flagged & (parts == "train"), UNUSED, parts)
     for name in ("train", "val"):
         if not (parts == name).any():
-            raise ConfigError(f"the {name} part is empty", where, "change the fractions or the named scenes")
+            raise ConfigError(f"the {name} part is empty", where, "change the fractions, the named scenes or the folds")
     pixels = catalog.pixels()
     learned = pixels[parts == "train"].sum(0)
     missing = [name for name, count in zip(catalog.classes.names, learned, strict=True) if not count]

@@ -43,9 +43,9 @@ def inspect_picture(
         DataError: the header is damaged, the picture larger than `MAX_PIXELS`, or in CMYK.
     """
     with _opened(path, kind) as (picture, depth, _):
-        clear, palette = picture.info.get("transparency"), picture.mode == "P"
-        known = isinstance(clear, int) and (not palette or (labels and _in_colour(picture)))
-        nodata = float(clear * (1 if palette else _step(depth))) if known else None
+        clear, palette, nodata = picture.info.get("transparency"), picture.mode == "P", None
+        if isinstance(clear, int) and (not palette or (labels and _in_colour(picture))):
+            nodata = float(clear * (1 if palette else _step(depth)))
         dtype = np.dtype(np.uint16 if depth == 16 else np.uint8)
         return picture.height, picture.width, len(bands or (1,)), dtype, nodata
 

@@ -47,6 +47,13 @@ def test_a_name_that_looks_like_a_pattern_is_a_name_first() -> None:
     assert set(splits.loc[splits.split == "val", "group"]) == {"a1"}
 
 
+def test_a_scene_may_be_named_twice_for_one_part_and_not_for_two() -> None:
+    catalog = catalog_of(dict.fromkeys("abc", FULL))
+    assert len(part(make_splits(catalog, Split(val=["a", "[ab]"]), seed=0), "train")) == 3  # tiles of c
+    with pytest.raises(ConfigError, match="scene 'a' is in two parts"):
+        make_splits(catalog, Split(val=["a"], test=["[ab]"]), seed=0)
+
+
 @given(n=st.integers(3, 12), val=st.floats(0.1, 0.4), test=st.floats(0, 0.3))
 def test_no_group_is_on_two_sides_and_every_tile_has_one(n: int, val: float, test: float) -> None:
     catalog = catalog_of({f"s{i}": FULL for i in range(n)})
