@@ -1,1 +1,1 @@
-"""Looking over data sets and labels: problems, duplicates, balance, likely annotation errors."""
+"""Audits of data sets and labels: problems, duplicates, balance, likely annotation errors."""

@@ -1,4 +1,4 @@
-"""Labels that do not go on across the border of two tiles of one scene."""
+"""Labels that do not continue across the border of two tiles of one scene."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ CHANGES = "class changes at a tile border"
 def border_problems(tiles: Iterable[TileFacts], classes: ClassTable) -> list[Problem]:
     """Objects that stop at a border where the labelled neighbour has sea, or has another class.
 
-    An object goes on where one of the three nearest pixels across the border has its class. Only borders of equal
-    length between labelled tiles that are cells of one grid are compared; ignored pixels across are no evidence.
+    An object continues where one of the three nearest pixels across the border has its class. Only borders of equal
+    length between labelled tiles that are cells of one grid are compared; ignored pixels across count as neither.
     """
     scenes: dict[str, dict[Cell, TileFacts]] = {}
     for facts in tiles:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seepseg.audit.inspection import TileFacts
 
 ALIKE = 0.95
-"""Correlation of two small pictures from which on their tiles are called near-duplicates."""
+"""Minimum correlation of the small pictures of two near-duplicates."""
 
 ROWS = 1024
 """Tiles compared with all others at once: bounds the memory to 4 kB times the number of tiles."""
@@ -74,6 +74,6 @@ def _standard(smalls: NDArray[np.float32]) -> NDArray[np.float32]:
     slopes = np.linalg.pinv(normal) @ np.einsum("nk,ik->ni", flat, plane)[..., None]
     rest = np.where(valid, flat - (slopes[..., 0] @ plane), 0)
     length = np.linalg.norm(rest, axis=1, keepdims=True)
-    # What is left of an even picture is rounding.
+    # What is left of a flat picture is rounding.
     uneven = length > 1e-6 * np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1)
     return np.where(uneven, rest / np.maximum(length, 1e-30), 0).astype(np.float32)

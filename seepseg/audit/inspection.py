@@ -26,8 +26,8 @@ KINDS = {
     "value outside the table": "Label values that the class table does not know; training would stop here.",
     "labelled on no data": "Foreground where the image holds nothing; not learned from.",
     "ends at a tile border": "An object stops where the neighbouring tile begins.",
-    "class changes at a tile border": "An object goes on in the neighbouring tile under another class.",
-    "one-pixel object": "Foreground of one pixel: a slip of the pen, or the rest of an outline.",
+    "class changes at a tile border": "An object continues in the neighbouring tile with another class.",
+    "one-pixel object": "Foreground of one pixel: a slip in labelling, or the rest of an outline.",
 }
 """Kinds of label problems, and what they mean."""
 
@@ -86,7 +86,7 @@ class TileFacts:
 
     @property
     def constant(self) -> bool:
-        """Whether all valid pixels are alike (or there are none)."""
+        """Whether all valid pixels are equal (or there are none)."""
         return self.low == self.high
 
 
@@ -165,7 +165,7 @@ def _facts(tile: Tile, source: Source) -> tuple[TileFacts, list[Problem]]:
 
 
 def _single_pixels(objects: NDArray[np.int32], count: int) -> Sequence[tuple[int, int]]:
-    """Row and column of objects of one pixel; not those on the border, which may go on in the next tile."""
+    """Row and column of objects of one pixel; not those on the border, which may continue in the next tile."""
     single = np.bincount(objects.ravel(), minlength=count + 1) == 1
     single[0] = False
     inner = single[objects]

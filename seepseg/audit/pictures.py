@@ -17,13 +17,13 @@ from seepseg.figures.pictures import beside, overlay, rgb, stretch, thinned
 from seepseg.pages.pictures import Group, Picture
 
 PICTURED = 24
-"""Tiles with problems, look-alikes and examples that are shown, of each."""
+"""The most tiles shown of each: with problems, look-alikes, examples."""
 
 SHEET = 8
 """Tiles of a sheet of examples."""
 
 SHEET_SIDE = 512
-"""Larger tiles are thinned to this many pixels a side on a sheet."""
+"""Larger tiles are reduced to this many pixels a side on a sheet."""
 
 SHEET_PARTS = ("image", "mask over it") * 2
 """What a row of a sheet shows, from the left: two tiles."""

@@ -33,7 +33,7 @@ MAP_SIDE = 640
 
 
 def write_dataset_report(recipe: Config, title: str, folder: Path, tick: Tick = silent) -> Path:
-    """report.html of the data of a config, and beside it the tables that every number on it stands in.
+    """report.html of the data of a config, with the tables of every number on it in the same folder.
 
     Raises:
         DataError: there are no tiles, or images and masks do not pair up.
@@ -72,7 +72,7 @@ def _overview(data: DatasetFacts) -> str:
         ("foreground", f"{100 * pixels[1:].sum() / max(pixels.sum(), 1):.2f} %", "of the labelled pixels"),
         ("tiles without foreground", shown(empty), f"of {len(labelled):,}; they teach what is no foreground"),
         ("no data", f"{100 * missing / max(total, 1):.2f} %", "of all pixels"),
-        ("tiles of one value", shown(sum(one.constant for one in tiles)), "nothing to see in them"),
+        ("tiles of one value", shown(sum(one.constant for one in tiles)), "they carry no information"),
         ("label problems", shown(len(data.problems)), "listed below"),
         ("duplicates", shown(exact), f"and {len(data.pairs) - exact:,} pairs that look alike"),
     ]  # fmt: skip
@@ -127,7 +127,7 @@ def _duplicates(folder: Path) -> str:
     rows = read_rows(folder / "duplicates.csv")
     note = (
         "Exact: the same pixels. Near: pictures of 32 × 32 blocks, less their slope, correlate by "
-        f"{ALIKE:g} or more; look before believing it. Tiles of one value are left out."
+        f"{ALIKE:g} or more; check them by eye. Tiles of one value are left out."
     )
     crossing = [r for r in rows if r["kind"] == "exact" and len(set(r["parts"].split("/"))) > 1]
     warning = f"{len(crossing)} exact duplicates lie in two parts of the split: scores would be too high."

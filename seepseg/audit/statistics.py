@@ -15,11 +15,11 @@ from seepseg.errors import DataError
 
 BINS = 64
 SCENES = 40
-"""More histograms than this are drawn as one for all scenes: 3600 of salt tiles would say nothing."""
+"""More histograms than this are drawn as one for all scenes: 3600 of salt tiles would be illegible."""
 
 
 def balance(catalog: Catalog) -> pd.DataFrame:
-    """A row a class: pixels, their share of all labelled pixels, tiles that hold it."""
+    """A row per class: pixels, their share of all labelled pixels, tiles that hold it."""
     pixels = catalog.pixels()
     total = pixels.sum(0)
     return pd.DataFrame(
@@ -33,7 +33,7 @@ def balance(catalog: Catalog) -> pd.DataFrame:
 
 
 def tile_table(catalog: Catalog) -> pd.DataFrame:
-    """A row a tile: id, depth, whether it holds foreground, coverage (0–1), its class in tenths (0–10), flag."""
+    """A row per tile: id, depth, whether it holds foreground, coverage (0–1), its class in tenths (0–10), flag."""
     return pd.DataFrame(
         {
             "id": [t.id for t in catalog.tiles],
@@ -47,14 +47,14 @@ def tile_table(catalog: Catalog) -> pd.DataFrame:
 
 
 def coverage_classes(catalog: Catalog) -> pd.DataFrame:
-    """A row a coverage class (0 = empty, 1 up to 10 %, 10 over 90 %) that there is: labelled tiles, and their share."""
+    """A row per coverage class (0 = empty, 1 up to 10 %, 10 over 90 %) that occurs: labelled tiles, and their share."""
     tiles = Counter(t.coverage_class for t in catalog.tiles if t.coverage_class is not None)
     table = pd.DataFrame(sorted(tiles.items()), columns=["coverage_class", "tiles"])
     return table.assign(percent=100 * table["tiles"] / max(int(table["tiles"].sum()), 1))
 
 
 def flags(catalog: Catalog) -> pd.DataFrame:
-    """A row a flag that some tile carries: tiles, and what it means."""
+    """A row per flag that occurs: tiles, and what it means."""
     rows = [(flag, count, FLAGS[flag]) for flag, count in catalog.flagged().items()]
     return pd.DataFrame(rows, columns=["flag", "tiles", "meaning"])
 

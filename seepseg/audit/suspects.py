@@ -26,7 +26,7 @@ KINDS = {
     "not labelled": "The network finds an object where the label has none.",
     "not seen": "The network is sure of background under a labelled object.",
     "wrong class": "The network gives a labelled object another class.",
-    "shifted outline": "The label, moved by a few pixels, lies better on what the network finds.",
+    "shifted outline": "The label, moved by a few pixels, agrees better with what the network finds.",
 }
 
 
@@ -77,7 +77,7 @@ def suspects(result: TileResult) -> list[Suspect]:
 
 
 def _objects(plane: NDArray[np.uint8]) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]]]:
-    """Bounding box and mask inside it of each object of at least `SMALLEST` pixels."""
+    """Bounding box and mask inside it of each object of `SMALLEST` pixels or more."""
     labels, _ = label_objects(plane)
     for number, box in enumerate(find_objects(labels), 1):
         window = (box[0], box[1])
@@ -113,7 +113,7 @@ def _of_object(
         return [Suspect("not seen", name, own, 0, *middle, pixels, sure)] if sure > 0 else []
     other = 1 + int(under[1:].argmax())
     if other != own and under[1:].sum() > 0.5:
-        # Among the classes only: how sure the network is of an object at all is another matter.
+        # Among foreground classes only: how sure the network is of an object at all does not matter here.
         lead = float((under[other] - under[own]) / under[1:].sum())
         return [Suspect("wrong class", name, own, other, *middle, pixels, lead)]
     rows, cols, gain = best_shift(mask, window, 1 - probabilities[0])

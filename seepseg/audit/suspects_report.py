@@ -114,7 +114,7 @@ def _keep(pictures: dict[str, tuple[float, Picture]], here: list[Suspect], resul
 def _overview(rows: Rows) -> str:
     counts = Counter(row["kind"] for row in rows)
     note = (
-        "Suspects are where to look first, not what is wrong: a network errs as well. They are ranked by pixels × "
+        "Suspects are places to check, not errors: a network errs as well. They are ranked by pixels × "
         "confidence: how much more probable its own class is to the network than the label's."
     )
     facts = [(kind, f"{counts[kind]:,}", meaning) for kind, meaning in KINDS.items()]

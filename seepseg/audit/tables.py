@@ -27,14 +27,14 @@ COVERAGE = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """Everything that is known of a data set.
+    """The facts of a data set, from one pass over its tiles.
 
     Attributes:
         recipe: the config that names it.
         catalog: the tiles that can be read, with their class counts.
         tiles: what each of them holds.
         problems: of labels and files, by kind, the largest first.
-        pairs: tiles that are there twice.
+        pairs: duplicates.
         parts: train, val or test of each labelled tile; empty where the data cannot be divided.
         split_error: why not.
     """
@@ -49,7 +49,7 @@ class DatasetFacts:
 
 
 def gather(recipe: Config, folder: Path, tick: Tick = silent) -> DatasetFacts:
-    """What is known of the data of a config, its tables written into `folder`.
+    """The facts of the data of a config; their tables are written into `folder`.
 
     tiles.csv, classes.csv, scenes.csv, intensity.csv, histograms.csv, coverage.csv, problems.csv, duplicates.csv, and,
     where the data can be divided, splits.csv and shares.csv. Labels and files that training would stop at are listed

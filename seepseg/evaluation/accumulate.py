@@ -66,12 +66,12 @@ class Accumulator:
         pixel_size: float | None = None,
         brightness: Brightness | None = None,
     ) -> None:
-        """Counts of no tile.
+        """Counts before the first tile.
 
         Args:
             pixel_size: side of a pixel in metres, where it is known.
             brightness: reads the raw pixels of a radar tile for the dark-spot row; None leaves that row out. It reads
-                the file again, because what the network was given may be scaled by tile or against its surroundings.
+                the file again, because the network's input may be scaled by tile or against its surroundings.
         """
         self.catalog, self.per_tile = catalog, per_tile
         self.n_tiles = self.min_pixels = 0
@@ -101,7 +101,7 @@ class Accumulator:
         foreground = calibration.foreground(result.probabilities, result.truth)
         self.reliability["foreground"] += reliability(*foreground)
         self.reliability["top class"] += reliability(*calibration.top_label(result.probabilities, result.truth))
-        # By place in the catalog: whatever batches the network is given, those of the published scores are the same.
+        # In the order of the catalog, so that published scores do not depend on the batches of the network.
         self.soft[row] = soft_counts(*foreground)
         for name, prediction in self._reference_rows(tile, result):
             self.references[name] += Sums.of_tile(result.truth, prediction, self._classes)
@@ -131,7 +131,7 @@ class Accumulator:
         self._cells = {}
 
     def compute(self, decoding: Decoded, profile: Profile | None = None) -> Evidence:
-        """What the counts come to; call it after the last `end_scene`."""
+        """The scores that follow from the counts; call it after the last `end_scene`."""
         names, per_tile = self.catalog.classes.names[1:], self.per_tile
         # In the order of the scenes' names, so that draws do not depend on the order of tiles.
         drawn = bootstrap(np.stack([sums.matrix for _, sums in sorted(self.scenes.items())]))
@@ -163,7 +163,7 @@ class Accumulator:
         self.froc += froc_counts(truth, foreground, FROC_THRESHOLDS, self.min_pixels, self._pixel_size, objects)
 
     def _reference_rows(self, tile: Tile, result: TileResult) -> Iterator[tuple[str, Classes]]:
-        """What is compared, by name: this run's prediction, and simple ones in its place."""
+        """Predictions of a tile by name: this run's, and simple ones in its place."""
         truth = result.truth
         yield "this run", result.prediction
         yield "predict nothing", nothing(truth)
@@ -191,12 +191,12 @@ def _object_intervals(scenes: list[Detections]) -> dict[str, Interval]:
 
 
 def headlines(sums: Mapping[str, Sums], per_tile: bool) -> dict[str, Headline]:
-    """The first scores of sums by name."""
+    """The headline scores of sums by name."""
     return {name: headline(one, per_tile=per_tile) for name, one in sums.items()}
 
 
 def _by_coverage(tenths: Mapping[int, Sums]) -> dict[str, Sums]:
-    """Sums by the share of foreground, in words."""
+    """Sums by the share of foreground, such as "0.1–0.2"."""
     return {f"{(t - 1) / 10:.1f}–{t / 10:.1f}" if t else "none": tenths[t] for t in sorted(tenths)}
 
 

@@ -38,7 +38,7 @@ class Row:
 
 
 def compare(a: Path, b: Path, split: str) -> list[Row]:
-    """The scores of two runs, the first of them being the one that decides.
+    """The scores of two runs, the one that decides first.
 
     Scenes are drawn with replacement, the same for both (the TGS score: tiles), so what makes a scene hard for both
     cancels out.
@@ -60,7 +60,7 @@ def compare(a: Path, b: Path, split: str) -> list[Row]:
     _same(scenes[0], scenes[1], "scenes", b)
     names = HEADLINES | {f"dice/{i}": f"Dice of {name}" for i, name in enumerate(classes[0]) if i}
     if len(classes[0]) == 2:
-        # With one class the others say nothing more.
+        # With one class the others repeat these.
         names = {"dice/foreground": "Dice", "iou/foreground": "IoU"}
     values = [{k: defined(float(v[0])) for k, v in matrix_scores(m.sum(0)[None]).items()} for m in matrices]
     differences = paired_difference(*matrices)
@@ -82,13 +82,13 @@ def verdict(row: Row, names: tuple[str, str]) -> str:
         return f"{by if difference.value else f'no difference in {row.score}'}; how sure that is cannot be said ({few})"
     interval = f"95 % interval {difference.low:+.4f} to {difference.high:+.4f}"
     if difference.low <= 0 <= difference.high:
-        return f"no difference that can be told in {row.score}: B − A is {difference.value:+.4f}, {interval}"
+        return f"no difference can be shown in {row.score}: B − A is {difference.value:+.4f}, {interval}"
     share = difference.b_better if difference.value > 0 else 1 - difference.b_better
     return f"{by}, in {share:.0%} of the draws; B − A: {interval}"
 
 
 def table(rows: Sequence[Row]) -> pd.DataFrame:
-    """The rows as compare.csv holds them; without an interval anywhere, no columns of it."""
+    """The rows as compare.csv holds them; columns of intervals only where there are any."""
     frame = pd.DataFrame([{"score": r.score, "a": r.a, "b": r.b} | asdict(r.difference) for r in rows])
     frame = frame.rename(columns={"value": "difference"})
     return frame.drop(columns=[c for c in ("low", "high", "b_better") if frame[c].isna().all()])

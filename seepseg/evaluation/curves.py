@@ -23,10 +23,10 @@ TRAINING = (
 """Title, columns of metrics.csv, and the upright axis."""
 
 ROWS = 200
-"""A longer table is left to its file."""
+"""A longer table is not shown; its file has it."""
 
 FEWEST = 0.1
-"""Where the axis of false alarms per megapixel begins."""
+"""The lowest value on the axis of false alarms per megapixel."""
 
 
 def training(runs: Sequence[RunFolder], where: Path, classes: ClassTable) -> str:
@@ -34,7 +34,7 @@ def training(runs: Sequence[RunFolder], where: Path, classes: ClassTable) -> str
     tables = {run: rows for run in runs if (rows := read_rows(run.metrics))}
     if not tables:
         return ""
-    # With one class the macro mean is that class; it would be the same curve again.
+    # With one class the macro mean is that class, and its curve the same.
     kinds = [kind for kind in TRAINING if len(classes) > 2 or not kind[0].startswith("Macro")]
     if len(tables) == 1:
         rows = next(iter(tables.values()))
@@ -62,7 +62,7 @@ def froc(rows: Rows) -> str:
     """Objects found against false alarms over the threshold, of froc.csv; nothing without rows."""
     if not rows:
         return ""
-    # None at all has no place on a logarithmic axis; it is drawn with the few.
+    # Zero has no place on a logarithmic axis; it is drawn at the lowest value.
     alarms = [max(FEWEST, number(row["false_alarms_per_mpx"]) or 0.0) for row in rows]
     curves = [
         Series(label, alarms, [number(row[f"found_{criterion}"]) for row in rows])
@@ -106,13 +106,13 @@ def reliability(rows: Rows, errors: Mapping[str, float | None]) -> str:
 def places(rows: Rows, place: str, *, single: bool) -> str:
     """The table of scenes.csv; of many places, how their foreground Dice is spread. `single`: there is one class."""
     if len(rows) <= ROWS:
-        # With one class the first two say nothing that foreground Dice does not.
+        # With one class the first two repeat foreground Dice.
         absent = [*(("macro_dice", "class_accuracy") if single else ()), *(("tiles",) if place == "tile" else ())]
         named = [{place if k == "scene" else k: v for k, v in row.items() if k not in absent} for row in rows]
         return table(named, "scenes.csv", text=(place,))
     scores = sorted(v for v in (number(r["foreground_dice"]) for r in rows) if v is not None)
     share = [(i + 1) / len(scores) for i in range(len(scores))]
-    # A point per percent is as much as the eye can tell apart.
+    # A point per percent is as fine as the eye can see.
     step = max(1, len(scores) // 100)
     chart = lines(
         f"Foreground Dice of {place}s with foreground",

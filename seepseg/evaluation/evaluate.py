@@ -47,8 +47,8 @@ class Options:
     """How to evaluate.
 
     Attributes:
-        threshold: of foreground, in place of the config's and of what was fitted.
-        fitted: decode as the checkpoint was fitted to, where it was, on tiles that the fit has not seen.
+        threshold: of foreground, in place of the config's and of the fit's.
+        fitted: decode with the checkpoint's fit, where it has one, on tiles that the fit has not seen.
         figures: draw them.
         profile: add where the time went.
         report: write report.html as well.
@@ -96,7 +96,7 @@ def evaluate(
     sums = []
     for part, fit in zip(parts, fits, strict=True):
         counts.min_pixels = fit.min_pixels if fit else config.min_pixels
-        # The network need not wait for what is counted.
+        # Counting runs in a thread, while the network predicts the next batch.
         with behind(on_tile) as send:
             sums.append(part.score(config, fit, send))
         counts.end_scene()
@@ -126,7 +126,7 @@ def forget(where: Path, *patterns: str) -> None:
 
 
 def _decoding(parts: Sequence[Labelled], options: Options) -> tuple[Predict, list[Fit | None]]:
-    """The config's decoding, and what was fitted in its place for each part."""
+    """The config's decoding, and the fit in its place for each part."""
     config = parts[0].config.predict
     if options.threshold is not None:
         config = config.model_copy(update={"threshold": options.threshold})
@@ -154,8 +154,8 @@ def _accumulator(parts: Sequence[Labelled]) -> Accumulator:
 def _decoded(config: Predict, fits: Sequence[Fit | None], parts: Sequence[Labelled]) -> Decoded:
     objects = "network"
     if any(p.objects for p in parts):
-        asked = all(p.objects and p.objects.may_judge(p.ids) for p in parts)
-        objects = "classifier" if asked else "network: the classifier was trained on some of these tiles"
+        unseen = all(p.objects and p.objects.may_judge(p.ids) for p in parts)
+        objects = "classifier" if unseen else "network: the classifier was trained on some of these tiles"
     fit = fits[0]
     if fit is None:
         return Decoded("config", objects, 1.0, config.threshold, (), config.min_pixels)
@@ -169,7 +169,7 @@ def _profile(total: Sums, seconds: float) -> Profile:
 
 
 def _fold_row(part: Labelled, sums: Sums, fit: Fit | None) -> dict[str, Any]:
-    """The row of a fold in folds.csv: its scores, and what decoded it (empty: the config)."""
+    """The row of a fold in folds.csv: its scores, and its decoding (empty: the config's)."""
     scores: dict[str, Any] = plain(headline(sums, per_tile=part.per_tile))
     return (
         {"fold": part.name, "epoch": part.epoch}

@@ -1,4 +1,4 @@
-"""Fitting what decoding asks: temperature, threshold, class offsets and minimum size, on tiles held out of training."""
+"""Fitting the decoding: temperature, threshold, class offsets and minimum size, on tiles held out of training."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from seepseg.runs.fit import Fit
 from seepseg.runs.folder import folder_lock
 
 TEMPERATURE_TILES = 200
-"""Tiles the temperature is fitted on at most, evenly chosen: it is one number, and they hold millions of pixels."""
+"""The most tiles the temperature is fitted on, evenly chosen: it is one number, and they hold millions of pixels."""
 
 OFFSET_PIXELS = 1_000_000
-"""Pixels the class offsets are fitted on at most."""
+"""The most pixels the class offsets are fitted on."""
 
 LITTLE = 0.1
 """A decoding whose foreground is less than this share of the true one predicts almost nothing."""
@@ -49,7 +49,7 @@ class Search:
         fit: the best point.
         counts: scores at every threshold and minimum size, classes compared without offsets.
         at: number of the best threshold and of the best size.
-        by: names of the scores, what decided first.
+        by: names of the scores, the one that decided first.
     """
 
     fit: Fit
@@ -58,11 +58,11 @@ class Search:
     by: tuple[str, ...]
 
     def scores(self) -> dict[str, NDArray[np.float64]]:
-        """(T, A) every score at every threshold and minimum size, what decided first."""
+        """(T, A) every score at every threshold and minimum size, the one that decided first."""
         return {name: SCORES[name](self.counts) for name in self.by}
 
     def warning(self) -> str:
-        """Words where the best decoding predicts nothing or almost nothing; "" where it does not."""
+        """A warning where the best decoding predicts nothing or almost nothing; else ""."""
         predicted, true = int(self.counts.predicted[self.at].sum()), int(self.counts.truth.sum())
         if predicted >= LITTLE * true:
             return ""

@@ -1,4 +1,4 @@
-"""The tiles worth looking at: best, median, worst and most uncertain, picked while tiles stream by."""
+"""The tiles that are shown: best, median, worst and most uncertain, picked while tiles stream by."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPORTED = 16
 """Tiles of each kind in report.html."""
 
 SAMPLE = 200
-"""Tiles remembered for the middle, whatever their number: memory does not grow with the data."""
+"""Tiles kept to find the median ones, however many there are: memory does not grow with the data."""
 
 REMARKS = {
     "best": "Highest foreground Dice.",
@@ -62,7 +62,7 @@ Heap = list[tuple[float, str, Shown]]
 
 @dataclass
 class Gallery:
-    """The first `limit` tiles of each kind, and an even sample for the middle, of tiles that come in any order."""
+    """The first `limit` tiles of each kind, and an even sample for the median, of tiles that come in any order."""
 
     classes: ClassTable
     limit: int = SHOWN
@@ -89,7 +89,7 @@ class Gallery:
         self.scores.append((dice, tile.id))
 
     def compute(self) -> dict[str, list[Shown]]:
-        """Tiles by kind, the most telling first; a tile is shown once, in the first kind that it belongs to."""
+        """Tiles by kind, the most extreme first; a tile is shown once, in the first kind that it belongs to."""
         ranked = sorted(self.scores)
         sample = {name: shown for _, name, shown in self.middle}
         around = sorted(range(len(ranked)), key=lambda i: abs(i - len(ranked) // 2))
@@ -99,7 +99,7 @@ class Gallery:
             "median": [sample[ranked[i][1]] for i in around if ranked[i][1] in sample],
             "uncertain": _ranked(self.uncertain),
         }
-        # Of few tiles, a third each: else the best and the worst were all of them.
+        # Of few tiles, a third each: otherwise the best and the worst would be all of them.
         third = max(1, len(ranked) // 3)
         earlier: set[str] = set()
         kinds = {}

@@ -1,4 +1,4 @@
-"""Scores for the terminal: what a reader needs to know what a number is worth."""
+"""Scores for the terminal, with what a reader needs to interpret them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def lines(summary: Summary) -> list[str]:
 
 
 def published(scores: BatchScores) -> str:
-    """The scores as other projects publish them, and that they are others."""
+    """The scores as other projects publish them, with a note that they are not ours."""
     return (
         f"as other projects publish theirs: soft Dice {scores.soft_dice_batch16:.3f}, soft IoU "
         f"{scores.soft_iou_batch16:.3f} (foreground, mean over batches of 16 tiles); to compare with such numbers only"
@@ -69,7 +69,7 @@ def _objects(row: ObjectScores, *, with_classes: bool) -> str:
 
 
 def decoding_text(decoding: Fit | Decoded) -> str:
-    """What is fitted for decoding, for people; "" for folds, each of which has its own."""
+    """A fit in words; "" for folds, each of which has its own."""
     parts = [] if decoding.temperature is None else [f"temperature {decoding.temperature:.2f}"]
     parts += [] if decoding.threshold is None else [f"threshold {decoding.threshold:.2f}"]
     parts += [f"objects of at least {decoding.min_pixels} pixels"] if decoding.min_pixels else []

@@ -1,4 +1,4 @@
-"""Scores of class rasters made by anything, against truth rasters."""
+"""Scores of class rasters made by any tool, against truth rasters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seepseg.io.image import read_image
 
 
 def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: Path | None = None) -> Summary:
-    """Scores of class rasters made by anything against truth rasters of the same stems (`_class` may follow it).
+    """Scores of class rasters made by any tool against truth rasters of the same stems (`_class` may follow the stem).
 
     Predictions hold class indices, truth holds label values of the class table.
 
@@ -44,7 +44,7 @@ def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: P
 
 
 def _sums(prediction: Path, truth: Path, classes: ClassTable) -> Sums:
-    """Those of one pair of rasters."""
+    """Sums of one pair of rasters."""
     t, p = classes.to_indices(_labels(truth, classes), truth), _labels(prediction, classes)
     if t.shape != p.shape:
         what = f"prediction is {p.shape[0]}×{p.shape[1]}, truth {t.shape[0]}×{t.shape[1]}"
@@ -69,13 +69,13 @@ def _rasters(folder: Path, ending: str) -> dict[str, Path]:
     for file in files:
         other = by_stem.setdefault(file.stem.removesuffix(ending), file)
         if other is not file:
-            # One of them would not be scored, and nobody would know which.
+            # Only one of them would be scored.
             raise DataError(f"two rasters are of one tile ({other}, {file})", folder, "rename or remove one")
     return by_stem
 
 
 def _labels(path: Path, classes: ClassTable) -> NDArray[np.int64]:
     (raw, _), info = read_image(path, labels=True)
-    # Salt masks come as 0 and 255 or 65535; with one class, anything above 0 is it.
+    # Salt masks hold 0 and 255 or 65535: with one class, anything above 0 is that class.
     labels = raw[0] > 0 if info.kind == "PNG" and len(classes) == 2 else raw[0]
     return np.asarray(labels, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""report.html: the scores of an eval folder as one page to read, to send, and to open offline."""
+"""report.html: the scores of an eval folder as one page that opens offline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from seepseg.runs.folder import RunFolder
 
 SHOWN = ("confusion", "froc", "gallery", "matrices", "objects", "per_class", "references", "reliability", "scenes",
          "surface")  # fmt: skip
-"""Tables with a section of their own, and what no reader wants."""
+"""Tables with a section of their own, and those for other programs."""
 
 
 def write_report(
@@ -50,7 +50,7 @@ def write_report(
     """report.html of an eval folder, with gallery.csv, the tiles it shows.
 
     Args:
-        where: folder that `write_scores` wrote, and that any other table may lie in.
+        where: folder that `write_scores` wrote to; other tables in it are shown too.
         summary: its scores.
         runs: whose training curves are shown, and the config and environment of the first: the run, or its folds.
         classes: names and colours.
@@ -129,14 +129,14 @@ def _classes(summary: Summary, swatches: Mapping[str, str]) -> str:
     frame = class_table(summary).drop(columns="value")
     lacking = summary.evidence.lacking if summary.evidence else {}
     each = ", ".join(f"{name} {share:.0%}" for name, share in lacking.items() if share)
-    note = paragraph(f"Draws that lack a class, so that their macro mean is of fewer: {each}.", "muted") if each else ""
+    note = paragraph(f"Draws without a class, whose macro mean is of the others: {each}.", "muted") if each else ""
     return table(as_rows(frame), "per_class.csv", text=("name",), foot=2, swatches=swatches) + note
 
 
 def _references(evidence: Evidence) -> str:
     note = published(evidence.as_published)
     return (
-        paragraph("What a number is worth: the same tiles scored with simple predictions in place of a network's.")
+        paragraph("For comparison: the same tiles scored with simple predictions in place of a network's.")
         + table(as_rows(reference_table(evidence)), "references.csv", text=("row",))
         + paragraph(note[0].upper() + note[1:] + ".", "muted")
         + source_line("metrics.json")

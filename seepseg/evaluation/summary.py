@@ -16,7 +16,7 @@ from seepseg.metrics.salt_score import BatchScores
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Scores of one class; `value` is the class index that rasters hold, support is of truth."""
+    """Scores of one class; `value` is its index in rasters, support is counted in truth."""
 
     value: int
     name: str
@@ -38,7 +38,7 @@ class Means:
 
 @dataclass(frozen=True)
 class Headline:
-    """The first scores of some tiles: of a scene, a fold, a kind of tile, or a reference row."""
+    """The headline scores of some tiles: of a scene, a fold, a kind of tile, or a reference row."""
 
     tiles: int
     foreground_dice: float | None
@@ -54,10 +54,11 @@ class Headline:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What decoded the predictions.
+    """How the predictions were decoded.
 
     Attributes:
-        from_: "config", the part it was fitted on, or that folds.csv says it of each fold (then the rest is None).
+        from_: "config", the part of the fit, or a reference to folds.csv, which has it of each fold (the numbers are
+            then None).
         objects: what decides the classes of objects.
         temperature, threshold, offsets, min_pixels: as in `runs.fit.Fit`.
     """
@@ -82,7 +83,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known beyond the confusion matrix, where a network was scored.
+    """The scores beyond the confusion matrix, where a network was scored.
 
     Attributes:
         intervals: by score (`measure/part` of `matrix_scores`, objects/…, tgs_score): percentiles of a bootstrap over
@@ -140,7 +141,7 @@ class Summary:
         return None if interval is None or interval.low is None else interval
 
     def to_json(self) -> dict[str, Any]:
-        """What metrics.json holds; that of `evidence` stands beside the rest."""
+        """The content of metrics.json; the fields of `evidence` are on the top level."""
         tree: dict[str, Any] = plain(self)
         evidence: dict[str, Any] = tree.pop("evidence", {})
         return tree | evidence
@@ -157,7 +158,7 @@ def plain(value: Any) -> Any:
 
 
 def headline(sums: Sums, *, per_tile: bool) -> Headline:
-    """The first scores of sums, that of TGS where tiles are scored one by one."""
+    """The headline scores of sums, with the TGS score where tiles are scored one by one."""
     result, foreground = sums.scores(), sums.scores().foreground
     return Headline(
         tiles=sums.n_tiles,

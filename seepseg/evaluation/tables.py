@@ -19,7 +19,10 @@ from seepseg.metrics.boundary import TOLERANCES
 
 
 def class_table(summary: Summary) -> pd.DataFrame:
-    """Scores of the classes, their macro mean and foreground, with the intervals and missing draws that there are."""
+    """Scores of the classes, their macro mean and foreground.
+
+    Intervals, and the share of draws without the class, have columns only where there are any.
+    """
     keyed: list[tuple[str, str, Any]] = [(str(c.value), c.name, c) for c in summary.classes]
     keyed += [("macro", "macro", summary.macro), ("foreground", "foreground", summary.foreground)]
     rows: list[dict[str, Any]] = []
@@ -39,12 +42,12 @@ def class_table(summary: Summary) -> pd.DataFrame:
 
 
 def reference_table(evidence: Evidence) -> pd.DataFrame:
-    """The first scores of the run and, below, those of the reference rows."""
+    """The headline scores of the run and, below, those of the reference rows."""
     frame = _table("row", evidence.references)
-    # With one class the last two say nothing more.
-    wanted = ["row", "tgs_score", "foreground_dice", "foreground_iou"]
-    wanted += ["macro_dice", "class_accuracy"] if len(evidence.lacking) > 1 else []
-    return frame[[column for column in wanted if column in frame]]
+    columns = ["row", "tgs_score", "foreground_dice", "foreground_iou"]
+    # With one class these two repeat the others.
+    columns += ["macro_dice", "class_accuracy"] if len(evidence.lacking) > 1 else []
+    return frame[[column for column in columns if column in frame]]
 
 
 def write_scores(folder: Path, sums: Sums, classes: ClassTable, summary: Summary) -> None:

@@ -1,1 +1,1 @@
-"""Every picture: arrays fit for TensorBoard (`pictures`), PNG files of tiles (`sheets`) and of numbers (`plots`)."""
+"""Every picture: arrays for TensorBoard (`pictures`), PNG files of tiles (`sheets`) and of numbers (`plots`)."""

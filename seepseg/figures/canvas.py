@@ -25,7 +25,7 @@ def finish_axes(axes: Axes) -> None:
 
 
 def short_count(count: int) -> str:
-    """A count in at most four or so characters: 950, 12k, 3.4M."""
+    """A count in about four characters: 950, 12k, 3.4M."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= size:
             return f"{count / size:.{int(count < 10 * size)}f}{unit}"

@@ -45,7 +45,7 @@ def stretch(image: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> Gray
         return gray
     low, high = np.percentile(values, (1, 99))
     if high == low:
-        # All but a few pixels are alike (an outlier must not turn them black), or the image is constant.
+        # All but a few pixels are equal (an outlier must not turn them black), or the image is constant.
         gray[usable] = np.select([values < low, values > high], [0, 255], MID_GREY)
     else:
         gray[usable] = np.rint(255 * np.clip((values - low) / (high - low), 0, 1))
@@ -69,7 +69,7 @@ def overlay(gray: Gray, indices: Indices, table: ClassTable, alpha: float = 0.6)
 
 
 def error_map(truth: Indices, prediction: Indices) -> Rgb:
-    """Colours (H, W, 3) of right and wrong pixels, as in `ERROR_COLORS`; background rightly left alone is dark."""
+    """Colours (H, W, 3) of right and wrong pixels, as in `ERROR_COLORS`; correct background is dark."""
     ignored = (truth == IGNORE) | (prediction == IGNORE)
     kinds = {
         "ignored": ignored,
@@ -80,7 +80,7 @@ def error_map(truth: Indices, prediction: Indices) -> Rgb:
     }
     drawn = np.empty((*truth.shape, 3), np.uint8)
     drawn[:] = ERROR_BACKGROUND
-    for kind in reversed(kinds):  # the earlier kind has the last word
+    for kind in reversed(kinds):  # the earlier kind is drawn last
         drawn[kinds[kind]] = ERROR_COLORS[kind]
     return drawn
 

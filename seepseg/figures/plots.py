@@ -42,7 +42,7 @@ def save_rate_curve(
     if suggested is not None:
         axes.axvline(suggested, color="#D55E00", linestyle="--", label=f"suggested: {suggested:.2g}")
     axes.set_xscale("log")
-    # The loss explodes at the end; what matters is what comes before.
+    # The loss explodes at the end; the axis shows what comes before.
     low, high = min(smoothed), max(smoothed[: len(smoothed) // 2 + 1])
     room = max(high - low, 1e-3)
     axes.set_ylim(low - 0.5 * room, high + room)
@@ -122,7 +122,7 @@ def save_class_balance(path: Path, names: Sequence[str], pixels: Sequence[int], 
 
 
 def save_intensity(path: Path, histograms: Mapping[str, NDArray[Any]], edges: NDArray[Any]) -> None:
-    """Save the distribution of raw values of every scene, a row each so that many stay legible.
+    """Save the distribution of raw values of every scene, one row each so that many stay legible.
 
     Args:
         path: the PNG file.

@@ -48,7 +48,7 @@ def save_gallery(
 
 
 class QuickLook:
-    """A small picture of a scene with its classes, put together while the scene streams by.
+    """A small picture of a scene with its classes, filled while the scene streams by.
 
     It holds every k-th pixel, and the largest class index of the pixels it stands for: small findings stay visible.
 
@@ -66,14 +66,14 @@ class QuickLook:
         self.classes = np.zeros(shape, np.uint8)
 
     def add_image(self, start: int, gray: NDArray[np.generic], valid: NDArray[np.bool_]) -> None:
-        """Take up rows (n, W) of the image that begin at row `start`."""
+        """Add rows (n, W) of the image that begin at row `start`."""
         step, stop = self.step, start + len(gray)
         first = -start % step
         rows = slice((start + first) // step, -(-stop // step))
         self.gray[rows], self.valid[rows] = gray[first::step, ::step], valid[first::step, ::step]
 
     def add_classes(self, start: int, classes: NDArray[np.uint8]) -> None:
-        """Take up rows (n, W) of the class map that begin at row `start`."""
+        """Add rows (n, W) of the class map that begin at row `start`."""
         step = self.step
         indices = np.where(classes == IGNORE, np.uint8(0), classes)
         across = np.maximum.reduceat(indices, np.arange(0, indices.shape[1], step), axis=1)

@@ -10,7 +10,7 @@ from seepseg.io.atomic import write_text
 
 
 def write_style(path: Path, classes: ClassTable) -> None:
-    """Write a QGIS style (.qml) that colours polygons by their field `class`; QGIS takes it up when names are alike."""
+    """Write a QGIS style (.qml) that colours polygons by their field `class`; QGIS loads it where file stems agree."""
     categories, symbols = [], []
     for number, (name, color) in enumerate(zip(classes.names[1:], classes.colors[1:], strict=True)):
         categories.append(

@@ -1,4 +1,4 @@
-"""Reference rows of a report: what scores come from no skill, little skill, or skill in one thing only."""
+"""Reference rows of a report: simple predictions, with no skill, little skill, or skill in one thing only."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def most_common_class(pixels: ArrayLike) -> int:
 
 
 def nothing(truth: Classes) -> Classes:
-    """Background everywhere: what a network that finds nothing scores."""
+    """Background everywhere, as from a network that finds nothing."""
     return _where_known(truth, np.zeros_like(truth))
 
 
 def one_class(truth: Classes, class_index: int) -> Classes:
-    """Perfect outlines, every object called one class: what finding alone is worth, without distinguishing classes."""
+    """True outlines, every object of one class: what finding alone scores, without distinguishing classes."""
     return _where_known(truth, np.where(truth > 0, np.uint8(class_index), np.uint8(0)))
 
 
@@ -58,7 +58,7 @@ def dark_spots(image: NDArray[np.generic], valid: NDArray[np.bool_], class_index
         class_index: what to call every object, since darkness does not distinguish classes.
     """
     usable = valid & np.isfinite(image)
-    # Around the mean, so that the variance does not drown in the rounding of large squares.
+    # Less the mean, so that the variance is not lost in the rounding of large squares.
     values = np.where(usable, image, 0).astype(np.float64)
     values = np.where(usable, values - values.sum() / max(int(usable.sum()), 1), 0)
     fine = _local_mean(values, usable, SMOOTH)
@@ -71,7 +71,7 @@ def dark_spots(image: NDArray[np.generic], valid: NDArray[np.bool_], class_index
 def _local_mean(values: NDArray[np.float64], usable: NDArray[np.bool_], side: int) -> NDArray[np.float64]:
     """Mean of the usable pixels of a box around each pixel; 0 where the pixel itself is not usable."""
     count = _box_sum(usable.astype(np.float64), side)
-    # The pixel itself is usable, so there is at least one in the box.
+    # Where the pixel itself is usable, the box holds one or more.
     return np.asarray(np.where(usable, _box_sum(values * usable, side) / np.maximum(count, 1), 0))
 
 

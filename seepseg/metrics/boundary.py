@@ -53,8 +53,8 @@ def surface_counts(
     """Outline pixels of class maps (H, W) of one tile or scene, and how many lie near one of the other side.
 
     A pixel is on the outline of a class if it has the class and one of its four neighbours has not. Neighbours outside
-    the map or ignored (255 on either side) are not known, so they make no outline. The distance is Euclidean, from
-    pixel centre to pixel centre.
+    the map or ignored (255 on either side) are unknown, so they make no outline. Distances are Euclidean, between pixel
+    centres.
 
     MONAI's `compute_surface_dice` (arXiv 2111.05408) agrees for objects that touch neither the border of the map nor
     ignored pixels: it takes both for background, so that the cut through an object counts as outline, and one that
@@ -74,16 +74,16 @@ def surface_counts(
 
 
 def _outline(inside: Mask, counted: Mask) -> Mask:
-    """Pixels of a mask with a 4-neighbour that counts and is not in it."""
+    """Pixels of a mask with a 4-neighbour that is counted and not in the mask."""
     outside = np.pad(counted & ~inside, 1)
     beside = outside[:-2, 1:-1] | outside[2:, 1:-1] | outside[1:-1, :-2] | outside[1:-1, 2:]
     return np.asarray(inside & beside)
 
 
 def _near(points: Mask, others: Mask, tolerances: Sequence[float]) -> NDArray[np.int64]:
-    """(T) how many of the points have another one within each tolerance.
+    """(T) how many of the points have one of the others within each tolerance.
 
-    Distances between pixel centres are roots of whole numbers; squared and rounded, none is off.
+    Distances between pixel centres are roots of whole numbers: squared and rounded, they are exact.
     """
     if not points.any() or not others.any():
         return np.zeros(len(tolerances), np.int64)

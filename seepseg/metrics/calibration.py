@@ -1,4 +1,4 @@
-"""Calibration: how far probabilities can be believed, and the one temperature that corrects them."""
+"""Calibration: how far probabilities agree with frequencies, and the one temperature that corrects them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNIT = 2**24
 """Confidences are summed in whole 2⁻²⁴, so that the order and the sharding of tiles do not matter."""
 
 LIMITS = (0.05, 20.0)
-"""Temperatures tried; at the lower one a sample holds no mistake at all."""
+"""Temperatures tried; the lower one is the result where a sample holds no mistake at all."""
 
 Array = TypeVar("Array", NDArray[np.float32], NDArray[np.float64], Tensor)
 Ints = NDArray[np.int64]
@@ -42,7 +42,7 @@ class Reliability(Counts):
 
     @classmethod
     def empty(cls, bins: int = BINS) -> Reliability:
-        """A histogram of nothing."""
+        """A histogram of no pixels."""
         return cls(*np.zeros((3, bins), np.int64))
 
     def curve(self) -> list[tuple[float, float, int]]:
@@ -72,7 +72,7 @@ def top_label(
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
     """Probability of the top class, the most probable one, and whether it is the true one, of the pixels that count.
 
-    Most pixels are plain background: a network looks better here than in `foreground`.
+    Most pixels are plain background, so errors are smaller here than in `foreground`.
 
     Args:
         probabilities: (K, H, W), background first.
@@ -80,7 +80,7 @@ def top_label(
     """
     counted = truth != IGNORE
     highest, label = probabilities[0].copy(), np.zeros(truth.shape, np.intp)
-    # Where background is above one half nothing else can win, and that is nearly everywhere.
+    # Where background is above one half, as it is nearly everywhere, no other class can win.
     rest = probabilities[0] < 0.501
     others = probabilities[:, rest]
     highest[rest], label[rest] = others.max(0), others.argmax(0)
@@ -140,14 +140,14 @@ def sample_pixels(
 def apply_temperature(probabilities: Array, temperature: float, head: Head, axis: int = 1) -> Array:
     """Probabilities at another temperature: those of the logits divided by it (arXiv 1706.04599).
 
-    Works on probabilities, numpy's or torch's, because averaging over turns and networks comes first. Softmax and
-    binary: p^(1/T) over its sum along `axis`. Sigmoid channels are independent, so each is scaled against its own
-    1 − p; background with them. The order of classes stays, so only thresholds notice; but below T = 1 several
-    probabilities may round to 1, so take the most probable class before.
+    Works on probabilities, numpy's or torch's, because averaging over flips and networks comes first. Softmax and
+    binary: p^(1/T) over its sum along `axis`. Sigmoid channels are independent, so each, background too, is scaled
+    against its own 1 − p. The order of classes stays, so only decisions by threshold change; but below T = 1 several
+    probabilities may round to 1, so take the most probable class first.
     """
     if temperature == 1:
         return probabilities
-    # Averages may round to just above 1. numpy and torch spell these operations alike; their types do not say so.
+    # Averages may round to just above 1. numpy and torch name these operations alike, but share no type.
     p: Any = probabilities.clip(0, 1)
     scaled = p ** (1 / temperature)
     whole = scaled + (1 - p) ** (1 / temperature) if head == "sigmoid" else scaled.sum(axis=axis, keepdims=True)
@@ -163,22 +163,22 @@ def negative_log_likelihood(
     Sigmoid: the mean over pixels of the sum of the K − 1 channels' binary terms.
     """
     p = probabilities.astype(np.float64)
-    # Of a sigmoid that float32 rounded to 1 no more is known than that it lies within 1e-7.
-    least = 1e-30 if head == "softmax" else 1e-7
+    # A sigmoid that float32 rounded to 1 lies within 1e-7 of it, and no more is known.
+    minimum = 1e-30 if head == "softmax" else 1e-7
     if head == "sigmoid":
         p = p[:, 1:]
-        logs = (np.log(np.maximum(p, least)) - np.log(np.maximum(1 - p, least))) / temperature
+        logs = (np.log(np.maximum(p, minimum)) - np.log(np.maximum(1 - p, minimum))) / temperature
         truth = labels[:, None] == np.arange(1, p.shape[1] + 1)
         return float(np.logaddexp(0, np.where(truth, -logs, logs)).sum(1).mean())
-    logs = np.log(np.maximum(p, least)) / temperature
+    logs = np.log(np.maximum(p, minimum)) / temperature
     of_label = np.take_along_axis(logs, labels[:, None].astype(np.intp), 1)[:, 0]
     return float((np.logaddexp.reduce(logs, axis=1) - of_label).mean())
 
 
 def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.uint8], head: Head) -> float:
-    """The temperature of least negative log-likelihood for probabilities (N, K) and labels (N); 1 without pixels.
+    """The temperature of minimum negative log-likelihood for probabilities (N, K) and labels (N); 1 without pixels.
 
-    Above 1 the network was too sure of itself. Stays within `LIMITS`.
+    Above 1 the network was overconfident. Stays within `LIMITS`.
     """
     if not len(labels):
         return 1.0

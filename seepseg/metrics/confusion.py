@@ -45,7 +45,7 @@ def confusion_matrix(
 
 
 def _matrix_of_bytes(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n_classes: int) -> NDArray[np.int64]:
-    """The same for bytes, several times as fast: evaluation would spend its time here otherwise."""
+    """The same for bytes, several times as fast: evaluation would otherwise spend much of its time here."""
     if truth.shape != prediction.shape:
         raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} differ in shape")
     pairs = np.bincount((truth.astype(np.uint16) * 256 + prediction).ravel(), minlength=65536).reshape(256, 256)

@@ -27,7 +27,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Detections(Counts):
-    """Counts of objects by class (K − 1) and size (4).
+    """Counts of objects by class (K − 1) and size (4), see `SIZES`.
 
     Attributes:
         objects: true objects by their most common class and their pixels.
@@ -167,7 +167,7 @@ def _scores(counts: Detections, names: Sequence[str], index: int | None, size: i
 
 
 def over(part: int, whole: float) -> float | None:
-    """A share or a density; None of nothing."""
+    """A share or a density; None where the whole is 0."""
     return part / whole if whole else None
 
 

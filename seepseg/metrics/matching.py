@@ -1,4 +1,4 @@
-"""How the objects of truth and prediction meet: overlap of pairs, and how much of an object's length is covered."""
+"""How objects of truth and prediction overlap: by IoU, and by how much of an object's length is covered."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TruthObjects:
         self._sizes = np.bincount(self.owner, minlength=self.count + 1)
         steps = steps_along(labels)
         self.lengths = 1 + _largest(steps, self.owner, self.count)[1:]
-        # A cross-section is what lies at one step of one object; they are numbered object by object.
+        # A cross-section is the pixels at one step of one object; they are numbered object by object.
         self._section = (np.cumsum(self.lengths) - self.lengths)[self.owner - 1] + steps
         self._section_owner = np.repeat(np.arange(self.count), self.lengths)
 
@@ -56,8 +56,8 @@ def steps_along(labels: NDArray[np.int32]) -> Ints:
     """Steps from one end of its object to each object pixel, in the order of `np.flatnonzero(labels)`.
 
     Steps go from pixel to pixel inside the object, diagonally too. The end is the pixel farthest from the object's
-    first one; the largest number of steps plus one is what we call the object's length. It follows a slick round its
-    bends, and for a blob it is about its diameter, where a skeleton would shrink to a point.
+    first one; the largest number of steps plus one is the object's length. It follows a slick round its bends, and is
+    about the diameter of a blob, where a skeleton would shrink to a point.
 
     Args:
         labels: (H, W) numbers 1 … n of objects, 0 where there is none.

@@ -1,4 +1,4 @@
-"""Scores as others define them: that of the TGS salt competition, done right, and soft scores that projects publish."""
+"""Scores as others define them: that of the TGS salt competition, and the soft scores that some projects publish."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH = 16
 """Tiles per batch of the soft scores, as in the DeepLabv3+ project on salt."""
 
 SMOOTH = 1.0
-"""Added above and below the fraction bar, as notebooks do: a batch in which nothing is true or predicted scores 1."""
+"""Added to numerator and denominator, as notebooks do: a batch in which nothing is true or predicted scores 1."""
 
 
 def tgs_score(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> float:

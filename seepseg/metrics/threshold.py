@@ -21,7 +21,7 @@ OFFSETS = np.arange(-6, 7) / 4
 """Offsets tried for a class: from a quarter of its probability to four times as much."""
 
 WORTH = 0.002
-"""The smallest gain in macro Dice for which a class gets an offset; less is noise of the tiles at hand."""
+"""The smallest gain in macro Dice for which a class gets an offset; less is noise."""
 
 Ints = NDArray[np.int64]
 

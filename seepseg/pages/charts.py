@@ -62,7 +62,7 @@ def lines(title: str, series: Sequence[Series], x: Axis, y: Axis, *, diagonal: b
 
 
 def bars(title: str, names: Sequence[str], counts: Sequence[int], colors: Sequence[str], label: str) -> str:
-    """A bar per name on a logarithmic axis (a class may have a thousandth of another's pixels), its count beside it.
+    """A bar with its count per name, on a logarithmic axis: a class may have a thousandth of another's pixels.
 
     Colours are "#rrggbb", or "" for the page's own.
     """
@@ -110,7 +110,7 @@ def ridges(title: str, rows: Sequence[tuple[str, Sequence[float]]], edges: Seque
 
 
 TINY = 1e-300
-"""What is smaller counts as nothing: floats lose their digits there, and powers of ten run out."""
+"""Smaller values count as 0: floats lose their digits there, and powers of ten run out."""
 
 
 class _Scale:

@@ -20,7 +20,7 @@ import seepseg
 from seepseg.io.atomic import write_text
 
 Rows = Sequence[Mapping[str, str]]
-"""Rows of a CSV as text: what a page shows is what the file says."""
+"""Rows of a CSV as text, so that pages and files agree."""
 
 NOT_KNOWN = ("", "n/a")
 
@@ -86,7 +86,7 @@ def number(text: str | None) -> float | None:
 
 
 def shown(value: float | None) -> str:
-    """A score or a count for people: whole numbers with separators, others with three digits, None as n/a."""
+    """A score or a count as text: whole numbers with separators, others with three digits, None as n/a."""
     if value is None:
         return "n/a"
     if isinstance(value, int):
@@ -105,12 +105,12 @@ def table(
     swatches: Mapping[str, str] | None = None,
     caption: str = "",
 ) -> str:
-    """A table that sorts by its headings, with the file it stands in named below; nothing for no rows.
+    """A table that sorts by its headings, with its file named below; nothing for no rows.
 
     Args:
         rows: cells as in the CSV.
         source: the file, as seen from the page.
-        text: columns that are names, even where they look like numbers; they stand on the left.
+        text: columns that are names, even where they look like numbers; they are left-aligned.
         foot: this many last rows are sums and stay at the end.
         swatches: colour ("#rrggbb") of the names in the text columns.
         caption: a line above.
@@ -137,7 +137,7 @@ def table(
 
 
 def source_line(*names: str) -> str:
-    """The line that says which files the numbers above stand in."""
+    """The line that names the files of the numbers above."""
     return f'<p class="source">Source: {escape(", ".join(names))}</p>'
 
 
@@ -165,7 +165,7 @@ def folded(title: str, html: str) -> str:
 
 
 def listing(text: str) -> str:
-    """Text as it stands in a file."""
+    """The text of a file, line by line."""
     return f'<pre tabindex="0">{escape(text)}</pre>'
 
 

@@ -15,7 +15,7 @@ from seepseg.classes import ClassTable
 from seepseg.figures.pictures import ERROR_COLORS, jpeg, thinned
 
 SIDE = 320
-"""Larger tiles are thinned, so that a hundred of them stay below 8 MB."""
+"""Larger tiles are reduced, so that a hundred of them stay below 8 MB."""
 
 KEPT_LAYERS = {True: ("image", "truth", "prediction", "error"), False: ("image", "truth")}
 """What a tile can show, by whether it has a prediction."""
@@ -25,7 +25,7 @@ PATTERNS = {
     "false alarm": "repeating-linear-gradient(135deg, {0} 0 3px, {1} 3px 6px)",
     "wrong class": "conic-gradient({0} 25%, {1} 0 50%, {0} 0 75%, {1} 0) 0 0 / 6px 6px",
 }
-"""Legends of the kinds of error that page.js draws with a pattern, for eyes that cannot tell their colours apart."""
+"""Legends of the kinds of error that page.js draws with a pattern, for readers who cannot distinguish their colours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def gallery(groups: Sequence[Group], classes: ClassTable, side: int = SIDE) -> s
     """All groups with one set of controls; nothing for no pictures.
 
     A page holds one gallery. Images are JPEG, class maps run lengths; the browser composes the rest, so that a tile of
-    256 pixels takes some 30 kB. Pictures longer than `side` pixels are thinned.
+    256 pixels takes some 30 kB. Pictures longer than `side` pixels are reduced.
     """
     pictures = [p for group in groups for p in group.pictures]
     if not pictures:
@@ -110,7 +110,7 @@ def _tile(caption: str, gray: NDArray[np.uint8], number: int) -> str:
 
 
 def _controls(layers: Sequence[str]) -> str:
-    # The error, or the truth where there is no prediction, says most at first sight.
+    # First shown is the error, or the truth where there is no prediction.
     choices = "".join(
         f'<label><input type="radio" name="layer" value="{layer}"{" checked" if layer == layers[-1] else ""}>'
         f"{layer} <kbd>{key}</kbd></label>"

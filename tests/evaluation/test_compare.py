@@ -62,9 +62,9 @@ def test_what_may_be_chance_is_said_to_be(tmp_path: Path) -> None:
     b = evaluation(tmp_path / "b", [10, 1] * 5)
     # A hits 50 of 100: Dice 100/150; B 55: 110/155.
     line = verdict(compare(a, b, "val")[0], ("a", "b"))
-    assert line.startswith("no difference that can be told in foreground Dice: B − A is +0.0430, 95 % interval -")
+    assert line.startswith("no difference can be shown in foreground Dice: B − A is +0.0430, 95 % interval -")
     same = verdict(compare(a, a, "val")[0], ("a", "a"))
-    assert same.startswith("no difference that can be told in foreground Dice: B − A is +0.0000, ")
+    assert same.startswith("no difference can be shown in foreground Dice: B − A is +0.0000, ")
 
 
 def test_few_scenes_have_a_difference_and_no_interval(tmp_path: Path) -> None:

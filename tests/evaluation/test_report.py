@@ -69,7 +69,7 @@ def test_a_report_shows_every_table_and_escapes_names(run: RunFolder) -> None:
     text = text_of(html)
     for phrase in (
         "0.610 to 0.820",  # the interval of the headline
-        "Draws that lack a class, so that their macro mean is of fewer: <thin> 35%.",
+        "Draws without a class, whose macro mean is of the others: <thin> 35%.",
         "this run", "predict nothing",
         "As other projects publish theirs: soft Dice 0.420, soft IoU 0.266 (foreground, mean over batches of 16",
         "Decoding from the fit on val: temperature 1.25, threshold 0.40, objects of at least 20 pixels, class offsets "
