@@ -22,7 +22,7 @@ settings.load_profile("seepseg")
 def seep_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four scenes of 64-pixel seep tiles."""
     root = tmp_path_factory.mktemp("seep")
-    write_seep(root, scenes=4, grid=(8, 8), tile=64, seed=1)
+    write_seep(root, scenes=4, grid=(6, 6), tile=64, seed=1)
     return root
 
 

@@ -68,7 +68,6 @@ def command(
     chosen = with_device(overrides, device)
     root = run or Path("runs") / config.stem
     recipe = load(config, chosen)
-    check_fold(recipe.data.split, 0 if all_folds else fold)
     for one, other, both in (
         ("--fold", "--all-folds", fold is not None and all_folds),
         ("--dry-run", "--find-lr", dry_run and find_lr),
@@ -77,6 +76,7 @@ def command(
             raise ConfigError(f"{one} does not go with {other}", "seepseg train", "give one of them")
     if jobs > 1 and not all_folds:
         raise ConfigError("several folds at a time, but not all are asked for", "--jobs", "give --all-folds too")
+    check_fold(recipe.data.split, 0 if all_folds else fold)
     if dry_run or find_lr:
         (_try if dry_run else _find_rate)(recipe, root, 0 if all_folds else fold, init)
     elif all_folds:

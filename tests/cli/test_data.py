@@ -22,10 +22,10 @@ def config(seep_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_check_counts_what_it_read(config: Path, seep_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     n = len(list((seep_root / "train_images_256").iterdir()))
-    # One scene of four validates, of 8 × 8 tiles.
+    # One scene of four validates, of 6 × 6 tiles.
     code, out, err = run(capsys, "data", "check", config)
     assert (code, err) == (0, "")
-    parts = f"({n - 64} train, 64 val)"
+    parts = f"({n - 36} train, 36 val)"
     assert out == f"ok: {n} tiles of 4 scenes, {n} labelled {parts}, 7 foreground classes\n"
 
 

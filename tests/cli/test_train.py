@@ -123,7 +123,7 @@ def test_a_fold_that_fails_beside_others_is_told_and_they_go_on(
 
 
 def test_a_rate_test_leaves_no_run_behind(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "train", config, *SMALL, "--find-lr", "--run", "r")
+    code, out, _ = run(capsys, "train", config, *SMALL, "-s", "train.batch_size=4", "--find-lr", "--run", "r")
     assert code == 0
     assert "curve: r/find_lr.png, find_lr.csv\n" in out
     assert re.search(r"-s optim.lr=\S+\n$|no rate to suggest\n$", out)

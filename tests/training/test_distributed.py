@@ -27,7 +27,7 @@ from seepseg.training.step import train_step
 from tests.conftest import end_process, tiny_config
 from tests.training.trainers import validated
 
-STEPS = 10
+STEPS = 5
 
 
 def recipe(root: Path, loss: str, norm: str, split: object = {"val_fraction": 0.25}) -> Config:
@@ -45,8 +45,8 @@ def recipe(root: Path, loss: str, norm: str, split: object = {"val_fraction": 0.
     )
 
 
-def ten_steps(config: Config) -> tuple[dict[str, torch.Tensor], Sums]:
-    """Weights after ten steps, and the sums of a validation."""
+def some_steps(config: Config) -> tuple[dict[str, torch.Tensor], Sums]:
+    """Weights after five steps, and the sums of a validation."""
     torch.set_num_threads(1)
     trainer = assemble(config, prepare(config, None), torch.device("cpu"))
     for batch in islice(train_batches(trainer), STEPS):
@@ -58,7 +58,7 @@ def ten_steps(config: Config) -> tuple[dict[str, torch.Tensor], Sums]:
 def of_two(rank: int, configs: list[Config], folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "RANK": str(rank), "WORLD_SIZE": "2"}
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    done = [ten_steps(config) for config in configs]
+    done = [some_steps(config) for config in configs]
     Path(folder, f"rank{rank}").write_bytes(pickle.dumps(done))
     end_process()
 
@@ -72,7 +72,7 @@ def test_with_group_norm_two_processes_end_where_one_does(seep_root: Path, tmp_p
     configs = [recipe(seep_root, loss, "group") for loss in LOSS_HEADS]
     first, second = both(configs, tmp_path)
     for config, (ours, sums), (theirs, _) in zip(configs, first, second, strict=True):
-        alone, _ = ten_steps(config)
+        alone, _ = some_steps(config)
         for name, value in alone.items():
             assert torch.equal(ours[name], theirs[name]), (config.loss.name, name)
             assert torch.allclose(ours[name], value, rtol=0, atol=1e-6), (config.loss.name, name)

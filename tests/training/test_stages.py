@@ -37,7 +37,7 @@ STAGES = [
 
 def staged(root: Path, **more: object) -> Config:
     model = {"name": "unet", "channels": [4, 8], "num_res_units": 1, "head": "sigmoid", "dropout": 0.1}
-    return tiny_config(root, model=model, stages=STAGES, train={"batch_size": 32, "panels_every": 0}, **more)
+    return tiny_config(root, model=model, stages=STAGES, train={"batch_size": 20, "panels_every": 0}, **more)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_each_stage_has_its_loss_its_rate_and_its_own_numbers(whole: RunFolder) 
     assert rows["val/loss"][1] == pytest.approx(rows["val/loss_bce"][1] + rows["val/loss_dice"][1])
     state = load_checkpoint(whole.last).training
     assert "momentum_buffer" in state["optimizer"]["state"][0]  # SGD's, not AdamW's
-    # 188 tiles in batches of 32: five steps an epoch, the plateau knows the losses of its stage only.
+    # 107 tiles in batches of 20: five steps an epoch, the plateau knows the losses of its stage only.
     assert state["progress"]["stage_step"] == 5
     assert state["progress"]["val_losses"] == rows["val/loss"].tolist()[1:]
 
@@ -133,7 +133,7 @@ def test_the_schedule_of_a_stage_runs_over_its_own_steps(seep_root: Path) -> Non
     # Two stages of one epoch with five steps each, a cosine from the rate down: at the third step of either,
     # .5 · (1 + cos(2π/5)) = .6545 of its rate.
     stages = [{"epochs": 1, "optim": {"lr": 1.0}}, {"epochs": 1, "optim": {"lr": 0.1}}]
-    trainer = trainer_of(tiny_config(seep_root, stages=stages, train={"batch_size": 32}))
+    trainer = trainer_of(tiny_config(seep_root, stages=stages, train={"batch_size": 20}))
     assert trainer.steps_per_epoch == 5
     trainer.progress.step = 2
     assert rate(trainer) == pytest.approx(0.6545, abs=1e-4)
