@@ -122,6 +122,9 @@ class Scaling(Node):
         return self
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
 class Augment(Node):
     """Random changes to training tiles. `preset` chooses the geometry; the rest are strengths, 0 = off.
 
@@ -138,9 +141,9 @@ class Augment(Node):
     speckle: Fraction = 0.0
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
-    crop: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    crop: Share = 0.0
     roll: Fraction = 0.0
-    zoom: Fraction = 0.0
+    zoom: Share = 0.0
     shift: Fraction = 0.0
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     fill: Literal["nodata", "reflect"] = "nodata"

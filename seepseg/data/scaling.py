@@ -53,7 +53,7 @@ class MeasuredScaling:
     usual: float = 0.0
     dtypes: tuple[str, ...] = ()
 
-    def drift(self, raw: NDArray[np.generic], limits: Limits | None = None) -> float | None:
+    def drift(self, raw: NDArray[np.generic], limits: Limits | None) -> float | None:
         """`distance` of raw valid pixels (C, n) from the training set; None where it was not measured, or n = 0."""
         if not self.shares or not raw.shape[1]:
             return None

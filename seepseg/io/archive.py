@@ -152,12 +152,12 @@ def _opened(stream: IO[bytes], where: Path, stack: ExitStack) -> ZipFile:
         raise DataError(f"the archive is cut short or damaged ({error})", where, "copy it again") from None
 
 
-def _members(archive: ZipFile, where: Path, below: Sequence[str] = ()) -> list[_Member]:
-    """The files of an archive, each checked, with the folder they go to."""
+def _members(archive: ZipFile, where: Path) -> list[_Member]:
+    """The files of an archive, each checked."""
     infos = archive.infolist()
     if len(infos) > MEMBERS:
         raise DataError(f"holds {len(infos)} members, more than {MEMBERS}", where, _UNPACK)
-    members = [_Member(archive, i, (*below, *_parts(i, where))) for i in infos if not i.is_dir()]
+    members = [_Member(archive, i, _parts(i, where)) for i in infos if not i.is_dir()]
     members = [m for m in members if "__MACOSX" not in m.parts]  # what macOS adds: no files of the user's
     taken: set[tuple[str, ...]] = set()
     for member in members:

@@ -153,13 +153,6 @@ def row_writer(
             _check(done, path, layout)
 
 
-def write_raster(path: Path, pixels: NDArray[Any], georeference: Georeference, layout: Layout) -> None:
-    """Write a raster (C, H, W) or (H, W) at once; errors as `row_writer`."""
-    height, width = pixels.shape[-2:]
-    with row_writer(path, georeference, height, width, layout) as writer:
-        writer.write(pixels)
-
-
 @contextmanager
 def _created(path: Path, georeference: Georeference, height: int, width: int, layout: Layout) -> Iterator[Any]:
     place: dict[str, Any] = {}

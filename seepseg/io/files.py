@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -88,9 +89,28 @@ def beside(path: Path, ending: str) -> Path | None:
 
 
 def image_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with one of the suffixes below a folder, sorted; without hidden ones (`._x.tif`), and hidden folders."""
-    files = (f for f in folder.rglob("*") if f.suffix.lower() in suffixes)
-    return sorted(f for f in files if not any(part.startswith(".") for part in f.relative_to(folder).parts))
+    """Files with one of the suffixes below a folder, sorted; without hidden ones (`._x.tif`), and hidden folders.
+
+    Links to folders are followed, but not in circles.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    return sorted(path for path in _below(folder, ()) if path.suffix.lower() in suffixes)
+
+
+def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    above = (*above, os.path.realpath(folder))
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", folder, "make the folder readable") from None
+    for entry in visible:
+        path = folder / entry.name
+        yield path
+        if entry.is_dir() and not (entry.is_symlink() and os.path.realpath(path) in above):
+            yield from _below(path, above)
 
 
 def local_path(text: str) -> Path:

@@ -33,3 +33,13 @@ def test_a_remote_address_is_told_as_it_was_typed(text: str) -> None:
 @pytest.mark.parametrize("text", ["a.tif", "/data/x:y.tif", r"C:\data\a.tif", "vsi/a.tif", "s3/a.tif"])
 def test_a_path_is_a_path(text: str) -> None:
     assert local_path(text) == Path(text)
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "a.tif").touch()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "s").symlink_to(tmp_path / "far")
+    (tmp_path / "far" / "back").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "lost").symlink_to(tmp_path / "nowhere")
+    assert image_files(tmp_path / "in", (".tif",)) == [tmp_path / "in" / "s" / "a.tif"]

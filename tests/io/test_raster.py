@@ -28,7 +28,7 @@ from scipy import ndimage
 
 from seepseg.classes import SEEP
 from seepseg.errors import ConfigError, DataError, ResourceError
-from seepseg.io.cog import class_layout, probability_layout, write_raster
+from seepseg.io.cog import class_layout, probability_layout, row_writer
 from seepseg.io.image import open_image
 from seepseg.io.raster import Georeference, gdal, outlines, raster_rows
 
@@ -92,7 +92,8 @@ def read_scene(path: Path, **options: Any) -> tuple[NDArray[Any], Georeference, 
 
 
 def _write(path: Path, place: Georeference, indices: NDArray[Any] = INDICES) -> None:
-    write_raster(path, indices, place, class_layout(SEEP.names, SEEP.colors, {"MODEL": "abc"}))
+    with row_writer(path, place, *indices.shape, class_layout(SEEP.names, SEEP.colors, {"MODEL": "abc"})) as writer:
+        writer.write(indices)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,9 @@ def test_probability_raster(tmp_path: Path) -> None:
     probabilities = RNG.random((3, 40, 50), np.float32)
     probabilities[:, 0, 0] = np.nan
     layout = probability_layout(("a", "b", "c"), {"MODEL": "abc"})
-    write_raster(tmp_path / "p.tif", probabilities, Georeference(transform=NORTH_UP), layout)
+    place = Georeference(transform=NORTH_UP)
+    with row_writer(tmp_path / "p.tif", place, *probabilities.shape[1:], layout) as writer:
+        writer.write(probabilities)
     pixels, place, nodata = read_scene(tmp_path / "p.tif", bands=[1, 2, 3])
     assert np.array_equal(pixels, probabilities, equal_nan=True)
     assert nodata is not None
