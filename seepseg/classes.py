@@ -104,8 +104,10 @@ class ClassTable:
     def indices_and_unknown(self, labels: NDArray[np.generic]) -> tuple[NDArray[np.uint8], dict[str, int]]:
         """Class indices (H, W) of label values, `IGNORE` where unknown, and the pixels of each unknown value."""
         if self._limits is not None:
+            # 0.9 in a float32 mask is less than 0.9 in a config, so both are taken in the mask's precision.
+            limits = self._limits[0].astype(labels.dtype if labels.dtype.kind == "f" else np.float64)
             with np.errstate(invalid="ignore"):
-                steps = np.searchsorted(self._limits[0], labels, side="right")
+                steps = np.searchsorted(limits, labels, side="right")
             indices = self._limits[1][steps]
             ignored = np.isin(labels, self.ignore_values) | np.isnan(labels.astype(np.float64))
             return np.where(ignored, np.uint8(IGNORE), indices), {}

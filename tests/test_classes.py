@@ -56,6 +56,8 @@ def test_values_from_which_a_class_begins() -> None:
         (SegClass("thick", (), "#000000", 0.5), SegClass("thin", (), "#000001", 0.25)), ignore_values=(9,)
     )
     assert table.to_indices(np.array([[0, 0.25, 0.5, 9, np.nan, 3]]), "m").tolist() == [[0, 2, 1, IGNORE, IGNORE, 1]]
+    tenths = ClassTable((SegClass("oil", (), "#000000", 0.9),))
+    assert tenths.to_indices(np.array([[0.9, 0.89]], np.float32), "m").tolist() == [[1, 0]]
     assert (table.soft, table.has(0), table.has(9), table.has(0.5)) == (True, True, True, False)
     with pytest.raises(ConfigError, match="at_least is not given, and different, for every class"):
         ClassTable((SegClass("a", (1,), "#000000"), SegClass("b", (), "#000000", 0.5)))

@@ -124,9 +124,6 @@ class _Bounded(io.RawIOBase):
     def __init__(self, stream: IO[bytes], where: Path) -> None:
         self._stream, self._where = stream, where
 
-    def readable(self) -> bool:
-        return True
-
     def seekable(self) -> bool:
         return True
 
