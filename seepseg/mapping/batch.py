@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import get_num_threads
+
 from seepseg.errors import ConfigError, DataError, ResourceError, SeepsegError
 from seepseg.io.atomic import remove_leftovers, write_text
 from seepseg.machine import executors
@@ -101,7 +103,7 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
         for job in jobs:
             if job.class_raster.exists():
                 raise ConfigError(
-                    "output exists, and was not made with this model and these options",
+                    f"output exists, and was not made with this model, these options and {get_num_threads()} threads",
                     job.class_raster,
                     "give --overwrite, or another -o",
                 )
@@ -111,9 +113,14 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
     # A block of tiles is done again as a whole, because the bytes of a tile depend on its block.
     waiting = [unit for unit in units if any(job.name not in done for job in unit.jobs)]
     stamps = {job: stamp(job.source) for unit in waiting for job in unit.jobs}
-    bar = _Bar(tick, sum(unit.pixels for unit in waiting))
-    for unit, answer in _run(waiting, recipe, how, bar.inside):
-        bar.past(unit.pixels)
+    past, total = 0, sum(unit.pixels for unit in waiting)
+
+    def inside(pixels: int) -> None:
+        tick(past + pixels, total)
+
+    for unit, answer in _run(waiting, recipe, how, inside):
+        past += unit.pixels
+        tick(past, total)
         for job, what in _answers(unit, answer):
             if isinstance(what, Report):
                 manifest.add(job, what, unit.digest, stamps[job])
@@ -144,20 +151,6 @@ def alike(messages: Iterable[tuple[str, str]], listing: str) -> list[str]:
         texts[0] + (f" (and {len(texts) - 1} more like it, all in {listing})" if texts[1:] else "")
         for texts in kinds.values()
     ]
-
-
-class _Bar:
-    """Pixels done, in finished units and within the current one."""
-
-    def __init__(self, tick: Tick, total: int) -> None:
-        self._tick, self._total, self._done = tick, total, 0
-
-    def inside(self, pixels: int) -> None:
-        self._tick(self._done + pixels, self._total)
-
-    def past(self, pixels: int) -> None:
-        self._done += pixels
-        self._tick(self._done, self._total)
 
 
 def _absolute(jobs: Sequence[Job], recipe: Recipe, out: Path) -> tuple[list[Job], Recipe, Path]:

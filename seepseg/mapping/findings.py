@@ -62,6 +62,8 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
         areas = {f"km2 {name}": (line.get("km2") or {}).get(name) for name in classes.names[1:]}
         scenes.append({"scene": job.name, "objects": line["objects"], "valid_km2": line.get("valid_km2")} | areas)
     if not scenes:
+        for name in ("findings.gpkg", "findings.csv", "scenes.csv"):
+            (out / name).unlink(missing_ok=True)
         return
     empty = pd.DataFrame({"scene": pd.Series(dtype=str)} | {k: pd.Series(dtype=v) for k, v in COLUMNS.items()})
     geometry = np.empty(len(shapes), object)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,14 +160,10 @@ def trace(
 
 def _count(cells: dict[int, NDArray[np.int64]], valid: NDArray[np.bool_], start: int) -> None:
     """Add the valid pixels (h, W) of rows from `start` to the rows of cells (n), by their number."""
-    # A row of cells may have begun in the strip before.
-    edges = [0, *range(-start % CELL or CELL, len(valid), CELL), len(valid)]
-    for top, bottom in itertools.pairwise(edges):
-        # At most CELL, which a byte holds, and bytes are added many at a time.
-        down = valid[top:bottom].view(np.uint8).sum(axis=0, dtype=np.uint8)
-        row = (start + top) // CELL
-        counts = np.add.reduceat(down, range(0, len(down), CELL), dtype=np.int64)
-        cells[row] = cells.get(row, 0) + counts
+    # A cell has at most CELL in a row, which a byte holds, and bytes are added many at a time.
+    across = np.add.reduceat(valid.view(np.uint8), range(0, valid.shape[1], CELL), axis=1, dtype=np.uint8)
+    for row, counts in enumerate(across, start):
+        cells[row // CELL] = cells.get(row // CELL, np.zeros(len(counts), np.int64)) + counts
 
 
 def _km2(counts: NDArray[np.int64], height: int, width: int, place: Place) -> float | None:

@@ -77,7 +77,8 @@ def predict_tiles(
         # A tile that lies nowhere on the map needs no polygons and no picture of its own.
         own = wanted if place_of(tile.image.georeference).crs else without_polygons
         report = write_outputs(by_name[answer.id], tile.image, [(strip, answer.prediction)], ensemble, own)
-        report.add_distance(*unlike[tile.kind])
+        distance, warnings = unlike[tile.kind]
+        report.add_distance(distance, [*warnings, *ensemble.halved])
         results[answer.id] = report
     return [results[job.name] for job in jobs]
 

@@ -134,11 +134,11 @@ def load(recipe: Recipe) -> Ensemble:
 def work(unit: Unit, recipe: Recipe, tick: Callable[[int], None] = lambda pixels: None) -> list[Report | DataError]:
     """The report or error of each job of a unit."""
     ensemble = load(recipe)
-    if not unit.scene:
-        each = unit.pixels // len(unit.jobs)
-        return predict_tiles(unit.jobs, ensemble, recipe.wanted, lambda done: tick(done * each))
+    each = unit.pixels // len(unit.jobs)
     try:
+        if not unit.scene:
+            return predict_tiles(unit.jobs, ensemble, recipe.wanted, lambda done: tick(done * each))
         check_input(unit.jobs[0].source)
         return [predict_scene(unit.jobs[0], ensemble, recipe.wanted, tick)]
     except DataError as error:
-        return [error]
+        return [error] * len(unit.jobs)

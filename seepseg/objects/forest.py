@@ -79,17 +79,15 @@ def grow_forest(
     shares = np.concatenate([tree.value[:, 0] for tree in grown])
     value = np.zeros((first[-1], n_classes), np.float32)
     value[:, ensemble.classes_] = shares / shares.sum(1, keepdims=True)
-    below = {
-        side: np.concatenate(
-            [getattr(tree, f"children_{side}") + start for tree, start in zip(grown, first, strict=False)]
-        )
-        for side in ("left", "right")
-    }
+    left, right = (
+        np.concatenate([getattr(tree, side) + start for tree, start in zip(grown, first[:-1], strict=True)])
+        for side in ("children_left", "children_right")
+    )
     return Forest(
         roots=first[:-1],
         feature=np.concatenate([np.maximum(tree.feature, -1) for tree in grown]).astype(np.int16),
         threshold=np.concatenate([tree.threshold for tree in grown]),
-        left=below["left"].astype(np.int32),
-        right=below["right"].astype(np.int32),
+        left=left.astype(np.int32),
+        right=right.astype(np.int32),
         value=value,
     )

@@ -8,7 +8,7 @@ from PIL import Image
 
 from seepseg.classes import SALT, SEEP
 from seepseg.errors import ConfigError
-from seepseg.mapping.findings import check_submission, write_submission
+from seepseg.mapping.findings import check_submission, write_findings, write_submission
 from seepseg.mapping.jobs import plan
 from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.tiles import predict_tiles
@@ -37,3 +37,10 @@ def test_no_data_is_no_salt(tmp_path: Path) -> None:
     jobs = plan([str(tmp_path / "in")], tmp_path / "out", "png")
     predict_tiles(jobs, toy(recipe(nodata=255)), Wanted())
     assert write_submission(jobs, tmp_path / "out").read_text() == "id,rle_mask\nx,2 2\n"
+
+
+def test_where_nothing_has_polygons_any_more_no_findings_are_left(tmp_path: Path) -> None:
+    for name in ("findings.gpkg", "findings.csv", "scenes.csv", "scene.gpkg"):
+        (tmp_path / name).touch()
+    write_findings([], dict, tmp_path, SALT)
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] != "."] == ["scene.gpkg"]

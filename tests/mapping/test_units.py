@@ -3,13 +3,20 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import torch
+from torch import Tensor, nn
 
 from seepseg.config import Predict, Runtime
+from seepseg.errors import DataError
+from seepseg.inference.predictor import Predictor
+from seepseg.mapping import units
+from seepseg.mapping.jobs import plan
 from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.units import Recipe
-from tests.mapping.toy import toy
+from tests.mapping.toy import recipe, toy
 
 RECIPE = Recipe((Path("best.pt"),), Runtime(threads=1), Predict(), False, Wanted())
 PREDICT = {
@@ -61,3 +68,24 @@ def test_threads_change_the_key() -> None:
         assert RECIPE.key(toy()) != before
     finally:
         torch.set_num_threads(count)
+
+
+class Lost(nn.Module):
+    """A network whose answer is no number."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images * torch.nan
+
+
+def test_where_the_network_fails_a_unit_fails_and_not_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, side in (("a", 16), ("b", 16), ("scene", 80)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.full((side, side), 150, np.uint16))
+    jobs = plan([str(tmp_path / "*.tif")], tmp_path / "out")
+    (member,), lost = toy().members, Predictor(Lost(), recipe(), torch.device("cpu"))
+    ensemble = replace(toy(), members=(replace(member, predictor=lost),))
+    monkeypatch.setattr(units, "load", lambda recipe: ensemble)
+    answers = [units.work(unit, RECIPE) for unit in units.cut_units(jobs, ensemble)]
+    assert [len(answer) for answer in answers] == [1, 2]
+    assert all(isinstance(what, DataError) and "NaN" in what.what for answer in answers for what in answer)
