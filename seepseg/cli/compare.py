@@ -1,4 +1,4 @@
-"""seepseg compare: reads the evaluations of two runs, says which is better and how sure that is."""
+"""seepseg compare: reads the evaluations of two runs and says which is better, and how sure that is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""seepseg data: reads a config and its data, tells what is in it."""
+"""seepseg data: reads a config and its data, and says what is in it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
         f"{len(catalog.classes) - 1} foreground classes"
     )
     if not shares(labelled, splits).loc["val", list(catalog.classes.names[1:])].any():
-        _warn(["no pixel of the validation tiles is foreground, so they cannot tell a good model: change data.split"])
+        _warn(["no pixel of the validation tiles is foreground, so they cannot rank models: change data.split"])
     for flag, count in catalog.flagged().items():
         click.echo(f"flagged: {count} {flag} ({FLAGS[flag]})")
 
@@ -129,11 +129,11 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
     labelled, splits = _divided(recipe, catalog, fold)
     print_table(shares(labelled, splits).reset_index(), "pixels of each class in each part")
     for name in ("val", "test"):
-        held = sorted(splits.loc[splits["split"] == name, "group"].unique())
-        if held and len(held) <= 20 and recipe.data.split.by == "group":
-            click.echo(f"{name}: {', '.join(held)}")
+        groups = sorted(splits.loc[splits["split"] == name, "group"].unique())
+        if groups and len(groups) <= 20 and recipe.data.split.by == "group":
+            click.echo(f"{name}: {', '.join(groups)}")
     if recipe.data.split.by == "random" and len(catalog.groups()) < len(catalog):
-        click.echo("note: tiles of one scene are on both sides of a random split; scores from it flatter", err=True)
+        click.echo("note: tiles of one scene are on both sides of a random split; its scores are too high", err=True)
     if out:
         path = out if out.suffix == ".csv" and not out.is_dir() else out / "splits.csv"
         write_text(path, splits.to_csv(index=False))
@@ -146,9 +146,9 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
 @device_option
 @quiet_option
 def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> None:
-    """Likely annotation errors, where RUN's folds, on tiles they have not seen, contradict the labels.
+    """Likely annotation errors: where RUN's folds, on tiles they have not seen, contradict the labels.
 
-    A page, and suspects.csv, the weightiest first. A run without folds tells of its validation tiles only.
+    Writes a page and suspects.csv, the highest weight first. A run without folds predicts its validation tiles only.
     """
     from seepseg.audit.suspects_report import write_suspects
     from seepseg.cli.options import progress, relative, runtime_for

@@ -1,4 +1,4 @@
-"""seepseg demo: makes synthetic data and goes the whole way on it."""
+"""seepseg demo: makes synthetic data and runs the whole workflow on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARK = ".seepseg-demo"
 @override_option
 @quiet_option
 def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> None:
-    """Generate data, train, evaluate per class, predict, and say where to look. Minutes, no download, no GPU."""
+    """Generate data, train, evaluate per class, predict, and list the results. Minutes, no download, no GPU."""
     from seepseg import synthetic
     from seepseg.cli.options import print_table, progress, relative
     from seepseg.config import load, recipes

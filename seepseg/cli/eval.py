@@ -59,9 +59,9 @@ class Request:
 @click.option("--tta", is_flag=True, help="Average over the config's test-time flips (predict.tta).")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground where 1 − P(background) reaches this.")
 @click.option("--fit", is_flag=True, help="First fit temperature, threshold, offsets and minimum size on validation.")
-@click.option("--no-fit", is_flag=True, help="Decode as the config says, not as an earlier --fit found.")
+@click.option("--no-fit", is_flag=True, help="Decode as the config says, not with an earlier --fit.")
 @click.option("--fold", type=int, help="One fold of a run with folds.")
-@click.option("--predictions", type=FILE, help="Folder of class rasters to score, made by anything.")
+@click.option("--predictions", type=FILE, help="Folder of class rasters to score, made by any tool.")
 @click.option("--truth", type=FILE, help="Folder of truth rasters for --predictions.")
 @click.option(
     "--classes",
@@ -102,7 +102,7 @@ def _check(request: Request) -> None:
     if rasters != (request.truth is not None) or rasters == (request.run is not None):
         raise ConfigError("what to score is not clear", "eval", "give RUN, or --predictions DIR with --truth DIR")
     if request.fit and (request.no_fit or request.threshold is not None):
-        raise ConfigError("a fit is made and not to be used", "--fit", "leave out --no-fit and --threshold")
+        raise ConfigError("a fit would not be used", "--fit", "leave out --no-fit and --threshold")
     if request.fit and (request.split not in ("val", "oof") or request.data):
         raise ConfigError("decoding is fitted on validation tiles only", "--fit", "give --split val, or --split oof")
     if request.oof and (request.fold is not None or request.data):
@@ -182,7 +182,7 @@ def _print_scores(summary: Summary, request: Request) -> None:
     frame = printing.per_class(summary)
     print_table(frame if request.per_class else frame.tail(2), f"{summary.split}: {summary.n_tiles} tiles")
     if request.per_class and summary.evidence:
-        print_table(reference_table(summary.evidence), "what scores are worth")
+        print_table(reference_table(summary.evidence), "reference rows on the same tiles")
     for line in printing.lines(summary):
         click.echo(line)
 

@@ -14,11 +14,11 @@ from seepseg import __version__
 from seepseg.errors import SeepsegError
 
 COMMANDS = {
-    "demo": "the whole way on synthetic data: train, eval, predict, look",
+    "demo": "the whole workflow on synthetic data: train, eval, predict",
     "data": "check a data set, count its classes, divide it",
     "train": "train a config",
-    "eval": "score a run, or rasters made by anything",
-    "compare": "which of two runs is better, by how much, how sure",
+    "eval": "score a run, or rasters made by any tool",
+    "compare": "which of two runs is better, by how much, and how sure that is",
     "predict": "class maps of tiles and scenes",
     "config": "list the shipped recipes, show a resolved config, or every key there is",
     "monitor": "open TensorBoard on run folders",
@@ -62,7 +62,7 @@ def main() -> None:
         error.show()
         code = 2
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; what follows has no one to read it.
+        # The reader (head, less) has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
@@ -85,7 +85,7 @@ def explain(error: Exception, takes_keys: bool = True) -> tuple[int, str]:
         case OSError(errno=errno.ENOSPC):
             return 5, f"no space left in {error.filename or 'the output folder'}: free some and run the command again"
         case OSError():
-            return 3, f"{(error.strerror or str(error)).lower()} in {error.filename or 'a file'}: look at the path"
+            return 3, f"{(error.strerror or str(error)).lower()} in {error.filename or 'a file'}: check the path"
         case RuntimeError() if "DataLoader worker" in str(error):
             fix = _advice("enlarge /dev/shm, or set runtime.workers=0", takes_keys)
             return 5, f"a loader worker died: {fix}"
@@ -113,7 +113,7 @@ def _takes_keys(words: list[str]) -> bool:
 
 
 def _is_memory(error: Exception) -> bool:
-    """Whether memory gave out; torch's own errors are told by name and text, as it is not imported here."""
+    """Whether memory ran out; torch's own errors are recognised by name and text, as it is not imported here."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

@@ -33,7 +33,7 @@ FILE = _File()
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Recipes whose names begin so, and what the shell finds for a file."""
+    """Completions of a config: recipes whose names begin so, and files as the shell completes them."""
     from seepseg.config import purpose, recipes
 
     names = [CompletionItem(n, help=purpose(p)) for n, p in recipes().items() if n.startswith(incomplete)]
@@ -61,7 +61,7 @@ def with_device(overrides: tuple[str, ...], device: str | None) -> list[str]:
 def runtime_for(config: Runtime, device: str | None) -> Runtime:
     """The runtime a checkpoint is used with: its own, but on the device and with the threads of this machine.
 
-    Folds that were trained several at a time hold the few threads that each of them had.
+    The configs of folds that were trained several at a time name the few threads that each of them had.
     """
     return config.model_copy(update={"device": device or "auto", "threads": None})
 
@@ -78,7 +78,7 @@ def fold_folder(run: Path, fold: int | None) -> Path:
 
 @contextmanager
 def progress(what: str, total: int | None, quiet: bool) -> Iterator[Tick]:
-    """A progress bar for a `with` block; gives the function to call with how much of how much is done."""
+    """A progress bar for a `with` block; gives the function to call with the amount done and the total."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

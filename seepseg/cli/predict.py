@@ -29,9 +29,9 @@ def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.option("--fold", type=int, help="One fold of a run with folds.  [default: all, averaged]")
 @click.option("--tta", is_flag=True, help="Average over the config's test-time flips (predict.tta).")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground where 1 − P(background) reaches this.")
-@click.option("--probabilities", is_flag=True, help="Also write <stem>_prob.tif, one band a class.")
+@click.option("--probabilities", is_flag=True, help="Also write <stem>_prob.tif, one band per class.")
 @click.option("--uncertainty", is_flag=True, help="Also write <stem>_uncertainty.tif, 0 (sure) to 254, 255 = no data.")
-@click.option("--no-fit", is_flag=True, help="Decode as the config says, not as `seepseg eval --fit` found.")
+@click.option("--no-fit", is_flag=True, help="Decode as the config says, not with the fit of `seepseg eval --fit`.")
 @click.option("--no-polygons", is_flag=True, help="No polygons and no findings.")
 @click.option("--vectors", type=click.Choice(["gpkg", "geojson"]), default="gpkg", show_default=True)
 @click.option("--mask", type=FILE, help="Raster or polygons of what to leave out: land, outside the area of interest.")
@@ -43,7 +43,7 @@ def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tup
     show_default=True,
     help="Of class rasters; auto is that of the input, tgs-csv adds submission.csv.",
 )
-@click.option("--overwrite", is_flag=True, help="Do everything again, whatever lies in the output folder.")
+@click.option("--overwrite", is_flag=True, help="Do everything again, whatever is in the output folder.")
 @click.option("--strict", is_flag=True, help="Stop at the first input that cannot be read.")
 @click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Only the I-th of N, for job arrays.")
 @click.option("--executor", type=click.Choice(["serial", "processes", "dask"]), default="serial", show_default=True)
@@ -80,8 +80,8 @@ def command(
     """Class maps of INPUTS (files, folders, quoted globs) by RUN, a run folder or a .pt file.
 
     TIFF in, GeoTIFF out with its georeference: <stem>_class.tif, 255 = no data. PNG or JPEG in, PNG out. Scenes, and
-    tiles with a georeference, also get polygons and a quick-look. Stopped, it goes on where it was when the same
-    command is given again.
+    tiles with a georeference, also get polygons and a quick-look. When it was stopped, give the same command again to
+    continue.
 
     \b
     seepseg predict runs/seep_multiclass SCENES/ -o out
@@ -118,7 +118,7 @@ def command(
         image_format=image_format,
     )
     how = Execution(executor, workers, scheduler, shard, overwrite, strict)
-    # A threshold of one's own is for probabilities as the network gives them.
+    # A threshold on the command line is for probabilities as the network gives them.
     recipe = Recipe(paths, runtime, config, tta, wanted, fitted=threshold is None and not no_fit)
     with progress("predicting", None, quiet) as tick:
         result = predict_batch(jobs, recipe, out, how, tick)
@@ -128,7 +128,7 @@ def command(
 
 
 def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
-    """Print what came of `count` inputs; raise SomeFailedError where some failed."""
+    """Print the result of `count` inputs; raise SomeFailedError where some failed."""
     from seepseg.errors import SHOWN, SomeFailedError
     from seepseg.mapping.batch import alike
 

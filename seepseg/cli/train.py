@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     "--all-folds", is_flag=True, help="Every fold, in RUN/fold_0, fold_1 …; with --resume, those not finished."
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds to train at a time.")
-@click.option("--resume", is_flag=True, help="Go on where the run folder stopped, with the folder's own config.")
+@click.option("--resume", is_flag=True, help="Continue the run in the folder, with the folder's own config.")
 @click.option("--init", type=FILE, help="Start from the weights of another run (fine-tuning).")
-@click.option("--dry-run", is_flag=True, help="A few steps: memory and the time the whole would take. Writes nothing.")
+@click.option("--dry-run", is_flag=True, help="A few steps, to estimate memory and time. Writes nothing.")
 @click.option("--find-lr", is_flag=True, help="Learning-rate range test: a curve in RUN and a suggested optim.lr.")
 @device_option
 @quiet_option
@@ -75,7 +75,7 @@ def command(
         if both:
             raise ConfigError(f"{one} does not go with {other}", "seepseg train", "give one of them")
     if jobs > 1 and not all_folds:
-        raise ConfigError("several folds at a time, but not all are asked for", "--jobs", "give --all-folds too")
+        raise ConfigError("several folds at a time need all folds", "--jobs", "give --all-folds too")
     check_fold(recipe.data.split, 0 if all_folds else fold)
     if dry_run or find_lr:
         (_try if dry_run else _find_rate)(recipe, root, 0 if all_folds else fold, init)
@@ -85,7 +85,7 @@ def command(
         _train_objects(runs[0].config, root, quiet)
         click.echo(f"next: seepseg eval {root} --split oof --per-class")
     else:
-        # Folds lie beside each other below the run, also when only one of them is trained.
+        # Each fold has a folder below the run, also when only one of them is trained.
         folder = root if fold is None else root / f"fold_{fold}"
         if resume:
             recipe = resumed_config(RunFolder(folder), chosen)

@@ -1,1 +1,1 @@
-"""Losses, honouring ignored pixels and summed over the batch."""
+"""Losses over the whole batch, without ignored pixels."""

@@ -28,7 +28,7 @@ from seepseg.models.head import foreground_probabilities
 
 
 class _Batch:
-    """One batch as the terms of a loss read it; what several of them share is worked out once.
+    """One batch as the terms of a loss read it; what several of them share is computed once.
 
     Args:
         logits: (N, C, H, W) float32.
@@ -50,7 +50,7 @@ class _Batch:
 
     @cached_property
     def outline(self) -> _Batch:
-        """The first question of two_head: foreground or not."""
+        """The first output of two_head: foreground or not."""
         merged = torch.where(self.target == IGNORE, IGNORE, self.target.clamp(max=1))
         return _Batch(self.logits[:, :1], merged, "binary", self.weights.new_ones(1))
 

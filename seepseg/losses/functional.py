@@ -1,7 +1,7 @@
 """Losses as pure functions of sums over the batch.
 
-MONAI's and torch's losses are oracles in the tests and not called here: under DDP the *sums* inside a Dice or Tversky
-term must be added over all processes before they are divided, and masks carry ignored pixels.
+MONAI's and torch's losses check these in the tests and are not called here: under DDP the *sums* inside a Dice or
+Tversky term must be added over all processes before they are divided, and masks hold ignored pixels.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from torch.nn import functional as F  # noqa: N812 - torch's convention
 from seepseg.classes import IGNORE
 
 SMOOTH = 1e-5
-"""Added to numerator and denominator of ratios, as in MONAI: a class absent on both sides has Dice 1."""
+"""Added to numerator and denominator of ratios, as in MONAI: a class absent in truth and prediction has Dice 1."""
 
 
 class Labels:
-    """The labels of a target (N, H, W) of class indices, worked out once for all terms of a loss.
+    """The labels of a target (N, H, W) of class indices, computed once for all terms of a loss.
 
     Foreground is sparse (some two percent of a tile), so values there are gathered instead of multiplied by a mask.
 

@@ -5,7 +5,7 @@ first i pixels and J(S) = 1 − |truth without S| / |truth ∪ S| the Jaccard lo
 Σ_i m_i · (J(S_i) − J(S_{i−1})). Almost everywhere the order of pixels does not change with the errors, so the
 differences are plain weights of a sum, and no gradient flows through the sort.
 
-Shapes: errors (…, P), where P pixels are judged together: those of a tile in the hinge, of the batch in softmax.
+Shapes: errors (…, P), where P pixels are sorted together: those of a tile in the hinge, of the batch in softmax.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from seepseg.losses.functional import global_sum
 def lovasz_hinge(logits: Tensor, target: Tensor, *, elu: bool) -> Tensor:
     """Lovász hinge of foreground logits (N, 1, H, W) against a target (N, H, W): mean over tiles, a scalar.
 
-    The error of a pixel is its hinge loss max(0, 1 ∓ logit). A tile without foreground is judged by its largest error;
-    one that is wholly ignored is left out of the mean.
+    The error of a pixel is its hinge loss max(0, 1 ∓ logit). The loss of a tile without foreground is its largest
+    error; a tile that is wholly ignored is left out of the mean.
 
     Args:
-        elu: elu(e) + 1 for max(e, 0), which also pulls on pixels beyond the margin.
+        elu: elu(e) + 1 for max(e, 0), which also has a gradient at pixels beyond the margin.
     """
     valid, foreground = (target != IGNORE).flatten(1), (target > 0).flatten(1)
     truth = valid & foreground

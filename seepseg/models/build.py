@@ -32,7 +32,7 @@ NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
 def build_model(config: ModelNode, in_channels: int, n_classes: int) -> nn.Module:
     """The network of a config for images of `in_channels` and K classes, background included."""
     network, stride = _network(config, in_channels, out_channels(config.head, n_classes))
-    # MONAI's AttentionUnet holds instance norms that no argument reaches; they let one NaN spread over a window.
+    # MONAI's AttentionUnet has instance norms that no argument changes; they let one NaN spread over a window.
     _replace_norms(network, config.norm)
     return AnySize(network, stride, config.input)
 

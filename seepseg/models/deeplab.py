@@ -10,10 +10,10 @@ from seepseg.config import DeepLabV3PlusModel
 from seepseg.models.resnet import conv_norm, dilate, enlarged, resnet_channels, resnet_encoder, resnet_features
 
 LOW_LEVEL = 48
-"""Channels that the first stage's map is cut to before it joins (arXiv 1802.02611, table 1)."""
+"""Channels that the first stage's map is reduced to before it joins (arXiv 1802.02611, table 1)."""
 
 RATES = (6, 12, 18)
-"""Dilations of the pyramid's 3×3 convolutions, beside the 1×1 convolution and image pooling."""
+"""Dilations of the pyramid's 3×3 convolutions."""
 
 
 class DeepLabV3Plus(nn.Module):
@@ -50,7 +50,7 @@ class DeepLabV3Plus(nn.Module):
 
 
 class _Pyramid(nn.Module):
-    """A 1×1 convolution, dilated 3×3 convolutions and image pooling side by side, put together by a 1×1 convolution."""
+    """A 1×1 convolution, dilated 3×3 convolutions and image pooling in parallel, joined by a 1×1 convolution."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -70,8 +70,8 @@ class ImagePooling(nn.Module):
     """Features of the whole map, at every pixel: 1×1 convolution, batch norm, mean over the map, ReLU.
 
     The papers take the mean first. A mean passes through convolution and batch norm unchanged, so in evaluation both
-    orders are one function (up to rounding); but batch norm cannot train on the single value a channel that the mean of
-    a batch of one is. With `norm: instance` the mean is the norm's bias and this branch a constant.
+    orders are one function (up to rounding); but batch norm cannot train on a single value per channel, which is what
+    the mean of a batch of one leaves. With `norm: instance` the mean is the norm's bias and this branch a constant.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

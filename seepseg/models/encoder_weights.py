@@ -59,11 +59,11 @@ def start_encoder(model: nn.Module, config: ModelNode) -> WeightsReport | None:
 
 
 def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
-    """What of a torchvision-format file went into the ResNet of a network, which is changed in place.
+    """Which tensors of a torchvision-format file went into the ResNet of a network, which is changed in place.
 
     A stem for R, G and B becomes one for n bands: for n = 3 as it is; for n = 1 the sum of the three, which does to a
     grey image what the RGB stem does to the same image three times over; otherwise each band gets the sum divided by n,
-    so that n alike bands again give the response of three.
+    so that n equal bands again give the response of three.
 
     Args:
         model: holds a ResNet encoder.

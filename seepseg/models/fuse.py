@@ -20,7 +20,7 @@ Conv = nn.Conv2d | nn.ConvTranspose2d
 def fused(model: nn.Module, channels: int) -> nn.Module:
     """A copy of a network in eval mode whose batch norms are part of the convolutions they follow.
 
-    One small image is traced through the network to see which norm follows which convolution as the only reader of its
+    One small image is traced through the network to find which norm follows which convolution as the only reader of its
     output. Outputs agree to rounding (1e-6 of their size in float32); otherwise the network itself is returned.
 
     Args:

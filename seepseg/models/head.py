@@ -52,7 +52,7 @@ def _softmax(logits: Tensor) -> Tensor:
     raised = logits.exp()
     total = raised.sum(1, keepdim=True)
     low, high = torch.aminmax(total)
-    # Only extreme logits need the largest one subtracted first, and looking for it is half of the work.
+    # Only extreme logits need the largest one subtracted first, and finding it is half of the work.
     if not (low > 1e-30 and high < 1e30):
         raised = (logits - logits.amax(1, keepdim=True)).exp_()
         total = raised.sum(1, keepdim=True)

@@ -44,7 +44,7 @@ class PreActResUNet(nn.Module):
 
 
 class PreActivation(nn.Module):
-    """A residual block whose shortcut nothing touches: x + conv(act(conv(act(x)))) (arXiv 1603.05027, figure 1b)."""
+    """A residual block with an identity shortcut: x + conv(act(conv(act(x)))) (arXiv 1603.05027, figure 1b)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -58,9 +58,9 @@ def resnet_features(encoder: ResNet, images: Tensor) -> list[Tensor]:
 
 
 def dilate(stage: nn.Module) -> None:
-    """Make a stage keep the size of its map, in place: stride 1, and dilation 2 behind the strided convolution.
+    """Make a stage keep the size of its map, in place: stride 1, and dilation 2 after the strided convolution.
 
-    Every second row and column of its output is what the stage put out before, so ImageNet weights stay valid.
+    Every second row and column of its output is what the stage gave before, so ImageNet weights stay valid.
     """
     for conv in [m for m in stage.modules() if isinstance(m, nn.Conv2d)]:
         if conv.stride == (2, 2):

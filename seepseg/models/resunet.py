@@ -1,4 +1,4 @@
-"""U-Net on a ResNet-34, with squeeze-excitation in the decoder: the salt competition's workhorse."""
+"""U-Net on a ResNet-34, with squeeze-excitation in the decoder, as many in the salt competition used it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ResUNetScSE(nn.Module):
 
 
 class _Level(nn.Module):
-    """Up-sampling by two, the encoder's map beside it, two convolutions, scSE."""
+    """Up-sampling by two, concatenation with the encoder's map, two convolutions, scSE."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class _Level(nn.Module):
 class ScSE(nn.Module):
     """Concurrent spatial and channel squeeze-excitation, the two added (arXiv 1803.02579, section 3).
 
-    The channel gate looks at means over the whole map: what is far away changes it, a little.
+    The channel gate uses means over the whole map, so distant pixels change it a little.
     """
 
     def __init__(self, channels: int) -> None:

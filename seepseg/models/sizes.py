@@ -1,4 +1,4 @@
-"""Images of any size through a network that takes some sizes only; logits come back at the image's own size."""
+"""Images of any size through a network that takes some sizes only; logits have the image's own size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seepseg.config import NetworkInput
 
 
 class AnySize(nn.Module):
-    """A network that takes images of any size: brought to a size it can take, and its logits back.
+    """A network that takes images of any size: they are brought to a size it can take, and the logits back.
 
     Without a config, images are padded up to the stride at the bottom and right. With one they are resized, or framed
     on all sides, as `NetworkInput` says, and padded up to the stride where that size is no multiple of it.
@@ -21,7 +21,7 @@ class AnySize(nn.Module):
     Args:
         network: takes (N, C, H, W) with H and W multiples of `stride`.
         stride: product of all its down-samplings.
-        config: the size it is to see; None for the image's own.
+        config: the size of its input; None for the image's own.
     """
 
     def __init__(self, network: nn.Module, stride: int, config: NetworkInput | None) -> None:
@@ -43,7 +43,7 @@ class AnySize(nn.Module):
 
     def _margins(self, size: int) -> tuple[int, int]:
         """Pixels to add before and after."""
-        # Two cells at the bottom: batch norm cannot train on a single value a channel.
+        # Two cells at the bottom: batch norm cannot train on a single value per channel.
         cells = max(2, math.ceil(max(size, self.frame) / self.stride))
         missing = cells * self.stride - size
         before = missing // 2 if self.frame else 0
@@ -51,9 +51,9 @@ class AnySize(nn.Module):
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images (N, C, *size), float32, by bilinear interpolation; those that have the size already stay as they are.
+    """Images (N, C, *size), float32, by bilinear interpolation; those that have the size already are unchanged.
 
-    Where they shrink, every pixel counts (antialiasing): a grid of single pixels would leave most logits without a
+    Where they shrink, every pixel contributes (antialiasing): a grid of single pixels would leave most logits without a
     gradient.
     """
     own = (images.shape[2], images.shape[3])
@@ -68,8 +68,8 @@ def padded(images: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
 
     Args:
         images: (N, C, H, W).
-        margins: pixels to add at (top, bottom, left, right), each any number; a reflection wider than the image swings
-            back and forth.
+        margins: pixels to add at (top, bottom, left, right), each any number; a reflection wider than the image is
+            reflected again.
     """
     top, bottom, left, right = margins
     if not any(margins):
@@ -81,7 +81,7 @@ def padded(images: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
 
 
 def _reflected(size: int, before: int, after: int, device: torch.device) -> Tensor:
-    """Which of `size` pixels stands at each place of before + size + after."""
+    """The index of the pixel, of `size`, at each place of before + size + after."""
     period = max(2 * (size - 1), 1)
     place = torch.arange(-before, size + after, device=device).remainder(period)
     return torch.minimum(place, period - place)

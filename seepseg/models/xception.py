@@ -100,7 +100,7 @@ def _separable(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 
 class _Halving(nn.Module):
-    """Two separable convolutions, max-pooling, and a strided shortcut round them."""
+    """Two separable convolutions, max-pooling, and a strided shortcut around them."""
 
     def __init__(self, inputs: int, middle: int, outputs: int, activate: bool = True) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ class Checkpoint:
         scaling: how raw pixels become network input.
         weights: state of the network, as trained.
         ema: averaged weights; the ones that predict, where there are any.
-        decoding: what was fitted for decoding on validation (empty: the config's defaults).
+        decoding: the fit (`Fit.to_plain`; empty: decode as the config says).
         training: optimiser, schedule, step, random state and sums: what resuming needs, in plain types and tensors.
         score: the monitored score of these weights, None before the first validation.
         epoch: epochs finished.
@@ -51,7 +51,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint: beside the old one, flushed to disk, then renamed over it.
+    """Write a checkpoint under a temporary name, flush it to disk, and rename it over the old one.
 
     The SHA-256 of the file follows its content; `torch.load` alone reads most damaged files without an error.
     """

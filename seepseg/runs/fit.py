@@ -1,4 +1,4 @@
-"""How decoding was fitted on tiles with truth, as checkpoints hold it, and on which tiles the fit may be used."""
+"""The fit of the decoding, as checkpoints hold it, and the tiles it may be used on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Fit:
 
     Attributes:
         head: the head whose probabilities these are.
-        temperature: divides the logits; above 1 where the network was too confident.
+        temperature: divides the logits; above 1 where the network was overconfident.
         threshold: foreground is where 1 − P(background), at this temperature, reaches it.
         offsets: added to the log-probability of each foreground class (K − 1) before they are compared; () = none.
         min_pixels: objects of fewer pixels are background.

@@ -57,7 +57,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """The newest checkpoint: training goes on from here."""
+        """The newest checkpoint: training resumes from it."""
         return self.root / "checkpoints" / "last.pt"
 
     @property
@@ -73,7 +73,7 @@ class RunFolder:
         """Raise ConfigError where the folder is not empty."""
         harmless = (".lock", *RATE_TEST)
         if self.root.exists() and (not self.root.is_dir() or any(p.name not in harmless for p in self.root.iterdir())):
-            raise ConfigError("run folder exists", self.root, "give --resume to go on, or another --run DIR")
+            raise ConfigError("run folder exists", self.root, "give --resume to continue, or another --run DIR")
 
     def create(self, config: Config) -> None:
         """Create the folder with its config and environment."""
@@ -89,7 +89,7 @@ class RunFolder:
         return pd.read_csv(self.splits, dtype={"id": str, "group": str}, keep_default_na=False)
 
     def write_metrics(self, rows: Sequence[Mapping[str, float | None]]) -> None:
-        """Write metrics.csv as a whole, so that nobody reads half a row."""
+        """Write metrics.csv as a whole, so that it never holds half a row."""
         write_text(self.metrics, pd.DataFrame(list(rows)).to_csv(index=False))
 
 
@@ -166,7 +166,7 @@ def folds_of(run: Path) -> list[RunFolder]:
 
 
 def environment() -> dict[str, object]:
-    """What a run depends on besides its config: versions, machine, threads."""
+    """What a run depends on apart from its config: versions, machine, threads."""
     packages = ("torch", "monai", "numpy", "albumentations", "tifffile", "rasterio")
     return {
         "seepseg": seepseg.__version__,

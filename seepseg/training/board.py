@@ -1,4 +1,4 @@
-"""TensorBoard and metrics.csv: what a person watches while a run goes on."""
+"""TensorBoard and metrics.csv: how a run can be followed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def part_row(part: str, sums: Sums, classes: ClassTable) -> Row:
 
 
 FINAL = ("val/dice/macro", "val/iou/macro", "val/dice/foreground", "val/iou/foreground", "val/tgs_score")
-"""The scores of a run's last epoch that stand beside its recipe on the page of hyper-parameters."""
+"""The scores of a run's last epoch that TensorBoard's page of hyper-parameters shows with its recipe."""
 
 
 def monitored(config: Config) -> str:
@@ -80,11 +80,11 @@ def epoch_line(config: Config, progress: Progress, row: Row) -> str:
     key = monitored(config)
     stage = f"  stage {row['stage']:.0f}/{len(config.stages)}" if config.stages else ""
     nothing = row.get(f"{key}/nothing")
-    beside = "" if nothing is None else f" (predicting nothing: {nothing:.4f})"
+    reference = "" if nothing is None else f" (predicting nothing: {nothing:.4f})"
     return (
         f"epoch {progress.epoch:3d}/{config.train.epochs}{stage}  loss {row.get('train/loss', math.nan):.4f}  "
         f"val loss {row['val/loss']:.4f}  foreground Dice {row.get('val/dice/foreground', 0):.3f}"
-        f"  {key.removeprefix('val/')} {row.get(key, 0):.4f}{beside}"
+        f"  {key.removeprefix('val/')} {row.get(key, 0):.4f}{reference}"
         f"{' *' if progress.best_epoch == progress.epoch else ''}"
         f"  {row['tiles_per_second']:.1f} tiles/s"
     )
@@ -165,7 +165,7 @@ class Board:
 
 
 def hyper_parameters(config: Config) -> dict[str, str | float | bool]:
-    """The keys of a recipe that training depends on, dotted: neither paths nor the machine nor how it predicts."""
+    """The keys of a recipe that training depends on, dotted: without paths, the machine and prediction."""
     tree = plain(config)
     data = {
         key: tree["data"][key] for key in ("classes", "split", "scaling", "augment", "sampling") if key in tree["data"]

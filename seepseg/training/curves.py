@@ -25,7 +25,7 @@ PANELS = {
     "IoU": {"iou/foreground": "", "iou/macro": ", macro"},
     "TGS score": {"tgs_score": "", "tgs_score/nothing": ", predicting nothing"},
 }
-"""Titles of curves.png, and the measures below each with what their labels add."""
+"""Titles of curves.png, and the measures of each with what they add to its labels."""
 
 
 class PixelCounts:

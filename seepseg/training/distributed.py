@@ -42,7 +42,7 @@ def process_group(device: str) -> Iterator[None]:
         raise ResourceError(
             "another process of this run has ended or hangs",
             f"process {os.environ.get('RANK')} of {os.environ['WORLD_SIZE']}",
-            "see the messages of the others, and go on with --resume",
+            "see the messages of the others, and continue with --resume",
         ) from error
     finally:
         dist.destroy_process_group()
@@ -94,7 +94,7 @@ def sum_over_ranks(sums: Sums) -> Sums:
 
 
 def total_over_ranks(counts: Tensor | None) -> NDArray[np.int64] | None:
-    """The sum of counts over all processes; a process without any gives None, and where all do, so is the sum."""
+    """The sum of counts over all processes; a process without any gives None. None where all do."""
     own: NDArray[np.int64] | None = None if counts is None else counts.cpu().numpy()
     parts = [part for part in of_ranks(own) if part is not None]
     return np.sum(parts, axis=0) if parts else None

@@ -69,7 +69,7 @@ def find_rate(config: Config, folder: Path, *, fold: int | None, init: Path | No
     with advice_on_memory(trainer):
         rates, losses = sweep(lambda batch, lr: train_step(trainer, batch, lr), endless(trainer))
     if not rates:
-        raise DataError("not one batch gives a finite loss", config.data.root, "look at `seepseg data stats`")
+        raise DataError("not one batch gives a finite loss", config.data.root, "run `seepseg data stats`")
     smoothed = smooth(np.array(losses))
     test = RateTest(rates, losses, smoothed.tolist(), steepest(np.array(rates), smoothed))
     table, figure = (folder / name for name in RATE_TEST)
@@ -103,7 +103,7 @@ def sweep(step: Callable[[Batch, float], float], batches: Iterator[Batch]) -> tu
 
 
 def smooth(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Losses (n) under a Gaussian of `WIDTH` steps; at the ends over the neighbours there are.
+    """Losses (n) smoothed by a Gaussian of `WIDTH` steps; at the ends over the neighbours there are.
 
     Centred, so that the curve does not lag behind the rate as a running average would.
     """
@@ -113,7 +113,7 @@ def smooth(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def steepest(rates: NDArray[np.float64], smoothed: NDArray[np.float64]) -> float | None:
-    """The rate of the steepest descent per decade, looked for up to the lowest loss; None where it never falls."""
+    """The rate of the steepest descent per decade, searched up to the lowest loss; None where it never falls."""
     end = int(np.argmin(smoothed)) + 1
     if end < 2:
         return None

@@ -100,7 +100,7 @@ def _with_threads(run: FoldRun, threads: int) -> FoldRun:
 
 
 def _alone(run: FoldRun, init: Path | None, quiet: bool) -> Best | SeepsegError:
-    """`train_fold` in a process of its own; an error is handed back, so that the other folds go on."""
+    """`train_fold` in a process of its own; an error is returned, so that the other folds continue."""
 
     def echo(line: str) -> None:
         if not quiet:

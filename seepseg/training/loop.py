@@ -41,7 +41,7 @@ def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, echo: Echo, 
             saved = time.monotonic()
 
     def before_val_batch() -> None:
-        # Validating a large set may take longer than whoever sent the signal waits. When resumed, it is done again.
+        # Validating a large set may take longer than the sender of the signal waits. When resumed, it is done again.
         if stop.number is not None and world() == 1:
             interrupt(trainer, folder, stop)
 
@@ -102,7 +102,7 @@ def interrupt(trainer: Trainer, folder: RunFolder, stop: StopSignal) -> NoReturn
     else:
         # Each process holds partial sums of its own.
         saved = "the last full epoch is saved"
-    raise InterruptedRun(stop.number or 15, f"stopped by a signal, {saved}", folder.root, "go on with --resume")
+    raise InterruptedRun(stop.number or 15, f"stopped by a signal, {saved}", folder.root, "continue with --resume")
 
 
 @contextmanager

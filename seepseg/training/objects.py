@@ -27,16 +27,16 @@ from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock
 
 TOUCHED = 0.1
-"""An outline with a smaller share of true foreground is a false alarm: outlines are loose, labels are shifted.
+"""An outline with a smaller share of true foreground is a false alarm; it is low because outlines and labels are loose.
 
 False alarms are left out: as a class of their own, they cost more true objects than they removed false ones."""
 
 CUTS = (0.3, 0.4, 0.5, 0.6)
-"""Foreground probabilities at which objects are outlined, beside the true outline: with five views of an object, its
-class depends less on where its outline happens to lie, and objects that no network finds are learned from too."""
+"""Foreground probabilities at which objects are outlined, in addition to the true outline: with five outlines of an
+object, its class depends less on where one happens to lie, and objects that no network finds are learned from too."""
 
 LEAF = 10
-"""The fewest outlines in a leaf of a tree; an object has up to five."""
+"""Minimum outlines in a leaf of a tree; an object has up to five."""
 
 
 @dataclass(frozen=True, eq=False)

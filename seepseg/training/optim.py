@@ -26,7 +26,7 @@ RISE, START = 0.3, 0.04
 
 
 def build_optimizer(model: nn.Module, config: Optim) -> torch.optim.Optimizer:
-    """The optimiser of a config; weight decay spares biases and norm weights (one-dimensional parameters)."""
+    """The optimiser of a config; no weight decay on biases and norm weights (one-dimensional parameters)."""
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},

@@ -31,7 +31,7 @@ class TrainingData:
 def prepare(
     config: Config, fold: int | None, splits: pd.DataFrame | None = None, scaling: MeasuredScaling | None = None
 ) -> TrainingData:
-    """Catalog, split, scaling and the two datasets; splits and scaling of an earlier part of the run are obeyed."""
+    """Catalog, split, scaling and the two datasets; those of an earlier part of the run are used again."""
     source = source_of(config.data)
     catalog = with_counts(source, labelled_of(source.catalog()))
     if splits is None:

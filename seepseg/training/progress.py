@@ -12,7 +12,7 @@ Row = dict[str, float]
 
 @dataclass
 class Progress:
-    """Where a run stands: all that resuming needs beside weights, optimiser and loss scaler.
+    """Where a run stands: all that resuming needs apart from weights, optimiser and loss scaler.
 
     There is no random state: order, augmentation and dropout are functions of seed, epoch and step.
 

@@ -1,4 +1,4 @@
-"""Resuming a run: what may change, and the checkpoint to go on from."""
+"""Resuming a run: what may change, and the checkpoint to continue from."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def checkpoint_to_resume(folder: RunFolder) -> Checkpoint | None:
     checkpoint = load_checkpoint(folder.last)
     if not checkpoint.training:
         raise CheckpointError(
-            "holds a network, as best.pt does, but not where its training stood",
+            "holds weights only, as best.pt does, not the state of its training",
             folder.last,
             f"restore last.pt, or start another run from this network with --init {folder.last}",
         )

@@ -20,7 +20,7 @@ from seepseg.training.optim import after_plateau, rate_factor
 from seepseg.training.state import Trainer
 
 SCORED = 4
-"""One training batch in so many is scored: scoring all of them slows training, and a quarter says as much."""
+"""One training batch in so many is scored: scoring all of them slows training, and a quarter is enough to follow it."""
 
 
 def train_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
@@ -60,7 +60,7 @@ def not_finite(trainer: Trainer, batch: Batch, logits: Tensor, value: float) -> 
     return NonFiniteLossError(
         f"the loss is {origin[0][1]} at epoch {trainer.progress.epoch + 1}, batch {trainer.progress.batch + 1}",
         f"tiles {', '.join(name for _, _, ids in origin for name in ids)}",
-        "look at these tiles, lower optim.lr or set runtime.amp=off; last.pt holds the last good state",
+        "check these tiles, lower optim.lr or set runtime.amp=off; last.pt holds the last good state",
     )
 
 

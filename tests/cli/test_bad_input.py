@@ -194,7 +194,7 @@ def test_a_run_folder_is_never_overwritten(trained: Path, capsys: pytest.Capture
     config = tree.parent / "c.yaml"
     before = (trained / "metrics.csv").read_bytes()
     assert error(capsys, "train", config, "--run", trained) == (
-        2, f"run folder exists in {trained}: give --resume to go on, or another --run DIR")  # fmt: skip
+        2, f"run folder exists in {trained}: give --resume to continue, or another --run DIR")  # fmt: skip
     code, line = error(capsys, "train", config, "--run", trained, "--resume", "-s", "optim.lr=0.5")
     assert (code, line.startswith("optim.lr is 0.001 in the run and 0.5 now")) == (2, True)
     assert (trained / "metrics.csv").read_bytes() == before

@@ -161,7 +161,7 @@ def test_debug_shows_the_traceback() -> None:
             5,
             "no space left in /d/x: free some and run the command again",
         ),
-        (OSError(errno.EACCES, "Permission denied", "/d/x"), 3, "permission denied in /d/x: look at the path"),
+        (OSError(errno.EACCES, "Permission denied", "/d/x"), 3, "permission denied in /d/x: check the path"),
         (
             RuntimeError("DataLoader worker (pid 7) is killed by signal"),
             5,

@@ -71,7 +71,7 @@ def test_folds_lie_below_the_run(config: Path, capsys: pytest.CaptureFixture[str
     assert not held[0] & held[1]
     code, line = error(capsys, "train", config, "--all-folds", "--run", "other")
     assert (code, line.endswith("in data.split.folds: give -s data.split.folds=5")) == (2, True)
-    assert error(capsys, "train", config, "--jobs", 2)[1].startswith("several folds at a time, but not all are asked")
+    assert error(capsys, "train", config, "--jobs", 2)[1].startswith("several folds at a time need all folds")
     code, line = error(capsys, "eval", "r")
     assert (code, line.startswith("holds folds, not one run in r: ")) == (2, True)
     assert run(capsys, "eval", "r", "--fold", 1, "--no-figures")[0] == 0

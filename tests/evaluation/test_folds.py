@@ -169,7 +169,7 @@ def test_folds_that_do_not_belong_together(folds: Path, capsys: pytest.CaptureFi
     assert error(capsys, "eval", copy)[1].startswith("holds folds, not one run")
     assert error(capsys, "eval", copy / "fold_0", "--split", "oof")[1].startswith("holds no folds")
     assert error(capsys, "eval", copy, "--split", "oof", "--fold", 0)[1].startswith("oof is of all folds")
-    assert error(capsys, "eval", copy, "--fit", "--no-fit")[1].startswith("a fit is made and not to be used")
+    assert error(capsys, "eval", copy, "--fit", "--no-fit")[1].startswith("a fit would not be used")
     assert error(capsys, "eval", copy / "fold_0", "--fit", "--split", "train") == (
         2,
         "decoding is fitted on validation tiles only in --fit: give --split val, or --split oof",

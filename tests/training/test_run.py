@@ -193,7 +193,7 @@ def test_an_existing_run_is_not_overwritten(tiny: Config, tmp_path: Path, capsys
     run.mkdir()
     (run / "notes.txt").write_text("mine")
     code, line = error(capsys, "train", config, "--run", run)
-    assert (code, line) == (2, f"run folder exists in {run}: give --resume to go on, or another --run DIR")
+    assert (code, line) == (2, f"run folder exists in {run}: give --resume to continue, or another --run DIR")
     assert [p.name for p in run.iterdir()] == ["notes.txt"]
 
 
@@ -279,11 +279,11 @@ def test_a_network_in_place_of_the_last_state_is_no_run_to_resume(
     train(tiny, folder, echo=quiet)
     shutil.copy(folder.best, folder.last)
     message = (
-        f"holds a network, as best.pt does, but not where its training stood in {folder.last}: "
+        f"holds weights only, as best.pt does, not the state of its training in {folder.last}: "
         f"restore last.pt, or start another run from this network with --init {folder.last}"
     )
     assert error(capsys, "train", config, "--run", folder.root, "--resume") == (3, message)
-    with pytest.raises(CheckpointError, match="not where its training stood"):  # with --all-folds --resume
+    with pytest.raises(CheckpointError, match="not the state of its training"):  # with --all-folds --resume
         FoldRun(tiny, folder.root, None, resume=True).done()
 
 
