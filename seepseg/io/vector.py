@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
 
-from seepseg.errors import ConfigError, DataError, ResourceError
+from seepseg.errors import ConfigError, DataError, ResourceError, listed
 from seepseg.io.atomic import atomic_path
 from seepseg.io.files import open_regular
 
@@ -71,10 +71,10 @@ def write_vectors(path: Path, shapes: NDArray[Any], table: pd.DataFrame, crs: st
 
 
 def read_vectors(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
-    """Shapes, attributes and CRS (WKT or authority code) of the first layer of a vector file.
+    """Shapes, attributes and CRS (WKT or authority code) of a vector file of one layer.
 
     Raises:
-        DataError: it is none of the kinds meant, by its first bytes, or cannot be read.
+        DataError: it is none of the kinds meant, by its first bytes, has several layers, or cannot be read.
     """
     with open_regular(path) as stream:
         head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -82,6 +82,10 @@ def read_vectors(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
     if not _KINDS.match(head) or b"gdal_streamed_alg" in head:
         raise DataError("not a GeoPackage, GeoJSON, Shapefile or FlatGeobuf", path, "convert it to one")
     try:
+        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+        if len(layers) > 1:
+            what = f"holds {len(layers)} layers ({listed(layers)})"
+            raise DataError(what, path, "save the one that is meant in a file of its own")
         meta, _, geometry, fields = pyogrio.raw.read(path)
     except (DataSourceError, DataLayerError, RuntimeError) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None
@@ -89,7 +93,7 @@ def read_vectors(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
     return shapes, pd.DataFrame(dict(zip(meta["fields"], fields, strict=True))), meta["crs"]
 
 
-def read_shapes(path: Path) -> tuple[list[Any], str | None]:
+def read_shapes(path: Path) -> tuple[NDArray[Any], str | None]:
     """Polygons of a vector file and their CRS.
 
     Raises:
@@ -98,9 +102,10 @@ def read_shapes(path: Path) -> tuple[list[Any], str | None]:
     try:
         shapes, _, crs = read_vectors(path)
     except DataError as error:
-        raise ConfigError(error.what, error.where, "give a GeoPackage, GeoJSON or Shapefile of polygons") from None
-    areas = [s for s in shapes if s is not None and s.geom_type in ("Polygon", "MultiPolygon")]
-    if not areas:
+        raise ConfigError(error.what, error.where, error.fix) from None
+    parts = shapely.get_parts(shapely.get_parts(shapes))  # a collection may hold multi-polygons
+    areas = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
+    if not len(areas):
         raise ConfigError("no polygon", path, "give a vector file of polygons")
     return areas, crs
 

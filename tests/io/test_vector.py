@@ -91,6 +91,23 @@ def test_the_other_kinds_are_read(tmp_path: Path, suffix: str, driver: str) -> N
     assert [s.area for s in shapes] == [2]
 
 
+def test_a_file_of_several_layers_is_refused(tmp_path: Path) -> None:
+    box = shapely.to_wkb(np.array([shapely.box(0, 0, 2, 1)]))
+    for layer in ("notes", "land"):
+        pyogrio.raw.write(
+            tmp_path / "v.gpkg", box, [], [], layer=layer, driver="GPKG", geometry_type="Polygon", crs=UTM, append=True
+        )
+    with pytest.raises(ConfigError, match=r"holds 2 layers \(notes, land\)"):
+        read_shapes(tmp_path / "v.gpkg")
+
+
+def test_polygons_of_a_collection_count(tmp_path: Path) -> None:
+    parts = [shapely.Point(0, 0), shapely.MultiPolygon([shapely.box(0, 0, 2, 1), shapely.box(5, 5, 6, 6)])]
+    shapes = shapely.to_wkb(np.array([shapely.GeometryCollection(parts), None, shapely.box(0, 0, 3, 1)]))
+    pyogrio.raw.write(tmp_path / "v.gpkg", shapes, [], [], driver="GPKG", geometry_type="Unknown", crs=UTM)
+    assert [s.area for s in read_shapes(tmp_path / "v.gpkg")[0]] == [2, 1, 3]
+
+
 def test_an_empty_geopackage_has_all_its_columns(tmp_path: Path) -> None:
     write_vectors(tmp_path / "none.gpkg", np.empty(0, object), TABLE[:0], UTM)
     write_vectors(tmp_path / "some.gpkg", SHAPES, TABLE, UTM)
