@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from seepseg.objects.mosaic import Mosaic
@@ -17,9 +16,6 @@ SMOOTH = 3
 
 The steps of a path are 5–9 % too long in most directions; a ragged outline makes the skeleton of a wide shape swing.
 """
-
-TOLERANCE = 0.5
-"""Cells by which a path may be straightened after that."""
 
 BACK = 4
 """Cells over which the direction at the end of a path is taken, or half the width where that is more."""
@@ -76,7 +72,9 @@ def along_paths(paths: Paths, drawn: Mosaic, metric: NDArray[np.float64], area_m
     ends = ((first, first + back), (last, last - back))
     tips = [_tips(along, kept[end], points[end], points[end] - points[inner]) for end, inner in ends]
     before, after = (_metres(tip - points[end], metric) for tip, (end, _) in zip(tips, ends, strict=True))
-    steps = _steps(points, owner, metric)
+    # From each point of a path to the next; 0 at the last.
+    goes_on = np.append(owner[1:] == owner[:-1], False)
+    steps = _metres(np.diff(points, axis=0, append=0) * goes_on[:, None], metric[owner])
     length = before + np.bincount(owner, steps) + after
     outer = _outer(sums, steps, first, last, before, after)
     return Extents(
@@ -120,7 +118,7 @@ def _smoothed(paths: Paths, across: NDArray[np.int64]) -> tuple[NDArray[np.float
     reach = np.minimum(window[paths.owner[kept]], to_end[kept])
     total = np.concatenate([np.zeros((1, 2)), np.cumsum(paths.cells + 0.5, axis=0)])
     points = (total[kept + reach + 1] - total[kept - reach]) / (2 * reach + 1)[:, None]
-    # To binary fractions, or rounding, and with it the straightened path, depends on where in the mosaic a shape lies.
+    # To binary fractions, or rounding depends on where in the mosaic a shape lies.
     return np.rint(points * 2**20) / 2**20, kept
 
 
@@ -144,19 +142,6 @@ def _tips(
         inside = inside[(beside >= 0) & (np.abs(beside - end[inside]) <= 2 * SMOOTH)]
         distance[inside] += RAY
     return points + (distance + RAY / 2)[:, None] * ways
-
-
-def _steps(points: NDArray[np.float64], owner: NDArray[np.int64], metric: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Metres (k) from each point of a path to the next, 0 at the last; their sum is that of the straightened path."""
-    goes_on = np.append(owner[1:] == owner[:-1], False)
-    steps = _metres(np.diff(points, axis=0, append=0) * goes_on[:, None], metric[owner])
-    # A line needs two points, so each is there twice.
-    lines = shapely.linestrings(np.repeat(points, 2, axis=0), indices=np.repeat(owner, 2))
-    lines = shapely.simplify(lines, TOLERANCE, preserve_topology=False)
-    corners, line = shapely.get_coordinates(lines, return_index=True)
-    chords = _metres(np.diff(corners, axis=0), metric[line[1:]]) * (line[1:] == line[:-1])
-    share = np.bincount(line[1:], chords) / np.maximum(np.bincount(owner, steps), 1e-9)
-    return np.asarray(steps * share[owner])
 
 
 def _outer(
