@@ -140,7 +140,7 @@ def _counted(values: Mapping[str, int]) -> str:
 
 
 COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-"""Okabe & Ito's palette: seven colours that stay apart for colour-blind eyes."""
+"""Okabe & Ito's palette: seven colours that colour-blind readers can distinguish."""
 
 SEEP = ClassTable(tuple(SegClass(f"seep {i}", (i,), c) for i, c in enumerate(COLORS, 1)))
 """The seven seep classes of the public SAR set; its publisher names them by number only."""

@@ -1,4 +1,4 @@
-"""The errors seepseg raises for a user's input; each knows its exit code and the way out."""
+"""The errors seepseg raises for a user's input; each has its exit code and says what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SeepsegError(Exception):
 
 
 class ConfigError(SeepsegError):
-    """The command line, the config or the machine asked for is not usable (exit 2)."""
+    """The command line, the config or the device is not usable (exit 2)."""
 
     exit_code = 2
 
@@ -58,7 +58,7 @@ class SomeFailedError(SeepsegError):
 
 
 class ResourceError(SeepsegError):
-    """Memory, disk or a worker process gave out (exit 5)."""
+    """Memory or disk ran out, or a worker process died (exit 5)."""
 
     exit_code = 5
 

@@ -151,8 +151,8 @@ def _split(data: DatasetFacts, folder: Path) -> str:
     note = "Each part's share of every class, in percent of its pixels; a class that a part lacks cannot be learned"
     folds = f" (fold 0 of {data.recipe.data.split.folds})" if data.recipe.data.split.folds else ""
     counts = folded("In pixels", table(rows, "shares.csv", text=("split",)))
-    said = paragraph(f"{note}, or scored, there{folds}.", "muted")
-    return warnings + said + table(parts, "shares.csv", text=("split",)) + counts
+    remark = paragraph(f"{note}, or scored, there{folds}.", "muted")
+    return warnings + remark + table(parts, "shares.csv", text=("split",)) + counts
 
 
 def _intensity(folder: Path) -> str:

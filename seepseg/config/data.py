@@ -16,7 +16,7 @@ Label = Annotated[int, Field(ge=0, le=65535)]
 
 
 class ClassNode(Node):
-    """One foreground class of a table of one's own, by the label values that mean it or by the lowest of them.
+    """One foreground class of your own table, by the label values that mean it or by the lowest of them.
 
     Several `values` may merge into it. With `at_least`, for soft masks, it is every value from there up to that of the
     next class; all classes of a table then say `at_least`, and what lies below the first is background. Without a
@@ -150,7 +150,7 @@ class Augment(Node):
 
 
 class Sampling(Node):
-    """How often a tile is drawn in an epoch: all alike, or more often when it holds a rare class (arXiv 1908.03195)."""
+    """How often a tile is drawn in an epoch: once, or more often when it holds a rare class (arXiv 1908.03195)."""
 
     name: Literal["uniform", "repeat_factor"] = "uniform"
     threshold: Fraction = 0.3
@@ -179,7 +179,7 @@ class DataNode(Node):
         return self
 
     def class_table(self) -> ClassTable:
-        """The class table this node asks for."""
+        """The class table that this node names."""
         if isinstance(self.classes, str):
             classes = TABLES[self.classes].foreground
         else:
@@ -254,7 +254,7 @@ class TileFolders(DataNode):
 
 
 class TilesData(TileFolders):
-    """Tiles in folders of one's own: images and masks of any names, see `TileFolders`."""
+    """Your own tiles in folders: images and masks of any names, see `TileFolders`."""
 
     source: Literal["tiles"] = "tiles"
 

@@ -61,7 +61,7 @@ class LovaszHingeLoss(LossNode):
     """Lovász extension of the Jaccard loss over hinge errors (arXiv 1705.08790).
 
     Mean over tiles. `elu` takes elu(error) + 1 for max(error, 0), so that pixels on the right side of the margin still
-    pull.
+    have a gradient.
     """
 
     name: Literal["lovasz_hinge"] = "lovasz_hinge"

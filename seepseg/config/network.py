@@ -15,7 +15,7 @@ Encoder = Literal["resnet34", "resnet50"]
 PairCount = Annotated[int, Field(ge=2)]
 """A width that MONAI halves somewhere."""
 Width = Annotated[float, Field(ge=0.25, le=4)]
-"""What multiplies an encoder's channels.
+"""A factor of an encoder's channels.
 
 With fewer than a quarter of them, torch 2.13 on the CPU writes past its memory in the backward pass of channels-last
 1×1 convolutions of stride 2.
@@ -28,7 +28,7 @@ def _chain(value: object) -> object:
 
 
 class NetworkInput(Node):
-    """The size a network sees, whatever the tile's; logits come back at the tile's own, and masks stay as they are.
+    """The size of a network's input, whatever the tile's; logits have the tile's own size, and masks are unchanged.
 
     `size` is one number or a chain: an image is resized (bilinear) to every size but the last, and `mode` says how it
     gets to the last, by a frame of reflected pixels or by resizing: `{mode: pad, size: [202, 256]}` doubles a salt tile
@@ -60,7 +60,7 @@ class UNetModel(ModelNode):
 
 
 class BasicUNetModel(ModelNode):
-    """MONAI BasicUNet: two convolutions a level, max-pooling (Falk et al. 2019)."""
+    """MONAI BasicUNet: two convolutions per level, max-pooling (Falk et al. 2019)."""
 
     name: Literal["basic_unet"] = "basic_unet"
     features: Annotated[list[PairCount], Field(min_length=6, max_length=6)] = [32, 32, 64, 128, 256, 32]

@@ -20,7 +20,7 @@ _AMBIGUOUS = ("bool", "int", "timestamp")
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice and reads scalars as they look, unlike PyYAML's own."""
+    """Safe YAML that refuses a repeated key and reads scalars as they are written, unlike PyYAML's own."""
 
     # YAML 1.1 takes off for false, scene 045562 for octal 19314, 1:30 for 90, and a day for a date.
     yaml_implicit_resolvers = {

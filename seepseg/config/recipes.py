@@ -10,7 +10,7 @@ from seepseg.errors import ConfigError
 
 
 def recipes() -> dict[str, Path]:
-    """The file of each shipped recipe, by name: in the package where it is installed, beside it in a checkout."""
+    """The file of each shipped recipe, by name: in the installed package, or in `configs/` of a checkout."""
     package = Path(seepseg.__file__).parent
     installed = package / "recipes"
     folder = installed if installed.is_dir() else package.parent / "configs"

@@ -14,12 +14,12 @@ from seepseg.config.training import CosineSchedule, Objects, Optim, PlateauSched
 
 
 class Predict(Node):
-    """Windows, batches, test-time flips and decoding; `threshold: null` means the likeliest class.
+    """Windows, batches, test-time flips and decoding; `threshold: null` means the most probable class.
 
     `vote` gives every object the class of the highest mean log-probability over its pixels. `min_pixels` removes
     smaller objects from map and polygons, `min_area_m2` from the polygons only. `simplify` (about how far an outline
     may move) and `fill_holes` (the largest hole filled) shape the polygons, in pixels. `margin` is how many pixels of
-    its neighbours the network sees around a tile that is a cell of a scene (`data.grid`).
+    its neighbours are added around a tile that is a cell of a scene (`data.grid`) as network input.
     """
 
     window: Annotated[int, Field(ge=16)] = 512
@@ -46,7 +46,7 @@ class Runtime(Node):
 
 
 class Config(Node):
-    """A whole recipe; `stages`, where there are any, train one after the other and say together how long."""
+    """A whole recipe; `stages`, where there are any, train one after the other, and their epochs are the length."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: Data

@@ -49,13 +49,13 @@ class PlateauSchedule(ScheduleNode):
 
 
 class CosineSchedule(ScheduleNode):
-    """Half a cosine down to nothing (arXiv 1608.03983, one cycle)."""
+    """Half a cosine down to 0 (arXiv 1608.03983, one cycle)."""
 
     name: Literal["cosine"] = "cosine"
 
 
 class OneCycleSchedule(ScheduleNode):
-    """Up from a 25th of the rate over 30 % of the steps, then down to nothing, by cosines (arXiv 1708.07120)."""
+    """Up from a 25th of the rate over 30 % of the steps, then down to 0, by cosines (arXiv 1708.07120)."""
 
     name: Literal["one_cycle"] = "one_cycle"
 

@@ -41,7 +41,7 @@ def build_augmentation(config: Augment) -> Augmentation:
     pipeline = A.Compose(steps)
 
     def augment(image: NDArray[np.float32], mask: NDArray[np.uint8], valid: NDArray[np.bool_], seed: int) -> Arrays:
-        # The library's own generator repeats itself when loader workers restart.
+        # The library's own generator starts again when loader workers restart.
         pipeline.set_random_seed(seed)
         # It also gives every step the same stream, which would let one flip decide the other.
         for number, step in enumerate(steps):
@@ -110,7 +110,7 @@ def _steps(config: Augment) -> list[Any]:
 
 
 def _rolled(picture: Picture, planes: Planes, most: float, rng: np.random.Generator) -> tuple[Picture, Planes]:
-    """Moved sideways by up to the share `most` of the width; what leaves on one side comes in on the other."""
+    """Moved sideways by up to the share `most` of the width; pixels that leave on one side enter on the other."""
     by = round(float(rng.uniform(-most, most)) * picture.shape[1])
     return np.roll(picture, by, 1), [np.roll(plane, by, 1) for plane in planes]
 

@@ -15,7 +15,7 @@ from seepseg.data.mosaic import Cell
 from seepseg.errors import DataError, listed
 
 FLAGS = {
-    "constant": "one grey level all over: nothing to see in it, whatever its mask says",
+    "constant": "one grey level all over: no information, whatever its mask says",
     "vertical": "every column of the mask is all salt or none: probably a labelling artefact",
 }
 """What can be odd about a tile, and what that means."""
@@ -27,7 +27,7 @@ class Tile:
 
     Attributes:
         id: unique in the catalog; the file's name, after its folder where there are several.
-        group: what must not be split apart: the scene of a seep tile, the tile itself for salt.
+        group: what must not be divided between parts: the scene of a seep tile, the tile itself for salt.
         cell: row and column in the grid of its scene, where that is known.
         rle: TGS run lengths, where masks come from the table instead of `mask`.
         background: whether no pixel is foreground, so that it is labelled without a mask.
@@ -91,8 +91,8 @@ class Catalog:
 
     def subset(self, ids: Collection[str]) -> Catalog:
         """The tiles whose id is in `ids`, in catalog order."""
-        wanted = set(ids)
-        return replace(self, tiles=tuple(t for t in self.tiles if t.id in wanted))
+        ids = set(ids)
+        return replace(self, tiles=tuple(t for t in self.tiles if t.id in ids))
 
     def pixels(self) -> NDArray[np.int64]:
         """(N, K) pixels of each class in each tile; zeros for an unlabelled one."""

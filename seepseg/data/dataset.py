@@ -52,7 +52,7 @@ class _Decoded(NamedTuple):
 
 
 class TileDataset(Dataset[Sample]):
-    """Samples of a catalog by `Draw`; what a draw gives depends on nothing but the draw.
+    """Samples of a catalog by `Draw`; a sample is a function of its draw alone.
 
     Decoded tiles are kept in memory while they fit into `data.cache_gb` (loader workers share them by fork).
 
@@ -90,12 +90,12 @@ class TileDataset(Dataset[Sample]):
         """The sample of a draw."""
         unit, mask, valid = self._decoded(draw.tile)
         if draw.seed is None or self.augmentation is None:
-            seen = self._framed(draw.tile) if self.margin else (unit, valid)
+            pixels = self._framed(draw.tile) if self.margin else (unit, valid)
         else:
             unit, mask, valid = self.augmentation(unit, mask, valid, draw.seed)
-            seen = (unit, valid)
+            pixels = (unit, valid)
         return Sample(
-            image=torch.from_numpy(self.scaling.standardise(*seen)),
+            image=torch.from_numpy(self.scaling.standardise(*pixels)),
             mask=torch.from_numpy(mask.astype(np.int64)),
             valid=torch.from_numpy(valid),
             id=self.catalog.tiles[draw.tile].id,
@@ -142,6 +142,6 @@ class TileDataset(Dataset[Sample]):
         return decoded
 
     def preload(self) -> None:
-        """Decode every tile now, so that forked loader workers share the cache and damage shows before training."""
+        """Decode every tile now, so that forked loader workers share the cache and damage is found before training."""
         for index in range(len(self)):
             self._decoded(index)

@@ -63,8 +63,8 @@ def epoch_draws(catalog: Catalog, sampling: Sampling, seed: int, epoch: int) -> 
     """One epoch of draws, as many as there are tiles: a function of its arguments alone.
 
     By repeat factor (arXiv 1908.03195), a tile is drawn in proportion to max over its classes of
-    max(1, sqrt(threshold / f)), f being the share of tiles that hold the class. Sampling is systematic: every tile
-    comes up floor or ceil of its expected number of times.
+    max(1, sqrt(threshold / f)), f being the share of tiles that hold the class. Sampling is systematic: every tile is
+    drawn floor or ceil of its expected number of times.
     """
     n = len(catalog)
     rng = np.random.default_rng([seed, epoch])

@@ -18,7 +18,7 @@ Cell = tuple[int, int]
 def clusters(cells: Iterable[Cell]) -> list[list[Cell]]:
     """The cells in groups that touch, at corners too.
 
-    Nothing on one group can reach another, so each can be looked at on its own: most of a scene may be missing.
+    No object reaches from one group to another, so each can be processed alone: most of a scene may be missing.
     """
     left, groups = set(cells), []
     while left:

@@ -26,7 +26,7 @@ FLAT = 0.02
 """The smallest local spread, in units of the scaled range, so that flat areas are not amplified to noise."""
 
 SAMPLE = 4_000_000
-"""Pixels a percentile is measured on at most: its error is then far below one grey level of 8 bits."""
+"""The most pixels a percentile is measured on: its error is then far below one grey level of 8 bits."""
 
 PER_SCENE = 64
 """Tiles that a scene is assumed to have when its share of `SAMPLE` is set."""
@@ -34,10 +34,10 @@ PER_SCENE = 64
 
 @dataclass(frozen=True)
 class MeasuredScaling:
-    """What training measured; stored in the checkpoint and obeyed by inference.
+    """What training measured; stored in the checkpoint and used by inference.
 
     Attributes:
-        config: kind, basis and range that were asked for.
+        config: kind, basis and range.
         limits: the limits of the training set; None where each scene or tile has its own.
         mean, std: of the scaled valid training pixels, per band; 0 and 1 without standardisation.
         shares: per band, the shares of the scaled training pixels in `BINS` equal bins of [0, 1].
@@ -185,7 +185,7 @@ def surroundings(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and spread (C, H, W) of the valid pixels in the square of `side` pixels around each pixel of (C, H, W).
 
-    Squares are cut at the border of the image. The spread is at least `FLAT`; where nothing is valid, mean 0, spread 1.
+    Squares are cut at the border of the image. The minimum spread is `FLAT`; where nothing is valid, mean 0, spread 1.
     """
     whole = bool(valid.all())
     planes = unit if whole else unit * valid

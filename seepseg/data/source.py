@@ -1,4 +1,4 @@
-"""What a data set is like: the one object that training, evaluation and prediction all read through."""
+"""Data sources: the one object that training, evaluation and prediction read a data set through."""
 
 from __future__ import annotations
 

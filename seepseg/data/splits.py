@@ -140,10 +140,10 @@ def _dealt_folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]
 
 def _at_random(catalog: Catalog, split: Split, seed: int) -> NDArray[np.str_]:
     n = len(catalog)
-    wanted = {"val": round(n * split.val_fraction), "test": round(n * split.test_fraction)}
-    wanted["train"] = n - sum(wanted.values())
+    sizes = {"val": round(n * split.val_fraction), "test": round(n * split.test_fraction)}
+    sizes["train"] = n - sum(sizes.values())
     # Each part's k-th card lies at (k + ½) / its number of cards: all parts evenly through the pack.
-    places = [((k + 0.5) / count, part) for part, count in wanted.items() for k in range(count)]
+    places = [((k + 0.5) / count, part) for part, count in sizes.items() for k in range(count)]
     return _dealt(catalog, np.array([part for _, part in sorted(places)], dtype="<U6"), BLOCK, seed)
 
 

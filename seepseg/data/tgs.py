@@ -98,7 +98,7 @@ class TgsSource:
 
 
 def _depths(path: Path, images: Iterable[str]) -> dict[str, float]:
-    """Depth of each image; none where there is no table. Rows of other tiles (the test set's) are passed by."""
+    """Depth of each image; none where there is no table. Rows of other tiles (the test set's) are skipped."""
     if not path.is_file():
         return {}
     table = read_table(path, "id", ["z"])

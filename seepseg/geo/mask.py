@@ -59,7 +59,7 @@ def _raster(path: Path, scene: Image) -> Iterator[RowMask]:
         own = mask.georeference
         if own.crs_wkt and own.transform and place.crs_wkt and place.transform:
             _between(own.crs_wkt, place.crs_wkt, path, scene)
-            # With EMPTY_DIR, GDAL opens nothing that stands beside the mask.
+            # With EMPTY_DIR, GDAL opens no other file in the mask's folder.
             with gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
                 source = stack.enter_context(rasterio.open(path, driver=DRIVERS[mask.kind]))
                 warped = WarpedVRT(

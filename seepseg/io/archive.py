@@ -55,11 +55,11 @@ def unpacked(path: Path) -> Path:
     """The folder in the cache that holds what a ZIP archive does, made at the first call; archives in it are folders.
 
     It is named by what the archive's directory says (names, sizes, CRCs), so that a changed archive gets a new one, and
-    is complete or absent: unpacked beside, then renamed. `train.zip` in an archive becomes the folder `train`; archives
-    inside that one stay files.
+    is complete or absent: unpacked under a temporary name, then renamed. `train.zip` in an archive becomes the
+    folder `train`; archives inside that one stay files.
 
     Raises:
-        DataError: not a ZIP, damaged, encrypted; members that are links, lie outside, stand twice; too many, or too
+        DataError: not a ZIP, damaged, encrypted; members that are links, lie outside, are repeated; too many, or too
             large. All but damage is found before anything is written.
         ConfigError: the cache is not writable.
         ResourceError: the disk is full.
@@ -103,9 +103,9 @@ def folder_holding(root: Path, inner: str) -> Path:
     """The first folder at or up to three levels below `root` that holds `inner`; `root` itself where there is none."""
     depth = len(Path(inner).parts)
     for pattern in ("", "*/", "*/*/", "*/*/*/") if depth and not Path(inner).is_absolute() else ():
-        found = sorted(root.glob(f"{pattern}{inner}"))
-        if found:
-            return found[0].parents[depth - 1]
+        matches = sorted(root.glob(f"{pattern}{inner}"))
+        if matches:
+            return matches[0].parents[depth - 1]
     return root
 
 
@@ -119,7 +119,7 @@ class _Member:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that refuses to hand out a directory of a million members in one piece, as `ZipFile` asks for it."""
+    """A stream that refuses to read a directory of a million members in one piece, as `ZipFile` would."""
 
     def __init__(self, stream: IO[bytes], where: Path) -> None:
         self._stream, self._where = stream, where
@@ -187,7 +187,7 @@ def _parts(info: ZipInfo, where: Path) -> tuple[str, ...]:
 
 def _with_inner(members: Sequence[_Member], where: Path, stack: ExitStack) -> list[_Member]:
     """The members with each archive among them replaced by what it holds; none of it is written yet."""
-    _refuse_large(members, where)  # or reading the inner directories would take for ever
+    _refuse_large(members, where)  # or reading the inner directories would take forever
     flat: list[_Member] = []
     for member in members:
         if not member.parts[-1].lower().endswith(".zip"):
@@ -197,11 +197,11 @@ def _with_inner(members: Sequence[_Member], where: Path, stack: ExitStack) -> li
         inner = where / Path(*member.parts)
         stream = stack.enter_context(member.archive.open(member.info))
         archive = _opened(stream, inner, stack)
-        found = _members(archive, inner)
+        inside = _members(archive, inner)
         stem = name[: -len(".zip")]
         # train.zip that holds train/images has its folder inside; one that holds images gets it.
-        below = above if {m.parts[0] for m in found} == {stem} else [*above, stem]
-        flat += [_Member(archive, m.info, (*below, *m.parts)) for m in found]
+        below = above if {m.parts[0] for m in inside} == {stem} else [*above, stem]
+        flat += [_Member(archive, m.info, (*below, *m.parts)) for m in inside]
     if len(flat) > MEMBERS:
         raise DataError(f"holds {len(flat)} members, more than {MEMBERS}", where, _UNPACK)
     if len({m.parts for m in flat}) < len(flat):
@@ -218,10 +218,10 @@ def _refuse_large(members: Sequence[_Member], where: Path) -> None:
 
 
 def _digest(archive: ZipFile) -> str:
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for info in archive.infolist():
-        told.update(f"{info.filename}\0{info.file_size}\0{info.CRC}\0".encode("utf-8", "surrogatepass"))
-    return told.hexdigest()[:16]
+        digest.update(f"{info.filename}\0{info.file_size}\0{info.CRC}\0".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]
 
 
 def _unpack(members: Sequence[_Member], folder: Path, where: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that are complete or absent: written beside, synced, renamed."""
+"""Files that are complete or absent: written under a temporary name, synced, renamed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A hidden path beside `path`, with its suffix, that becomes `path` if the block ends well, and vanishes if not.
+    """A hidden path in the folder of `path`, with its suffix; renamed to `path` if the block ends well, else deleted.
 
     Parent folders are made. Nothing is at the yielded path yet, so the file gets the umask's permissions.
 

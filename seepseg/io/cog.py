@@ -55,7 +55,7 @@ class Layout:
 def class_layout(names: Sequence[str], colors: NDArray[np.uint8], tags: Mapping[str, str]) -> Layout:
     """The layout of class rasters: uint8 indices, 255 = no data; tags CLASS_0 … CLASS_K−1 hold the K names.
 
-    Overviews take the commonest class of the pixels they stand for.
+    Overviews take the most common class of the pixels they represent.
 
     Args:
         names: K class names, background first.
@@ -63,17 +63,17 @@ def class_layout(names: Sequence[str], colors: NDArray[np.uint8], tags: Mapping[
         tags: further metadata.
     """
     table = {i: (int(r), int(g), int(b), 255) for i, (r, g, b) in enumerate(colors)} | {IGNORE: (0, 0, 0, 0)}
-    held = {f"CLASS_{i}": name for i, name in enumerate(names)} | dict(tags)
-    return Layout(1, "uint8", IGNORE, held, ("class",), table, "MODE")
+    all_tags = {f"CLASS_{i}": name for i, name in enumerate(names)} | dict(tags)
+    return Layout(1, "uint8", IGNORE, all_tags, ("class",), table, "MODE")
 
 
 def probability_layout(names: Sequence[str], tags: Mapping[str, str]) -> Layout:
-    """The layout of probability rasters: float32, a band a class, NaN = no data; overviews are means."""
+    """The layout of probability rasters: float32, one band per class, NaN = no data; overviews are means."""
     return Layout(len(names), "float32", float("nan"), tags, tuple(names), resampling="AVERAGE")
 
 
 def uncertainty_layout(tags: Mapping[str, str]) -> Layout:
-    """The layout of uncertainty rasters: uint8, 0 = sure … 254 = every class alike, 255 = no data."""
+    """The layout of uncertainty rasters: uint8, 0 = sure … 254 = all classes equal, 255 = no data."""
     return Layout(1, "uint8", IGNORE, tags, ("uncertainty",), resampling="AVERAGE")
 
 
@@ -96,7 +96,7 @@ class RowWriter:
             self._flush(self._rows // BLOCK * BLOCK)
 
     def finish(self) -> None:
-        """Write what waits for a block to fill."""
+        """Write the rows of the last, incomplete block."""
         if self._rows:
             self._flush(self._rows)
         assert self._written == self._target.height, "rows are missing"
@@ -217,7 +217,7 @@ def _as_write_error(path: Path) -> Iterator[None]:
 
 
 def _need_room(path: Path, size: int) -> None:
-    """Refuse what will not fit: a copy of `size` bytes, with overviews of a third of it."""
+    """Raise ResourceError where the disk has no room for a copy of `size` bytes and overviews of a third of it."""
     free = shutil.disk_usage(path.parent).free
     if free < 4 * size // 3:
         raise ResourceError(

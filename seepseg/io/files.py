@@ -1,4 +1,4 @@
-"""Opening a file that may be anything: the checks every reader makes before it trusts a byte."""
+"""Opening a file of unknown content: the checks every reader makes before it trusts a byte."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Directory:
 
 
 def walk(path: Path, stream: BinaryIO, size: int) -> list[Directory]:
-    """All directories of the main chain; a chain that bites its tail ends there.
+    """All directories of the main chain; a chain that returns to an earlier directory ends there.
 
     Raises:
         DataError: not a TIFF, or a directory lies outside the file.
@@ -54,9 +54,9 @@ def walk(path: Path, stream: BinaryIO, size: int) -> list[Directory]:
 
     stream.seek(8 if big else 4)
     (offset,) = read(offset_format)
-    found: dict[int, Directory] = {}
-    while offset and offset not in found:
-        if len(found) == MAX_PAGES:
+    directories: dict[int, Directory] = {}
+    while offset and offset not in directories:
+        if len(directories) == MAX_PAGES:
             raise DataError(f"more than {MAX_PAGES} pages", path, "split it into files")
         if offset >= size:
             raise DataError("a directory lies past the end of the file", path, "it was cut short: copy it again")
@@ -73,8 +73,8 @@ def walk(path: Path, stream: BinaryIO, size: int) -> list[Directory]:
             elif tag in (_NEW_SUBFILE, _OLD_SUBFILE) and kind_code in (3, 4):
                 number = struct.unpack_from(order + ("H" if kind_code == 3 else "I"), value)[0]
                 subfile |= number if tag == _NEW_SUBFILE else {2: REDUCED}.get(number, 0)
-        found[offset] = Directory(offset, end, subfile)
+        directories[offset] = Directory(offset, end, subfile)
         (offset,) = read(offset_format)
-    if not found:
+    if not directories:
         raise DataError("holds no page", path, "it is damaged: copy or save it again")
-    return list(found.values())
+    return list(directories.values())

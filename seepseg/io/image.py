@@ -1,6 +1,6 @@
 """The one reader of images, for tiles and scenes, in training and prediction: TIFF, PNG or JPEG, by its first bytes.
 
-What a file says of itself is obeyed: masks inside it and beside it (`.msk`), alpha, its no-data value, where it lies
+A file's own metadata are obeyed: masks inside it and beside it (`.msk`), alpha, its no-data value, its georeference
 (inside it, in `.aux.xml`, in a world file). Scale and offset, a turned picture, and colours that are no measurement are
 refused.
 """
@@ -38,8 +38,8 @@ class Choice(TypedDict, total=False):
         bands: 1-based bands, not counting alpha, in the order wanted; pages, where a TIFF holds each band as one. None
             where the image has one band or, in PNG and JPEG, three that are equal.
         max_pixels: the most values (height · width · bands) of a TIFF to accept: 2²⁸, or 2³⁶ to read by rows.
-        labels: the numbers are labels: a palette is only what they are shown with, and bits are 0 and 1; both are
-            refused in an image.
+        labels: the numbers are labels: a palette is then only for display, and bits are 0 and 1; both are refused in an
+            image.
     """
 
     page: int | None
@@ -84,7 +84,7 @@ class ImageInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Image(ImageInfo):
-    """An open image; pixels are read when asked for. One thread at a time.
+    """An open image; pixels are read on request. One thread at a time.
 
     Attributes:
         path: the file.
@@ -198,12 +198,12 @@ def _window(header: _Header, stack: ExitStack) -> Callable[[slice, slice], Pixel
         box = Window.from_slices(rows, columns, height=info.height, width=info.width)
         with gdal(), as_data_error(header.path):
             raw, alpha = planes(box)
-            kept = [alpha, *(mask.read(window=box) for mask in masks)]
+            validity = [alpha, *(mask.read(window=box) for mask in masks)]
         if (len(raw), raw.dtype) != (info.bands, info.dtype):
             what = f"decodes to {len(raw)} bands of {raw.dtype}, not what its header says"
             raise DataError(what, header.path, "save it again")
         valid = np.ones(raw.shape[1:], bool)
-        for plane in kept:
+        for plane in validity:
             valid &= (plane > 0).all(0)
         for band, value in header.nodata:
             valid &= ~np.isnan(raw[band]) if np.isnan(value) else raw[band] != value

@@ -100,14 +100,14 @@ def tag_scaling(text: str, path: Path) -> Scaling:
 def refuse_scaling(path: Path, stated: Scaling, bands: Iterable[int]) -> None:
     """Raise DataError where a band has a scale other than 1, or an offset other than 0.
 
-    They are not applied: tiles are mostly cut with tools that drop them, so a model has mostly seen the stored numbers,
-    and `data.nodata` names a stored number, which would match nothing afterwards. Only the user knows which it was.
+    They are not applied: most tools that cut tiles drop them, so models are mostly trained on the stored numbers, and
+    `data.nodata` names a stored number, which would match nothing afterwards. Only the user knows which it was.
     """
     for band in bands:
         scale, offset = stated.get((band, "SCALE"), 1.0), stated.get((band, "OFFSET"), 0.0)
         if (scale, offset) != (1, 0):
             raise DataError(
-                f"has SCALE {scale:g} and OFFSET {offset:g}: its numbers stand for others",
+                f"has SCALE {scale:g} and OFFSET {offset:g}: its stored numbers are not the values",
                 path,
                 "apply them (gdal_translate -unscale -ot Float32), or, if the model was trained on the stored numbers, "
                 "remove them (gdal_edit.py -scale 1 -offset 0)",

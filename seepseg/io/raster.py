@@ -64,7 +64,7 @@ def georeference_of(source: Any) -> Georeference:
 
 
 def wkt(crs: Any) -> str | None:
-    """The system's WKT; None too for the nameless one that GDAL makes up where a file has none."""
+    """The system's WKT; None also for the unnamed one that GDAL invents where a file has none."""
     text = str(crs.to_wkt()) if crs else ""
     return None if not text or text.startswith('LOCAL_CS["unnamed"') else text
 
@@ -80,7 +80,7 @@ def gdal(**settings: str) -> Iterator[None]:
 
 
 def quiet(library: str) -> None:
-    """Let a library log nothing: what it would say is raised, or of no account."""
+    """Silence a library's log: what matters is raised."""
     logger = logging.getLogger(library)
     if logger.level <= logging.CRITICAL:  # setting a level makes every logger look it up again
         logger.setLevel(logging.CRITICAL + 1)

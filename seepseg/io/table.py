@@ -1,4 +1,4 @@
-"""Tables as a stranger sends them: CSV, read whole, refused where a row cannot be what was meant."""
+"""Tables from users: CSV, read whole, refused where a row is malformed."""
 
 from __future__ import annotations
 

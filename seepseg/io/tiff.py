@@ -1,7 +1,7 @@
 """What a TIFF says of itself, checked before anything decodes it: a broken file is an error, never an array.
 
 GDAL fills missing strips with zeros and says nothing; tifffile follows cyclic directories. So the directories are
-walked here, and what they promise is held against the size of the file and a budget before GDAL reads a pixel.
+walked here, and what they promise is checked against the size of the file and a budget before GDAL reads a pixel.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DTYPES = ("uint8", "uint16", "int16", "float32")
 MAX_BANDS = 1024
 
 _NONE, _JPEG, _DEFLATE, _OLD_DEFLATE = 1, 7, 8, 32946
-# With LZW, packbits, LZMA and zstd: their decoders put out as many bytes as they are asked for; others could be bombs.
+# With LZW, packbits, LZMA and zstd: their decoders write no more bytes than requested; others could be bombs.
 _CODECS = (_NONE, 5, _JPEG, _DEFLATE, 32773, 34925, _OLD_DEFLATE, 34926, 50000)
 _CHUNK = 2**20
 _OFFSETS, _BYTE_COUNTS = (324, 273), (325, 279)
@@ -40,7 +40,7 @@ _REFUSED = {0: "stored inverted (0 is white)", 4: "a mask", 5: "CMYK colours", 6
 
 @dataclass(frozen=True)
 class TiffInfo:
-    """What a TIFF holds of the image asked for, and what it says of it.
+    """What the header of a TIFF says of the chosen image.
 
     Attributes:
         height, width, dtype: of every page chosen.
@@ -218,7 +218,7 @@ class _Header:
         if not height or not width or not count:
             raise self._error(f"is {height}×{width} pixels of {count} bands", "save it again with its true size")
         if depth != 1 or image.tiledepth != 1:
-            raise self._error(f"is a volume of {max(depth, image.tiledepth)} slices", "save one slice a file")
+            raise self._error(f"is a volume of {max(depth, image.tiledepth)} slices", "save one slice per file")
         if count > MAX_BANDS:
             raise self._error(f"holds {count} bands, the most is {MAX_BANDS}", "save the bands you need")
         if height * width * count > self.max_pixels:

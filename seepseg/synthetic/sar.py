@@ -45,10 +45,10 @@ def seep_scene(rng: Rng, rows: int, cols: int) -> tuple[NDArray[np.uint16], NDAr
     for value, share in [(value, share) for share in (0, CLASS_SHARE) for value in longest]:
         slick = SLICKS[value]
         while placed[value] <= share * mask.size:
-            found = _place(rng, slick, taken)
-            if found is None:
+            place = _place(rng, slick, taken)
+            if place is None:
                 break
-            (top, left), cover = found
+            (top, left), cover = place
             window = np.s_[top : top + slick.side, left : left + slick.side]
             inside = cover >= 0.5
             mask[window][inside] = value
@@ -107,7 +107,7 @@ def _place(rng: Rng, slick: Slick, taken: NDArray[np.bool_]) -> tuple[tuple[int,
 
 
 def _ships(rng: Rng, taken: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Places of lone ships on open water, one to a quarter of a megapixel, two at least."""
+    """Places of single ships on open water: one per quarter of a megapixel, with a minimum of two."""
     rows, cols = np.nonzero(~_widen(taken, 6))
     count = min(len(rows), max(2, taken.size // 250_000))
     picks = rng.choice(len(rows), count, replace=False)

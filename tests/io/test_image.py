@@ -1,4 +1,4 @@
-"""The one reader of images: what a file says of itself is obeyed, or refused with a word, whole and by rows alike."""
+"""The one reader of images: a file's own metadata are obeyed or refused, for whole images and rows alike."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def png(pixels: NDArray[Any], depth: int, clear: bytes, width: int | None = None
 @pytest.mark.parametrize(("scale", "offset"), [(0.01, -30.0), (2.0, 0), (1, 5.0)])
 def test_scale_and_offset_are_refused(tmp_path: Path, scale: float, offset: float) -> None:
     error = refusal(write(tmp_path / "s.tif", SEA, scale=scale, offset=offset))
-    assert error.what == f"has SCALE {scale:g} and OFFSET {offset:g}: its numbers stand for others"
+    assert error.what == f"has SCALE {scale:g} and OFFSET {offset:g}: its stored numbers are not the values"
 
 
 def test_a_scale_of_one_says_nothing(tmp_path: Path) -> None:
