@@ -15,9 +15,10 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from seepseg.errors import DataError, SeepsegError
+from seepseg.errors import DataError
 from seepseg.io.atomic import atomic_path
 from seepseg.io.files import open_regular
+from seepseg.io.raster import as_data_error
 
 MAX_PIXELS = 2**28
 """Of a PNG or JPEG, which are decoded whole."""
@@ -99,28 +100,20 @@ def write_class_png(path: Path, classes: NDArray[np.uint8], n_classes: int) -> N
 @contextmanager
 def _opened(path: Path, kind: str) -> Iterator[tuple[PngImageFile | JpegImageFile, int, BinaryIO]]:
     """A picture whose header is sound, its bits a channel, its file. What Pillow raises inside becomes a DataError."""
-    with open_regular(path) as stream:
-        try:
-            depth = 8
-            if kind == "PNG":  # before Pillow sees it: its own limit is lower than ours, and cannot be set for one file
-                head = stream.read(29)
-                if len(head) < 29 or head[12:16] != b"IHDR":
-                    raise DataError("is cut short or damaged (no header)", path, "copy or save it again")
-                width, height, depth = struct.unpack(">IIB", head[16:25])
-                _check_size(path, height, width)
-                stream.seek(0)
-            with (PngImageFile if kind == "PNG" else JpegImageFile)(stream) as picture:
-                _check_size(path, picture.height, picture.width)
-                if picture.mode == "CMYK":
-                    raise DataError("its pixels are CMYK colours, no measurement", path, "save it as grey levels")
-                yield picture, depth, stream
-        except SeepsegError:
-            raise
-        except MemoryError:
-            raise DataError("does not fit in memory", path, "cut it into smaller tiles") from None
-        except Exception as error:
-            reason = " ".join(str(error).split())[:120] or type(error).__name__
-            raise DataError(f"is cut short or damaged ({reason})", path, "copy or save it again") from None
+    with open_regular(path) as stream, as_data_error(path, Exception):
+        depth = 8
+        if kind == "PNG":  # before Pillow sees it: its own limit is lower than ours, and cannot be set for one file
+            head = stream.read(29)
+            if len(head) < 29 or head[12:16] != b"IHDR":
+                raise DataError("is damaged (no header)", path, "copy or save it again")
+            width, height, depth = struct.unpack(">IIB", head[16:25])
+            _check_size(path, height, width)
+            stream.seek(0)
+        with (PngImageFile if kind == "PNG" else JpegImageFile)(stream) as picture:
+            _check_size(path, picture.height, picture.width)
+            if picture.mode == "CMYK":
+                raise DataError("its pixels are CMYK colours, no measurement", path, "save it as grey levels")
+            yield picture, depth, stream
 
 
 def _check_size(path: Path, height: int, width: int) -> None:

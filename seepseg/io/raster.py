@@ -20,7 +20,7 @@ from rasterio.features import shapes as polygonized
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from seepseg.errors import DataError
+from seepseg.errors import DataError, SeepsegError
 
 CACHE_MB = 32
 """GDAL keeps this much of decoded blocks; its own default is a twentieth of the memory."""
@@ -87,15 +87,19 @@ def quiet(library: str) -> None:
 
 
 @contextmanager
-def as_data_error(path: Path) -> Iterator[None]:
-    """GDAL's errors, about one file, as DataErrors."""
+def as_data_error(
+    path: Path, errors: type[Exception] | tuple[type[Exception], ...] = (RasterioError, OSError, ValueError)
+) -> Iterator[None]:
+    """What a library raises about one file, GDAL's errors unless others are given, as DataErrors."""
     try:
         yield
+    except SeepsegError:
+        raise
     except UnicodeEncodeError:
         raise DataError("the name is not valid UTF-8", path, "rename the file") from None
     except MemoryError:
-        raise DataError("does not fit in memory", path, "cut it into smaller scenes") from None
-    except (RasterioError, OSError, ValueError) as error:
+        raise DataError("does not fit in memory", path, "cut it into smaller ones") from None
+    except errors as error:
         raise DataError(f"is damaged ({reason(error)})", path, "copy or save it again") from None
 
 
@@ -103,7 +107,7 @@ def reason(error: BaseException) -> str:
     """The innermost cause on one line: rasterio wraps GDAL's words as `__cause__`."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split())[:160]
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def raster_rows(path: Path, heights: int | Sequence[int]) -> Iterator[NDArray[Any]]:

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from seepseg.errors import DataError, SeepsegError
+from seepseg.errors import DataError
 from seepseg.io.files import open_regular
 from seepseg.io.ifd import MASK, REDUCED, Directory, walk
 from seepseg.io.pam import nodata_value, refuse_scaling, tag_scaling
-from seepseg.io.raster import quiet
+from seepseg.io.raster import as_data_error, quiet
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 MAX_BANDS = 1024
@@ -82,22 +82,14 @@ def inspect_tiff(
         DataError: whatever is wrong with the file.
     """
     quiet("tifffile")
-    with open_regular(path) as stream:
-        try:
-            size = os.fstat(stream.fileno()).st_size
-            directories = walk(path, stream, size)
-            stream.seek(0)
-            # Vendors' dialects reinterpret offsets and bits; plain TIFF is read as it is written.
-            with tifffile.TiffFile(stream, name=path.name, is_ndpi=False, is_lsm=False, is_scanimage=False) as tiff:
-                header = _Header(path, tiff, directories, size, max_pixels, verify)
-                return header.mask_info(0) if mask else header.image_info(page, bands, labels)
-        except SeepsegError:
-            raise
-        except MemoryError:
-            raise DataError("does not fit in memory", path, "cut it into smaller tiles") from None
-        except Exception as error:
-            reason = " ".join(str(error).split())[:120] or type(error).__name__
-            raise DataError(f"is damaged ({reason})", path, "copy or save it again") from None
+    with open_regular(path) as stream, as_data_error(path, Exception):
+        size = os.fstat(stream.fileno()).st_size
+        directories = walk(path, stream, size)
+        stream.seek(0)
+        # Vendors' dialects reinterpret offsets and bits; plain TIFF is read as it is written.
+        with tifffile.TiffFile(stream, name=path.name, is_ndpi=False, is_lsm=False, is_scanimage=False) as tiff:
+            header = _Header(path, tiff, directories, size, max_pixels, verify)
+            return header.mask_info(0) if mask else header.image_info(page, bands, labels)
 
 
 @dataclass(frozen=True)
