@@ -9,17 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from seepseg.classes import IGNORE
 from seepseg.config import Predict
 from seepseg.io.raster import raster_rows, raster_windows
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.objects.components import StripLabels, elect, log_sums
-from seepseg.objects.features import FEATURES, describe, window_of
-
-WIDEST = 2**32
-"""No scene has as many columns: (row, column) is stored as row · WIDEST + column."""
+from seepseg.objects.features import features_in, object_boxes
 
 SceneImage = Callable[[slice, slice, NDArray[np.bool_]], NDArray[np.float32]]
 """The image (C, h, w) in [0, 1] of some rows and columns of a scene, and where they are valid (h, w)."""
@@ -61,7 +57,7 @@ class ObjectDecisions:
         local = np.where(numbers > 0, numbers - first + 1, 0)
         count = int(local.max()) + 1
         if self._expert:
-            self._boxes.append(_boxes(local, sum(self._heights)))
+            self._boxes.append(object_boxes(local, sum(self._heights)))
         self._heights.append(len(classes))
         self._width = classes.shape[1]
         self._sizes.append(np.bincount(local.ravel(), minlength=count)[1:])
@@ -101,26 +97,13 @@ class ObjectDecisions:
             return chosen
         boxes = np.full((len(sums), 4), np.iinfo(np.int64).max)
         np.minimum.at(boxes, final[1:], np.concatenate(self._boxes))
-        features = np.full((len(wanted), len(FEATURES)), np.nan, np.float32)
-        shape = (sum(self._heights), self._width)
+        image, shape = self._expert.image, (sum(self._heights), self._width)
         with raster_windows(raster) as read:
-            for row, (first, left, bottom, right) in zip(features, boxes[wanted].tolist(), strict=True):
-                top, column = divmod(first, WIDEST)
-                if surroundings := window_of((slice(top, -bottom), slice(left, -right)), (top, column), shape):
-                    window, pixel = surroundings
-                    classes = read(*window)
-                    row[:] = describe(self._expert.image(*window, classes != IGNORE)[0], classes, pixel)
+
+            def look(rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+                classes = read(rows, columns)
+                return image(rows, columns, classes != IGNORE)[0], classes
+
+            features = features_in(boxes[wanted], shape, look)
         chosen[wanted] = self._expert.classifier.choose(features, sums[wanted] / sizes[wanted, None])
         return chosen
-
-
-def _boxes(labels: NDArray[np.int64], start: int) -> NDArray[np.int64]:
-    """First pixel, left, −bottom and −right (n, 4) of labels 1 … n in rows (h, W) from `start`.
-
-    The minimum of each over the parts of an object is that of the object.
-    """
-    boxes = []
-    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        column = columns.start + int((labels[rows.start, columns] == number).argmax())
-        boxes.append(((start + rows.start) * WIDEST + column, columns.start, -start - rows.stop, -columns.stop))
-    return np.array(boxes, np.int64).reshape(-1, 4)

@@ -6,6 +6,7 @@ larger than memory gives the same numbers as one that is held.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -30,6 +31,9 @@ EPSILON = 1e-3
 
 LARGEST = 2**23
 """Pixels of the largest window looked at: describing one takes about fifty bytes for each. Larger ones are not read."""
+
+WIDEST = 2**32
+"""No scene has as many columns: (row, column) is stored as row · WIDEST + column."""
 
 Floats = NDArray[np.float32]
 
@@ -77,38 +81,53 @@ FEATURES = SHAPE + CONTRAST + SEA + NEIGHBOURS
 
 
 def object_features(image: Floats, classes: NDArray[np.uint8]) -> Floats:
-    """The `FEATURES` (n, F) of the objects of a scene, in the order of `label_objects`; NaN where `window_of` has none.
+    """The `FEATURES` (n, F) of the objects of a scene, in the order of `label_objects`; NaN as in `features_in`.
 
     Args:
         image: (H, W) scaled to [0, 1].
         classes: (H, W) class indices; what they are does not matter, only where there is foreground, and where no data.
     """
-    labels, count = label_objects(classes)
-    features = np.full((count, len(FEATURES)), np.nan, np.float32)
-    for number, box in enumerate(ndimage.find_objects(labels, count), start=1):
-        assert box is not None
-        column = box[1].start + int((labels[box[0].start, box[1]] == number).argmax())
-        if found := window_of(box, (box[0].start, column), classes.shape):
-            window, seed = found
-            features[number - 1] = describe(image[window], classes[window], seed)
+    boxes = object_boxes(label_objects(classes)[0])
+    return features_in(boxes, classes.shape, lambda rows, columns: (image[rows, columns], classes[rows, columns]))
+
+
+def object_boxes(labels: NDArray[np.integer[Any]], start: int = 0) -> NDArray[np.int64]:
+    """First pixel, left, −bottom and −right (n, 4) of labels 1 … n in rows (h, W) from `start`.
+
+    The pixel is row · `WIDEST` + column. The minimum of each over the parts of an object is that of the object.
+    """
+    boxes = []
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        column = columns.start + int((labels[rows.start, columns] == number).argmax())
+        boxes.append(((start + rows.start) * WIDEST + column, columns.start, -start - rows.stop, -columns.stop))
+    return np.array(boxes, np.int64).reshape(-1, 4)
+
+
+def features_in(
+    boxes: NDArray[np.int64],
+    shape: tuple[int, ...],
+    read: Callable[[slice, slice], tuple[Floats, NDArray[np.uint8]]],
+) -> Floats:
+    """The `FEATURES` (n, F) of objects of a scene; NaN where the window of one has over `LARGEST` pixels.
+
+    Args:
+        boxes: (n, 4), see `object_boxes`.
+        shape: (H, W) of the scene.
+        read: gives image and classes (h, w) of some rows and columns.
+    """
+    features = np.full((len(boxes), len(FEATURES)), np.nan, np.float32)
+    for row, (first, left, bottom, right) in zip(features, boxes.tolist(), strict=True):
+        top, column = divmod(first, WIDEST)
+        # As far as the scene goes.
+        y, x = max(0, top - REACH), max(0, left - REACH)
+        rows, columns = slice(y, min(shape[0], REACH - bottom)), slice(x, min(shape[1], REACH - right))
+        if (rows.stop - y) * (columns.stop - x) <= LARGEST:
+            row[:] = describe(*read(rows, columns), (top - y, column - x))
     return features
 
 
-def window_of(
-    box: tuple[slice, ...], pixel: tuple[int, int], shape: tuple[int, ...]
-) -> tuple[tuple[slice, slice], tuple[int, int]] | None:
-    """The window of an object with its box, and where a pixel lies in it; None where it has over `LARGEST` pixels.
-
-    It is wider than the box by `REACH`, as far as the scene of that shape (H, W) goes.
-    """
-    rows, columns = (slice(max(0, s.start - REACH), min(n, s.stop + REACH)) for s, n in zip(box, shape, strict=True))
-    if (rows.stop - rows.start) * (columns.stop - columns.start) > LARGEST:
-        return None
-    return (rows, columns), (pixel[0] - rows.start, pixel[1] - columns.start)
-
-
 def describe(image: Floats, classes: NDArray[np.uint8], pixel: tuple[int, int]) -> Floats:
-    """The `FEATURES` of the object that holds a pixel (row, column) of its window (h, w); see `window_of`."""
+    """The `FEATURES` of the object that holds a pixel (row, column) of its window (h, w)."""
     labels, _ = label_objects(classes)
     here, valid = labels == labels[pixel], classes != IGNORE
     far = np.minimum(_distance(~here), np.float32(REACH + 1))
@@ -120,7 +139,7 @@ def describe(image: Floats, classes: NDArray[np.uint8], pixel: tuple[int, int]) 
     sea = sea if sea.any() else here
     near = near if near.any() else sea
     level, spread = float(image[near].mean()), max(float(image[near].std()), EPSILON)
-    # A frame of one pixel: what lies outside the window lies outside the scene (`window_of`).
+    # A frame of one pixel: what lies outside the window lies outside the scene.
     box = ndimage.find_objects(here.astype(np.uint8))[0]
     mask = np.pad(here[box], 1)
     seen = np.pad(valid, 1)[box[0].start : box[0].stop + 2, box[1].start : box[1].stop + 2]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seepseg.objects.features import FEATURES, REACH, object_features, window_of
+from seepseg.objects.components import label_objects
+from seepseg.objects.features import FEATURES, REACH, WIDEST, features_in, object_boxes, object_features
 
 
 def chequered(shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -118,17 +119,25 @@ def test_no_object_has_no_row_and_one_without_sea_is_described_all_the_same() ->
 
 
 def test_a_window_ends_where_the_scene_does() -> None:
-    found = window_of((slice(5, 8), slice(500, 600)), (5, 510), (9, 2000))
-    assert found
-    assert found[0] == (slice(0, 9), slice(500 - REACH, 600 + REACH))
-    assert found[1] == (5, 510 - (500 - REACH))
+    # The first pixel of the object is (5, 510); its box is rows 5–7, columns 500–599.
+    classes = np.zeros((9, 2000), np.uint8)
+    classes[5, 510], classes[6:8, 500:600] = 1, 1
+    windows = []
+
+    def read(rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        windows.append((rows, columns))
+        return np.zeros((9, columns.stop - columns.start), np.float32), classes[rows, columns]
+
+    boxes = object_boxes(label_objects(classes)[0])
+    assert boxes.tolist() == [[5 * WIDEST + 510, 500, -8, -600]]
+    features_in(boxes, classes.shape, read)
+    assert windows == [(slice(0, 9), slice(500 - REACH, 600 + REACH))]
 
 
 def test_an_object_too_large_to_look_at_is_not_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A window of 64 pixels, and one of 63.
     monkeypatch.setattr("seepseg.objects.features.LARGEST", 63)
-    box = slice(0, 8), slice(0, 8)
-    assert window_of(box, (0, 0), (8, 8)) is None  # 64 pixels
-    assert window_of(box, (0, 0), (7, 9)) == ((slice(0, 7), slice(0, 9)), (0, 0))
+    assert not np.isnan(object_features(np.zeros((7, 9), np.float32), np.ones((7, 9), np.uint8))).any()
     features = object_features(np.zeros((8, 8), np.float32), np.ones((8, 8), np.uint8))
     assert features.shape == (1, len(FEATURES))
     assert np.isnan(features).all()
