@@ -154,7 +154,7 @@ def _accumulator(parts: Sequence[Labelled]) -> Accumulator:
 def _decoded(config: Predict, fits: Sequence[Fit | None], parts: Sequence[Labelled]) -> Decoded:
     objects = "network"
     if any(p.objects for p in parts):
-        unseen = all(p.objects and p.objects.may_judge(p.ids) for p in parts)
+        unseen = all(p.objects and p.objects.has_not_seen(p.ids) for p in parts)
         objects = "classifier" if unseen else "network: the classifier was trained on some of these tiles"
     fit = fits[0]
     if fit is None:

@@ -38,8 +38,8 @@ class Labelled:
         classes: its class table.
         catalog: the tiles, their classes counted.
         dataset: the same tiles as network input.
-        fit: what decoding was fitted to be; use it through `runs.fit.fit_for` only.
-        objects: what decides the classes of whole objects.
+        fit: the checkpoint's; use it through `runs.fit.fit_for` only.
+        objects: the classifier of whole objects.
         epoch: epochs the network was trained for.
     """
 

@@ -79,10 +79,10 @@ def object_stage(
     """How tiles are decoded one by one, and their objects after that by the classifier, where there is one.
 
     Objects are then whole ones, in their scene, so that no vote and no minimum size is left for the tiles. A classifier
-    that was trained on any of the tiles is not asked.
+    that was trained on any of the tiles is not used.
     """
     tiles = {t.id: t for t in dataset.catalog.tiles}
-    if classifier is None or not classifier.may_judge(tiles):
+    if classifier is None or not classifier.has_not_seen(tiles):
         return Decoding(config, fit)
     whole = partial(decide_objects, classifier, tiles, dataset.unit, config.min_pixels)
     return Decoding(config.model_copy(update=WHOLE), fit, whole)

@@ -26,7 +26,7 @@ from seepseg.runs.fit import Fit
 
 @dataclass
 class Sums(Counts):
-    """What tiles add up to.
+    """Sums over tiles.
 
     Attributes:
         matrix: confusion matrix (K, K), rows truth.
@@ -121,7 +121,7 @@ class Answer:
 
 
 Decide = Callable[[Iterator[Answer]], Iterator[Answer]]
-"""Goes over the answers in their order and changes predictions by what more than one tile says."""
+"""Goes over the answers in their order and changes the classes of whole objects, which may reach over several tiles."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Decoding:
     Attributes:
         config: `predict` of the config, with the threshold and the minimum size of a fit in it (`Fit.onto`).
         fit: gives temperature and class offsets.
-        decide: the last word, on whole objects.
+        decide: decides whole objects, last.
     """
 
     config: Predict

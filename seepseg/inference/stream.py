@@ -44,7 +44,7 @@ class Rows(NamedTuple):
 
 
 class RowSource(Protocol):
-    """What the engine asks of a scene."""
+    """What the engine needs of a scene."""
 
     @property
     def height(self) -> int:

@@ -1,1 +1,1 @@
-"""The machine: device, threads, work ahead, executors; nothing of the science."""
+"""The machine: device, threads, work ahead, executors."""

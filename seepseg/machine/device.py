@@ -36,7 +36,7 @@ def autocast_dtype(amp: str, device: torch.device) -> torch.dtype | None:
     "auto" takes bfloat16 where the hardware multiplies it natively and float16 on older GPUs.
 
     Raises:
-        ConfigError: fp16 is asked for on the CPU, which has no loss scaling.
+        ConfigError: fp16 on the CPU, which has no loss scaling.
     """
     if amp == "fp16" and device.type == "cpu":
         raise ConfigError("fp16 does not train on the CPU", "runtime.amp", "use bf16, off or auto")

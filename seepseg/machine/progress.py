@@ -1,4 +1,4 @@
-"""How long work reports to whoever waits for it: ticks for a progress bar, lines to read."""
+"""How long work reports its progress: ticks for a progress bar, lines to read."""
 
 from __future__ import annotations
 

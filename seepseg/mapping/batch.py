@@ -1,4 +1,4 @@
-"""Many inputs: what is done already, failures put aside, findings of all."""
+"""Many inputs: those done already are skipped, failures are listed, findings are of all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from seepseg.runs.folder import folder_lock
 
 @dataclass
 class Outcome:
-    """What came of a batch.
+    """The result of a batch.
 
     Attributes:
         done, before: inputs done now and before.

@@ -1,4 +1,4 @@
-"""What predicts: one network or several, averaged, with the data they read and the decoding they share."""
+"""One network or several, averaged, with the data they read and the decoding they share."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Ensemble:
         source: how their inputs are read and placed.
         config: windows, batches and decoding, of the first member.
         tags: provenance for the outputs: version, digests of weights and config.
-        fit: what `eval --fit` found, the mean of the members'; its threshold and minimum size are in `config` already.
+        fit: the mean of the members' fits; its threshold and minimum size are in `config` already.
         objects: the classifier of whole objects, where the members have one.
         shown: the number of the member whose scaling objects are described in.
     """
@@ -108,7 +108,7 @@ def load_ensemble(
         runtime: device, threads, number format.
         config: windows and decoding instead of the first checkpoint's own.
         tta: average over the flips that the config names.
-        fitted: decode as `eval --fit` found, where the checkpoints hold a fit.
+        fitted: decode with the fit of the checkpoints, where they hold one.
 
     Raises:
         ConfigError: they differ in classes, bands or no-data value, only some hold a fit, or those with an object

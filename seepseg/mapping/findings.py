@@ -1,4 +1,4 @@
-"""What a batch adds up to: its polygons in one file, tables of findings and scenes, the submission of salt masks."""
+"""Files of a whole batch: its polygons, tables of findings and scenes, the submission of salt masks."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def check_submission(jobs: Sequence[Job], classes: ClassTable) -> None:
     """Raise ConfigError where the jobs give no submission: several classes, or two tiles with one id."""
     if len(classes) > 2:
         raise ConfigError(
-            f"a submission holds one class, and the run tells {len(classes) - 1} apart",
+            f"a submission holds one class, and the run has {len(classes) - 1}",
             "--format tgs-csv",
             "leave it out, or predict with a run of salt",
         )

@@ -24,7 +24,7 @@ class Manifest:
 
     Attributes:
         out: the output folder.
-        key: names everything that outputs depend on besides the input (`Recipe.key`).
+        key: a digest of everything that outputs depend on, apart from the input (`Recipe.key`).
         shard: "" or, for example, "-2of4".
     """
 

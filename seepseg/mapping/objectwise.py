@@ -1,4 +1,4 @@
-"""What is decided object by object, once a whole raster is known: one class per object, and the minimum size."""
+"""Decisions object by object, once a whole raster is written: one class per object, and the minimum size."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ SceneImage = Callable[[slice, slice, NDArray[np.bool_]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Expert:
-    """An object classifier, and the scene as it is described to it."""
+class SceneClassifier:
+    """An object classifier, and the image of the scene that its features are computed from."""
 
-    classifier: ObjectClassifier
+    objects: ObjectClassifier
     image: SceneImage
 
 
 class ObjectDecisions:
-    """Gathers what is known of each object while strips of a class map stream by, then reads the map again.
+    """Sizes, boxes and probabilities of objects, added up strip by strip, and then the decided map.
 
-    Memory grows with the number of objects, not with the map. With an expert, the surroundings of one object at a time
-    are read again.
+    Memory grows with the number of objects, not with the map. With a classifier, the surroundings of one object at a
+    time are read again.
     """
 
-    def __init__(self, config: Predict, n_classes: int, expert: Expert | None = None) -> None:
-        self._config, self._expert, self._labels = config, expert, StripLabels()
+    def __init__(self, config: Predict, n_classes: int, classifier: SceneClassifier | None = None) -> None:
+        self._config, self._classifier, self._labels = config, classifier, StripLabels()
         self._sizes: list[NDArray[np.int64]] = []
         self._sums: list[NDArray[np.float64]] = []
         self._boxes: list[NDArray[np.int64]] = []
@@ -47,16 +47,16 @@ class ObjectDecisions:
 
     @property
     def needs_probabilities(self) -> bool:
-        """Whether `see` is to be given them."""
-        return self._config.vote or self._expert is not None
+        """Whether `see` needs them."""
+        return self._config.vote or self._classifier is not None
 
     def see(self, classes: NDArray[np.uint8], probabilities: NDArray[np.float32] | None) -> None:
-        """Take in the next rows (n, W), and their probabilities (n, W, K) if these are needed."""
+        """Add the next rows (n, W), and their probabilities (n, W, K) if these are needed."""
         numbers = self._labels.add(classes)
         first = sum(map(len, self._sizes)) + 1
         local = np.where(numbers > 0, numbers - first + 1, 0)
         count = int(local.max()) + 1
-        if self._expert:
+        if self._classifier:
             self._boxes.append(object_boxes(local, sum(self._heights)))
         self._heights.append(len(classes))
         self._width = classes.shape[1]
@@ -74,14 +74,14 @@ class ObjectDecisions:
         if self._sums:
             sums = np.zeros((count, self._n_classes))
             np.add.at(sums, final[1:], np.concatenate(self._sums))
-            elected = elect(sums) if self._expert is None else self._asked(raster, final, sums, sizes, small)
+            elected = elect(sums) if self._classifier is None else self._classify(raster, final, sums, sizes, small)
         again = StripLabels()
         for rows in raster_rows(raster, self._heights):
             numbers = final[again.add(rows)]
             decided = rows if elected is None else np.where(numbers > 0, elected[numbers], rows)
             yield np.where((numbers > 0) & small[numbers], np.uint8(0), np.where(rows == IGNORE, rows, decided))
 
-    def _asked(
+    def _classify(
         self,
         raster: Path,
         final: NDArray[np.int64],
@@ -89,15 +89,15 @@ class ObjectDecisions:
         sizes: NDArray[Any],
         small: NDArray[np.bool_],
     ) -> NDArray[np.uint8]:
-        """The class that the expert gives each object; objects that are too small anyway are left out."""
-        assert self._expert
+        """The class that the classifier gives each object; objects that are too small anyway are left out."""
+        assert self._classifier
         chosen = np.zeros(len(sums), np.uint8)
         wanted = np.flatnonzero(~small[1:]) + 1
         if not len(wanted):
             return chosen
         boxes = np.full((len(sums), 4), np.iinfo(np.int64).max)
         np.minimum.at(boxes, final[1:], np.concatenate(self._boxes))
-        image, shape = self._expert.image, (sum(self._heights), self._width)
+        image, shape = self._classifier.image, (sum(self._heights), self._width)
         with raster_windows(raster) as read:
 
             def look(rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -105,5 +105,5 @@ class ObjectDecisions:
                 return image(rows, columns, classes != IGNORE)[0], classes
 
             features = features_in(boxes[wanted], shape, look)
-        chosen[wanted] = self._expert.classifier.choose(features, sums[wanted] / sizes[wanted, None])
+        chosen[wanted] = self._classifier.objects.choose(features, sums[wanted] / sizes[wanted, None])
         return chosen

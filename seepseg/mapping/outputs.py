@@ -1,4 +1,4 @@
-"""What is asked for of an input, what came of it, and the one set of writers that scenes and tiles share."""
+"""The wanted outputs of an input, the report on it, and the one set of writers that scenes and tiles share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROWS = 512
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which outputs are asked for beside the class raster.
+    """Which outputs are written in addition to the class raster.
 
     Attributes:
         probabilities: `<stem>_prob.tif`, one band per class.
@@ -58,7 +58,7 @@ class Wanted:
 
 @dataclass
 class Report:
-    """What came of one input, as the manifest records it.
+    """The result of one input, as the manifest records it.
 
     Attributes:
         outputs: the files made.

@@ -1,4 +1,4 @@
-"""From a finished class raster to polygons: outlines, measures, the probable source end of a slick."""
+"""From a finished class raster to polygons: outlines, measures, the probable origin of a slick."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Polygons:
         shapes: (n) shapely polygons in the coordinates of `crs`.
         table: (n) rows of `COLUMNS`.
         crs: WKT; None for pixel coordinates.
-        valid_km2: area that was looked at; None without georeference.
+        valid_km2: area of the valid pixels; None without georeference.
     """
 
     shapes: NDArray[Any]
@@ -115,7 +115,7 @@ def trace(
 ) -> Polygons:
     """The polygons of a class raster: the one-class parts of its objects (8-connected foreground of any class).
 
-    Read strip by strip: what is held grows with the outlines, not with the raster. The result is the same for every
+    Read strip by strip: memory grows with the outlines, not with the raster. The result is the same for every
     height of strips.
 
     Args:
@@ -216,7 +216,7 @@ def _collect(
     start: int,
 ) -> None:
     """Add the parts of a strip, by provisional number and class."""
-    # Comparing first: numpy looks for what is true five times as fast as for what is not zero.
+    # Comparing first: numpy finds true values five times as fast as non-zero ones.
     here = np.flatnonzero(numbers > 0)
     if not len(here):
         return

@@ -17,7 +17,7 @@ from seepseg.inference.stream import Member, Rows, Strip, stream
 from seepseg.io.image import Image
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.objectwise import Expert, ObjectDecisions
+from seepseg.mapping.objectwise import ObjectDecisions, SceneClassifier
 from seepseg.mapping.outputs import Report, Wanted, write_outputs
 
 SAMPLE = 500_000
@@ -103,14 +103,14 @@ def _classified(
 
 
 def _decisions(scene: Image, ensemble: Ensemble, members: Sequence[Member]) -> ObjectDecisions | None:
-    """What decides about whole objects; None where every pixel is decided alone."""
+    """Decisions on whole objects; None where every pixel is decided alone."""
     config, shown = ensemble.config, members[ensemble.shown]
-    expert = None
+    classifier = None
     if ensemble.objects:
-        expert = Expert(
+        classifier = SceneClassifier(
             ensemble.objects,
             lambda rows, columns, valid: shown.scaling.to_unit(scene.window(rows, columns).raw, valid, shown.limits),
         )
-    if not (expert or config.vote or config.min_pixels > 1):
+    if not (classifier or config.vote or config.min_pixels > 1):
         return None
-    return ObjectDecisions(config, len(ensemble.classes), expert)
+    return ObjectDecisions(config, len(ensemble.classes), classifier)

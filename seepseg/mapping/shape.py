@@ -16,13 +16,13 @@ LONGEST_EDGE = 64
 """Pixels between two vertices when areas are taken: a long straight edge on the map is no geodesic."""
 
 NARROWER = 1.5
-"""Times narrower that one end must be to be called the probable source end.
+"""Minimum ratio of the widths of both ends for the narrower one to be the probable origin.
 
 A slick leaves its vent as a thread and widens with drift (Suresh et al. 2015, IEEE TGRS 53(8)).
 """
 
 ELONGATED = 1.1
-"""Times longer than wide that a polygon must be to have a direction."""
+"""Minimum ratio of length to width for a polygon to have a direction."""
 
 
 def joined(pieces: Sequence[Sequence[Any] | NDArray[Any]]) -> NDArray[Any]:
@@ -36,8 +36,8 @@ def without_holes(shapes: NDArray[Any], largest: float) -> NDArray[Any]:
     polygons, shape = shapely.get_parts(shapes, return_index=True)
     rings, polygon = shapely.get_rings(polygons, return_index=True)
     outside = np.diff(polygon, prepend=-1) > 0
-    kept = outside | (shapely.area(shapely.polygons(rings)) > largest)
-    filled = np.asarray(shapely.polygons(rings[kept], indices=polygon[kept]))
+    keep = outside | (shapely.area(shapely.polygons(rings)) > largest)
+    filled = np.asarray(shapely.polygons(rings[keep], indices=polygon[keep]))
     return joined(np.split(filled, np.flatnonzero(np.diff(shape)) + 1) if len(shapes) else [])
 
 
@@ -65,8 +65,8 @@ def measures(shapes: NDArray[Any], outlines: NDArray[Any], place: Place) -> dict
     points = np.concatenate([middle, *extent.ends.transpose(1, 0, 2)])
     (x, y), *ends = (place.to_lonlat(points) if place.to_lonlat else points).reshape(3, -1, 2).transpose(0, 2, 1)
     ratio = extent.end_widths.max(axis=1) / extent.end_widths.min(axis=1)
-    source = np.where(extent.end_widths.argmin(axis=1), ends[1], ends[0])
-    source_x, source_y, ratio = np.where(ratio >= NARROWER, [*source, ratio], np.nan)
+    origin = np.where(extent.end_widths.argmin(axis=1), ends[1], ends[0])
+    origin_x, origin_y, ratio = np.where(ratio >= NARROWER, [*origin, ratio], np.nan)
     metres = {
         "area_m2": area,
         "perimeter_m": perimeter,
@@ -85,7 +85,7 @@ def measures(shapes: NDArray[Any], outlines: NDArray[Any], place: Place) -> dict
         "end1_y": ends[0][1],
         "end2_x": ends[1][0],
         "end2_y": ends[1][1],
-        "origin_x": source_x,
-        "origin_y": source_y,
+        "origin_x": origin_x,
+        "origin_y": origin_y,
         "origin_ratio": ratio,
     }

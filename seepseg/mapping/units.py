@@ -24,7 +24,7 @@ from seepseg.mapping.tiles import predict_tiles
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything outputs depend on besides the inputs, in a form that travels to other processes.
+    """Everything that outputs depend on, apart from the inputs, in a form that can be sent to other processes.
 
     Attributes:
         checkpoints: the networks, which are averaged.
@@ -32,7 +32,7 @@ class Recipe:
         config: windows and decoding.
         tta: average over test-time flips.
         wanted: the outputs.
-        fitted: decode as `eval --fit` found, where the checkpoints hold a fit.
+        fitted: decode with the fit of the checkpoints, where they hold one.
     """
 
     checkpoints: tuple[Path, ...]

@@ -1,4 +1,4 @@
-"""Centrelines: the longest paths through skeletons smoothed, led on to the outline, and measured."""
+"""Centrelines: the longest paths through skeletons, smoothed, extended to the outline, and measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seepseg.objects.skeleton import Paths
 SMOOTH = 3
 """Cells to either side over which a path is averaged, or a quarter of the width where that is more.
 
-The steps of a path are 5–9 % too long in most directions; a ragged outline makes the skeleton of a wide shape swing.
+The steps of a path are 5–9 % too long in most directions; under a ragged outline the skeleton of a wide shape zigzags.
 """
 
 BACK = 4
@@ -35,8 +35,8 @@ class Extents(NamedTuple):
         width: (n) metres: the area, without branches, by the length.
         ends: (n, 2, 2) both ends, on the outline, in pixel coordinates (column, row).
         end_widths: (n, 2) metres: the mean over the outer `OUTER` at each end.
-        middles: (n, 2, 2) centroids of these outer parts, in pixel coordinates. Where pixels are no squares, the very
-            ends lean towards a corner.
+        middles: (n, 2, 2) centroids of these outer parts, in pixel coordinates, for directions: where pixels are not
+            square, the ends themselves lie too near to a corner.
     """
 
     length: NDArray[np.float64]
@@ -152,7 +152,7 @@ def _outer(
     before: NDArray[np.float64],
     after: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """What of some sums (n, 2, q) lies in the outer `OUTER` of a path at either end.
+    """The part (n, 2, q) of some sums that lies in the outer `OUTER` of a path at either end.
 
     Args:
         sums: q times (k), of what lies beside each point of the paths.

@@ -1,4 +1,4 @@
-"""The class of an object from what it looks like in its scene: the classifier as checkpoints hold it."""
+"""The classifier of objects by their features in their scene, as checkpoints hold it."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from seepseg.objects.forest import Forest
 
 @dataclass(frozen=True)
 class ObjectClassifier:
-    """Forests that answer together.
+    """Forests whose class probabilities are averaged.
 
     Attributes:
-        forests: each tells classes (K) from the `FEATURES`, then the belief of the network (K).
+        forests: each gives probabilities (K) from the `FEATURES`, then the network's `relative_logs` (K).
         tiles: ids of the tiles they were trained on; no score of any of them is decided by these forests.
     """
 
     forests: tuple[Forest, ...]
     tiles: frozenset[str]
 
-    def may_judge(self, tiles: Iterable[str]) -> bool:
-        """Whether it was trained on none of these tiles: no score is ever decided by what has seen the truth."""
+    def has_not_seen(self, tiles: Iterable[str]) -> bool:
+        """Whether it was trained on none of these tiles; only then may it decide a score of theirs."""
         return self.tiles.isdisjoint(tiles)
 
     def choose(self, features: NDArray[np.float32], logs: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """The class index (n) of each object: the one its forests find likeliest on average.
+        """The class index (n) of each object: the one of highest mean probability over the forests.
 
-        Objects without features, because they are too large to be looked at whole, get the class the network believes.
+        Objects without features, because their window is too large, get the class that the network gives them.
 
         Args:
             features: (n, F).
             logs: (n, K) mean log-probabilities of the network over each object.
         """
-        known = ~np.isnan(features).any(1)
-        asked = np.concatenate([features, belief(logs)], axis=1)[known]
-        chosen = elect(logs)
-        shares = [forest.probabilities(asked) for forest in self.forests]
-        chosen[known] = np.mean(shares, axis=0).argmax(1)
-        return chosen
+        described = ~np.isnan(features).any(1)
+        inputs = np.concatenate([features, relative_logs(logs)], axis=1)[described]
+        classes = elect(logs)
+        shares = [forest.probabilities(inputs) for forest in self.forests]
+        classes[described] = np.mean(shares, axis=0).argmax(1)
+        return classes
 
     def to_plain(self) -> dict[str, Any]:
         """Tensors and plain types, for the checkpoint."""
@@ -66,7 +66,7 @@ class ObjectClassifier:
             return None
         if plain["features"] != list(FEATURES):
             raise ConfigError(
-                "its object classifier asks for features that this version does not compute",
+                "its object classifier needs features that this version does not compute",
                 where,
                 "train it again: seepseg train CONFIG --all-folds --resume",
             )
@@ -76,15 +76,16 @@ class ObjectClassifier:
 def together(classifiers: Sequence[ObjectClassifier | None]) -> ObjectClassifier | None:
     """The classifier of an ensemble: the forests of all members that have some.
 
-    A member without takes part all the same: forests are asked about the objects that all networks outline together,
-    and about what they believe on average, so no forest is of one network as a fit of its probabilities is.
+    A member without any takes part all the same: forests classify the objects of the averaged probabilities, so none
+    belongs to one network, as a fit does.
     """
-    known = [c for c in classifiers if c is not None]
-    if not known:
+    members = [c for c in classifiers if c is not None]
+    if not members:
         return None
-    return ObjectClassifier(tuple(f for c in known for f in c.forests), frozenset().union(*(c.tiles for c in known)))
+    tiles = frozenset[str]().union(*(c.tiles for c in members))
+    return ObjectClassifier(tuple(forest for c in members for forest in c.forests), tiles)
 
 
-def belief(logs: NDArray[np.float64]) -> NDArray[np.float32]:
-    """What the network believes of objects (n, K): mean log-probabilities less the highest of a foreground class."""
+def relative_logs(logs: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Mean log-probabilities (n, K) of objects less their highest of a foreground class."""
     return np.asarray(logs - logs[:, 1:].max(1, keepdims=True), dtype=np.float32)

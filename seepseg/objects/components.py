@@ -60,9 +60,9 @@ class StripLabels:
 
     def add(self, indices: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Provisional numbers (n, W) of the next rows, 0 where there is no object."""
-        found, count = label_objects(indices)
-        labels = found.astype(np.int64)
-        np.add(labels, len(self._parents) - 1, out=labels, where=found > 0)
+        numbers, count = label_objects(indices)
+        labels = numbers.astype(np.int64)
+        np.add(labels, len(self._parents) - 1, out=labels, where=numbers > 0)
         self._parents.extend(range(len(self._parents), len(self._parents) + count))
         if self._border is not None:
             self._join(self._border, labels[0])

@@ -16,7 +16,7 @@ from seepseg.objects.mosaic import Mosaic, mosaic
 from seepseg.objects.skeleton import longest_paths
 
 SMALL = 30
-"""Pixels below which a shape is measured as a bar: quicker, and nearer to what is true of so few."""
+"""Pixels below which a shape is measured as a bar: quicker, and more accurate for so few."""
 
 MOST = 1_000_000
 """Cells that a shape's box may have; of larger ones, several pixels are one cell."""
@@ -93,7 +93,7 @@ def _bars(drawn: Mosaic, metric: NDArray[np.float64], area_m2: NDArray[np.float6
     centre = np.stack([np.bincount(owner, at + 0.5) / cells for at in (column, row)], axis=1)
     east, north = np.einsum("nij,nj->in", metric[owner], np.stack([column, row], axis=1) + 0.5 - centre[owner])
     squares = [np.bincount(owner, product) / cells for product in (east * east, east * north, east * north, north**2)]
-    # A cell is no point: its own variance comes on top.
+    # A cell is no point: its own variance is added.
     variance = np.stack(squares, axis=1).reshape(number, 2, 2) + metric @ metric.transpose(0, 2, 1) / 12
     values, axes = np.linalg.eigh(variance)
     length = np.maximum(np.sqrt(12 * values[:, 1]), np.sqrt(area_m2))

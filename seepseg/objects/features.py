@@ -1,7 +1,7 @@
-"""What tells the classes of objects apart: shape, contrast, the sea around, neighbours.
+"""Features of objects by which classes are distinguished: shape, contrast, the sea around, neighbours.
 
 All of it is read from a window around one object, `REACH` pixels wider than the object on every side, so that a scene
-larger than memory gives the same numbers as one that is held.
+larger than memory gives the same numbers as one that fits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from seepseg.classes import IGNORE
 from seepseg.objects.components import EIGHT, label_objects
 
 REACH = 192
-"""How far from an object its surroundings are looked at, in pixels; what is farther away is as if it were not there."""
+"""Width of an object's surroundings, in pixels; what is farther away has no influence."""
 
 NEAR = 32
 """The sea nearer than this is what an object is compared with."""
@@ -27,10 +27,10 @@ RIM = 3
 """Pixels nearer than this to the outline belong to both sides: outlines are drawn by hand."""
 
 EPSILON = 1e-3
-"""The least spread divided by, in units of the scaled range."""
+"""The minimum spread to divide by, in units of the scaled range."""
 
 LARGEST = 2**23
-"""Pixels of the largest window looked at: describing one takes about fifty bytes for each. Larger ones are not read."""
+"""Pixels of the largest window that is read: describing it takes about fifty bytes for each."""
 
 WIDEST = 2**32
 """No scene has as many columns: (row, column) is stored as row · WIDEST + column."""
@@ -142,11 +142,11 @@ def describe(image: Floats, classes: NDArray[np.uint8], pixel: tuple[int, int]) 
     # A frame of one pixel: what lies outside the window lies outside the scene.
     box = ndimage.find_objects(here.astype(np.uint8))[0]
     mask = np.pad(here[box], 1)
-    seen = np.pad(valid, 1)[box[0].start : box[0].stop + 2, box[1].start : box[1].stop + 2]
+    in_scene = np.pad(valid, 1)[box[0].start : box[0].stop + 2, box[1].start : box[1].stop + 2]
     depth = _distance(mask)
     return np.array(
         [
-            *_shape(mask, depth, seen),
+            *_shape(mask, depth, in_scene),
             *_contrast(image[here], depth[mask], image[near & (far <= 2 * RIM)], level, spread),
             *_sea(image, near, sea, level, spread, valid[around]),
             *_neighbours(image, labels, others, far, float(image[here].mean()), spread),
@@ -249,5 +249,5 @@ def _neighbours(
 
 def _distance(mask: NDArray[np.bool_]) -> Floats:
     """Distance (h, w) of each pixel of a mask to the nearest pixel outside it."""
-    found: NDArray[Any] = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    return found
+    distance: NDArray[Any] = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return distance

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 AT_ONCE = 1024
-"""Objects asked about at once: every tree's answer for each is held, and a noisy scene may have a hundred thousand."""
+"""Objects classified at once: every tree's answer for each is in memory, and a noisy scene may have 100 000 objects."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,10 +19,10 @@ class Forest:
 
     Attributes:
         roots: (T) the first node of each tree.
-        feature: (N) which feature a node asks for; −1 in a leaf.
-        threshold: (N) up to and with which one goes left.
+        feature: (N) index of the feature that a node tests; −1 in a leaf.
+        threshold: (N) the highest value that leads to the left.
         left, right: (N) the nodes below.
-        value: (N, K) shares of the classes among what reached the node.
+        value: (N, K) shares of the classes among the objects that reached the node.
     """
 
     roots: NDArray[np.int32]
@@ -58,19 +58,20 @@ class Forest:
 def grow_forest(
     features: NDArray[np.float32], classes: NDArray[np.int64], n_classes: int, *, trees: int, leaf: int, seed: int
 ) -> Forest:
-    """A forest grown on objects (n, F) of known classes (n); a class weighs as much as the root of its number.
+    """A forest grown on objects (n, F) of known classes (n); the weight of a class is the root of its number.
 
-    Were all classes alike, more of the commonest would be lost than is won; without weights, the rare ones are lost.
+    With equal weights of classes, the most common one loses more than the others gain; without weights, the rare ones
+    are lost.
 
     Args:
         trees: how many.
-        leaf: the fewest objects in a leaf.
+        leaf: minimum objects in a leaf.
         seed: the same one gives the same forest.
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
     weight = 1 / np.sqrt(np.bincount(classes)[classes])
-    # Half of the features at a node, not the root of their number: many of them say little.
+    # Half of the features at a node, not the root of their number: many of them are weak.
     ensemble = ExtraTreesClassifier(trees, min_samples_leaf=leaf, max_features=0.5, random_state=seed).fit(
         features, classes, weight / weight.mean()
     )

@@ -43,7 +43,7 @@ def longest_paths(drawn: Mosaic, metric: NDArray[np.float64], area_m2: NDArray[n
         metric: (n, 2, 2) metres of columns and rows of cells.
         area_m2: (n) areas; by a path's length, they say what leaves it by so little that it is no branch.
     """
-    # Zhang's method, the default, eats diagonals that are two pixels wide.
+    # Zhang's method, the default, erodes diagonals that are two pixels wide.
     points = np.argwhere(cast(Any, skeletonize)(drawn.mask, method="lee"))
     owner = drawn.owner(points[:, 1])
     number = np.full(drawn.mask.shape, -1)

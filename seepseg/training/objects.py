@@ -21,7 +21,7 @@ from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes
 from seepseg.inference.score import Answer
 from seepseg.io.atomic import write_text
 from seepseg.machine.progress import Echo
-from seepseg.objects.classifier import ObjectClassifier, belief
+from seepseg.objects.classifier import ObjectClassifier, relative_logs
 from seepseg.objects.forest import grow_forest
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock
@@ -45,7 +45,7 @@ class Outlines:
 
     Attributes:
         tiles: ids of all tiles of these scenes.
-        inputs: (n, F + K) features and belief.
+        inputs: (n, F + K) features and `relative_logs`.
         classes: (n) the true class; outlines of false alarms are not among them.
     """
 
@@ -133,7 +133,7 @@ def fold_outlines(labelled: Labelled) -> Outlines:
             scene = scene_objects(outlined, labelled.dataset.unit)
             true = true_class(scene.truth)
             usable = (true > 0) & ~np.isnan(scene.features).any(1)
-            inputs.append(np.concatenate([scene.features, belief(scene.logs)], axis=1)[usable])
+            inputs.append(np.concatenate([scene.features, relative_logs(scene.logs)], axis=1)[usable])
             classes.append(true[usable])
     return Outlines(tuple(tiles), np.concatenate(inputs), np.concatenate(classes))
 

@@ -85,7 +85,7 @@ def test_a_folder_of_tiles_is_predicted_as_it_is_scored(
     assert run(capsys, "eval", seep_run, "-o", tmp_path / "a")[0] == 0
     assert not any((tmp_path / "a" / "maps").iterdir())
     if classified:
-        # As the classifier says, objects are of class 2 or 5, whatever the network believes.
+        # As the classifier says, objects are of class 2 or 5, whatever the network gives.
         assert set(scored.columns[scored.sum() > 0]) <= {"background", "seep 2", "seep 5"}
 
 

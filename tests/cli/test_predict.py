@@ -180,7 +180,7 @@ def test_a_submission_of_several_classes_is_refused_before_any_work(
     tiles, out = seep_root / "train_images_256", tmp_path / "out"
     code, line = error(capsys, "predict", trained, tiles, "-o", out, "--format", "tgs-csv")
     assert (code, out.exists()) == (2, False)
-    assert line.startswith("a submission holds one class, and the run tells 7 apart")
+    assert line.startswith("a submission holds one class, and the run has 7")
 
 
 def test_png_in_png_out(salt_root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

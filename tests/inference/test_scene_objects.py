@@ -20,10 +20,10 @@ from seepseg.errors import ConfigError
 from seepseg.inference.scene_objects import object_stage, scene_objects, scenes
 from seepseg.inference.score import Answer
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.objectwise import Expert, ObjectDecisions
+from seepseg.mapping.objectwise import ObjectDecisions, SceneClassifier
 from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.scene import predict_scene
-from seepseg.objects.classifier import ObjectClassifier, belief, together
+from seepseg.objects.classifier import ObjectClassifier, relative_logs, together
 from seepseg.objects.components import label_objects, log_sums
 from seepseg.objects.features import FEATURES, object_features
 from seepseg.objects.forest import Forest, grow_forest
@@ -68,7 +68,7 @@ def test_strips_and_windows_decide_as_the_scene_in_memory_does(tmp_path: Path) -
     features = object_features(UNIT.to_unit(raw[None], classes != 255)[0], classes)
     logs = log_sums(labels, probabilities, count + 1)[1:] / sizes[1:, None]
     rng = np.random.default_rng(0)
-    table = np.concatenate([features, belief(logs)], axis=1)
+    table = np.concatenate([features, relative_logs(logs)], axis=1)
     classifier = ObjectClassifier(
         (grow_forest(table, rng.integers(0, 4, count), 4, trees=5, leaf=1, seed=0),), frozenset()
     )
@@ -77,8 +77,8 @@ def test_strips_and_windows_decide_as_the_scene_in_memory_does(tmp_path: Path) -
     expected = np.where(labels > 0, np.append(np.uint8(0), chosen)[labels], classes)
     assert len(set(chosen.tolist())) == 4
 
-    expert = Expert(classifier, lambda rows, columns, valid: UNIT.to_unit(raw[None, rows, columns], valid))
-    decisions = ObjectDecisions(Predict(min_pixels=30), 4, expert)
+    of_scene = SceneClassifier(classifier, lambda rows, columns, valid: UNIT.to_unit(raw[None, rows, columns], valid))
+    decisions = ObjectDecisions(Predict(min_pixels=30), 4, of_scene)
     assert decisions.needs_probabilities
     for start in range(0, 700, 37):
         decisions.see(classes[start : start + 37], probabilities[start : start + 37])
@@ -86,10 +86,12 @@ def test_strips_and_windows_decide_as_the_scene_in_memory_does(tmp_path: Path) -
     assert np.array_equal(np.concatenate(list(decisions.rewritten(tmp_path / "first.tif"))), expected)
 
 
-def test_a_scene_without_objects_needs_no_expert(tmp_path: Path) -> None:
+def test_a_scene_without_objects_needs_no_classifier(tmp_path: Path) -> None:
     empty = np.zeros((20, 30), np.uint8)
     tifffile.imwrite(tmp_path / "first.tif", empty)
-    decisions = ObjectDecisions(Predict(), 4, Expert(asks("log_area", 0, 1, 2, 4), lambda *_: pytest.fail("looked")))
+    decisions = ObjectDecisions(
+        Predict(), 4, SceneClassifier(asks("log_area", 0, 1, 2, 4), lambda *_: pytest.fail("looked"))
+    )
     decisions.see(empty, np.full((20, 30, 4), 0.25, np.float32))
     assert np.array_equal(np.concatenate(list(decisions.rewritten(tmp_path / "first.tif"))), empty)
 
@@ -106,7 +108,7 @@ def test_the_surroundings_of_an_object_too_large_are_not_read(tmp_path: Path, mo
         shown.append((rows, columns))
         return np.full((1, *valid.shape), 0.5, np.float32)
 
-    decisions = ObjectDecisions(Predict(), 4, Expert(asks("log_area", 0, 3, 3, 4), look))
+    decisions = ObjectDecisions(Predict(), 4, SceneClassifier(asks("log_area", 0, 3, 3, 4), look))
     likely = np.broadcast_to(np.array([0.1, 0.1, 0.7, 0.1], np.float32), (40, 900, 4))
     decisions.see(classes, likely)
     found = np.concatenate(list(decisions.rewritten(tmp_path / "first.tif")))
@@ -188,7 +190,7 @@ def test_tiles_are_decided_by_their_whole_objects(tmp_path: Path) -> None:
     assert not {a.id: a.prediction for a in decoding.decide(answers())}["b.0"].any()
 
 
-def test_a_classifier_is_not_asked_about_tiles_it_was_trained_on(tmp_path: Path) -> None:
+def test_a_classifier_is_not_used_on_tiles_it_was_trained_on(tmp_path: Path) -> None:
     samples = dataset(tmp_path)
     classifier = replace(asks("log_area", 0, 6, 2), tiles=frozenset(["b.0"]))
     decoding = object_stage(classifier, samples, Predict(vote=True))
@@ -197,7 +199,7 @@ def test_a_classifier_is_not_asked_about_tiles_it_was_trained_on(tmp_path: Path)
     assert all(np.array_equal(x.prediction, y.prediction) for x, y in pairs)
 
 
-def test_objects_without_features_get_what_the_network_believes() -> None:
+def test_objects_without_features_get_the_class_of_the_network() -> None:
     features = np.full((2, len(FEATURES)), np.nan, np.float32)
     features[0] = 0
     logs = np.log(np.array([[0.6, 0.1, 0.3], [0.6, 0.1, 0.3]]))

@@ -27,7 +27,7 @@ def test_two_tiles_of_one_id_and_several_classes_make_no_submission(tmp_path: Pa
     with pytest.raises(ConfigError, match=r"a/x.png and .*b/x.png would both be x in submission.csv .*rename one"):
         check_submission(jobs, SALT)
     check_submission(jobs[:2], SALT)
-    with pytest.raises(ConfigError, match="holds one class, and the run tells 7 apart in --format tgs-csv"):
+    with pytest.raises(ConfigError, match="holds one class, and the run has 7 in --format tgs-csv"):
         check_submission(jobs[:2], SEEP)
 
 
