@@ -45,7 +45,7 @@ class ClassTable:
         twice = sorted({v for v in values if values.count(v) > 1})
         if twice:
             raise ConfigError(
-                f"label value {twice[0]} stands for two classes",
+                f"label value {twice[0]} is in two classes",
                 "data.classes",
                 "give each value once, there, in data.background_values (0 unless given) or in data.ignore_values",
             )

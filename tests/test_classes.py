@@ -33,7 +33,7 @@ def test_an_unknown_value_is_named_with_its_pixels() -> None:
 
 
 def test_a_value_or_name_given_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match="label value 1 stands for two classes"):
+    with pytest.raises(ConfigError, match="label value 1 is in two classes"):
         ClassTable((SegClass("a", (1,), "#000000"), SegClass("b", (1,), "#000000")))
     with pytest.raises(ConfigError, match="two classes have one name"):
         ClassTable((SegClass("a", (1,), "#000000"), SegClass("a", (2,), "#000000")))

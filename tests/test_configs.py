@@ -1,4 +1,4 @@
-"""Every shipped recipe, run the whole way on small synthetic data."""
+"""Every shipped recipe, from data check to prediction on small synthetic data."""
 
 from __future__ import annotations
 

@@ -20,16 +20,16 @@ def networks() -> list[type[ModelNode]]:
 
 
 def seconds(model: nn.Module, images: torch.Tensor, turns: int) -> float:
-    """Least processor time of forward and backward in bf16; unlike the clock, it hardly notices other work."""
-    found = []
-    for _ in range(turns + 1):  # the first one is dearer
+    """Minimum processor time of forward and backward in bf16; unlike wall time, other work hardly affects it."""
+    times = []
+    for _ in range(turns + 1):  # the first one is slower
         begin = time.process_time()
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(images)
         logits.float().square().mean().backward()
-        found.append(time.process_time() - begin)
+        times.append(time.process_time() - begin)
         model.zero_grad()
-    return min(found[1:])
+    return min(times[1:])
 
 
 def main() -> None:

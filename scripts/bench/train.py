@@ -64,8 +64,8 @@ def main() -> None:
         ours, bare = assemble(config, data, device), assemble(config, data, device)
         ours.data.train.preload()
         batches = endless(ours)
-        held = next(batches)
-        held.image, held.mask = placed(bare, held)
+        fixed = next(batches)
+        fixed.image, fixed.mask = placed(bare, fixed)
         bare.model.train()
         size = config.train.batch_size
         number = bare.dtype or torch.float32
@@ -79,7 +79,7 @@ def main() -> None:
             wait(device)
             middle = time.perf_counter()
             for _ in range(options.steps):
-                bare_step(bare, held)
+                bare_step(bare, fixed)
             wait(device)
             end = time.perf_counter()
             if turn:

@@ -71,11 +71,11 @@ def main() -> None:
     """Parse, damage, read, exit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60, help="how long (default 60)")
-    parser.add_argument("--seed", type=int, default=0, help="of the injuries (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the damage (default 0)")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     readers: tuple[Callable[[Path], np.ndarray], ...] = (lambda p: read_image(p)[0].raw, by_rows)
-    told: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         path, sound = Path(name) / "a.tif", []
         pixels = np.arange(40 * 33, dtype=np.uint16).reshape(40, 33)
@@ -95,17 +95,17 @@ def main() -> None:
             for side, content in contents.items():
                 Path(f"{path}{side}").write_bytes(content)
             try:
-                told[f"read, {rng.choice(readers)(path).ndim} axes"] += 1
+                outcomes[f"read, {rng.choice(readers)(path).ndim} axes"] += 1
             except DataError as error:
-                told[error.what] += 1
+                outcomes[error.what] += 1
             except BaseException:
                 for side, content in contents.items():
                     Path(f"fuzz.tif{side}").write_bytes(content)
                 print("kept as fuzz.tif")
                 raise
-    for what, count in told.most_common(40):
+    for what, count in outcomes.most_common(40):
         print(f"{count:7d}  {what}")
-    print(f"{sum(told.values())} files: only pixels and DataError")
+    print(f"{sum(outcomes.values())} files: only pixels and DataError")
 
 
 if __name__ == "__main__":

@@ -72,19 +72,19 @@ def kill_runs(folder: Path, kills: int, rng: random.Random) -> bool:
             process = subprocess.Popen(command(*words, "-o", out), stderr=subprocess.PIPE, text=True)
             wait = rng.uniform(0, seconds) if done < kills else None
             try:
-                _, told = process.communicate(timeout=wait)
+                _, errors = process.communicate(timeout=wait)
                 break
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
             done += 1
             # What carries the name of an output is whole, at any moment.
-            held = {name: digest for name, digest in outputs(out).items() if name in whole}
-            broken = [name for name, digest in held.items() if digest != whole[name]]
+            complete = {name: digest for name, digest in outputs(out).items() if name in whole}
+            broken = [name for name, digest in complete.items() if digest != whole[name]]
             good &= not broken
-            print(f"kill {done:3d}: after {wait:5.2f} s, {len(held)} outputs, broken: {broken}", flush=True)
+            print(f"kill {done:3d}: after {wait:5.2f} s, {len(complete)} outputs, broken: {broken}", flush=True)
         same = process.returncode == 4 and outputs(out) == whole
-        print(f"run {round_}: {'the same bytes' if same else told or 'DIFFERENT'}", flush=True)
+        print(f"run {round_}: {'the same bytes' if same else errors or 'DIFFERENT'}", flush=True)
         good &= same
     return good
 

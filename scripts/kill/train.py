@@ -107,9 +107,9 @@ def kill_runs(folder: Path, kills: int, workers: int, rng: random.Random) -> boo
             state = load_checkpoint(RunFolder(run).last).training["progress"] if RunFolder(run).last.exists() else {}
             at = f"epoch {state['epoch']}, batch {state['batch']}" if state else "before the first checkpoint"
             print(f"kill {done:3d}: after {wait:5.2f} s, saved {at}", flush=True)
-        found = out if process.returncode else difference(folder / "whole", run)
-        print(f"run {round_}: {found or 'the same weights, averages and metrics'}", flush=True)
-        good &= not found
+        problem = out if process.returncode else difference(folder / "whole", run)
+        print(f"run {round_}: {problem or 'the same weights, averages and metrics'}", flush=True)
+        good &= not problem
     return good
 
 

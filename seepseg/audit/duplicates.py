@@ -19,7 +19,7 @@ ROWS = 1024
 
 @dataclass(frozen=True)
 class Pair:
-    """Two tiles that look alike: "exact" or "near", how alike (1 = the same), and whether their masks are equal."""
+    """Two duplicates: "exact" or "near", their similarity (1 = the same), and whether their masks are equal."""
 
     kind: str
     tile: str

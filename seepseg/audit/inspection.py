@@ -23,7 +23,7 @@ SMALL = 32
 KINDS = {
     "unreadable": "The file cannot be read; training would stop here.",
     "not finite": "NaN or infinite pixels that are not declared as no data; training would stop here.",
-    "value outside the table": "Label values that the class table does not know; training would stop here.",
+    "value outside the table": "Label values that the class table does not list; training would stop here.",
     "labelled on no data": "Foreground where the image holds nothing; not learned from.",
     "ends at a tile border": "An object stops where the neighbouring tile begins.",
     "class changes at a tile border": "An object continues in the neighbouring tile with another class.",

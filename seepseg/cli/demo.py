@@ -70,7 +70,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     predict_batch(plan(inputs, maps), how, maps, Execution(strict=True))
     scores, tiles = folder.eval("val"), relative(folder.eval("val") / "tiles.png")
     click.echo(
-        f"\ndone in {time.monotonic() - begin:.0f} s; look at\n"
+        f"\ndone in {time.monotonic() - begin:.0f} s; the results\n"
         f"  report   {relative(scores / 'report.html')}\n"
         f"  table    {relative(scores / 'per_class.csv')}\n"
         f"  figures  {relative(scores / 'confusion.png')}, {tiles}\n"

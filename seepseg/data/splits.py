@@ -22,7 +22,7 @@ PARTS = ("train", "val", "test")
 UNUSED = "unused"
 """The part of flagged tiles that would train, where the catalog says they may not, and of what a file leaves out."""
 BLOCK = 10
-"""Tiles that are alike, of which a drawn part gets its share."""
+"""Similar tiles, of which each part gets its share."""
 
 
 def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = None) -> pd.DataFrame:
@@ -150,7 +150,7 @@ def _at_random(catalog: Catalog, split: Split, seed: int) -> NDArray[np.str_]:
 def _dealt(catalog: Catalog, cards: NDArray[Card], block: int, seed: int) -> NDArray[Card]:
     """One of the cards (N,) for each tile: tiles in order of stratum and depth get the cards in order.
 
-    So alike tiles go to all parts in their shares. Chance shuffles the cards inside blocks, and the tiles that are
+    So similar tiles go to all parts in their shares. Chance shuffles the cards inside blocks, and the tiles that are
     equal in both.
     """
     n = len(catalog)
@@ -224,7 +224,7 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     """The part of each tile: named scenes as named, the others, largest first, to the part that lacks most of them."""
     groups = list(catalog.groups())
     if len(groups) == 1:
-        advice = "tell scenes apart with data.name_pattern, or set data.split.by=random, whose scores flatter"
+        advice = "name scenes with data.name_pattern, or set data.split.by=random, whose scores are too high"
         raise ConfigError(f"all tiles are of one scene ({groups[0]})", "data.split", advice)
     chosen: dict[str, str] = {}
     for name, wanted in (("val", split.val), ("test", split.test)):

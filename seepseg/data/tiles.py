@@ -103,7 +103,7 @@ class TilesSource:
             path = root / mask_folder
             if not path.is_dir() and len(self.data.images) > 1:
                 raise DataError("no folder of masks", path, "set data.masks, null for a folder without masks")
-            # One folder that is not there means that nothing is labelled, which whoever needs labels reports.
+            # A single folder that is missing means that nothing is labelled, which is reported where labels are needed.
             masks = _files(path, "masks", other, own if together and not other else "", apart) if path.is_dir() else {}
         if masks and not images.keys() & masks.keys():
             what = f"no mask has the name of an image (images are {min(images)} …, masks {min(masks)} …)"

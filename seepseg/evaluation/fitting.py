@@ -85,7 +85,7 @@ def fit_parts(parts: Sequence[Labelled], where: Path, tick: Tick) -> list[Search
         searches = [fit_decoding(part, tick) for part in parts]
         for part, search in zip(parts, searches, strict=True):
             write_search(where / part.name if len(parts) > 1 else where, search)
-            # The rest of the checkpoint stays as it is, so that training can go on.
+            # The rest of the checkpoint is unchanged, so that training can continue.
             save_checkpoint(part.path, replace(load_checkpoint(part.path), decoding=search.fit.to_plain()))
     return searches
 

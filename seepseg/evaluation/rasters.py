@@ -53,7 +53,7 @@ def _sums(prediction: Path, truth: Path, classes: ClassTable) -> Sums:
     if unknown.size:
         what = f"prediction holds class {unknown[0]}, the class table has {len(classes) - 1}"
         raise DataError(what, prediction, "choose the class table with --classes")
-    # A pixel the prediction calls no-data was not looked at; scoring it as background would be a guess.
+    # A pixel that the prediction calls no-data was not classified; scoring it as background would be a guess.
     return Sums.of_tile(np.where(p == IGNORE, np.uint8(IGNORE), t), p.astype(np.uint8), len(classes))
 
 

@@ -50,7 +50,7 @@ def save_gallery(
 class QuickLook:
     """A small picture of a scene with its classes, filled while the scene streams by.
 
-    It holds every k-th pixel, and the largest class index of the pixels it stands for: small findings stay visible.
+    It holds every k-th pixel, and the largest class index of the k × k pixels there: small findings stay visible.
 
     Attributes:
         gray: raw values (h, w) of the first band, at most `side` pixels a side.

@@ -90,7 +90,7 @@ class Image(ImageInfo):
         path: the file.
         window: reads rows and columns, as far as the image goes; DataError where they cannot be decoded.
         georeference: where it lies.
-        warnings: what stands beside it and is not understood.
+        warnings: metadata files of it that are not understood.
     """
 
     path: Path
@@ -115,7 +115,7 @@ def read_image(path: Path, **choice: Unpack[Choice]) -> tuple[Pixels, ImageInfo]
         DataError: whatever is wrong with the file; no other error, for any bytes.
     """
     header = _header(path, verify=True, **choice)
-    # What stands beside is looked for by name; GDAL would list the folder again for every tile in it.
+    # Metadata files are searched by name; GDAL would list the folder again for every tile in it.
     with ExitStack() as stack, gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), as_data_error(path):
         return _window(header, stack)(slice(None), slice(None)), header.info
 

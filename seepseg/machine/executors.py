@@ -69,7 +69,7 @@ def _pool(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
 
 
 def _die_with(parent: int) -> None:
-    """End this worker when the process that started it is gone, killed without a chance to say so."""
+    """End this worker when the process that started it is gone, for example killed."""
 
     def watch() -> None:
         while os.getppid() == parent:

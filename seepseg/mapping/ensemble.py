@@ -161,6 +161,6 @@ def _first_with_objects(checkpoints: Sequence[Checkpoint], paths: Sequence[Path]
             raise ConfigError(
                 f"its object classifier was trained with another data.scaling than that of {paths[first]}",
                 paths[other],
-                "predict with one of the two, or with runs that scale alike",
+                "predict with one of the two, or with runs of one data.scaling",
             )
     return first

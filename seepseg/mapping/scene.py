@@ -70,7 +70,7 @@ def predict_scene(
     Raises:
         DataError: the scene cannot be read.
         ConfigError: the mask does not fit, or an output is not writable.
-        ResourceError: disk or memory gave out.
+        ResourceError: disk or memory ran out.
     """
     with open_pixels(ensemble.source, job.source) as scene, ExitStack() as stack:
         rows = SceneRows(scene, stack.enter_context(open_mask(wanted.mask, scene)) if wanted.mask else None)

@@ -59,7 +59,7 @@ def predict_tiles(
 
     Raises:
         ConfigError: an output is not writable.
-        ResourceError: disk or memory gave out.
+        ResourceError: disk or memory ran out.
     """
     results: dict[str, Report | DataError] = {}
     tiles: dict[str, _Tile] = {}

@@ -38,7 +38,7 @@ def mosaic(shapes: NDArray[Any], step: NDArray[np.int64]) -> Mosaic:
     """The shapes, drawn.
 
     A row of pixels crosses an outline at vertical edges, and lies inside from each odd crossing to the next. GDAL's
-    fill looks at every edge for every row, which takes minutes for one ragged patch of a large scene.
+    fill tests every edge for every row, which takes minutes for one ragged patch of a large scene.
 
     Args:
         shapes: (n) of pixel edges, with whole vertices (column, row).

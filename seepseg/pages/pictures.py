@@ -30,7 +30,7 @@ PATTERNS = {
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A tile to look at: its caption, grey levels uint8 (H, W), class indices (H, W) of truth and of the prediction."""
+    """A tile: its caption, grey levels uint8 (H, W), class indices (H, W) of truth and of the prediction."""
 
     caption: str
     gray: NDArray[np.uint8]

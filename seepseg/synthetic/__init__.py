@@ -1,6 +1,7 @@
 """Made-up seep scenes and salt tiles in the layouts of the public sets, the same bytes for the same seed.
 
-They are for tests and the demo: easy enough for a small network to learn in minutes, and no measure of real skill.
+They are for tests and the demo: easy enough for a small network to learn in minutes, and no measure of how it does on
+real data.
 """
 
 from seepseg.synthetic.salt import salt_tile, write_salt

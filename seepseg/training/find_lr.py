@@ -59,7 +59,7 @@ def find_rate(config: Config, folder: Path, *, fold: int | None, init: Path | No
 
     Raises:
         DataError: no batch has a label, or the very first loss is not finite.
-        ResourceError: memory gave out.
+        ResourceError: memory ran out.
     """
     device = choose_device(config.runtime.device)
     set_threads(config.runtime)

@@ -1,4 +1,4 @@
-"""What protects a run: signals that save first, determinism on request, advice where memory gives out."""
+"""What protects a run: signals that save first, determinism on request, advice where memory runs out."""
 
 from __future__ import annotations
 

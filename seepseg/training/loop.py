@@ -26,7 +26,7 @@ def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, echo: Echo, 
     Raises:
         NonFiniteLossError: the loss is NaN or infinite; the message names the tiles.
         InterruptedRun: a signal came; the state is saved.
-        ResourceError: memory gave out.
+        ResourceError: memory ran out.
     """
     config, progress = trainer.config, trainer.progress
     first, saved = progress.epoch, time.monotonic()

@@ -56,7 +56,7 @@
     if (!truth) return "false alarm";
     return truth === made ? "correct" : "wrong class";
   }
-  // Kinds of error differ by pattern too, so that colour is not needed to tell them apart.
+  // Kinds of error differ by pattern too, so that colour is not needed to distinguish them.
   const dim = {
     missed: (x, y) => y % 4 > 1,
     "false alarm": (x, y) => (x + y) % 4 > 1,
