@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from seepseg.classes import IGNORE
 
@@ -55,38 +57,32 @@ class StripLabels:
     """
 
     def __init__(self) -> None:
-        self._parents = [0]
+        self._count = 0
         self._border: NDArray[np.int64] | None = None
+        self._pairs = [np.zeros((2, 0), np.int64)]
 
     def add(self, indices: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Provisional numbers (n, W) of the next rows, 0 where there is no object."""
-        numbers, count = label_objects(indices)
-        labels = numbers.astype(np.int64)
-        np.add(labels, len(self._parents) - 1, out=labels, where=numbers > 0)
-        self._parents.extend(range(len(self._parents), len(self._parents) + count))
+        local, count = label_objects(indices)
+        labels = local.astype(np.int64)
+        np.add(labels, self._count, out=labels, where=local > 0)
+        self._count += count
         if self._border is not None:
-            self._join(self._border, labels[0])
+            self._pairs.append(_touching(self._border, labels[0]))
         self._border = labels[-1].copy()
         return labels
 
     def numbers(self) -> NDArray[np.int64]:
         """Provisional number → object number, 1 … n in the order of their first pixels, row by row."""
-        roots = np.array([self._root(label) for label in range(len(self._parents))])
-        return np.unique(roots, return_inverse=True)[1].astype(np.int64)
+        pairs = np.concatenate(self._pairs, axis=1)
+        graph = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), (self._count + 1, self._count + 1))
+        # Components are numbered in the order of their first node; 0 stays alone.
+        return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
-    def _join(self, above: NDArray[np.int64], below: NDArray[np.int64]) -> None:
-        width = len(above)
-        pairs = set()
-        for shift in (-1, 0, 1):
-            upper = above[max(0, shift) : width + min(0, shift)]
-            lower = below[max(0, -shift) : width + min(0, -shift)]
-            both = (upper > 0) & (lower > 0)
-            pairs |= set(zip(upper[both].tolist(), lower[both].tolist(), strict=True))
-        for one, other in sorted(pairs):
-            low, high = sorted((self._root(one), self._root(other)))
-            self._parents[high] = low
 
-    def _root(self, label: int) -> int:
-        while self._parents[label] != label:
-            self._parents[label] = label = self._parents[self._parents[label]]
-        return label
+def _touching(above: NDArray[np.int64], below: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The pairs (2, n) of numbers that touch across the border of two strips, each once."""
+    framed, width = np.pad(above, 1), len(below)
+    upper, lower = np.concatenate([framed[shift : shift + width] for shift in range(3)]), np.tile(below, 3)
+    both = (upper > 0) & (lower > 0)
+    return np.unique(np.stack([upper[both], lower[both]]), axis=1)
