@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,15 @@ COLUMNS: dict[str, str] = {
 x and y are longitude and latitude in degrees; without georeference, column and row.
 """
 
+TOGETHER = {
+    "pixels": "sum",
+    "mean_probability": "sum",
+    "max_probability": "max",
+    "touches_nodata": "any",
+    "touches_edge": "any",
+}
+"""How the parts of a polygon in several strips add up; probabilities are sums and maxima of bytes until then."""
+
 
 @dataclass(frozen=True)
 class Polygons:
@@ -71,35 +80,6 @@ class Polygons:
     table: pd.DataFrame
     crs: str | None
     valid_km2: float | None
-
-
-@dataclass
-class _Part:
-    """The pixels of one class in one object, as far as they have been seen."""
-
-    pixels: int = 0
-    confidence: int = 0
-    highest: int = 0
-    nodata: bool = False
-    edge: bool = False
-    pieces: list[Any] = field(default_factory=list)
-
-    def take(self, other: _Part) -> None:
-        self.pixels += other.pixels
-        self.confidence += other.confidence
-        self.highest = max(self.highest, other.highest)
-        self.nodata |= other.nodata
-        self.edge |= other.edge
-        self.pieces += other.pieces
-
-    def attributes(self) -> dict[str, Any]:
-        return {
-            "pixels": self.pixels,
-            "mean_probability": self.confidence / self.pixels / 255,
-            "max_probability": self.highest / 255,
-            "touches_nodata": self.nodata,
-            "touches_edge": self.edge,
-        }
 
 
 def trace(
@@ -129,26 +109,36 @@ def trace(
             areas, and every object is kept.
         strip: rows read at once.
     """
-    labels, provisional = StripLabels(), dict[tuple[int, int], _Part]()
-    valid, start = dict[int, NDArray[np.int64]](), 0
+    labels, tables, patches, owners = (
+        StripLabels(),
+        list[pd.DataFrame](),
+        list[NDArray[Any]](),
+        list[NDArray[np.int64]](),
+    )
+    valid, start, number = dict[int, NDArray[np.int64]](), 0, 0
     previous: NDArray[np.uint8] | None = None
     for rows, sure, following in _with_next(raster, confidence, strip):
-        _collect(provisional, labels.add(rows), rows, sure, _flags(rows, previous, following), start)
+        table, part = _parts(labels.add(rows), rows, sure, _flags(rows, previous, following))
+        owner, outlined = outlines(part, start)
+        tables.append(table)
+        patches.append(outlined)
+        owners.append(owner - 1 + number)
         _count(valid, rows != IGNORE, start)
-        previous, start = rows[-1:], start + len(rows)
-    final, parts = labels.numbers(), dict[tuple[int, int], _Part]()
-    for (label, index), part in provisional.items():
-        parts.setdefault((int(final[label]), index), _Part()).take(part)
-    keys = sorted(parts)
-    shapes = joined([parts[key].pieces for key in keys])
+        previous, start, number = rows[-1:], start + len(rows), number + len(table)
+    parts = pd.concat(tables, ignore_index=True)
+    parts["object"] = labels.numbers()[parts["object"].to_numpy()]
+    polygons = parts.groupby(["object", "class"])
+    polygon = polygons.ngroup().to_numpy()[np.concatenate(owners)]
+    order = np.argsort(polygon, kind="stable")
+    pieces = np.split(np.concatenate(patches)[order], np.flatnonzero(np.diff(polygon[order])) + 1)
+    shapes = joined(pieces if len(order) else [])
     if fill_holes:
         shapes = without_holes(shapes, fill_holes)
     shown = simplified(shapes, simplify) if simplify else shapes
-    named = [
-        {"object": number, "class": index, "class_name": classes.names[index]} | parts[number, index].attributes()
-        for number, index in keys
-    ]
-    table = pd.DataFrame(named).assign(**measures(shapes, shown, place))
+    table = polygons.agg(TOGETHER).reset_index().assign(**measures(shapes, shown, place))
+    table["class_name"] = [classes.names[index] for index in table["class"]]
+    table["mean_probability"] /= table["pixels"] * 255
+    table["max_probability"] /= 255
     table = table.reindex(columns=list(COLUMNS)).astype(COLUMNS)
     written = shapely.transform(shown, place.to_map)
     if min_area_m2 and place.crs:
@@ -207,36 +197,28 @@ def _flags(
     return down[:, :-2] | down[:, 1:-1] | down[:, 2:], edge
 
 
-def _collect(
-    provisional: dict[tuple[int, int], _Part],
+def _parts(
     numbers: NDArray[np.int64],
     rows: NDArray[np.uint8],
     sure: NDArray[np.uint8],
     flags: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    start: int,
-) -> None:
-    """Add the parts of a strip, by provisional number and class."""
+) -> tuple[pd.DataFrame, NDArray[np.int32]]:
+    """The parts of a strip by provisional number and class, and which of them (n, W), from 1, each pixel belongs to."""
     # Comparing first: numpy finds true values five times as fast as non-zero ones.
     here = np.flatnonzero(numbers > 0)
-    if not len(here):
-        return
-    number, index = numbers.ravel()[here], rows.ravel()[here].astype(np.int64)
-    first, kinds = number.min(), index.max() + 1
-    keys = (number - first) * kinds + index
-    present = np.flatnonzero(np.bincount(keys))
-    codes = np.zeros(present[-1] + 1, np.int64)
-    codes[present] = np.arange(len(present))
-    code = codes[keys]
-    patches = np.zeros(rows.shape, np.min_scalar_type(len(present)))
-    patches.ravel()[here] = code + 1
+    code, keys = pd.factorize(numbers.ravel()[here] * IGNORE + rows.ravel()[here], sort=True)
+    part = np.zeros(rows.shape, np.int32)
+    part.ravel()[here] = code + 1
     # How many pixels each part has of each confidence.
-    counts = np.bincount(code * 256 + sure.ravel()[here], minlength=256 * len(present)).reshape(-1, 256)
-    highest = 255 - (counts[:, ::-1] > 0).argmax(axis=1)
-    gap, rim = (np.bincount(code, flag.ravel()[here]) > 0 for flag in flags)
-    columns = (counts.sum(axis=1), counts @ np.arange(256), highest, gap, rim)
-    parts = [_Part(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
-    for patch, shape in zip(*outlines(patches, start), strict=True):
-        parts[patch - 1].pieces.append(shape)
-    labels = zip((present // kinds + first).tolist(), (present % kinds).tolist(), strict=True)
-    for label, part in zip(labels, parts, strict=True):
-        provisional.setdefault(label, _Part()).take(part)
+    counts = np.bincount(code * 256 + sure.ravel()[here], minlength=256 * len(keys)).reshape(-1, 256)
+    gap, rim = (np.bincount(code, flag.ravel()[here], len(keys)) > 0 for flag in flags)
+    columns = {
+        "object": keys // IGNORE,
+        "class": keys % IGNORE,
+        "pixels": counts.sum(axis=1),
+        "mean_probability": counts @ np.arange(256),
+        "max_probability": 255 - (counts[:, ::-1] > 0).argmax(axis=1),
+        "touches_nodata": gap,
+        "touches_edge": rim,
+    }
+    return pd.DataFrame(columns), part
