@@ -28,7 +28,7 @@ from seepseg.training.step import placed, train_step
 
 
 def bare_step(trainer: Trainer, batch: Batch) -> None:
-    """Forward, backward and step, and nothing besides."""
+    """Forward, backward and step, and nothing else."""
     image, mask = batch.image, batch.mask
     with torch.autocast(trainer.device.type, trainer.dtype, enabled=trainer.dtype is not None):
         logits = trainer.model(image)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.config import Augment
 
-# albumentations asks the network for newer versions when imported; seepseg works offline.
+# albumentations looks online for newer versions when imported; seepseg works offline.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]

@@ -52,7 +52,7 @@ def published(scores: BatchScores) -> str:
     """The scores as other projects publish them, with a note that they are not ours."""
     return (
         f"as other projects publish theirs: soft Dice {scores.soft_dice_batch16:.3f}, soft IoU "
-        f"{scores.soft_iou_batch16:.3f} (foreground, mean over batches of 16 tiles); to compare with such numbers only"
+        f"{scores.soft_iou_batch16:.3f} (foreground, mean over batches of 16 tiles); compare with such numbers only"
     )
 
 

@@ -225,7 +225,7 @@ def _digest(archive: ZipFile) -> str:
 
 
 def _unpack(members: Sequence[_Member], folder: Path, where: Path) -> None:
-    """Write the members as `folder`, complete or absent; nobody else may be at it."""
+    """Write the members as `folder`, complete or absent; no other process may write there."""
     total = sum(m.info.file_size for m in members)
     free = shutil.disk_usage(folder.parent).free
     if total > free:

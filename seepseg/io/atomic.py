@@ -93,7 +93,7 @@ def scratch_path(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what killed processes left unfinished in a folder; nobody else may be writing there."""
+    """Delete what killed processes left unfinished in a folder; no other process may write there."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         with suppress(OSError):
             leftover.unlink()

@@ -138,7 +138,7 @@ def find_checkpoint(run: Path) -> Path:
 
 
 def _holds_objects(folder: RunFolder) -> bool:
-    """Whether the last checkpoint holds an object classifier; it is read only where the config asks for one."""
+    """Whether the last checkpoint holds an object classifier; it is read only where the config has `objects`."""
     config = load(folder.config) if folder.config.exists() else None
     return bool(config and config.objects and folder.last.exists() and load_checkpoint(folder.last).objects)
 

@@ -9,7 +9,7 @@ from tests.evaluation.test_summary import NONE, evidence, summary
 
 PUBLISHED = (
     "as other projects publish theirs: soft Dice 0.420, soft IoU 0.266 (foreground, mean over batches of 16 tiles); "
-    "to compare with such numbers only"
+    "compare with such numbers only"
 )
 OBJECTS = (
     "objects: of 20, found at IoU ≥ .25 55%, ≥ .5 n/a, touched 80%; class right in 60% of those found; "
