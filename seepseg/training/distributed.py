@@ -94,7 +94,7 @@ def sum_over_ranks(sums: Sums) -> Sums:
 
 
 def total_over_ranks(counts: Tensor | None) -> NDArray[np.int64] | None:
-    """The sum of counts over all processes; a process without any gives None. None where all do."""
+    """The sum of counts over all processes; a process without any gives None, as does the sum where all do."""
     own: NDArray[np.int64] | None = None if counts is None else counts.cpu().numpy()
     parts = [part for part in of_ranks(own) if part is not None]
     return np.sum(parts, axis=0) if parts else None

@@ -28,7 +28,7 @@ class Trainer:
 
     Attributes:
         parallel: the network as it trains; under several processes wrapped in DDP.
-        ema: its averaged weights, where the config has `optim.ema`.
+        ema: its averaged weights, where the config has `train.ema_decay`.
         stages: trained one after the other.
         loss, optimizer: of the current stage.
         dtype, scaler: number format of the forward pass, and the loss scaler of float16.
