@@ -107,7 +107,7 @@ def test_a_signal_saves_says_so_and_resumes_to_the_same_weights(
     seep_root: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     # Checkpoints only at the end of an epoch, so that what the signal saved is what the run goes on from.
-    config = recipe(seep_root, tmp_path, epochs=5, checkpoint_minutes=60)
+    config = recipe(seep_root, tmp_path, epochs=4, checkpoint_minutes=60)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train(load(config), RunFolder(whole), echo=quiet)
     process = start(config, stopped)
