@@ -58,7 +58,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
             echo=(lambda line: None) if quiet else click.echo,
             tick=tick,
         )
-    click.echo("3/4 scoring groups that training never saw")
+    click.echo("3/4 scoring tiles that training never saw")
     tiles_to_score = [open_labelled(folder.best, recipe.runtime, "val")]
     summary = evaluate(tiles_to_score, "val", folder.eval("val"), Options(report=True))
     print_table(per_class(summary), f"{summary.split}: {summary.n_tiles} tiles")
@@ -70,7 +70,7 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     predict_batch(plan(inputs, maps), how, maps, Execution(strict=True))
     scores, tiles = folder.eval("val"), relative(folder.eval("val") / "tiles.png")
     click.echo(
-        f"\ndone in {time.monotonic() - begin:.0f} s; the results\n"
+        f"\ndone in {time.monotonic() - begin:.0f} s; look at\n"
         f"  report   {relative(scores / 'report.html')}\n"
         f"  table    {relative(scores / 'per_class.csv')}\n"
         f"  figures  {relative(scores / 'confusion.png')}, {tiles}\n"
