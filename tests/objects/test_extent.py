@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -53,6 +53,8 @@ def test_bars_go_over_into_centrelines(width: int, length: int, degrees: float) 
     turn, (row, column) = np.radians(degrees), np.mgrid[:44, :44] - 21.3
     along, aside = column * np.cos(turn) + row * np.sin(turn), row * np.cos(turn) - column * np.sin(turn)
     cells = np.argwhere((np.abs(along) < length / 2) & (np.abs(aside) < width / 2))
+    # the size from which the skeleton counts is 30: of ten cells it would say little
+    assume(len(cells) >= 24)
     shape = shapely.union_all(shapely.box(cells[:, 1], cells[:, 0], cells[:, 1] + 1, cells[:, 0] + 1))
     # just below and just above the size from which the skeleton counts
     with pytest.MonkeyPatch.context() as patch:
