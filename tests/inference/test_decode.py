@@ -51,7 +51,7 @@ def test_independent_channels_are_each_scaled_on_their_own() -> None:
 
 
 def test_classes_are_compared_before_the_temperature_rounds_them() -> None:
-    # At T = .05 both channels are 1 in float32; the second is the likelier one.
+    # At T = .05 both channels are 1 in float32; the second is the more probable one.
     channels = torch.tensor([0.01, 0.98, 0.99]).reshape(1, 3, 1, 1)
     sharp = fit(head="sigmoid", temperature=0.05)
     assert calibrated(channels, sharp)[0, 1:, 0, 0].tolist() == [1, 1]
