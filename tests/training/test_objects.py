@@ -43,7 +43,7 @@ def test_the_true_class_is_the_commonest_of_the_seep_below() -> None:
 
 
 def test_an_outline_at_another_probability() -> None:
-    # Foreground .2 .3 .8 and one pixel without data; of the second, class 2 is the likelier.
+    # Foreground .2 .3 .8 and one pixel without data; of the second, class 2 is the more probable.
     planes = torch.tensor([[0.8, 0.7, 0.2, 0.0], [0.1, 0.1, 0.5, 0.6], [0.1, 0.2, 0.3, 0.4]])[:, None]
     answer = Answer("a", np.zeros((1, 1, 4)), np.zeros((1, 4), np.uint8), np.array([[0, 0, 1, 255]], np.uint8), planes)
     assert outlined_at(0.25, answer).prediction.tolist() == [[0, 2, 1, 255]]
