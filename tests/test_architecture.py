@@ -12,14 +12,14 @@ import seepseg
 
 ROOT = Path(seepseg.__file__).parent
 LAYERS = [
-    {"errors"}, {"classes"}, {"config"}, {"io"}, {"machine", "geo"}, {"objects", "figures"},
+    {"errors"}, {"classes"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"}, {"objects", "figures"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs"}, {"inference"},
     {"training", "evaluation", "mapping"}, {"audit"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
     "rasterio": {
         "io/raster.py", "io/image.py", "io/pam.py", "io/cog.py", "geo/mask.py", "geo/place.py",
-        "synthetic/sar.py",
+        "synthetic/sar.py", "synthetic/sentinel1.py",
     },
     "pyogrio": {"io/vector.py"},
     "albumentations": {"data/augment.py"},

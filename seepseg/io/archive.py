@@ -33,7 +33,7 @@ RATIO = 100
 """How many times its own size an archive may unpack to, once that is more than `SMALL`."""
 SMALL = 2**26
 
-_DAMAGED = (BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
+DAMAGED = (BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 _UNPACK = "unpack it yourself and give the folder, if you trust it"
 
 
@@ -65,25 +65,30 @@ def unpacked(path: Path) -> Path:
         ResourceError: the disk is full.
     """
     with ExitStack() as stack:
-        stream = stack.enter_context(open_regular(path))
-        head = stream.read(8)
-        if not head.startswith(b"PK"):
-            raise DataError(f"not a ZIP archive, the file is {kind_of(head)}", path, "give a folder, or a .zip")
-        archive = _opened(stream, path, stack)
-        members = _members(archive, path)
+        archive, members = open_archive(path, stack)
         folder = cache_folder() / f"{path.stem[:40]}-{_digest(archive)}"
         if folder.is_dir():
             return folder
         members = _with_inner(members, path, stack)
-        _refuse_large(members, path)
+        refuse_large(members, path)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}.lock")):
                 if not folder.is_dir():  # another process may have made it meanwhile
-                    _unpack(members, folder, path)
+                    unpack_members(members, folder, path)
         except OSError as error:
             raise write_error(error, folder) from error
     return folder
+
+
+def open_archive(path: Path, stack: ExitStack) -> tuple[ZipFile, list[Member]]:
+    """An archive, open until the stack is closed, and its files, each checked; errors as `unpacked`."""
+    stream = stack.enter_context(open_regular(path))
+    head = stream.read(8)
+    if not head.startswith(b"PK"):
+        raise DataError(f"not a ZIP archive, the file is {kind_of(head)}", path, "give a folder, or a .zip")
+    archive = _opened(stream, path, stack)
+    return archive, _members(archive, path)
 
 
 def data_root(root: Path, inner: str) -> Path:
@@ -110,7 +115,7 @@ def folder_holding(root: Path, inner: str) -> Path:
 
 
 @dataclass(frozen=True)
-class _Member:
+class Member:
     """A file in an archive, and where it goes: the parts of a relative path."""
 
     archive: ZipFile
@@ -145,16 +150,16 @@ class _Bounded(io.RawIOBase):
 def _opened(stream: IO[bytes], where: Path, stack: ExitStack) -> ZipFile:
     try:
         return stack.enter_context(ZipFile(_Bounded(stream, where)))
-    except (*_DAMAGED, ValueError) as error:
+    except (*DAMAGED, ValueError) as error:
         raise DataError(f"the archive is cut short or damaged ({error})", where, "copy it again") from None
 
 
-def _members(archive: ZipFile, where: Path) -> list[_Member]:
+def _members(archive: ZipFile, where: Path) -> list[Member]:
     """The files of an archive, each checked."""
     infos = archive.infolist()
     if len(infos) > MEMBERS:
         raise DataError(f"holds {len(infos)} members, more than {MEMBERS}", where, _UNPACK)
-    members = [_Member(archive, i, _parts(i, where)) for i in infos if not i.is_dir()]
+    members = [Member(archive, i, _parts(i, where)) for i in infos if not i.is_dir()]
     members = [m for m in members if "__MACOSX" not in m.parts]  # what macOS adds: no files of the user's
     taken: set[tuple[str, ...]] = set()
     for member in members:
@@ -185,10 +190,10 @@ def _parts(info: ZipInfo, where: Path) -> tuple[str, ...]:
     return parts
 
 
-def _with_inner(members: Sequence[_Member], where: Path, stack: ExitStack) -> list[_Member]:
+def _with_inner(members: Sequence[Member], where: Path, stack: ExitStack) -> list[Member]:
     """The members with each archive among them replaced by what it holds; none of it is written yet."""
-    _refuse_large(members, where)  # or reading the inner directories would take forever
-    flat: list[_Member] = []
+    refuse_large(members, where)  # or reading the inner directories would take forever
+    flat: list[Member] = []
     for member in members:
         if not member.parts[-1].lower().endswith(".zip"):
             flat.append(member)
@@ -201,7 +206,7 @@ def _with_inner(members: Sequence[_Member], where: Path, stack: ExitStack) -> li
         stem = name[: -len(".zip")]
         # train.zip that holds train/images has its folder inside; one that holds images gets it.
         below = above if {m.parts[0] for m in inside} == {stem} else [*above, stem]
-        flat += [_Member(archive, m.info, (*below, *m.parts)) for m in inside]
+        flat += [Member(archive, m.info, (*below, *m.parts)) for m in inside]
     if len(flat) > MEMBERS:
         raise DataError(f"holds {len(flat)} members, more than {MEMBERS}", where, _UNPACK)
     if len({m.parts for m in flat}) < len(flat):
@@ -209,7 +214,8 @@ def _with_inner(members: Sequence[_Member], where: Path, stack: ExitStack) -> li
     return flat
 
 
-def _refuse_large(members: Sequence[_Member], where: Path) -> None:
+def refuse_large(members: Sequence[Member], where: Path) -> None:
+    """Raise DataError where the members are more than an archive may unpack to."""
     total, own = sum(m.info.file_size for m in members), where.stat().st_size
     if total > BUDGET:
         raise DataError(f"unpacks to {total / 2**30:.1f} GiB, over {BUDGET / 2**30:.0f} GiB", where, _UNPACK)
@@ -224,7 +230,7 @@ def _digest(archive: ZipFile) -> str:
     return digest.hexdigest()[:16]
 
 
-def _unpack(members: Sequence[_Member], folder: Path, where: Path) -> None:
+def unpack_members(members: Sequence[Member], folder: Path, where: Path) -> None:
     """Write the members as `folder`, complete or absent; no other process may write there."""
     total = sum(m.info.file_size for m in members)
     free = shutil.disk_usage(folder.parent).free
@@ -244,7 +250,7 @@ def _unpack(members: Sequence[_Member], folder: Path, where: Path) -> None:
             try:
                 with member.archive.open(member.info) as source, target.open("xb") as sink:
                     shutil.copyfileobj(source, sink, 2**20)
-            except _DAMAGED as error:
+            except DAMAGED as error:
                 raise DataError(f"member {_name(member.info)} is damaged ({error})", where, "copy it again") from None
         if hasattr(os, "sync"):  # one for all of them: syncing thousands of small files takes minutes
             os.sync()
@@ -253,7 +259,7 @@ def _unpack(members: Sequence[_Member], folder: Path, where: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _in_file_order(members: Sequence[_Member]) -> Iterator[_Member]:
+def _in_file_order(members: Sequence[Member]) -> Iterator[Member]:
     """Members as they lie in their archives: one inside another can only be read forwards without starting again."""
     order = {id(archive): n for n, archive in enumerate(dict.fromkeys(m.archive for m in members))}
     yield from sorted(members, key=lambda m: (order[id(m.archive)], m.info.header_offset))
