@@ -95,7 +95,6 @@ def command(
 
     # What follows takes seconds to import: a wrong input is reported before.
     from seepseg.mapping.batch import Execution, predict_batch
-    from seepseg.mapping.findings import check_submission, write_submission
     from seepseg.mapping.outputs import Wanted
     from seepseg.mapping.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint
@@ -105,6 +104,8 @@ def command(
     checkpoint = load_checkpoint(paths[0])
     first = checkpoint.config
     if tgs:
+        from seepseg.mapping.findings import check_submission, write_submission
+
         check_submission(jobs, checkpoint.classes)
     config = first.predict if threshold is None else first.predict.model_copy(update={"threshold": threshold})
     if threads is None and executor != "serial":

@@ -18,6 +18,7 @@ from seepseg.io.files import SUFFIXES, image_files, image_kind, local_path
 PICTURES = (".png", ".jpg", ".jpeg")
 """Inputs whose maps are PNGs."""
 RESERVED = ("findings", "scenes")
+FINDINGS_LOCK = ".lock-findings"
 
 _PRODUCT = re.compile(r".+\.safe(\.zip)?|S1[A-D]_.+\.zip", re.IGNORECASE)
 

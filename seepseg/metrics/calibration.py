@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from seepseg.classes import IGNORE
@@ -182,6 +181,8 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.uint
     """
     if not len(labels):
         return 1.0
+    from scipy.optimize import minimize_scalar
+
     best = minimize_scalar(
         lambda log_t: negative_log_likelihood(probabilities, labels, float(np.exp(log_t)), head),
         bounds=(np.log(LIMITS[0]), np.log(LIMITS[1])),

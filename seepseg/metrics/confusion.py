@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from seepseg.classes import IGNORE
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MEASURES = ("dice", "iou", "precision", "recall")
 
@@ -19,9 +21,7 @@ Numbers = NDArray[Any]
 Floats = NDArray[np.float64]
 
 
-def confusion_matrix(
-    truth: ArrayLike | torch.Tensor, prediction: ArrayLike | torch.Tensor, n_classes: int
-) -> NDArray[np.int64]:
+def confusion_matrix(truth: ArrayLike | Tensor, prediction: ArrayLike | Tensor, n_classes: int) -> NDArray[np.int64]:
     """Pixels (K, K) by class of truth (rows) and of prediction (columns); pixels whose truth is 255 are left out.
 
     Raises:
@@ -33,6 +33,8 @@ def confusion_matrix(
         and truth.dtype == np.uint8 == prediction.dtype
     ):
         return _matrix_of_bytes(truth, prediction, n_classes)
+    import torch
+
     t, p = (x if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x)) for x in (truth, prediction))
     if t.shape != p.shape:
         raise ValueError(f"truth {tuple(t.shape)} and prediction {tuple(p.shape)} differ in shape")

@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from filelock import FileLock, Timeout
 
 import seepseg
 from seepseg.config import Config, dump, load
 from seepseg.errors import ConfigError, LockedError
 from seepseg.io.atomic import write_error, write_text
-from seepseg.runs.checkpoint import load_checkpoint
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RATE_TEST = ("find_lr.csv", "find_lr.png")
 """Files of a learning-rate range test, which may lie in the folder of a run that has not started."""
@@ -86,10 +88,14 @@ class RunFolder:
 
     def read_splits(self) -> pd.DataFrame:
         """Read splits.csv; ids and groups are text even where they look like numbers."""
+        import pandas as pd
+
         return pd.read_csv(self.splits, dtype={"id": str, "group": str}, keep_default_na=False)
 
     def write_metrics(self, rows: Sequence[Mapping[str, float | None]]) -> None:
         """Write metrics.csv as a whole, so that it never holds half a row."""
+        import pandas as pd
+
         write_text(self.metrics, pd.DataFrame(list(rows)).to_csv(index=False))
 
 
@@ -139,6 +145,8 @@ def find_checkpoint(run: Path) -> Path:
 
 def _holds_objects(folder: RunFolder) -> bool:
     """Whether the last checkpoint holds an object classifier; it is read only where the config has `objects`."""
+    from seepseg.runs.checkpoint import load_checkpoint
+
     config = load(folder.config) if folder.config.exists() else None
     return bool(config and config.objects and folder.last.exists() and load_checkpoint(folder.last).objects)
 
