@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.figures.canvas import blank, class_entries, hex_color, legend, save, show
-from seepseg.figures.pictures import ERROR_COLORS, PANEL_PARTS, Rgb, overlay, stretch
+from seepseg.figures.pictures import ERROR_COLORS, PANEL_PARTS, Rgb, stretch
+from seepseg.io.atomic import atomic_path
 
 QUICKLOOK_SIDE = 2000
 
@@ -74,26 +77,60 @@ class QuickLook:
 
     def add_classes(self, start: int, classes: NDArray[np.uint8]) -> None:
         """Add rows (n, W) of the class map that begin at row `start`."""
-        step = self.step
-        indices = np.where(classes == IGNORE, np.uint8(0), classes)
-        across = np.maximum.reduceat(indices, np.arange(0, indices.shape[1], step), axis=1)
-        # A block of rows may have begun in the rows before.
-        edges = np.unique(np.concatenate([[0], np.arange(-start % step, len(classes), step)]))
-        blocks = np.maximum.reduceat(across, edges, axis=0)
-        rows = (start + edges) // step
-        self.classes[rows] = np.maximum(self.classes[rows], blocks)
+        step, first = self.step, start % self.step
+        # Whole blocks: the first may have begun in the rows before, the last may go on in those to come.
+        blocks = np.zeros((-(-(first + len(classes)) // step), step, self.classes.shape[1] * step), np.uint8)
+        rows = blocks.reshape(-1, blocks.shape[2])[first : first + len(classes), : classes.shape[1]]
+        np.copyto(rows, classes, where=classes != IGNORE)
+        highest, place = blocks.max(1), self.classes[start // step :][: len(blocks)]
+        for column in range(step):
+            np.maximum(place, highest[:, column::step], out=place)
 
     def save(self, path: Path, table: ClassTable) -> None:
-        """Save it with a legend below."""
-        picture = overlay(stretch(self.gray, self.valid), self.classes, table, alpha=0.75)
-        room, dpi = 36, 100
-        height, width = picture.shape[:2]
-        # Room for the legend when the scene is narrow: about 110 pixels an entry.
-        wide = max(width, 110 * min(len(table) - 1, 8))
-        lines = -(-(len(table) - 1) // 8)
-        high = height + room * lines
-        figure = blank(wide / dpi, high / dpi, dpi, layout=None)
-        axes = figure.add_axes(((wide - width) / 2 / wide, room * lines / high, width / wide, height / high))
-        show(axes, picture)
-        legend(figure, class_entries(table), (0.5, room * lines / 2 / high), "center")
-        save(figure, path)
+        """Save it with a legend below, in 256 colours: a tenth of the time and a third of the size of all colours."""
+        palette, shades = _palette(table)
+        gray, found = stretch(self.gray, self.valid), self.classes > 0
+        picture = shades[0][gray]
+        picture[found] = shades[self.classes[found], gray[found]]
+        font = ImageFont.truetype(str(_font()), 12.5)
+        lines = [range(first, min(first + 8, len(table))) for first in range(1, len(table), 8)]
+        lengths = [[round(font.getlength(table.names[index])) + 43 for index in line] for line in lines]
+        height, width = picture.shape
+        wide, room = max(width, *map(sum, lengths)), 36
+        sheet = Image.new("L", (wide, height + room * len(lines)), int(shades[0, 255]))
+        sheet.paste(Image.fromarray(picture), ((wide - width) // 2, 0))
+        draw = ImageDraw.Draw(sheet)
+        for number, (line, across) in enumerate(zip(lines, lengths, strict=True)):
+            x, y = (wide - sum(across)) // 2 + 9, height + room * number + room // 2
+            for index, length in zip(line, across, strict=True):
+                draw.rectangle((x, y - 4, x + 14, y + 4), len(palette) - len(table) + index, int(shades[0, 68]))
+                draw.text((x + 25, y), table.names[index], 0, font, "lm")
+                x += length
+        sheet.putpalette(palette.tobytes())
+        with atomic_path(path) as partial:
+            sheet.save(partial, "PNG", compress_level=1)
+
+
+def _palette(table: ClassTable) -> tuple[Rgb, NDArray[np.uint8]]:
+    """256 colours, and where among them (K, 256) each grey level of each class lies.
+
+    First come greys, then shades of each class, laid over grey at an opacity of three quarters, last the classes' own
+    colours.
+    """
+    others = len(table) - 1
+    tones = min(15, 128 // others)
+    greys = 256 - others * (tones + 1)
+    level, colors = np.linspace(0, 255, 256), np.array(table.colors[1:], float)
+    tinted = 0.75 * colors[:, None] + 0.25 * np.linspace(0, 255, tones)[:, None]
+    gray = np.repeat(np.linspace(0, 255, greys)[:, None], 3, axis=1)
+    palette = np.concatenate([gray, tinted.reshape(-1, 3), colors])
+    first = greys + tones * np.arange(others)[:, None] if tones else 256 - others + np.arange(others)[:, None]
+    shades = np.concatenate([level[None] / 255 * (greys - 1), first + level / 255 * max(tones - 1, 0)])
+    return np.rint(palette).astype(np.uint8), np.rint(shades).astype(np.uint8)
+
+
+def _font() -> Path:
+    """Matplotlib's font: other pictures have it, and it knows Greek and Cyrillic. Its package is slow to import."""
+    package = find_spec("matplotlib")
+    assert package and package.origin
+    return Path(package.origin).with_name("mpl-data") / "fonts/ttf/DejaVuSans.ttf"
