@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
 from seepseg.errors import ConfigError
@@ -41,7 +42,7 @@ def write_findings(
 
 
 def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Path, classes: ClassTable) -> None:
-    shapes: list[Any] = []
+    shapes: list[NDArray[Any]] = []
     placed: list[pd.DataFrame] = []
     tables: list[pd.DataFrame] = []
     scenes: list[dict[str, Any]] = []
@@ -55,7 +56,7 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
         table.insert(0, "scene", job.name)
         tables.append(table)
         if crs is not None and "km2" in line:
-            shapes += [shapely.transform(shape, reproject(crs)) for shape in polygons]
+            shapes.append(shapely.transform(polygons, reproject(crs)))
             placed.append(table)
         areas = {f"km2 {name}": (line.get("km2") or {}).get(name) for name in classes.names[1:]}
         scenes.append({"scene": job.name, "objects": line["objects"], "valid_km2": line.get("valid_km2")} | areas)
@@ -64,8 +65,7 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
             (out / name).unlink(missing_ok=True)
         return
     empty = pd.DataFrame({"scene": pd.Series(dtype=str)} | {k: pd.Series(dtype=v) for k, v in COLUMNS.items()})
-    geometry = np.empty(len(shapes), object)
-    geometry[:] = shapes
+    geometry = np.concatenate([np.empty(0, object), *shapes])
     write_vectors(out / "findings.gpkg", geometry, _joined(placed, empty), LONLAT)
     write_text(out / "findings.csv", _joined(tables, empty).to_csv(index=False))
     write_text(out / "scenes.csv", pd.DataFrame(scenes).to_csv(index=False))
