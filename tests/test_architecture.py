@@ -18,7 +18,7 @@ LAYERS = [
 ]  # fmt: skip
 HOMES = {
     "rasterio": {
-        "io/raster.py", "io/image.py", "io/pam.py", "io/cog.py", "geo/mask.py", "geo/place.py",
+        "io/raster.py", "io/image.py", "io/pam.py", "io/cog.py", "geo/mask.py",
         "synthetic/sar.py", "synthetic/sentinel1.py",
     },
     "pyogrio": {"io/vector.py"},

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.features import rasterize
-from rasterio.transform import Affine, GCPTransformer
+from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
@@ -151,8 +150,7 @@ def _surroundings(path: Path, wkt: str | None, scene: Image) -> Any:
     from seepseg.geo.place import place_of
 
     place = place_of(scene.georeference)
-    if place.crs is None:
-        raise DataError(f"polygons cannot be laid over it ({place.warning})", scene.path, "give a raster of its size")
+    assert place.crs, "_to_pixels refused"
     steps = np.linspace(-0.5, 1.5, 41)
     corners = np.stack(np.meshgrid(steps * scene.width, steps * scene.height), axis=-1).reshape(-1, 2)
     points = np.stack(_between(wkt, place.crs, path, scene).transform(*place.to_map(corners).T, direction="INVERSE"), 1)
@@ -161,26 +159,11 @@ def _surroundings(path: Path, wkt: str | None, scene: Image) -> Any:
 
 def _to_pixels(path: Path, wkt: str | None, scene: Image) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     """The function from vertices (n, 2) of a vector file to (column, row)."""
-    place = scene.georeference
-    target = place.crs_wkt if place.transform else place.gcps_crs_wkt
-    if not target or not wkt:
-        raise DataError(
-            f"{path.name} cannot be laid over a scene when either has no CRS",
-            scene.path,
-            "give a raster of the scene's size",
-        )
-    project = _between(wkt, target, path, scene)
-    if place.transform:
-        a, b, c, d, e, f = (~Affine(*place.transform))[:6]
+    from seepseg.geo.place import place_of
 
-        def locate(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
-
-    else:
-        points = GCPTransformer([GroundControlPoint(*point) for point in place.gcps])
-
-        def locate(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-            row, column = points.rowcol(x, y, op=float)
-            return np.stack([column, row], axis=1)
-
-    return lambda vertices: locate(*project.transform(vertices[:, 0], vertices[:, 1]))
+    place = place_of(scene.georeference)
+    if not place.crs or not wkt:
+        what = f"{path.name} cannot be laid over a scene when either has no CRS"
+        raise DataError(f"{what} ({place.warning})" if wkt else what, scene.path, "give a raster of the scene's size")
+    project = _between(wkt, place.crs, path, scene)
+    return lambda vertices: place.to_pixels(np.stack(project.transform(*vertices.T), axis=1))

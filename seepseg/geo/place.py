@@ -12,10 +12,8 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import ProjError
-from rasterio.control import GroundControlPoint
-from rasterio.errors import RasterioError
-from rasterio.transform import GCPTransformer
 
+from seepseg.geo.points import lattice_through
 from seepseg.io.raster import Georeference
 
 GEOD = Geod(ellps="WGS84")
@@ -33,14 +31,16 @@ class Place:
         crs: of the map coordinates, as WKT; None where the scene has no georeference and these are pixels.
         to_map: (column, row) → x, y in `crs`.
         to_lonlat: (column, row) → longitude, latitude in degrees; None without georeference.
-        accuracy_m: root mean square distance of the control points from where the fit puts them; None where the
-            transform is exact.
+        to_pixels: x, y in `crs` → (column, row).
+        accuracy_m: root mean square distance of control points from where the others put them; None where a transform
+            says it exactly, or they are too few.
         warning: what the user should know, or None.
     """
 
     crs: str | None
     to_map: Map
     to_lonlat: Map | None
+    to_pixels: Map
     accuracy_m: float | None = None
     warning: str | None = None
 
@@ -95,61 +95,45 @@ class Place:
 def place_of(georeference: Georeference) -> Place:
     """The place of a scene: by its transform, else by its control points (whose CRS becomes longitude and latitude).
 
-    A coordinate system that does not lead to longitude and latitude (a local one), or control points that no map fits,
-    leave pixel coordinates, with a warning.
+    A coordinate system that does not lead to longitude and latitude (a local one), or control points on one line, leave
+    pixel coordinates, with a warning.
     """
     try:
         return _place_of(georeference)
-    except (ProjError, RasterioError, np.linalg.LinAlgError) as error:
+    except (ProjError, np.linalg.LinAlgError) as error:
         return _nowhere(f"its georeference does not lead to the Earth ({' '.join(str(error).split())[:80]})")
 
 
 def _place_of(georeference: Georeference) -> Place:
     if georeference.transform and georeference.crs_wkt:
         a, b, c, d, e, f = georeference.transform
-        wkt = georeference.crs_wkt
+        wkt, forth, start = georeference.crs_wkt, np.array([[a, d], [b, e]]), np.array([c, f])
+        project, back = reproject(wkt), np.linalg.inv(forth)
 
         def to_map(points: NDArray[np.float64]) -> NDArray[np.float64]:
-            column, row = points.T
-            return np.stack([a * column + b * row + c, d * column + e * row + f], axis=1)
+            return np.asarray(points @ forth + start)
 
-        project = reproject(wkt)
-        return Place(wkt, to_map, lambda points: project(to_map(points)))
+        return Place(wkt, to_map, lambda points: project(to_map(points)), lambda xy: (xy - start) @ back)
     if len(georeference.gcps) >= 3 and georeference.gcps_crs_wkt:
-        corners = np.array(georeference.gcps)[:, :2]
+        table = np.array(georeference.gcps)
+        corners, lonlat = table[:, [1, 0]], reproject(georeference.gcps_crs_wkt)(table[:, 2:4])
         if np.linalg.matrix_rank(corners - corners[0]) < 2:
             return _nowhere("its control points lie on one line")
-        points = [GroundControlPoint(*point) for point in georeference.gcps]
-        fit = GCPTransformer(points)
-
-        def by_fit(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.stack(fit.xy(corners[:, 1], corners[:, 0], offset="ul"), axis=1)
-
-        project = reproject(georeference.gcps_crs_wkt)
-
-        def to_lonlat(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-            return project(by_fit(corners))
-
-        accuracy = _misfit(georeference, to_lonlat)
-        warning = f"polygons are placed through {len(points)} control points, {accuracy:.0f} m off on average (RMS)"
-        return Place(CRS(LONLAT).to_wkt(), to_lonlat, to_lonlat, accuracy, warning)
+        if not np.isfinite(lonlat).all():
+            return _nowhere("its control points do not lead to the Earth")
+        lattice, accuracy = lattice_through(corners, lonlat)
+        warning = f"polygons are placed through {len(table)} control points"
+        warning += "" if accuracy is None else f"; left out, they would be {accuracy:.0f} m off on average (RMS)"
+        return Place(CRS(LONLAT).to_wkt(), lattice.to_lonlat, lattice.to_lonlat, lattice.to_pixels, accuracy, warning)
     return _nowhere("only RPCs, which need heights" if georeference.rpcs else "no georeference")
 
 
 def _nowhere(why: str) -> Place:
-    return Place(None, lambda points: points, None, None, f"{why}: polygons are in pixels, without areas in m²")
+    warning = f"{why}: polygons are in pixels, without areas in m²"
+    return Place(None, lambda points: points, None, lambda points: points, None, warning)
 
 
 def reproject(crs: str) -> Map:
     """x, y in a coordinate system → longitude, latitude."""
     project = Transformer.from_crs(crs, LONLAT, always_xy=True)
     return lambda points: np.stack(project.transform(*points.T), axis=1)
-
-
-def _misfit(georeference: Georeference, to_lonlat: Map) -> float:
-    table = np.array(georeference.gcps)
-    lon, lat = to_lonlat(table[:, [1, 0]]).T
-    assert georeference.gcps_crs_wkt
-    true_lon, true_lat = reproject(georeference.gcps_crs_wkt)(table[:, 2:4]).T
-    _, _, metres = GEOD.inv(lon, lat, true_lon, true_lat)
-    return float(np.sqrt(np.mean(np.square(metres))))
