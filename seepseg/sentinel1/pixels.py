@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from seepseg.errors import ConfigError, DataError
-from seepseg.io.image import Image, Pixels, open_image
+from seepseg.io.image import Image, ImageInfo, Pixels, open_image
 from seepseg.io.raster import Georeference
 from seepseg.sentinel1.annotation import Annotation, Header, Noise, Table, check_same, read_calibration, read_noise
 from seepseg.sentinel1.product import Product, open_product
@@ -61,13 +61,9 @@ def open_scene(
         ConfigError: no such band.
         DataError: as `open_product`; or it lacks a polarisation, calibration or noise, or its pixels are damaged.
     """
-    if not bands or (wrong := [b for b in bands if b not in BANDS]):
-        raise ConfigError(f"no band {wrong[0] if bands else ''!r}", "data.bands", f"use some of {', '.join(BANDS)}")
     with open_product(path) as product, ExitStack() as stack:
-        chosen = [b for b in bands if b != INCIDENCE]
-        annotation = _checked(product, chosen or list(product.files))
-        warnings: list[str] = []
-        planes = {b: _plane(product, b, stack, denoise, warnings) for b in chosen}
+        annotation, warnings = _checked(product, bands), list[str]()
+        planes = {b: _plane(product, b, stack, denoise, warnings) for b in bands if b != INCIDENCE}
         height, width = annotation.height, annotation.width
 
         def window(rows: slice, columns: slice) -> Pixels:
@@ -85,6 +81,13 @@ def open_scene(
             "SAFE", height, width, len(bands), np.dtype(np.float32), path=path, window=window,
             georeference=_georeference(annotation), warnings=tuple(dict.fromkeys(warnings)),
         )  # fmt: skip
+
+
+def inspect_scene(path: Path, bands: Sequence[str] = ("vv",)) -> ImageInfo:
+    """What `open_scene` would say of a product, from its manifest and annotations alone; errors as there."""
+    with open_product(path) as product:
+        annotation = _checked(product, bands)
+    return ImageInfo("SAFE", annotation.height, annotation.width, len(bands), np.dtype(np.float32))
 
 
 @dataclass
@@ -167,13 +170,15 @@ def _border(dark: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.asarray(np.where(count > 0, (count + 1) * BLOCK, 0), np.int64)
 
 
-def _checked(product: Product, wanted: Sequence[str]) -> Annotation:
-    """The annotation of the first polarisation, once all wanted ones are there and of one size."""
-    for polarisation in wanted:
-        if polarisation not in product.files:
-            held = " and ".join(p.upper() for p in product.files)
-            fix = "leave it out, or use a model of its polarisations"
-            raise DataError(f"has no {polarisation.upper()}, only {held}", product.path, fix)
+def _checked(product: Product, bands: Sequence[str]) -> Annotation:
+    """The annotation of the first polarisation, once all bands wanted are there and of one size."""
+    if not bands or (wrong := [b for b in bands if b not in BANDS]):
+        raise ConfigError(f"no band {wrong[0] if bands else ''!r}", "data.bands", f"use some of {', '.join(BANDS)}")
+    wanted = [b for b in bands if b != INCIDENCE] or list(product.files)
+    if lacking := [p for p in wanted if p not in product.files]:
+        held = " and ".join(p.upper() for p in product.files)
+        fix = "leave it out, or use a model of its polarisations"
+        raise DataError(f"has no {lacking[0].upper()}, only {held}", product.path, fix)
     first, *others = (product.annotations[p] for p in wanted)
     if any((a.height, a.width) != (first.height, first.width) for a in others):
         raise DataError("its polarisations differ in size", product.path, "copy it again")

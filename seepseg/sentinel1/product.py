@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -19,7 +19,7 @@ from seepseg.io.archive import DAMAGED, Member, cache_folder, open_archive, refu
 from seepseg.io.atomic import TEMPORARY_PREFIX, write_error
 from seepseg.io.files import open_regular
 from seepseg.io.pam import MAX_BYTES, parse_xml
-from seepseg.sentinel1.annotation import SAME, Annotation, read_annotation, utc
+from seepseg.sentinel1.annotation import Annotation, check_same, read_annotation, utc
 
 MANIFEST = "manifest.safe"
 _NAME = re.compile(r"S1[A-Z]_(IW|EW|WV|S[1-6])_[A-Z]{3}[FHM_]_\w+", re.IGNORECASE)
@@ -123,10 +123,8 @@ def open_product(path: Path) -> Iterator[Product]:
                 continue
             annotation = read_annotation(content, base / each.annotation)
             header = annotation.header
-            mine = (identity.platform, identity.orbit) == (header.platform, header.orbit)
-            if not mine or abs(identity.start - header.start) > SAME:
-                what = f"belongs to {header.platform} at {header.start:%Y-%m-%d %H:%M:%S}, not to its product"
-                raise DataError(what, base / each.annotation, "copy the product again")
+            ours = replace(header, platform=identity.platform, orbit=identity.orbit, start=identity.start)
+            check_same(ours, header, base / each.annotation)
             files[header.polarisation], annotations[header.polarisation] = each, annotation
         yield Product(path, base, identity, files, annotations, read, local)
 
@@ -185,7 +183,7 @@ def _refuse(root: Element, base: Path) -> None:
         raise KeyError("productType")
     if kind != "GRD":
         why = _REFUSED.get(kind, "not GRD")
-        raise DataError(f"is a {kind} product ({why})", base, "give the GRD product of that time")
+        raise DataError(f"is a Sentinel-1 product of type {kind} ({why})", base, "give the GRD product of that time")
 
 
 def _identity(root: Element, name: str) -> Identity:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.io.image import Pixels
-from seepseg.sentinel1.pixels import open_scene
+from seepseg.sentinel1.pixels import inspect_scene, open_scene
 from seepseg.synthetic.sentinel1 import ground, write_product
 
 Field = NDArray[np.float64]
@@ -101,6 +101,9 @@ def test_a_scene_says_what_it_is_and_where(tmp_path: Path) -> None:
     assert (row, column, z) == (49.5, 69.5, 0)
     assert (x, y) == pytest.approx([float(v) for v in ground(np.float64(49), np.float64(69))], abs=1e-9)
     assert place.gcps_crs_wkt is not None
+    (path / "measurement").rename(path / "elsewhere")
+    info = inspect_scene(path, ("vv", "incidence"))
+    assert (info.kind, info.height, info.width, info.bands, info.dtype) == ("SAFE", 50, 70, 2, np.float32)
     assert "WGS 84" in place.gcps_crs_wkt
 
 

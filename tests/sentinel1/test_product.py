@@ -101,9 +101,9 @@ def test_cog_products_have_other_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("was", "now", "why"),
     [
-        (">GRD<", ">SLC<", "is a SLC product (complex numbers burst by burst, not yet on the ground)"),
-        (">GRD<", ">OCN<", "is a OCN product (wind and waves, not an image)"),
-        (">GRD<", ">ETA<", "is a ETA product (not GRD)"),
+        (">GRD<", ">SLC<", "is a Sentinel-1 product of type SLC (complex numbers burst by burst"),
+        (">GRD<", ">OCN<", "is a Sentinel-1 product of type OCN (wind and waves, not an image)"),
+        (">GRD<", ">ETA<", "is a Sentinel-1 product of type ETA (not GRD)"),
         ("s1sarl1:productType>", "s1sarl1:other>", "is no manifest of a Sentinel-1 product ('productType')"),
         (">IW<", ">WV<", "is a wave mode product"),
         ("MeasurementSchema", "Schema", "is no manifest of a Sentinel-1 product ('measurements')"),
@@ -127,7 +127,7 @@ def test_manifests_that_cannot_be_used(safe: Path, was: str, now: str, why: str)
 def test_level_0_is_raw(safe: Path) -> None:
     change(safe / "manifest.safe", "level-1/grd", "level-0/standard")
     change(safe / "manifest.safe", "productType", "x")
-    assert "is a RAW product (echoes that are not yet focused)" in refused(safe)
+    assert "is a Sentinel-1 product of type RAW (echoes that are not yet focused)" in refused(safe)
 
 
 def test_an_annotation_that_is_missing_leaves_the_other_polarisation(safe: Path) -> None:
@@ -144,7 +144,12 @@ def test_an_annotation_of_another_product_is_refused(safe: Path, tmp_path: Path)
     (theirs,) = (other / "annotation").glob("*.xml")
     (ours,) = (safe / "annotation").glob("*-vv-*.xml")
     shutil.copy(theirs, ours)
-    assert "belongs to S1B at 2021-04-01 05:26:48, not to its product" in refused(safe)
+    assert "belongs to VV of S1B at 2021-04-01 05:26:48, its product to VV of S1B at 05:26:23" in refused(safe)
+
+
+def test_an_annotation_of_another_satellite_is_refused(safe: Path) -> None:
+    change(safe / "manifest.safe", "<safe:number>B<", "<safe:number>A<")
+    assert "belongs to VV of S1B at 2021-04-01 05:26:23, its product to VV of S1A" in refused(safe)
 
 
 def test_no_product_at_all(tmp_path: Path) -> None:
