@@ -173,9 +173,8 @@ def show(
     """Print ratios and shares, medians over rounds."""
     from scene import spread
 
-    print(
-        f"{given.size}², {given.nodata:.0%} without data, {polygons} polygons, {given.threads} threads, {given.rounds} rounds\n"
-    )
+    setting = f"{given.size}², {given.nodata:.0%} without data, {polygons} polygons"
+    print(f"{setting}, {given.threads} threads, {given.rounds} rounds\n")
     alone = [p["alone"] for p in parts]
     print("| | (rounds) | bar |\n|---|---|---|")
     print(f"| the command, seconds | {spread(whole)} | |\n| its CPU seconds | {spread(cpu)} | |")
