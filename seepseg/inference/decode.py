@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from seepseg.classes import IGNORE
-from seepseg.config import Predict
+from seepseg.config import Head, Predict
 from seepseg.errors import DataError
 from seepseg.metrics.calibration import apply_temperature
 from seepseg.objects.components import elect, label_objects, log_sums, remove_small
@@ -71,6 +74,42 @@ def most_probable(probabilities: Tensor, threshold: float | None, fit: Fit | Non
             foreground = foreground * torch.tensor(fit.offsets, device=foreground.device).exp()
         indices[open_pixels] = (foreground.argmax(1) + 1).to(torch.uint8)
     return indices
+
+
+class Bound(NamedTuple):
+    """Pixels that are background for certain, which is all that is asked of most of the sea.
+
+    The margin of a pixel is the largest of its logits `first` … `last` − 1, with `relative` less that of the
+    background.
+
+    Attributes:
+        margin: the largest at which it is certain.
+        background: the probability of background above which it is certain.
+    """
+
+    first: int
+    last: int
+    relative: bool
+    margin: float
+    background: float
+
+
+def background_bound(head: Head, n_classes: int, threshold: float | None, fit: Fit | None = None) -> Bound:
+    """The pixels that `most_probable` calls background whatever their other logits.
+
+    Without a threshold, those where no class has a larger logit (of a sigmoid: one above 0, probability one half).
+    With threshold t and temperature T, those where even K − 1 classes of the largest logit would not reach t:
+    (K − 1)·exp(margin / T) < t / (1 − t).
+    """
+    margin = 0.0
+    if threshold is not None:
+        temperature = fit.temperature if fit else 1.0
+        odds = threshold / max(1 - threshold, 1e-9) / (n_classes - 1)
+        # Beyond ±10, a probability is so near 0 or 1 that float32 rounds it visibly.
+        small = odds < math.exp(-10)
+        margin = -math.inf if small else min(temperature * math.log(odds), 10 * min(1, temperature)) - 0.02
+    logits = {"softmax": (1, n_classes, True), "two_head": (0, 1, False)}.get(head, (0, n_classes - 1, False))
+    return Bound(*logits, margin, 1 / (1 + math.exp(margin - 1e-3)))
 
 
 def calibrated(probabilities: Tensor, fit: Fit | None, axis: int = 1) -> Tensor:

@@ -41,16 +41,17 @@ class Predictor:
         """The most images that fit in memory at once; None if every batch has fitted so far."""
 
     @torch.inference_mode()
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (N, C, H, W) float32 of images (N, C, H, W), on the predictor's device.
+    def logits(self, images: Tensor, turn: Turn = (0, False)) -> Tensor:
+        """Logits (N, C, H, W) float32 of images (N, C, H, W), on the predictor's device; computed on turned images.
 
         A batch that does not fit in memory is halved until it does; with batch norm the result is the same.
 
         Raises:
             ResourceError: a single image does not fit.
         """
-        parts = torch.split(images, self.room) if self.room else [images]
-        return torch.cat([self._halving(part) for part in parts]) if len(parts) > 1 else self._halving(images)
+        images = _turned(images, turn)
+        parts = [self._halving(part) for part in (torch.split(images, self.room) if self.room else [images])]
+        return _undo(torch.cat(parts) if len(parts) > 1 else parts[0], turn)
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor, logits: Tensor | None = None) -> Tensor:
@@ -60,7 +61,7 @@ class Predictor:
         """
         total = probabilities(self.logits(images) if logits is None else logits, self.head)
         for turn in self.turns[1:]:
-            total = total + _undo(probabilities(self.logits(_turned(images, turn)), self.head), turn)
+            total = total + probabilities(self.logits(images, turn), self.head)
         return total / len(self.turns) if len(self.turns) > 1 else total
 
     def _forward(self, images: Tensor) -> Tensor:
@@ -103,9 +104,10 @@ def place(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _turned(images: Tensor, turn: Turn) -> Tensor:
-    turned = torch.rot90(images, turn[0], (2, 3))
+    turned = torch.rot90(images, turn[0], (2, 3)) if turn[0] else images
     return turned.flip(3) if turn[1] else turned
 
 
 def _undo(images: Tensor, turn: Turn) -> Tensor:
-    return torch.rot90(images.flip(3) if turn[1] else images, -turn[0], (2, 3))
+    images = images.flip(3) if turn[1] else images
+    return torch.rot90(images, -turn[0], (2, 3)) if turn[0] else images

@@ -1,4 +1,4 @@
-"""One scene, streamed: windows in, blended probabilities out, strip by strip from the first row to the last.
+"""One scene, streamed: windows in, classes out, strip by strip from the first row to the last.
 
 Only the rows that later windows still touch are in memory, so it depends on a scene's width and never on its height.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,11 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seepseg.config import Predict
+from seepseg.classes import IGNORE
+from seepseg.config import Head, Predict
 from seepseg.data.scaling import Limits, MeasuredScaling
-from seepseg.inference.predictor import Predictor
+from seepseg.inference.decode import background_bound, most_probable
+from seepseg.inference.predictor import Predictor, Turn
 from seepseg.inference.windows import Grid, grid, weights
-from seepseg.machine.ahead import ahead
+from seepseg.machine.ahead import ahead, in_streams
+from seepseg.models.head import out_channels, probabilities
+from seepseg.runs.fit import Fit
+
+STREAM_PIXELS = 2**19
+"""Pixels of windows that one core computes at once: more is not faster."""
 
 
 class Rows(NamedTuple):
@@ -38,6 +44,11 @@ class Rows(NamedTuple):
         """How many columns."""
         return int(self.valid.shape[1])
 
+    @property
+    def chunk(self) -> int:
+        """As of a `RowSource`; all rows are there."""
+        return self.height
+
     def read(self, start: int, stop: int) -> Rows:
         """Rows `start` … `stop` − 1 of these."""
         return Rows(self.raw[:, start:stop], self.valid[start:stop])
@@ -53,6 +64,10 @@ class RowSource(Protocol):
     @property
     def width(self) -> int:
         """How many columns."""
+
+    @property
+    def chunk(self) -> int:
+        """How many rows are best read at once."""
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows `start` … `stop` − 1; called in order from one thread."""
@@ -73,56 +88,170 @@ class Member:
 
 
 class Strip(NamedTuple):
-    """Finished rows: the first one, their pixels, and probabilities (n, W, K) on the predictor's device."""
+    """Finished rows.
+
+    Attributes:
+        start: the first one.
+        rows: their pixels.
+        classes: (n, W) class indices, 255 = no data.
+        where: places in the raveled rows of m pixels, every pixel of foreground among them.
+        pixels: probabilities (m, K) there.
+        probabilities: (n, W, K) of all pixels, 0 where no window has a valid one; None if they were not asked for.
+    """
 
     start: int
     rows: Rows
-    probabilities: Tensor
+    classes: NDArray[np.uint8]
+    where: Tensor
+    pixels: Tensor
+    probabilities: Tensor | None
+
+
+def whole_strip(rows: Rows, classes: NDArray[np.uint8], probabilities: Tensor) -> Strip:
+    """A whole image with its classes (H, W) and probabilities (H, W, K) as one strip."""
+    where = torch.from_numpy(np.flatnonzero((classes > 0) & (classes != IGNORE))).to(probabilities.device)
+    return Strip(0, rows, classes, where, probabilities.reshape(-1, probabilities.shape[2])[where], probabilities)
+
+
+Part = tuple[Member, Turn]
+"""A network of an ensemble, and how its images are turned."""
+
+
+class _Task(NamedTuple):
+    """Windows that go through a network at once.
+
+    Attributes:
+        band: number of their row of windows.
+        rows: the rows they see.
+        images: their network input, by member and first column, kept for further turns.
+        part: which member and turn of the ensemble.
+        columns: numbers of their columns of windows; none where no window holds a valid pixel.
+        last: no more of them in this band and part.
+    """
+
+    band: int
+    rows: Rows
+    images: dict[tuple[Predictor, int], Tensor]
+    part: int
+    columns: Sequence[int]
+    last: bool
 
 
 @torch.inference_mode()
-def stream(source: RowSource, members: Sequence[Member], n_classes: int, config: Predict) -> Iterator[Strip]:
-    """The strips of a scene in order; the probabilities of the members are averaged.
+def stream(
+    source: RowSource,
+    members: Sequence[Member],
+    n_classes: int,
+    config: Predict,
+    fit: Fit | None = None,
+    *,
+    whole: bool = False,
+) -> Iterator[Strip]:
+    """The strips of a scene in order; with `whole`, they hold the probabilities of all pixels.
 
-    The tensor of a strip is overwritten when the next strip is computed. Windows without a valid pixel are not
-    computed; their probabilities are 0.
+    Windows of one network are blended as logits, as MONAI and nnU-Net do; probabilities are averaged over test-time
+    turns and members. Windows without a valid pixel are not computed.
+
+    Raises:
+        DataError: the network gives NaN.
     """
     plan = grid(source.height, source.width, config.window, config.overlap)
-    across = weights(plan.columns, plan.width, source.width, config.overlap)
+    parts = [(member, turn) for member in members for turn in member.predictor.turns]
+    heads = [member.predictor.head for member, _ in parts]
     device = members[0].predictor.device
-    total = torch.zeros(plan.height, source.width, n_classes, device=device)
+    down, across = (
+        [torch.from_numpy(w).to(device) for w in weights(*axis, config.overlap)]
+        for axis in ((plan.rows, plan.height, source.height), (plan.columns, plan.width, source.width))
+    )
     ends = (*plan.rows[1:], source.height)
-    downs = weights(plan.rows, plan.height, source.height, config.overlap)
-    for start, end, down, band in zip(plan.rows, ends, downs, ahead(_bands(source, plan)), strict=True):
-        columns = [i for i, x in enumerate(plan.columns) if band.valid[:, x : x + plan.width].any()]
-        for block in _blocks(columns, config.batch_size):
-            mean = mean_probabilities(members, [_cut(band, plan, i) for i in block])
-            for i, window in zip(block, mean, strict=True):
-                weight = torch.from_numpy(np.outer(down, across[i])).to(device)
-                x = plan.columns[i]
-                total[:, x : x + plan.width].addcmul_(window.permute(1, 2, 0), weight.unsqueeze(2))
-        done = end - start
-        yield Strip(start, band.read(0, done), total[:done])
-        _move_up(total, done)
+    rings = _rings(heads, n_classes, plan.height, source.width, device)
+    # The only part leaves unfinished rows in its ring. Several take turns in one, and set theirs aside.
+    aside = [(0, ring[:0]) for ring in rings]
+    certain = background_bound(heads[0], n_classes, config.threshold, fit)
+    for task, logits in _computed(_tasks(source, plan, parts, config, device), plan, parts, device):
+        # numba takes part of a second to import; the first windows are being computed meanwhile.
+        from seepseg.inference.ring import add, find, put, rows_of, take
+
+        ring, start, end = rings[task.part], plan.rows[task.band], ends[task.band]
+        for i, window in zip(task.columns, logits, strict=True):
+            add(ring, start, plan.columns[i], window, down[task.band], across[i])
+        if not task.last:
+            continue
+        rows = task.rows.read(0, end - start)
+        valid = torch.from_numpy(rows.valid).to(device)
+        if len(parts) == 1:
+            mean = _probabilities(rows_of(ring, start, end), heads[0]) if whole else None
+            where, found = find(ring, start, valid, certain)
+            pixels = _probabilities(found[None], heads[0])[0]
+        else:
+            share = _probabilities(take(ring, start, end), heads[task.part]) / len(parts)
+            mean = mean + share if task.part and mean is not None else share
+            aside[task.part] = end, take(ring, end, start + plan.height)
+            following = (task.part + 1) % len(parts)
+            put(rings[following], *aside[following])
+            if following:
+                continue
+            where = (valid & ~(mean[..., 0] > certain.background)).ravel().nonzero()[:, 0]
+            pixels = mean.view(-1, n_classes)[where]
+        classes = torch.where(valid, 0, IGNORE).to(torch.uint8)
+        classes.view(-1)[where] = most_probable(pixels.T[None, :, :, None], config.threshold, fit)[0, :, 0]
+        yield Strip(start, rows, classes.cpu().numpy(), where, pixels, mean)
 
 
-def _move_up(total: Tensor, done: int) -> None:
-    """Shift rows up by `done` and set the freed ones to 0; block by block, so that no second copy is needed."""
-    for start in range(0, len(total) - done, done):
-        block = total[start + done : start + 2 * done]
-        total[start : start + len(block)] = block
-    total[len(total) - done :] = 0
+def _tasks(
+    source: RowSource, plan: Grid, parts: Sequence[Part], config: Predict, device: torch.device
+) -> Iterator[_Task]:
+    size = config.batch_size
+    if device.type == "cpu":
+        size = min(size, max(1, STREAM_PIXELS // (plan.height * plan.width)))
+    for band, rows in enumerate(ahead(_bands(source, plan))):
+        seen = [i for i, x in enumerate(plan.columns) if rows.valid[:, x : x + plan.width].any()]
+        blocks = [seen[k : k + size] for k in range(0, len(seen), size)] or [[]]
+        images: dict[tuple[Predictor, int], Tensor] = {}
+        for part in range(len(parts)):
+            for block in blocks:
+                yield _Task(band, rows, images, part, block, block is blocks[-1])
 
 
 def _bands(source: RowSource, plan: Grid) -> Iterator[Rows]:
-    """The rows that each row of windows sees; every row of the scene is read once."""
-    band = source.read(0, plan.height)
-    yield band
-    for before, start in pairwise(plan.rows):
-        new = source.read(before + plan.height, start + plan.height)
-        old = band.read(start - before, plan.height)
-        band = Rows(np.concatenate([old.raw, new.raw], axis=1), np.concatenate([old.valid, new.valid]))
-        yield band
+    """The rows that each row of windows sees; every row of the scene is read once, as many at once as it likes."""
+    held, first, stop = None, 0, 0
+    for start in plan.rows:
+        parts = [held.read(start - first, stop - first)] if held else []
+        while stop < start + plan.height:
+            until = min(source.height, stop + source.chunk)
+            parts.append(source.read(stop, until))
+            stop = until
+        held = Rows(np.concatenate([p.raw for p in parts], axis=1), np.concatenate([p.valid for p in parts]))
+        first = start
+        yield held.read(0, plan.height)
+
+
+def _computed(
+    tasks: Iterator[_Task], plan: Grid, parts: Sequence[Part], device: torch.device
+) -> Iterator[tuple[_Task, Tensor]]:
+    """The tasks in order, with the logits (N, h, w, C) of their windows."""
+
+    def image(task: _Task) -> Tensor:
+        """Network input (N, C', h, w), made once for all turns; pinned, so that a GPU takes it while it computes."""
+        member, _ = parts[task.part]
+        key = member.predictor, task.columns[0] if task.columns else 0
+        planes = task.images.get(key)
+        if planes is None:
+            windows = [member.image(_cut(task.rows, plan, i)) for i in task.columns]
+            planes = torch.from_numpy(np.stack(windows)) if windows else torch.zeros(0)
+            planes = planes.pin_memory() if device.type == "cuda" else planes
+            if len(member.predictor.turns) > 1:
+                task.images[key] = planes
+        return planes
+
+    def logits(task: _Task, planes: Tensor) -> Tensor:
+        member, turn = parts[task.part]
+        return member.predictor.logits(planes, turn).permute(0, 2, 3, 1) if task.columns else planes
+
+    if device.type == "cpu":
+        return in_streams(lambda task: logits(task, image(task)), tasks, torch.get_num_threads())
+    return ((task, logits(task, planes)) for task, planes in ahead((task, image(task)) for task in tasks))
 
 
 def _cut(band: Rows, plan: Grid, column: int) -> Rows:
@@ -131,18 +260,23 @@ def _cut(band: Rows, plan: Grid, column: int) -> Rows:
     return Rows(band.raw[:, :, across], band.valid[:, across])
 
 
+def _rings(heads: Sequence[Head], n_classes: int, height: int, width: int, device: torch.device) -> list[Tensor]:
+    """A ring (height, W, C) for each head, all in the same memory."""
+    channels = [out_channels(head, n_classes) for head in heads]
+    memory = torch.zeros(height * width * max(channels), device=device)
+    return [memory[: height * width * c].view(height, width, c) for c in channels]
+
+
+def _probabilities(logits: Tensor, head: Head) -> Tensor:
+    """Probabilities (n, W, K) of logits (n, W, C); some rows at a time, because it takes memory on the way."""
+    parts = [probabilities(rows.permute(2, 0, 1)[None], head)[0].permute(1, 2, 0) for rows in torch.split(logits, 64)]
+    return torch.cat(parts)
+
+
 def mean_probabilities(members: Sequence[Member], images: Sequence[Rows]) -> Tensor:
     """Probabilities (N, K, h, w) of images of one size, averaged over the members.
 
-    They are scaled here, one batch at a time: the scaled strip of a wide scene would be large, and some scalings depend
-    on the window.
+    They are scaled here, one batch at a time, because some scalings depend on the window.
     """
     answers = [m.predictor.probabilities(torch.from_numpy(np.stack([m.image(i) for i in images]))) for m in members]
     return sum(answers[1:], answers[0]) / len(answers)
-
-
-def _blocks(columns: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    """Columns in as few batches as `size` allows, of nearly equal length."""
-    count = -(-len(columns) // size)
-    for k in range(count):
-        yield columns[k * len(columns) // count : (k + 1) * len(columns) // count]

@@ -88,12 +88,14 @@ class Image(ImageInfo):
 
     Attributes:
         path: the file.
+        chunk: how many rows are best read at once: whole blocks of the file.
         window: reads rows and columns, as far as the image goes; DataError where they cannot be decoded.
         georeference: where it lies.
         warnings: metadata files of it that are not understood.
     """
 
     path: Path
+    chunk: int
     window: Callable[[slice, slice], Pixels]
     georeference: Georeference
     warnings: tuple[str, ...]
@@ -129,7 +131,10 @@ def open_image(path: Path, **choice: Unpack[Choice]) -> Iterator[Image]:
         # GDAL's settings are a stack: they must not stay while other code runs.
         with gdal(), as_data_error(path):
             window, place = _window(header, stack), _place(header)
-        yield Image(**vars(header.info), path=path, window=window, georeference=place, warnings=header.pam.warnings)
+        warnings = header.pam.warnings
+        yield Image(
+            **vars(header.info), path=path, chunk=_chunk(header), window=window, georeference=place, warnings=warnings
+        )
 
 
 @dataclass(frozen=True)
@@ -224,6 +229,12 @@ def _tiff_planes(path: Path, tiff: TiffInfo, stack: ExitStack) -> _Planes:
         return raw[: len(tiff.bands)], raw[len(tiff.bands) :]
 
     return planes
+
+
+def _chunk(header: _Header) -> int:
+    """Rows of whole blocks, some 256 of them; blocks taller than 1024 rows would take too much memory."""
+    block = header.tiff.block if header.tiff else 1
+    return 256 if block > 1024 else -(-256 // block) * block
 
 
 def _picture_planes(header: _Header) -> _Planes:

@@ -49,6 +49,7 @@ class TiffInfo:
         bands: 1-based samples of a page that are the bands wanted; all 1 where each has a page.
         alpha: 1-based samples that are alpha.
         mask: 0-based directory of the mask, or None.
+        block: rows of a strip or tile.
     """
 
     height: int
@@ -59,6 +60,7 @@ class TiffInfo:
     bands: tuple[int, ...] = (1,)
     alpha: tuple[int, ...] = ()
     mask: int | None = None
+    block: int = 1
 
 
 def inspect_tiff(
@@ -183,7 +185,8 @@ class _Header:
         extra = enumerate(image.extrasamples, count - len(image.extrasamples) + 1)
         alpha = tuple(sample for sample, kind in extra if kind in _ALPHA and sample > 0)
         samples = tuple(s for s in range(1, count + 1) if s not in alpha)
-        return TiffInfo(height, width, dtype, nodata, (index,), samples, alpha)
+        block = image.tilelength if image.is_tiled else image.rowsperstrip
+        return TiffInfo(height, width, dtype, nodata, (index,), samples, alpha, block=block)
 
     def _mask_of(self, index: int, info: TiffInfo) -> int | None:
         """The mask among the directories between an image and the next image."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.config import Predict
+from seepseg.inference.stream import Strip
 from seepseg.io.raster import raster_rows, raster_windows
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.objects.components import StripLabels, elect, log_sums
@@ -45,13 +46,9 @@ class ObjectDecisions:
         self._width = 0
         self._n_classes = n_classes
 
-    @property
-    def needs_probabilities(self) -> bool:
-        """Whether `see` needs them."""
-        return self._config.vote or self._classifier is not None
-
-    def see(self, classes: NDArray[np.uint8], probabilities: NDArray[np.float32] | None) -> None:
-        """Add the next rows (n, W), and their probabilities (n, W, K) if these are needed."""
+    def see(self, strip: Strip) -> None:
+        """Add the next rows."""
+        classes = strip.classes
         numbers = self._labels.add(classes)
         first = sum(map(len, self._sizes)) + 1
         local = np.where(numbers > 0, numbers - first + 1, 0)
@@ -61,8 +58,9 @@ class ObjectDecisions:
         self._heights.append(len(classes))
         self._width = classes.shape[1]
         self._sizes.append(np.bincount(local.ravel(), minlength=count)[1:])
-        if probabilities is not None:
-            self._sums.append(log_sums(local, probabilities, count)[1:])
+        if self._config.vote or self._classifier:
+            labels = local.ravel()[strip.where.cpu().numpy()]
+            self._sums.append(log_sums(labels, strip.pixels.cpu().numpy(), count)[1:])
 
     def rewritten(self, raster: Path) -> Iterator[NDArray[np.uint8]]:
         """The rows of the map with the classes decided object by object."""

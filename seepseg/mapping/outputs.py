@@ -55,6 +55,11 @@ class Wanted:
     uncertainty: bool = False
     image_format: str = "auto"
 
+    @property
+    def every_pixel(self) -> bool:
+        """Whether probabilities of all pixels are needed, not only where foreground may be."""
+        return self.probabilities or self.uncertainty
+
 
 @dataclass
 class Report:
@@ -80,7 +85,7 @@ class Report:
 def write_outputs(
     job: Job,
     image: Image,
-    strips: Iterable[tuple[Strip, NDArray[np.uint8]]],
+    strips: Iterable[Strip],
     ensemble: Ensemble,
     wanted: Wanted,
     decisions: ObjectDecisions | None = None,
@@ -90,7 +95,7 @@ def write_outputs(
     Args:
         job: says where the files go.
         image: the input; its size and georeference are read, so it may be closed.
-        strips: its strips with their class indices (n, W), 255 = no data, from the first row to the last.
+        strips: its strips, from the first row to the last; with all probabilities where `wanted.every_pixel`.
         ensemble: what predicted them.
         wanted: which files.
         decisions: what changes the classes of whole objects, once all strips are there.
@@ -101,7 +106,7 @@ def write_outputs(
     """
     table, tags = ensemble.classes, ensemble.tags
     layout = class_layout(table.names, table.colors, tags)
-    picture = QuickLook(image.height, image.width)
+    picture = QuickLook(image.height, image.width) if wanted.quicklook else None
     with ExitStack() as stack:
         scratch = partial(scratch_path, job.beside(".tif"))
         # Whole objects are decided, and polygons traced, on a GeoTIFF.
@@ -116,13 +121,14 @@ def write_outputs(
         if wanted.vectors:
             files["confidence"] = stack.enter_context(scratch()), Layout(1, "uint8", 0, {})
         with _writer(files, image, len(table)) as write:
-            for strip, classes in strips:
-                write(_planes(strip, classes, files, ensemble))
-                picture.add_image(strip.start, strip.rows.raw[0], strip.rows.valid)
-                if not first:
-                    picture.add_classes(strip.start, classes)
+            for strip in strips:
+                write(_planes(strip, files, ensemble))
+                if picture:
+                    picture.add_image(strip.start, strip.rows.raw[0], strip.rows.valid)
+                if picture and not first:
+                    picture.add_classes(strip.start, strip.classes)
                 if decisions:
-                    decisions.see(classes, strip.probabilities.cpu().numpy() if decisions.needs_probabilities else None)
+                    decisions.see(strip)
             # The blended rows of a wide scene are large, and what follows needs room of its own.
             del strip
         if first:
@@ -130,12 +136,13 @@ def write_outputs(
                 start = 0
                 for rows in decisions.rewritten(raster) if decisions else raster_rows(raster, ROWS):
                     write({"classes": rows})
-                    picture.add_classes(start, rows)
+                    if picture:
+                        picture.add_classes(start, rows)
                     start += len(rows)
         if wanted.vectors:
             traced = raster if job.png else job.class_raster
             _write_polygons(job, (traced, files["confidence"][0]), image, ensemble, wanted.vectors, report)
-    if wanted.quicklook:
+    if picture:
         report.outputs.append(job.beside("_quicklook.png"))
         picture.save(report.outputs[-1], table)
     return report
@@ -174,12 +181,10 @@ def _png_writer(path: Path, save: Callable[[Path, NDArray[Any]], None]) -> Itera
     save(path, np.concatenate(rows))
 
 
-def _planes(
-    strip: Strip, classes: NDArray[np.uint8], names: Collection[str], ensemble: Ensemble
-) -> dict[str, NDArray[Any]]:
+def _planes(strip: Strip, names: Collection[str], ensemble: Ensemble) -> dict[str, NDArray[Any]]:
     """What the files of a strip hold, by name; probabilities are calibrated."""
-    planes: dict[str, NDArray[Any]] = {"classes": classes}
-    if "probabilities" in names or "uncertainty" in names:
+    planes: dict[str, NDArray[Any]] = {"classes": strip.classes}
+    if strip.probabilities is not None:
         probabilities = calibrated(strip.probabilities, ensemble.fit, 2)
     if "probabilities" in names:
         bands = probabilities.permute(2, 0, 1).cpu().numpy()
@@ -188,13 +193,13 @@ def _planes(
         steps = (uncertainty(probabilities, 2) * 254).round().to(torch.uint8).cpu().numpy()
         planes["uncertainty"] = np.where(strip.rows.valid, steps, np.uint8(IGNORE))
     if "confidence" in names:
-        row, column = np.nonzero((classes > 0) & (classes != IGNORE))
-        pixels = strip.probabilities[tuple(torch.from_numpy(i).to(strip.probabilities.device) for i in (row, column))]
         # Of the class that the network gives: a vote or an object classifier may have chosen another.
-        own = most_probable(pixels.T[None, :, :, None], ensemble.config.threshold, ensemble.fit)[0].long()
-        confidence = calibrated(pixels, ensemble.fit).gather(1, own)[:, 0]
-        planes["confidence"] = np.zeros(classes.shape, np.uint8)
-        planes["confidence"][row, column] = (confidence * 255).round().cpu().numpy()
+        own = most_probable(strip.pixels.T[None, :, :, None], ensemble.config.threshold, ensemble.fit)[0].long()
+        confidence = calibrated(strip.pixels, ensemble.fit).gather(1, own)[:, 0]
+        where = strip.where.cpu().numpy()
+        planes["confidence"] = np.zeros(strip.classes.shape, np.uint8)
+        planes["confidence"].ravel()[where] = (confidence * 255).round().cpu().numpy()
+        planes["confidence"][(strip.classes == 0) | (strip.classes == IGNORE)] = 0
     return planes
 
 

@@ -8,11 +8,9 @@ from contextlib import ExitStack
 import numpy as np
 from numpy.typing import NDArray
 
-from seepseg.classes import IGNORE
 from seepseg.data.scaling import Limits, measure, thin, transform
 from seepseg.data.source import open_pixels
 from seepseg.geo.mask import RowMask, open_mask
-from seepseg.inference.decode import most_probable
 from seepseg.inference.stream import Member, Rows, Strip, stream
 from seepseg.io.image import Image
 from seepseg.mapping.ensemble import Ensemble
@@ -26,23 +24,28 @@ SAMPLE = 500_000
 CHUNK, CHUNKS = 4, 64
 """Rows read at once to measure them, and how many times."""
 
+EVERY = 8
+"""Of the rows that pass, every so many are measured."""
+
 
 class SceneRows:
     """A scene as the engine reads it: raw pixels, and where they are valid and not masked."""
 
     def __init__(self, scene: Image, mask: RowMask | None) -> None:
         self._scene, self._mask = scene, mask
-        self.height, self.width = scene.height, scene.width
+        self.height, self.width, self.chunk = scene.height, scene.width, scene.chunk
+        self._passed: list[NDArray[np.generic]] = []
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows `start` … `stop` − 1."""
-        raw, valid = self._scene.rows(start, stop)
-        # Training refuses NaN; a map can leave it out.
-        if raw.dtype.kind == "f":
-            valid = valid & np.isfinite(raw).all(0)
-        if self._mask is not None:
-            valid = valid & ~self._mask(start, stop)
-        return Rows(raw, valid)
+        rows = self._rows(start, stop)
+        seen = rows.raw[:, ::EVERY][:, rows.valid[::EVERY]]
+        self._passed.append(thin(seen, SAMPLE * rows.height // self.height))
+        return rows
+
+    def passed(self) -> NDArray[np.generic]:
+        """Valid raw pixels (C, n), at most about `SAMPLE`, of the rows read so far."""
+        return np.concatenate(self._passed, axis=1)
 
     def sample(self) -> NDArray[np.generic]:
         """Valid raw pixels (C, n), at most about `SAMPLE`, of full-resolution rows at even distances.
@@ -54,12 +57,21 @@ class SceneRows:
         for first in range(step):
             parts = []
             for start in starts[first::step]:
-                rows = self.read(start, min(start + CHUNK, self.height))
+                rows = self._rows(start, min(start + CHUNK, self.height))
                 parts.append(thin(rows.raw[:, rows.valid], SAMPLE // CHUNKS))
             pixels = np.concatenate(parts, axis=1)
             if pixels.shape[1]:
                 break
         return pixels
+
+    def _rows(self, start: int, stop: int) -> Rows:
+        raw, valid = self._scene.rows(start, stop)
+        # Training refuses NaN; a map can leave it out.
+        if raw.dtype.kind == "f":
+            valid = valid & np.isfinite(raw).all(0)
+        if self._mask is not None:
+            valid = valid & ~self._mask(start, stop)
+        return Rows(raw, valid)
 
 
 def predict_scene(
@@ -74,32 +86,29 @@ def predict_scene(
     """
     with open_pixels(ensemble.source, job.source) as scene, ExitStack() as stack:
         rows = SceneRows(scene, stack.enter_context(open_mask(wanted.mask, scene)) if wanted.mask else None)
-        sample = rows.sample()
-        limits = _limits(sample, ensemble)
-        distance, warnings = ensemble.unlike(scene.dtype, sample, limits)
+        limits = _limits(rows, ensemble)
         members = ensemble.with_limits(limits)
-        strips = _classified(stream(rows, members, len(ensemble.classes), ensemble.config), ensemble, tick)
+        strips = stream(rows, members, len(ensemble.classes), ensemble.config, ensemble.fit, whole=wanted.every_pixel)
+        strips = _ticked(strips, tick)
         report = write_outputs(job, scene, strips, ensemble, wanted, _decisions(scene, ensemble, members))
+    distance, warnings = ensemble.unlike(scene.dtype, rows.passed(), limits)
     report.add_distance(distance, [*warnings, *ensemble.halved])
     return report
 
 
-def _limits(sample: NDArray[np.generic], ensemble: Ensemble) -> list[Limits | None]:
-    """The limits of each member for a scene with these pixels (C, n)."""
+def _limits(rows: SceneRows, ensemble: Ensemble) -> list[Limits | None]:
+    """The limits of each member for a scene, which is read for them only where one is scaled by it."""
     configs = [member.scaling.config for member in ensemble.members]
-    return [measure([transform(sample, c.kind)], c) if c.basis == "scene" else None for c in configs]
+    sample = rows.sample() if ensemble.by_scene else None
+    return [
+        measure([transform(sample, c.kind)], c) if c.basis == "scene" and sample is not None else None for c in configs
+    ]
 
 
-def _classified(
-    strips: Iterable[Strip], ensemble: Ensemble, tick: Callable[[int], None]
-) -> Iterator[tuple[Strip, NDArray[np.uint8]]]:
-    """Strips with their class indices (n, W), 255 = no data."""
+def _ticked(strips: Iterable[Strip], tick: Callable[[int], None]) -> Iterator[Strip]:
     for strip in strips:
-        planes = strip.probabilities.permute(2, 0, 1)[None]
-        classes = most_probable(planes, ensemble.config.threshold, ensemble.fit)[0].cpu().numpy()
-        classes[~strip.rows.valid] = IGNORE
-        yield strip, classes
-        tick((strip.start + len(classes)) * classes.shape[1])
+        yield strip
+        tick((strip.start + strip.rows.height) * strip.rows.width)
 
 
 def _decisions(scene: Image, ensemble: Ensemble, members: Sequence[Member]) -> ObjectDecisions | None:

@@ -25,7 +25,7 @@ from seepseg.geo.place import place_of
 from seepseg.inference.decode import decode
 from seepseg.inference.scene_objects import WHOLE, decide_objects
 from seepseg.inference.score import Answer
-from seepseg.inference.stream import Member, Rows, Strip, mean_probabilities, stream
+from seepseg.inference.stream import Member, Rows, mean_probabilities, stream, whole_strip
 from seepseg.io.image import Image
 from seepseg.mapping.ensemble import FAR_TILES, Ensemble
 from seepseg.mapping.jobs import Job
@@ -73,10 +73,10 @@ def predict_tiles(
     by_name, without_polygons = {job.name: job for job in jobs}, replace(wanted, vectors=None, quicklook=False)
     for answer in _classified(tiles, ensemble, ensemble.with_limits(limits), tick):
         tile = tiles[answer.id]
-        strip = Strip(0, tile.rows, answer.probabilities.permute(1, 2, 0))
+        strip = whole_strip(tile.rows, answer.prediction, answer.probabilities.permute(1, 2, 0))
         # A tile that lies nowhere on the map needs no polygons and no picture of its own.
         own = wanted if place_of(tile.image.georeference).crs else without_polygons
-        report = write_outputs(by_name[answer.id], tile.image, [(strip, answer.prediction)], ensemble, own)
+        report = write_outputs(by_name[answer.id], tile.image, [strip], ensemble, own)
         distance, warnings = unlike[tile.kind]
         report.add_distance(distance, [*warnings, *ensemble.halved])
         results[answer.id] = report
@@ -166,8 +166,8 @@ def _with_margin(tile: _Tile, cells: Mapping[Cell | None, _Tile], margin: int) -
 
 def _in_windows(rows: Rows, members: Sequence[Member], ensemble: Ensemble) -> torch.Tensor:
     """Probabilities (K, H, W) of a tile larger than a window."""
-    strips = stream(rows, members, len(ensemble.classes), ensemble.config)
-    return torch.cat([strip.probabilities.clone() for strip in strips]).permute(2, 0, 1)
+    strips = stream(rows, members, len(ensemble.classes), ensemble.config, whole=True)
+    return torch.cat([strip.probabilities for strip in strips if strip.probabilities is not None]).permute(2, 0, 1)
 
 
 def _read(job: Job, ensemble: Ensemble, mask: Path | None) -> _Tile:

@@ -49,6 +49,8 @@ def probabilities(logits: Tensor, head: Head) -> Tensor:
 
 def _softmax(logits: Tensor) -> Tensor:
     """As torch.softmax over channels, which is up to three times as slow on a CPU where memory is channels-last."""
+    if not logits.numel():
+        return logits
     raised = logits.exp()
     total = raised.sum(1, keepdim=True)
     low, high = torch.aminmax(total)

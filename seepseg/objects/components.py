@@ -35,13 +35,13 @@ def log_sums(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.float32
     """Sums (count, K) of log-probabilities over the pixels of each label; row 0 is of what is no object.
 
     Args:
-        labels: (n, W) numbers below `count`, 0 where there is no object.
-        probabilities: (n, W, K), clipped to 1e-6 so that one pixel cannot rule out a class.
+        labels: (…) numbers below `count`, 0 where there is no object.
+        probabilities: (…, K), clipped to 1e-6 so that one pixel cannot rule out a class.
         count: one more than the largest label.
     """
     here = labels > 0
     logs = np.log(np.maximum(probabilities[here].astype(np.float64), 1e-6))
-    return np.stack([np.bincount(labels[here], logs[:, k], count) for k in range(probabilities.shape[2])], axis=1)
+    return np.stack([np.bincount(labels[here], logs[:, k], count) for k in range(logs.shape[1])], axis=1)
 
 
 def elect(sums: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seepseg.config import Head, Predict
-from seepseg.inference.decode import calibrated, decode, uncertainty
+from seepseg.inference.decode import background_bound, calibrated, decode, most_probable, uncertainty
+from seepseg.models.head import out_channels, probabilities
 from seepseg.runs.fit import Fit
 
 LIKELY = torch.tensor([[0.5, 0.3, 0.2], [0.45, 0.3, 0.25], [0.2, 0.1, 0.7]]).T.reshape(1, 3, 1, 3)
@@ -71,3 +75,29 @@ def test_uncertainty_is_entropy_over_its_largest_value() -> None:
     assert uncertainty(p)[0, 0].tolist() == pytest.approx([1, 0, 0.6309, 0], abs=1e-4)
     # Independent channels .1 .9 .8 are taken as .056 .5 .444: entropy .868 of log 3 = 1.0986.
     assert uncertainty(torch.tensor([0.1, 0.9, 0.8]).reshape(3, 1, 1), 0).item() == pytest.approx(0.790, abs=1e-3)
+
+
+HEADS: tuple[Head, ...] = ("softmax", "two_head", "sigmoid", "binary")
+
+
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from(HEADS),
+    st.integers(2, 8),
+    st.none() | st.sampled_from([0.0, 1.0]) | st.floats(0.001, 0.999),
+    st.none() | st.floats(0.05, 20),
+)
+def test_what_is_background_for_certain_never_becomes_foreground(
+    seed: int, head: Head, n_classes: int, threshold: float | None, temperature: float | None
+) -> None:
+    n_classes = 2 if head == "binary" else n_classes
+    rng = np.random.default_rng(seed)
+    spread = rng.choice([0.1, 1, 10])
+    logits = torch.from_numpy(rng.normal(0, spread, (1, out_channels(head, n_classes), 20, 20)).astype(np.float32))
+    fit = None if temperature is None or threshold is None else Fit(head, temperature, threshold, (), 0, "val", ())
+    bound = background_bound(head, n_classes, threshold, fit)
+    planes = probabilities(logits, head)
+    classes = most_probable(planes, threshold, fit)
+    margin = logits[:, bound.first : bound.last].amax(1) - bound.relative * logits[:, 0]
+    assert not classes[margin <= bound.margin].any()
+    assert not classes[planes[:, 0] > bound.background].any()

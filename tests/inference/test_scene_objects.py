@@ -19,6 +19,7 @@ from seepseg.data.source import source_of
 from seepseg.errors import ConfigError
 from seepseg.inference.scene_objects import object_stage, scene_objects, scenes
 from seepseg.inference.score import Answer
+from seepseg.inference.stream import Rows, Strip, whole_strip
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.objectwise import ObjectDecisions, SceneClassifier
 from seepseg.mapping.outputs import Wanted
@@ -61,6 +62,11 @@ def scene(shape: tuple[int, int]) -> tuple[NDArray[np.uint16], NDArray[np.uint8]
     return raw, classes, rng.dirichlet([2, 1, 1, 1], shape).astype(np.float32)
 
 
+def strip(classes: np.ndarray, probabilities: np.ndarray) -> Strip:
+    pixels = Rows(np.zeros((1, *classes.shape)), classes != 255)
+    return whole_strip(pixels, classes, torch.tensor(probabilities))
+
+
 def test_strips_and_windows_decide_as_the_scene_in_memory_does(tmp_path: Path) -> None:
     raw, classes, probabilities = scene((700, 520))
     labels, count = label_objects(classes)
@@ -79,9 +85,8 @@ def test_strips_and_windows_decide_as_the_scene_in_memory_does(tmp_path: Path) -
 
     of_scene = SceneClassifier(classifier, lambda rows, columns, valid: UNIT.to_unit(raw[None, rows, columns], valid))
     decisions = ObjectDecisions(Predict(min_pixels=30), 4, of_scene)
-    assert decisions.needs_probabilities
     for start in range(0, 700, 37):
-        decisions.see(classes[start : start + 37], probabilities[start : start + 37])
+        decisions.see(strip(classes[start : start + 37], probabilities[start : start + 37]))
     tifffile.imwrite(tmp_path / "first.tif", classes)
     assert np.array_equal(np.concatenate(list(decisions.rewritten(tmp_path / "first.tif"))), expected)
 
@@ -92,7 +97,7 @@ def test_a_scene_without_objects_needs_no_classifier(tmp_path: Path) -> None:
     decisions = ObjectDecisions(
         Predict(), 4, SceneClassifier(asks("log_area", 0, 1, 2, 4), lambda *_: pytest.fail("looked"))
     )
-    decisions.see(empty, np.full((20, 30, 4), 0.25, np.float32))
+    decisions.see(strip(empty, np.full((20, 30, 4), 0.25, np.float32)))
     assert np.array_equal(np.concatenate(list(decisions.rewritten(tmp_path / "first.tif"))), empty)
 
 
@@ -110,7 +115,7 @@ def test_the_surroundings_of_an_object_too_large_are_not_read(tmp_path: Path, mo
 
     decisions = ObjectDecisions(Predict(), 4, SceneClassifier(asks("log_area", 0, 3, 3, 4), look))
     likely = np.broadcast_to(np.array([0.1, 0.1, 0.7, 0.1], np.float32), (40, 900, 4))
-    decisions.see(classes, likely)
+    decisions.see(strip(classes, likely))
     found = np.concatenate(list(decisions.rewritten(tmp_path / "first.tif")))
     assert shown == [(slice(0, 40), slice(450 - 192, 453 + 192))]
     # The forest says class 3; of what it is not shown, the network's class 2 stands.

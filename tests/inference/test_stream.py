@@ -45,6 +45,7 @@ class Held:
         self.image = image
         self.valid = np.ones(image.shape, bool) if valid is None else valid
         self.height, self.width = image.shape
+        self.chunk = 70
         self.asked: list[tuple[int, int]] = []
 
     def read(self, start: int, stop: int) -> Rows:
@@ -60,11 +61,16 @@ def whole(source: Held, members: list[Member], config: Predict) -> np.ndarray:
     """Foreground probabilities of all strips, which must follow on one another."""
     parts = []
     at = 0
-    for strip in stream(source, members, 2, config):
+    for strip in stream(source, members, 2, config, whole=True):
         assert strip.start == at
+        assert strip.probabilities is not None
         assert np.array_equal(strip.rows.raw[0], source.image[at : at + len(strip.probabilities)])
         at += len(strip.probabilities)
-        parts.append(strip.probabilities.numpy().copy())
+        parts.append(strip.probabilities.numpy())
+        foreground = np.where(strip.rows.valid, parts[-1][..., 1] > 0.5, 255)
+        assert np.array_equal(strip.classes, foreground)
+        assert np.allclose(strip.pixels, strip.probabilities.view(-1, 2)[strip.where])
+        assert set(np.flatnonzero(strip.classes == 1)) <= set(strip.where.tolist())
     assert at == source.height
     return np.concatenate(parts)[..., 1]
 

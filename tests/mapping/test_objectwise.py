@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from seepseg.config import Predict
 from seepseg.inference.decode import decode
+from seepseg.inference.stream import Rows, whole_strip
 from seepseg.mapping.objectwise import ObjectDecisions
 
 
@@ -28,6 +29,7 @@ def test_strips_decide_as_the_whole_does(
     decisions = ObjectDecisions(config, 4)
     for start in range(0, height, strip):
         part = slice(start, start + strip)
-        decisions.see(first[part], probabilities[part] if vote else None)
+        pixels = Rows(np.zeros((1, *first[part].shape)), valid[part])
+        decisions.see(whole_strip(pixels, first[part], torch.from_numpy(probabilities[part])))
     tifffile.imwrite(tmp_path / "first.tif", first)
     assert np.array_equal(np.concatenate(list(decisions.rewritten(tmp_path / "first.tif"))), whole)

@@ -17,7 +17,7 @@ from rasterio.transform import Affine
 from seepseg.classes import SEEP
 from seepseg.config import Predict
 from seepseg.errors import DataError
-from seepseg.inference.stream import Rows, Strip
+from seepseg.inference.stream import Rows, whole_strip
 from seepseg.io.image import open_image
 from seepseg.io.vector import read_vectors
 from seepseg.mapping.jobs import plan
@@ -135,10 +135,10 @@ def test_confidence_is_of_the_class_that_the_network_gave(folder: Path) -> None:
     classes = np.zeros((40, 50), np.uint8)
     classes[10:13, 20:30] = 2
     probabilities = torch.tensor([0.1, 0.7, 0.2, 0, 0, 0, 0, 0]).expand(40, 50, 8)
-    strip = Strip(0, Rows(sea()[None], np.ones((40, 50), bool)), probabilities)
+    strip = whole_strip(Rows(sea()[None], np.ones((40, 50), bool)), classes, probabilities)
     (job,) = plan([str(folder / "in")], folder / "out")
     with open_image(job.source) as image:
-        write_outputs(job, image, [(strip, classes)], replace(toy(), classes=SEEP), Wanted())
+        write_outputs(job, image, [strip], replace(toy(), classes=SEEP), Wanted())
     _, table, _ = read_vectors(folder / "out" / "s.gpkg")
     assert table["class"].tolist() == [2]
     assert table["mean_probability"].tolist() == pytest.approx([0.7], abs=1 / 255)
