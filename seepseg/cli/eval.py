@@ -35,7 +35,6 @@ class Request:
     no_figures: bool
     report: bool
     maps: bool
-    profile: bool
     device: str | None
     quiet: bool
 
@@ -74,7 +73,6 @@ class Request:
 @click.option("--no-figures", is_flag=True, help="Tables only.")
 @click.option("--report", is_flag=True, help="Write report.html as well: everything on one page that opens offline.")
 @click.option("--maps", is_flag=True, help="Keep the predicted maps too: maps/, a PNG per tile.")
-@click.option("--profile", is_flag=True, help="Say how much of the time the network took.")
 @device_option
 @quiet_option
 def command(**arguments: Any) -> None:
@@ -140,7 +138,6 @@ def _score_run(request: Request, run: Path) -> None:
         threshold=request.threshold,
         fitted=not request.no_fit,
         figures=not request.no_figures,
-        profile=request.profile,
         report=request.report,
         maps=request.maps,
     )

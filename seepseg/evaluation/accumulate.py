@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.mosaic import Cell, assemble, clusters
-from seepseg.evaluation.summary import Decoded, Evidence, Headline, Profile, headline
+from seepseg.evaluation.summary import Decoded, Evidence, Headline, headline
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics import calibration
 from seepseg.metrics.baseline import dark_spots, most_common_class, nothing, one_class, shifted
@@ -130,7 +130,7 @@ class Accumulator:
             )
         self._cells = {}
 
-    def compute(self, decoding: Decoded, profile: Profile | None = None) -> Evidence:
+    def compute(self, decoding: Decoded) -> Evidence:
         """The scores that follow from the counts; call it after the last `end_scene`."""
         names, per_tile = self.catalog.classes.names[1:], self.per_tile
         # In the order of the scenes' names, so that draws do not depend on the order of tiles.
@@ -150,7 +150,6 @@ class Accumulator:
             decoding=decoding,
             by_coverage=headlines(_by_coverage(self.coverage), per_tile) if per_tile else None,
             by_flag=headlines(_by_flag(self.flags), per_tile) if per_tile else None,
-            profile=profile,
         )
 
     def object_scores(self) -> list[ObjectScores]:

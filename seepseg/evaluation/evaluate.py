@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -20,7 +19,7 @@ from seepseg.data.source import read_pixels
 from seepseg.evaluation.accumulate import Accumulator
 from seepseg.evaluation.gallery import REPORTED, SHOWN, Gallery
 from seepseg.evaluation.report import write_report
-from seepseg.evaluation.summary import Decoded, Profile, Summary, headline, plain, summarise
+from seepseg.evaluation.summary import Decoded, Summary, headline, plain, summarise
 from seepseg.evaluation.tables import write_evidence, write_scores
 from seepseg.figures.plots import save_confusion
 from seepseg.figures.sheets import save_gallery
@@ -50,7 +49,6 @@ class Options:
         threshold: of foreground, in place of the config's and of the fit's.
         fitted: decode with the checkpoint's fit, where it has one, on tiles that the fit has not seen.
         figures: draw them.
-        profile: add where the time went.
         report: write report.html as well.
         maps: keep the predicted class of every pixel, a PNG per tile.
     """
@@ -58,7 +56,6 @@ class Options:
     threshold: float | None = None
     fitted: bool = True
     figures: bool = True
-    profile: bool = False
     report: bool = False
     maps: bool = False
 
@@ -79,7 +76,7 @@ def evaluate(
         ConfigError: some parts have a fit and some have not.
         DataError: a damaged file.
     """
-    begin, first = time.perf_counter(), parts[0]
+    first = parts[0]
     config, fits = _decoding(parts, options)
     counts = _accumulator(parts)
     gallery = Gallery(first.classes, REPORTED if options.report else SHOWN)
@@ -101,8 +98,7 @@ def evaluate(
             sums.append(part.score(config, fit, send))
         counts.end_scene()
     total = reduce(add, sums)
-    profile = _profile(total, time.perf_counter() - begin) if options.profile else None
-    evidence = counts.compute(_decoded(config, fits, parts), profile)
+    evidence = counts.compute(_decoded(config, fits, parts))
     summary = summarise(total, first.classes, split, per_tile=first.per_tile, evidence=evidence)
     forget(where, *SOMETIMES)
     write_scores(where, total, first.classes, summary)
@@ -162,10 +158,6 @@ def _decoded(config: Predict, fits: Sequence[Fit | None], parts: Sequence[Labell
     if len(fits) > 1:
         return Decoded("other folds' fits, see folds.csv", objects, None, None, None, None)
     return Decoded(f"fit on {fit.split}", objects, fit.temperature, fit.threshold, fit.offsets, fit.min_pixels)
-
-
-def _profile(total: Sums, seconds: float) -> Profile:
-    return Profile(seconds, total.seconds, total.seconds / seconds, total.n_tiles / seconds)
 
 
 def _fold_row(part: Labelled, sums: Sums, fit: Fit | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from seepseg.evaluation.summary import Decoded, Profile, Summary
+from seepseg.evaluation.summary import Decoded, Summary
 from seepseg.evaluation.tables import class_table
 from seepseg.metrics.bootstrap import Interval
 from seepseg.metrics.detection import ObjectScores
@@ -44,8 +44,7 @@ def lines(summary: Summary) -> list[str]:
     surface = " ".join(_number(v) for v in evidence.surface_dice.values())
     error = _number(evidence.calibration["foreground"], 4)
     out.append(f"outlines: surface Dice at 1, 2, 3 px {surface}; calibration error of foreground {error}")
-    out += [line for line in (_decoding(evidence.decoding), _profile(evidence.profile)) if line]
-    return out
+    return [*out, line] if (line := _decoding(evidence.decoding)) else out
 
 
 def published(scores: BatchScores) -> str:
@@ -83,17 +82,6 @@ def _decoding(decoded: Decoded) -> str:
         words = decoding_text(decoded)
         parts.insert(0, f"decoded with the {decoded.from_}" + (f": {words}" if words else ""))
     return "; ".join(parts)
-
-
-def _profile(profile: Profile | None) -> str:
-    return (
-        ""
-        if profile is None
-        else (
-            f"profile: {profile.seconds:.1f} s, {profile.network_share:.0%} of it in the network, "
-            f"{profile.tiles_per_second:.1f} tiles/s"
-        )
-    )
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -72,16 +72,6 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Profile:
-    """Where the time went."""
-
-    seconds: float
-    network_seconds: float
-    network_share: float
-    tiles_per_second: float
-
-
-@dataclass(frozen=True)
 class Evidence:
     """The scores beyond the confusion matrix, where a network was scored.
 
@@ -108,7 +98,6 @@ class Evidence:
     decoding: Decoded
     by_coverage: dict[str, Headline] | None = None
     by_flag: dict[str, Headline] | None = None
-    profile: Profile | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from seepseg.inference.decode import calibrated, decode
 from seepseg.inference.predictor import Predictor
 from seepseg.losses.build import Loss
 from seepseg.losses.functional import pixel_sums
+from seepseg.machine.ahead import in_streams
 from seepseg.metrics.confusion import Scores, confusion_matrix, dice, scores
 from seepseg.metrics.counts import Counts
 from seepseg.metrics.salt_score import tgs_score
@@ -34,7 +34,6 @@ class Sums(Counts):
         n_tiles: tiles scored.
         tgs_tenths: sum over tiles of ten times the TGS score; an integer, because a tile's score is k/10.
         floats: per batch, the losses and the soft sums; kept apart so that they are added in one order everywhere.
-        seconds: time spent in the network.
     """
 
     matrix: NDArray[np.int64]
@@ -42,7 +41,6 @@ class Sums(Counts):
     n_tiles: int = 0
     tgs_tenths: int = 0
     floats: dict[int, dict[str, list[float]]] = field(default_factory=dict)
-    seconds: float = 0.0
 
     @classmethod
     def empty(cls, n_classes: int) -> Sums:
@@ -140,13 +138,12 @@ class Decoding:
 
 
 class Pass(NamedTuple):
-    """A batch after the network: number, logits (N, C, H, W), probabilities (N, K, H, W), masks (N, H, W), seconds."""
+    """A batch after the network: number, logits (N, C, H, W), probabilities (N, K, H, W), masks (N, H, W)."""
 
     number: int
     logits: Tensor
     probabilities: Tensor
     masks: Tensor
-    seconds: float
 
 
 def score(
@@ -163,12 +160,10 @@ def score(
     In passing, `on_tile` sees every tile, and `on_batch` the probabilities (N, K, H, W) and masks (N, H, W) of every
     batch.
     """
-    total, seconds = Sums.empty(n_classes), 0.0
+    total = Sums.empty(n_classes)
     floats: dict[int, dict[str, list[float]]] = {}
 
     def after_network(batch: Pass) -> None:
-        nonlocal seconds
-        seconds += batch.seconds
         if loss is not None:
             floats[batch.number] = _floats(loss, batch)
         if on_batch is not None:
@@ -180,7 +175,7 @@ def score(
         if on_tile:
             planes = calibrated(answer.probabilities, decoding.fit, axis=0).cpu().numpy()
             on_tile(TileResult(answer.id, answer.image, answer.truth, answer.prediction, planes, sums))
-    return replace(total, floats=floats, seconds=seconds)
+    return replace(total, floats=floats)
 
 
 def answers(
@@ -190,15 +185,15 @@ def answers(
     after_network: Callable[[Pass], None] = lambda batch: None,
 ) -> Iterator[Answer]:
     """The tiles of numbered batches one by one, each decoded on its own; `after_network` sees every batch."""
-    for number, batch in batches:
+
+    def passed(item: tuple[int, Batch]) -> tuple[Tensor, Tensor]:
+        _, batch = item
+        logits = predictor.logits(batch.image)
+        return batch.within(logits), batch.within(predictor.probabilities(batch.image, logits))
+
+    for (number, batch), (logits, probabilities) in in_streams(passed, batches, predictor.device):
         with torch.inference_mode():
-            begin = time.perf_counter()
-            logits = predictor.logits(batch.image)
-            probabilities = batch.within(predictor.probabilities(batch.image, logits))
-            if predictor.device.type == "cuda":
-                torch.cuda.synchronize(predictor.device)
-            seconds, masks = time.perf_counter() - begin, batch.mask.to(predictor.device)
-            after_network(Pass(number, batch.within(logits), probabilities, masks, seconds))
+            after_network(Pass(number, logits, probabilities, batch.mask.to(predictor.device)))
             predicted = decode(probabilities, batch.valid, decoding.config, decoding.fit)
         truth, images = batch.mask.numpy().astype(np.uint8), batch.within(batch.image)
         for i, (h, w) in enumerate(batch.sizes):

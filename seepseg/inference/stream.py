@@ -24,8 +24,8 @@ from seepseg.machine.ahead import ahead, in_streams
 from seepseg.models.head import out_channels, probabilities
 from seepseg.runs.fit import Fit
 
-STREAM_PIXELS = 2**19
-"""Pixels of windows that one core computes at once: more is not faster."""
+STREAM_PIXELS = 2**18
+"""Pixels of windows that one core computes at once: more are not faster, and take more memory."""
 
 
 class Rows(NamedTuple):
@@ -201,9 +201,7 @@ def stream(
 def _tasks(
     source: RowSource, plan: Grid, parts: Sequence[Part], config: Predict, device: torch.device
 ) -> Iterator[_Task]:
-    size = config.batch_size
-    if device.type == "cpu":
-        size = min(size, max(1, STREAM_PIXELS // (plan.height * plan.width)))
+    size = at_once(config.batch_size, plan.height * plan.width, device)
     for band, rows in enumerate(ahead(_bands(source, plan))):
         seen = [i for i, x in enumerate(plan.columns) if rows.valid[:, x : x + plan.width].any()]
         blocks = [seen[k : k + size] for k in range(0, len(seen), size)] or [[]]
@@ -250,7 +248,7 @@ def _computed(
         return member.predictor.logits(planes, turn).permute(0, 2, 3, 1) if task.columns else planes
 
     if device.type == "cpu":
-        return in_streams(lambda task: logits(task, image(task)), tasks, torch.get_num_threads())
+        return in_streams(lambda task: logits(task, image(task)), tasks, device)
     return ((task, logits(task, planes)) for task, planes in ahead((task, image(task)) for task in tasks))
 
 
@@ -271,6 +269,11 @@ def _probabilities(logits: Tensor, head: Head) -> Tensor:
     """Probabilities (n, W, K) of logits (n, W, C); some rows at a time, because it takes memory on the way."""
     parts = [probabilities(rows.permute(2, 0, 1)[None], head)[0].permute(1, 2, 0) for rows in torch.split(logits, 64)]
     return torch.cat(parts)
+
+
+def at_once(batch_size: int, pixels: int, device: torch.device) -> int:
+    """Images of so many pixels that go through a network at once."""
+    return min(batch_size, max(1, STREAM_PIXELS // pixels)) if device.type == "cpu" else batch_size
 
 
 def mean_probabilities(members: Sequence[Member], images: Sequence[Rows]) -> Tensor:

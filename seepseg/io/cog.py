@@ -40,7 +40,7 @@ class Layout:
         tags: metadata; nothing that changes from run to run.
         names: descriptions of the bands.
         colors: index → RGBA, the colour table of a one-band uint8 raster.
-        resampling: how overviews are made.
+        resampling: how GDAL makes overviews; None where they are made here, of the most common of 2 × 2 pixels.
     """
 
     count: int
@@ -49,13 +49,13 @@ class Layout:
     tags: Mapping[str, str]
     names: tuple[str, ...] = ()
     colors: Mapping[int, tuple[int, int, int, int]] | None = None
-    resampling: str = "NEAREST"
+    resampling: str | None = "NEAREST"
 
 
 def class_layout(names: Sequence[str], colors: NDArray[np.uint8], tags: Mapping[str, str]) -> Layout:
     """The layout of class rasters: uint8 indices, 255 = no data; tags CLASS_0 … CLASS_K−1 hold the K names.
 
-    Overviews take the most common class of the pixels they represent.
+    Overviews take the most common class of the pixels they represent, of 2 × 2 at each level.
 
     Args:
         names: K class names, background first.
@@ -64,7 +64,7 @@ def class_layout(names: Sequence[str], colors: NDArray[np.uint8], tags: Mapping[
     """
     table = {i: (int(r), int(g), int(b), 255) for i, (r, g, b) in enumerate(colors)} | {IGNORE: (0, 0, 0, 0)}
     all_tags = {f"CLASS_{i}": name for i, name in enumerate(names)} | dict(tags)
-    return Layout(1, "uint8", IGNORE, all_tags, ("class",), table, "MODE")
+    return Layout(1, "uint8", IGNORE, all_tags, ("class",), table, None)
 
 
 def probability_layout(names: Sequence[str], tags: Mapping[str, str]) -> Layout:
@@ -78,10 +78,10 @@ def uncertainty_layout(tags: Mapping[str, str]) -> Layout:
 
 
 class RowWriter:
-    """A raster being written from the first row to the last."""
+    """A raster being written from the first row to the last, and the one of half its size, if there is one."""
 
-    def __init__(self, target: Any, layout: Layout) -> None:
-        self._target, self._layout = target, layout
+    def __init__(self, target: Any, layout: Layout, half: RowWriter | None = None) -> None:
+        self._target, self._layout, self._half = target, layout, half
         self._waiting: list[NDArray[Any]] = []
         self._rows, self._written = 0, 0
 
@@ -100,12 +100,34 @@ class RowWriter:
         if self._rows:
             self._flush(self._rows)
         assert self._written == self._target.height, "rows are missing"
+        if self._half:
+            self._half.finish()
 
     def _flush(self, count: int) -> None:
         rows = np.concatenate(self._waiting, axis=1)
         self._target.write(rows[:, :count], window=Window(0, self._written, rows.shape[2], count))
         self._written += count
+        if self._half:
+            self._half.write(halved(rows[0, :count]))
         self._waiting, self._rows = [rows[:, count:].copy()], self._rows - count
+
+
+def halved(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The most common class index of each 2 × 2 pixels of (n, W), the highest of several; 255 only where all four are.
+
+    A slick one pixel wide covers two of four pixels, and so stays.
+    """
+    even = np.pad(classes, [(0, size % 2) for size in classes.shape], constant_values=IGNORE)
+    a, b, c, d = (even[i::2, j::2] for i in (0, 1) for j in (0, 1))
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    lower, higher = np.minimum(c, d), np.maximum(c, d)
+    first, last = np.minimum(low, lower), np.maximum(high, higher)
+    between = np.maximum(low, lower), np.minimum(high, higher)
+    second, third = np.minimum(*between), np.maximum(*between)
+    # In ascending order, 255 last: two that are equal stand side by side.
+    highest = np.where(last < IGNORE, last, np.where(third < IGNORE, third, second))
+    pair = np.where((third == last) & (third < IGNORE), third, np.where(first == second, first, highest))
+    return np.where((second == third) & (third < IGNORE), second, np.where(second == IGNORE, first, pair))
 
 
 @contextmanager
@@ -131,12 +153,22 @@ def row_writer(
         stack.enter_context(_as_write_error(path))
         large = cog and max(height, width) > OVERVIEWS_FROM
         plain = done.with_name(f"{done.stem}-rows{done.suffix}") if large else done
-        stack.callback(lambda: plain.unlink(missing_ok=True) if large else None)
-        with _created(plain, georeference, height, width, layout) as target:
-            writer = RowWriter(target, layout)
+        with ExitStack() as targets:
+            levels = (
+                list(_levels(plain, height, width)) if large and not layout.resampling else [(plain, height, width)]
+            )
+            writer = None
+            for name, rows, columns in reversed(levels):
+                if large:
+                    stack.callback(name.unlink, missing_ok=True)
+                own = georeference if name == plain else Georeference()
+                target = targets.enter_context(_created(name, own, rows, columns, layout, scratch=large))
+                writer = RowWriter(target, layout, writer)
+            assert writer
             yield writer
             writer.finish()
-        _check(plain, path, layout)
+        for name, *_ in levels:
+            _check(name, path, layout)
         if large:
             _need_room(path, plain.stat().st_size)
             rasterio.shutil.copy(
@@ -146,15 +178,27 @@ def row_writer(
                 compress="DEFLATE",
                 level=1,
                 predictor="FLOATING_POINT" if layout.dtype == "float32" else "NO",
-                overview_resampling=layout.resampling,
+                overviews="AUTO" if layout.resampling else "FORCE_USE_EXISTING",
+                overview_resampling=layout.resampling or "NEAREST",
                 bigtiff="IF_SAFER",
                 num_threads="ALL_CPUS",
             )
             _check(done, path, layout)
 
 
+def _levels(plain: Path, height: int, width: int) -> Iterator[tuple[Path, int, int]]:
+    """Files and sizes of a raster and its overviews: to GDAL, `x.ovr` is x at half its size."""
+    while True:
+        yield plain, height, width
+        if max(height, width) <= OVERVIEWS_FROM:
+            return
+        plain, height, width = plain.with_name(f"{plain.name}.ovr"), -(-height // 2), -(-width // 2)
+
+
 @contextmanager
-def _created(path: Path, georeference: Georeference, height: int, width: int, layout: Layout) -> Iterator[Any]:
+def _created(
+    path: Path, georeference: Georeference, height: int, width: int, layout: Layout, scratch: bool
+) -> Iterator[Any]:
     place: dict[str, Any] = {}
     if georeference.crs_wkt:
         place["crs"] = CRS.from_wkt(georeference.crs_wkt)
@@ -172,8 +216,8 @@ def _created(path: Path, georeference: Georeference, height: int, width: int, la
         tiled=True,
         blockxsize=BLOCK,
         blockysize=BLOCK,
-        compress="deflate",
-        zlevel=1,
+        # What is only read again here need not be readable everywhere: zstd is several times as fast.
+        **{"compress": "zstd", "zstd_level": 1} if scratch else {"compress": "deflate", "zlevel": 1},
         predictor=3 if layout.dtype == "float32" else 1,
         interleave="band",
         bigtiff="IF_SAFER",

@@ -90,12 +90,17 @@ def behind(consume: Callable[[T], None]) -> Iterator[Callable[[T], None]]:
         raise failed[0]
 
 
-def in_streams(work: Callable[[T], R], items: Iterable[T], streams: int) -> Iterator[tuple[T, R]]:
-    """The items in order, each with the result of work on it, which `streams` threads do a few items ahead.
+def in_streams(work: Callable[[T], R], items: Iterable[T], device: torch.device) -> Iterator[tuple[T, R]]:
+    """The items in order, each with the result of work on it.
 
-    torch computes on one core in each of them. A network is faster so than with all cores at one batch, much faster
-    where other programs keep a core busy, and its bytes do not depend on how many cores there are.
+    On the CPU, as many threads as torch may use work a few items ahead, and torch computes on one core in each of them.
+    A network is faster so than with all cores at one batch, which wait for one another after every layer; much faster
+    where other programs keep a core busy. And its bytes do not depend on how many cores there are.
     """
+    if device.type != "cpu":
+        yield from ((item, work(item)) for item in items)
+        return
+    streams = torch.get_num_threads()
     waiting: deque[tuple[T, Future[R]]] = deque()
     with ThreadPoolExecutor(streams, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:

@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import get_num_threads
-
 from seepseg.errors import ConfigError, DataError, ResourceError, SeepsegError
 from seepseg.io.atomic import remove_leftovers, write_text
 from seepseg.machine import executors
@@ -102,7 +100,7 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
         for job in jobs:
             if job.class_raster.exists():
                 raise ConfigError(
-                    f"output exists, and was not made with this model, these options and {get_num_threads()} threads",
+                    "output exists, and was not made with this model and these options",
                     job.class_raster,
                     "give --overwrite, or another -o",
                 )

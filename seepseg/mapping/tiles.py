@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -25,8 +26,9 @@ from seepseg.geo.place import place_of
 from seepseg.inference.decode import decode
 from seepseg.inference.scene_objects import WHOLE, decide_objects
 from seepseg.inference.score import Answer
-from seepseg.inference.stream import Member, Rows, mean_probabilities, stream, whole_strip
+from seepseg.inference.stream import Member, Rows, at_once, mean_probabilities, stream, whole_strip
 from seepseg.io.image import Image
+from seepseg.machine.ahead import in_streams
 from seepseg.mapping.ensemble import FAR_TILES, Ensemble
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.outputs import Report, Wanted, write_outputs
@@ -136,20 +138,28 @@ def _decoded(
     sizes: dict[tuple[int, int], list[str]] = {}
     for name, tile in tiles.items():
         sizes.setdefault(tile.rows.valid.shape, []).append(name)
-    size, done = config.batch_size, 0
-    for names in (same[i : i + size] for same in sizes.values() for i in range(0, len(same), size)):
-        block = [tiles[name] for name in names]
-        height, width = block[0].rows.valid.shape
-        if max(height, width) > config.window:
-            planes = torch.stack([_in_windows(tile.rows, members, ensemble) for tile in block])
-        else:
-            planes = mean_probabilities(members, [_with_margin(tile, cells, margin) for tile in block])
-            # A copy: a classifier keeps the tiles of a whole scene, which need no margins any more.
-            planes = planes[..., margin : margin + height, margin : margin + width].contiguous()
-        valid = torch.from_numpy(np.stack([tile.rows.valid for tile in block]))
-        decoded = decode(planes, valid, config, ensemble.fit)
-        for name, tile, classes, probabilities in zip(names, block, decoded, planes, strict=True):
-            yield Answer(name, tile.rows.raw, np.full_like(classes, IGNORE), classes, probabilities)
+    device = members[0].predictor.device
+    blocks = [
+        same[i : i + size]
+        for (height, width), same in sizes.items()
+        for size in (at_once(config.batch_size, height * width, device),)
+        for i in range(0, len(same), size)
+    ]
+    small = [names for names in blocks if max(tiles[names[0]].rows.valid.shape) <= config.window]
+
+    def planes(names: list[str]) -> torch.Tensor:
+        height, width = tiles[names[0]].rows.valid.shape
+        framed = mean_probabilities(members, [_with_margin(tiles[name], cells, margin) for name in names])
+        # A copy: a classifier keeps the tiles of a whole scene, which need no margins any more.
+        return framed[..., margin : margin + height, margin : margin + width].contiguous()
+
+    large = ((names, _in_windows(tiles, names, members, ensemble)) for names in blocks if names not in small)
+    done = 0
+    for names, probabilities in itertools.chain(in_streams(planes, small, device), large):
+        valid = torch.from_numpy(np.stack([tiles[name].rows.valid for name in names]))
+        decoded = decode(probabilities, valid, config, ensemble.fit)
+        for name, classes, own in zip(names, decoded, probabilities, strict=True):
+            yield Answer(name, tiles[name].rows.raw, np.full_like(classes, IGNORE), classes, own)
         done += len(names)
         tick(done)
 
@@ -164,10 +174,13 @@ def _with_margin(tile: _Tile, cells: Mapping[Cell | None, _Tile], margin: int) -
     return Rows(*framed(tile.rows, beside, tile.place.cell, margin, (0, False)))
 
 
-def _in_windows(rows: Rows, members: Sequence[Member], ensemble: Ensemble) -> torch.Tensor:
-    """Probabilities (K, H, W) of a tile larger than a window."""
-    strips = stream(rows, members, len(ensemble.classes), ensemble.config, whole=True)
-    return torch.cat([strip.probabilities for strip in strips if strip.probabilities is not None]).permute(2, 0, 1)
+def _in_windows(
+    tiles: Mapping[str, _Tile], names: Sequence[str], members: Sequence[Member], ensemble: Ensemble
+) -> torch.Tensor:
+    """Probabilities (N, K, H, W) of tiles larger than a window."""
+    scenes = [stream(tiles[name].rows, members, len(ensemble.classes), ensemble.config, whole=True) for name in names]
+    parts = [[strip.probabilities for strip in scene if strip.probabilities is not None] for scene in scenes]
+    return torch.stack([torch.cat(part).permute(2, 0, 1) for part in parts])
 
 
 def _read(job: Job, ensemble: Ensemble, mask: Path | None) -> _Tile:

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
 from seepseg.config import Predict, Runtime
 from seepseg.errors import ConfigError, DataError
 from seepseg.io.image import ImageInfo, inspect_image
@@ -28,7 +26,7 @@ class Recipe:
 
     Attributes:
         checkpoints: the networks, which are averaged.
-        runtime: device, threads and number format.
+        runtime: device and number format; of threads they do not depend.
         config: windows and decoding.
         tta: average over test-time flips.
         wanted: the outputs.
@@ -47,7 +45,7 @@ class Recipe:
         predictor, mask = ensemble.members[0].predictor, self.wanted.mask
         parts = asdict(self) | {
             "checkpoints": ensemble.tags,
-            "runtime": [predictor.device.type, str(predictor.dtype), torch.get_num_threads()],
+            "runtime": [predictor.device.type, str(predictor.dtype)],
             "config": self.config.model_dump(mode="json"),
             "wanted": asdict(self.wanted) | {"mask": mask and _digest(mask)},
         }

@@ -40,7 +40,7 @@ MENTIONS = {
     ("train",): ["CONFIG", "-s, --set", "--run", "--fold", "--all-folds", "--resume", "--init", "--dry-run",
                  "--device"],
     ("eval",): ["RUN", "--split", "--data", "--per-class", "--tta", "--threshold", "--predictions", "--truth",
-               "--fit", "--no-fit", "--profile"],
+               "--fit", "--no-fit"],
     ("compare",): ["RUN_A", "RUN_B", "--split", "-o, --out"],
     ("predict",): ["RUN", "INPUTS", "-o, --out", "--fold", "--tta", "--threshold", "--probabilities", "--overwrite",
                    "--strict", "--device", "--uncertainty", "--no-fit"],

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from seepseg.evaluation.printing import interval_text, lines, per_class
-from seepseg.evaluation.summary import Decoded, Evidence, Profile
+from seepseg.evaluation.summary import Decoded, Evidence
 from seepseg.metrics.bootstrap import Interval
 from tests.evaluation.test_summary import NONE, evidence, summary
 
@@ -56,13 +56,11 @@ def test_the_tgs_score_comes_first() -> None:
     assert lines(summary(tgs_score=0.81236, evidence=interval))[0] == "TGS score 0.8124 (95 % 0.800–0.820)"
 
 
-def test_what_decoded_and_how_long_it_took() -> None:
+def test_what_decoded() -> None:
     fitted = Decoded("fit on val", "classifier", 1.2, 0.45, (), 20)
-    profile = Profile(10.0, 4.0, 0.4, 3.25)
-    assert rest(evidence(decoding=fitted, profile=profile)) == [
+    assert rest(evidence(decoding=fitted)) == [
         "decoded with the fit on val: temperature 1.20, threshold 0.45, objects of at least 20 pixels; "
         "classes of objects by the classifier",
-        "profile: 10.0 s, 40% of it in the network, 3.2 tiles/s",
     ]
     folds = Decoded("other folds' fits, see folds.csv", "network", None, None, None, None)
     assert rest(evidence(decoding=folds)) == ["decoded with the other folds' fits, see folds.csv"]

@@ -91,7 +91,7 @@ def test_evidence_stands_beside_the_scores() -> None:
     assert (tree["objects"]["class"], tree["objects"]["found_iou50"]) == ("all", None)
     assert tree["as_published"] == {"soft_dice_batch16": 0.4204, "soft_iou_batch16": 0.2661}
     assert "tgs_score" not in tree["references"]["predict nothing"]
-    assert not {"profile", "by_coverage", "evidence"} & set(tree)
+    assert not {"by_coverage", "evidence"} & set(tree)
 
 
 def test_the_tgs_score_is_of_tiles_that_are_scored_one_by_one() -> None:

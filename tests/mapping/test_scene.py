@@ -7,17 +7,21 @@ import numpy as np
 import pytest
 import rasterio
 import tifffile
+import torch
 from rasterio.transform import Affine
 
 from seepseg.config import Predict, Scaling
 from seepseg.data.scaling import measure_scaling
 from seepseg.errors import DataError
+from seepseg.inference.predictor import Predictor
+from seepseg.inference.stream import Member
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.outputs import Report, Wanted
 from seepseg.mapping.scene import predict_scene
 from seepseg.mapping.tiles import predict_tiles
+from seepseg.models.build import build_model
 from seepseg.runs.fit import Fit
-from tests.mapping.toy import SIZES, files, picture, toy
+from tests.mapping.toy import SCALING, SIZES, files, picture, recipe, toy
 
 PLAIN = Wanted(vectors=None, quicklook=False)
 
@@ -78,6 +82,26 @@ def test_the_same_scene_gives_the_same_bytes_whatever_the_batch(tmp_path: Path) 
     predict(tmp_path / "x.tif", tmp_path / "b", every)
     predict(tmp_path / "x.tif", tmp_path / "c", every, batch_size=3)
     assert files(tmp_path / "a") == files(tmp_path / "b") == files(tmp_path / "c")
+
+
+@pytest.mark.parametrize("amp", ["off", "bf16"])
+def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path, amp: str) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", picture((300, 250)))
+    config = recipe(source="seep", root="x", classes="salt")
+    config = config.model_copy(update={"runtime": config.runtime.model_copy(update={"amp": amp})})
+    torch.manual_seed(0)
+    model = build_model(config.model, 1, 2).eval()
+    member = Member(Predictor(model, config, torch.device("cpu")), SCALING)
+    ensemble = replace(toy(decoding=Predict(window=64)), members=(member,))
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            job = Job(tmp_path / "x.tif", "x", tmp_path / str(threads), False)
+            predict_scene(job, ensemble, Wanted(probabilities=True, vectors=None))
+    finally:
+        torch.set_num_threads(before)
+    assert files(tmp_path / "1") == files(tmp_path / "3")
 
 
 def test_a_scene_unlike_the_training_set_is_named(tmp_path: Path) -> None:

@@ -61,15 +61,6 @@ def test_a_mask_is_known_by_its_content(tmp_path: Path) -> None:
     assert recipe.key(toy()) != before
 
 
-def test_threads_change_the_key() -> None:
-    count, before = torch.get_num_threads(), RECIPE.key(toy())
-    torch.set_num_threads(count + 1)
-    try:
-        assert RECIPE.key(toy()) != before
-    finally:
-        torch.set_num_threads(count)
-
-
 class Lost(nn.Module):
     """A network whose answer is no number."""
 
