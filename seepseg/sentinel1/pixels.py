@@ -78,7 +78,7 @@ def open_scene(
             return Pixels(raw, valid)
 
         yield Image(
-            "SAFE", height, width, len(bands), np.dtype(np.float32), path=path, window=window,
+            "SAFE", height, width, len(bands), np.dtype(np.float32), path=path, chunk=256, window=window,
             georeference=_georeference(annotation), warnings=tuple(dict.fromkeys(warnings)),
         )  # fmt: skip
 
