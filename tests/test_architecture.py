@@ -25,7 +25,7 @@ HOMES = {
     "albumentations": {"data/augment.py"},
     "tifffile": {"io/tiff.py", "io/ifd.py", "synthetic/sar.py"},
     "matplotlib": {"figures/canvas.py", "figures/plots.py"},
-    "monai": {"models/build.py"},
+    "monai": {"models/build.py", "models/resnet.py", "models/encoder_weights.py"},
 }  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))
 

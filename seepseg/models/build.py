@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from monai.networks.nets.attentionunet import AttentionUnet
+from monai.networks.nets.basic_unet import BasicUNet
+from monai.networks.nets.segresnet import SegResNet
+from monai.networks.nets.unet import UNet
 from torch import nn
 
 from seepseg.config import (
@@ -20,7 +24,6 @@ from seepseg.models.head import out_channels
 from seepseg.models.preact import PreActResUNet
 from seepseg.models.resunet import ResUNetScSE
 from seepseg.models.sizes import AnySize
-from seepseg.models.unet import UNet
 from seepseg.models.xception import XceptionResUNet
 
 NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
@@ -35,23 +38,26 @@ def build_model(config: ModelNode, in_channels: int, n_classes: int) -> nn.Modul
 
 
 def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, int]:
-    """The network and its stride; MONAI takes two seconds to import, so only its own networks wait for it."""
+    """The network and its stride."""
     match config:
         case UNetModel():
             levels = len(config.channels) - 1
-            return UNet(bands, channels, config.channels, config.num_res_units, config.dropout), 2**levels
+            return UNet(
+                2,
+                bands,
+                channels,
+                config.channels,
+                (2,) * levels,
+                num_res_units=config.num_res_units,
+                norm="batch",
+                dropout=config.dropout,
+            ), 2**levels
         case BasicUNetModel():
-            from monai.networks.nets.basic_unet import BasicUNet
-
             return BasicUNet(2, bands, channels, config.features, norm="batch", dropout=config.dropout), 16
         case AttentionUNetModel():
-            from monai.networks.nets.attentionunet import AttentionUnet
-
             levels = len(config.channels) - 1
             return AttentionUnet(2, bands, channels, config.channels, (2,) * levels, dropout=config.dropout), 2**levels
         case SegResNetModel():
-            from monai.networks.nets.segresnet import SegResNet
-
             return SegResNet(
                 2,
                 config.init_filters,

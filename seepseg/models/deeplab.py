@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from seepseg.config import DeepLabV3PlusModel
-from seepseg.models.resnet import ResNet, conv_norm, dilate, enlarged
+from seepseg.models.resnet import conv_norm, dilate, enlarged, resnet_channels, resnet_encoder, resnet_features
 
 LOW_LEVEL = 48
 """Channels that the first stage's map is reduced to before it joins (arXiv 1802.02611, table 1)."""
@@ -29,9 +29,9 @@ class DeepLabV3Plus(nn.Module):
     def __init__(self, config: DeepLabV3PlusModel, bands: int, outputs: int) -> None:
         super().__init__()
         decoder = config.decoder
-        self.encoder = ResNet(config.encoder, bands, config.width)
+        self.encoder = resnet_encoder(config.encoder, bands, config.width)
         dilate(self.encoder.layer4)
-        _, first, *_, last = self.encoder.channels
+        _, first, *_, last = resnet_channels(config.encoder, config.width)
         self.pyramid = _Pyramid(last, decoder)
         self.dropout = nn.Dropout(config.dropout)
         self.low = conv_norm(first, LOW_LEVEL, 1) if config.low_level else None
@@ -41,7 +41,7 @@ class DeepLabV3Plus(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K', H, W) of images (N, C, H, W) with H and W multiples of 16."""
-        _, first, *_, last = self.encoder(images)
+        _, first, *_, last = resnet_features(self.encoder, images)
         x = self.dropout(self.pyramid(last))
         if self.low is not None:
             x = torch.cat([enlarged(x, 4), self.low(first)], 1)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from monai.networks.nets.resnet import ResNet, ResNetBottleneck
 from torch import Tensor, nn
 
 from seepseg.config import ModelNode, PretrainedModel
 from seepseg.errors import CheckpointError, ConfigError
-from seepseg.models.resnet import ResNet
 
 STEM = "conv1.weight"
 COUNTER = "num_batches_tracked"
@@ -82,7 +82,7 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
     missing = [n for n in own if n not in tensors]
     unexpected = [n for n in tensors if n not in own]
     foreign = [n for n in missing if not n.endswith(COUNTER)] + [n for n in unexpected if not n.startswith(CLASSIFIER)]
-    advice = f"give torchvision's state dict of {encoder.name}"
+    advice = f"give torchvision's state dict of resnet{50 if isinstance(encoder.layer1[0], ResNetBottleneck) else 34}"
     if foreign:
         holder, lacks = ("encoder", "file") if foreign[0] in own else ("file", "encoder")
         reason = f"{len(foreign)} tensors have no counterpart, first {foreign[0]}: the {holder} has it, the {lacks} not"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seepseg.config import ResUNetScSEModel
-from seepseg.models.resnet import ResNet, conv_norm, enlarged
+from seepseg.models.resnet import conv_norm, enlarged, resnet_channels, resnet_encoder, resnet_features
 
 
 class ResUNetScSE(nn.Module):
@@ -20,8 +20,8 @@ class ResUNetScSE(nn.Module):
 
     def __init__(self, config: ResUNetScSEModel, bands: int, outputs: int) -> None:
         super().__init__()
-        self.encoder = ResNet("resnet34", bands, config.width, config.stem_stride)
-        stem, *skips, bottom = self.encoder.channels
+        self.encoder = resnet_encoder("resnet34", bands, config.width, config.stem_stride)
+        stem, *skips, bottom = resnet_channels("resnet34", config.width)
         skips = [*reversed(skips), *{4: [stem, 0], 2: [0], 1: []}[config.stem_stride]]
         inputs = [bottom, *[config.decoder] * (len(skips) - 1)]
         self.decoder = nn.ModuleList(_Level(i, skip, config.decoder) for i, skip in zip(inputs, skips, strict=True))
@@ -30,9 +30,9 @@ class ResUNetScSE(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K', H, W) of images (N, C, H, W) with H and W multiples of the stride."""
-        stem, *skips, x = self.encoder(images)
+        stem, *skips, x = resnet_features(self.encoder, images)
         # Only where the stem pools is its map larger than that of the first stage.
-        skips = [stem, *skips] if self.encoder.pools else skips
+        skips = skips if self.encoder.no_max_pool else [stem, *skips]
         for level in self.decoder:
             x = level(x, skips.pop() if skips else None)
         logits: Tensor = self.head(self.dropout(x))

@@ -17,7 +17,7 @@ from seepseg.config import (
 from seepseg.models.build import build_model
 from seepseg.models.deeplab import DeepLabV3Plus, ImagePooling
 from seepseg.models.preact import PreActivation, PreActResUNet
-from seepseg.models.resnet import ResNet, dilate
+from seepseg.models.resnet import dilate, resnet_channels, resnet_encoder, resnet_features
 from seepseg.models.resunet import ScSE
 from seepseg.models.xception import Xception
 
@@ -46,7 +46,7 @@ def parameters(module: nn.Module) -> int:
     ("resnet50", 25_557_032, 2048 * 1000 + 1000),
 ])  # fmt: skip
 def test_resnets_have_the_published_size(name: Encoder, published: int, classifier: int) -> None:
-    assert parameters(ResNet(name, 3, 1.0)) == published - classifier
+    assert parameters(resnet_encoder(name, 3, 1.0)) == published - classifier
 
 
 def test_xception_has_the_published_size() -> None:
@@ -102,10 +102,10 @@ def test_a_batch_of_one_tiny_tile_trains_and_predicts(config: ModelNode, norm: s
 
 @pytest.mark.parametrize("stem_stride", [1, 2, 4])
 def test_maps_of_a_resnet(stem_stride: int) -> None:
-    encoder = ResNet("resnet50", 1, 1 / 16, stem_stride).eval()
-    maps = encoder(torch.zeros(1, 1, 64, 64))
+    encoder = resnet_encoder("resnet50", 1, 1 / 16, stem_stride).eval()
+    maps = resnet_features(encoder, torch.zeros(1, 1, 64, 64))
     # 64 / 16 channels in the stem, four times 4, 8, 16 and 32 in the stages
-    assert [m.shape[1] for m in maps] == [4, 16, 32, 64, 128] == encoder.channels
+    assert [m.shape[1] for m in maps] == [4, 16, 32, 64, 128] == resnet_channels("resnet50", 1 / 16)
     first = 64 // stem_stride
     assert [m.shape[2] for m in maps] == [min(64, 2 * first) if stem_stride == 4 else first] + [
         first // 2**i for i in range(4)
@@ -115,15 +115,15 @@ def test_maps_of_a_resnet(stem_stride: int) -> None:
 @pytest.mark.parametrize("name", ["resnet34", "resnet50"])
 def test_a_dilated_stage_computes_the_same_at_every_second_pixel(name: Encoder) -> None:
     torch.manual_seed(0)
-    encoder = ResNet(name, 1, 1 / 8)
+    encoder = resnet_encoder(name, 1, 1 / 8)
     image = torch.randn(2, 1, 96, 96)
     encoder.train()
-    encoder(image)  # statistics that are not 0 and 1
+    resnet_features(encoder, image)  # statistics that are not 0 and 1
     encoder.eval()
     with torch.no_grad():
-        strided = encoder(image)[-1]
+        strided = resnet_features(encoder, image)[-1]
         dilate(encoder.layer4)
-        dilated = encoder(image)[-1]
+        dilated = resnet_features(encoder, image)[-1]
     assert (strided.shape[-1], dilated.shape[-1]) == (3, 6)
     torch.testing.assert_close(dilated[..., ::2, ::2], strided, rtol=1e-5, atol=1e-5)
 

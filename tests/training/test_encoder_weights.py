@@ -10,7 +10,7 @@ import torch
 from seepseg.config import Config, parse
 from seepseg.errors import ConfigError
 from seepseg.inference.predictor import load_predictor
-from seepseg.models.resnet import ResNet
+from seepseg.models.resnet import resnet_encoder
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.synthetic import write_seep
@@ -33,7 +33,7 @@ def recipe(root: Path, weights: Path) -> Config:
 
 def test_weights_are_read_once_told_once_and_never_needed_again(tmp_path: Path) -> None:
     write_seep(tmp_path / "data", scenes=2, grid=(2, 2), tile=32, seed=1)
-    expected = ResNet("resnet34", 3, 1.0).state_dict()
+    expected = resnet_encoder("resnet34", 3, 1.0).state_dict()
     torch.save(expected | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}, tmp_path / "w.pth")
     folder, lines = RunFolder(tmp_path / "run"), []
     train(recipe(tmp_path / "data", tmp_path / "w.pth"), folder, echo=lines.append)
