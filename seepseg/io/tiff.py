@@ -10,7 +10,7 @@ import math
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class TiffInfo:
     bands: tuple[int, ...] = (1,)
     alpha: tuple[int, ...] = ()
     mask: int | None = None
-    block: int = 1
+    block: int = field(default=1, compare=False)
 
 
 def inspect_tiff(
