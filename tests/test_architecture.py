@@ -21,7 +21,7 @@ HOMES = {
         "io/raster.py", "io/image.py", "io/pam.py", "io/cog.py", "geo/mask.py",
         "synthetic/sar.py", "synthetic/sentinel1.py",
     },
-    "pyogrio": {"io/vector.py"},
+    "pyogrio": {"geo/vector.py"},
     "albumentations": {"data/augment.py"},
     "tifffile": {"io/tiff.py", "io/ifd.py", "synthetic/sar.py"},
     "matplotlib": {"figures/canvas.py", "figures/plots.py"},

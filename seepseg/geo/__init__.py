@@ -1,1 +1,1 @@
-"""Pixels and the Earth: where a scene lies, and what a mask leaves out of it."""
+"""Pixels and the Earth: where a scene lies, what a mask leaves out of it, and layers of polygons."""

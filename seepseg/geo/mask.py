@@ -104,7 +104,7 @@ def _polygons(path: Path, scene: Image) -> RowMask:
     """Polygons as pixels: in the scene's grid their vertices are (column, row)."""
     import shapely
 
-    from seepseg.io.vector import read_shapes
+    from seepseg.geo.vector import read_shapes
 
     shapes, wkt = read_shapes(path)
     to_pixels = _to_pixels(path, wkt, scene)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from seepseg.classes import ClassTable
 from seepseg.errors import ConfigError
 from seepseg.geo.place import LONLAT, reproject
+from seepseg.geo.vector import read_vectors, write_vectors
 from seepseg.io.atomic import write_text
 from seepseg.io.image import read_image
 from seepseg.io.rle import encode
-from seepseg.io.vector import read_vectors, write_vectors
 from seepseg.mapping.jobs import FINDINGS_LOCK, Job
 from seepseg.mapping.polygons import COLUMNS
 from seepseg.runs.folder import folder_lock

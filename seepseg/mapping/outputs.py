@@ -17,6 +17,7 @@ from seepseg.classes import IGNORE
 from seepseg.figures.sheets import QuickLook
 from seepseg.figures.style import write_style
 from seepseg.geo.place import place_of
+from seepseg.geo.vector import write_vectors
 from seepseg.inference.decode import calibrated, most_probable, uncertainty
 from seepseg.inference.stream import Strip
 from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path
@@ -24,7 +25,6 @@ from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer,
 from seepseg.io.image import Image
 from seepseg.io.images import write_class_png, write_png
 from seepseg.io.raster import raster_rows
-from seepseg.io.vector import write_vectors
 from seepseg.machine.ahead import behind
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job

@@ -15,8 +15,8 @@ from rasterio.transform import Affine
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.mask import open_mask
+from seepseg.geo.vector import write_vectors
 from seepseg.io.image import open_image
-from seepseg.io.vector import write_vectors
 
 UTM = CRS.from_epsg(32616)
 PLACE = Affine(10, 0, 500_000, 0, -10, 3_000_000)

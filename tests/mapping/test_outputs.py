@@ -17,9 +17,9 @@ from rasterio.transform import Affine
 from seepseg.classes import SEEP
 from seepseg.config import Predict
 from seepseg.errors import DataError
+from seepseg.geo.vector import read_vectors
 from seepseg.inference.stream import Rows, whole_strip
 from seepseg.io.image import open_image
-from seepseg.io.vector import read_vectors
 from seepseg.mapping.jobs import plan
 from seepseg.mapping.outputs import Report, Wanted, write_outputs
 from seepseg.mapping.scene import predict_scene

@@ -11,7 +11,7 @@ import shapely
 from pyproj import CRS
 
 from seepseg.errors import ConfigError, DataError, ResourceError
-from seepseg.io.vector import read_shapes, read_vectors, write_vectors
+from seepseg.geo.vector import read_shapes, read_vectors, write_vectors
 
 UTM = CRS.from_epsg(32616).to_wkt()
 SHAPES = np.array([shapely.box(0, 0, 10, 20), shapely.union(shapely.box(30, 0, 40, 5), shapely.box(50, 0, 55, 5))])
