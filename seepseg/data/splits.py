@@ -10,7 +10,6 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from seepseg.config import Split
 from seepseg.data.catalog import Catalog
@@ -115,6 +114,8 @@ def _group_folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]
     groups = [t.group for t in catalog.tiles]
     if len(set(groups)) < split.folds:
         raise ConfigError(f"{split.folds} folds of {len(set(groups))} scenes", "data.split.folds", "ask for fewer")
+    from sklearn.model_selection import StratifiedGroupKFold  # takes .6 s to import, which only folds need
+
     stratum = strata(catalog)
     if np.bincount(stratum).max() < split.folds:
         raise ConfigError(

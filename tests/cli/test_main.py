@@ -107,6 +107,20 @@ def test_help_of_every_command_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("seepseg.runs.folder", {"torch", "pandas"}),
+        ("seepseg.evaluation.compare", {"torch", "matplotlib"}),
+        ("seepseg.data.splits", {"torch", "sklearn"}),
+    ],
+)
+def test_what_takes_long_to_import_waits_until_it_is_needed(module: str, without: set[str]) -> None:
+    script = f"import sys, {module}\nprint(*({without!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "--version")
     assert code == 0
