@@ -93,7 +93,9 @@ def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: ob
     device = choose_device(runtime.device)
     model = build_model(config.model, config.data.n_channels, len(checkpoint.classes))
     load_weights(model, checkpoint.ema or checkpoint.weights, where)
-    return Predictor(place(fused(model.eval(), config.data.n_channels), device), config, device, tta)
+    # On the CPU the network works in the number format by itself.
+    dtype = (autocast_dtype(runtime.amp, device) or torch.float32) if device.type == "cpu" else None
+    return Predictor(place(fused(model.eval(), config.data.n_channels, dtype), device), config, device, tta)
 
 
 def place(model: nn.Module, device: torch.device) -> nn.Module:

@@ -1,81 +1,199 @@
-"""Batch norms folded into the convolutions before them: the same function with fewer passes over memory."""
+"""Networks rewritten to predict: the same function with fewer passes over memory."""
 
 from __future__ import annotations
 
 import copy
-from collections import Counter
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-Conv = nn.Conv2d | nn.ConvTranspose2d
+SUMS = (operator.add, operator.iadd, torch.add)
+RELUS = (torch.relu, torch.relu_, functional.relu, functional.relu_)
+PASSING = nn.Identity | nn.Dropout | nn.Dropout2d
+"""What changes nothing in eval mode."""
 
 
 @torch.no_grad()
-def fused(model: nn.Module, channels: int) -> nn.Module:
-    """A copy of a network in eval mode whose batch norms are part of the convolutions they follow.
+def fused(model: nn.Module, channels: int, dtype: torch.dtype | None = None) -> nn.Module:
+    """A copy of a network in eval mode whose norms, activations and sums are part of the convolutions they follow.
 
-    One small image is traced through the network to find which norm follows which convolution as the only reader of its
-    output. Outputs agree to rounding (1e-6 of their size in float32); otherwise the network itself is returned.
+    The largest modules that torch.fx can trace are rewritten, where outputs for one small image agree to rounding (1e-6
+    of their size in float32); others stay as they are. The copy has no state: threads may call it at the same time.
 
     Args:
         model: takes (N, `channels`, H, W).
         channels: of its input.
+        dtype: the format of the convolutions, which are oneDNN's fused operations for this CPU, the same that torch's
+            compiler uses, if they are there and agree. They convert their input to it, under autocast or not. None for
+            plain torch, for any device.
     """
     probe = torch.randn(1, channels, 64, 64, generator=torch.Generator().manual_seed(0))
     expected = model(probe)
-    lighter = copy.deepcopy(model)
-    for conv_name, norm_name in _followers(lighter, probe):
-        conv, norm = lighter.get_submodule(conv_name), lighter.get_submodule(norm_name)
-        assert isinstance(conv, Conv) and isinstance(norm, nn.BatchNorm2d)
-        lighter.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm, isinstance(conv, nn.ConvTranspose2d)))
-        lighter.set_submodule(norm_name, nn.Identity())
-    size = float(expected.abs().max())
-    return lighter if float((lighter(probe) - expected).abs().max()) <= 1e-4 * size else model
+    whole = nn.Sequential(copy.deepcopy(model))
+
+    def agrees(tolerance: float = 1e-4) -> bool:
+        return float((whole(probe) - expected).abs().max()) <= tolerance * float(expected.abs().max())
+
+    _rewrite(whole, "0", agrees, dtype is not None)
+    if dtype is not None:
+        steps, packed = [m for m in whole.modules() if isinstance(m, _Step)], False
+        # Another CPU or another torch may not have the operations.
+        with suppress(AttributeError, RuntimeError), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            for step in steps:
+                step.pack(dtype)
+            packed = agrees(1e-4 if dtype == torch.float32 else 0.05)
+        for step in steps:
+            step.settle(packed)
+    return whole[0]
 
 
-class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts, while it is on, how many operations read each tensor, by its id."""
+class _Step(nn.Module):
+    """A convolution, then a sum with another map, then an activation: a line of slope 1 above zero, `slope` below.
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.count: Counter[int] = Counter()
-        self._kept: list[Tensor] = []  # so that no two tensors have one id
+    Args:
+        conv: with the norm that follows it already part of it.
+    """
 
-    def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        read = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-        self._kept += read
-        self.count.update(map(id, read))
-        return func(*args, **kwargs or {})
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
+        super().__init__()
+        self.conv, self.slope = conv, 1.0
+        self.packed: Callable[..., Tensor] | None = None
+
+    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        """The map after all three."""
+        if self.packed is not None:
+            return self.packed(x, other)
+        out: Tensor = self.conv(x)
+        if other is not None:
+            assert out.shape == other.shape  # oneDNN does not broadcast
+            out = out + other
+        return out if self.slope == 1 else functional.leaky_relu(out, self.slope, inplace=True)
+
+    def pack(self, dtype: torch.dtype) -> None:
+        """Take oneDNN's operation from here on."""
+        conv, ops = self.conv, torch.ops.mkldnn
+        weight, bias = conv.weight.to(dtype), None if conv.bias is None else conv.bias.to(dtype)
+        shape: tuple[Any, ...] = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        single, reorder = ops._convolution_pointwise, ops._reorder_convolution_weight
+        if isinstance(conv, nn.ConvTranspose2d):
+            shape = (conv.padding, conv.output_padding, *shape[1:])
+            single, reorder = ops._convolution_transpose_pointwise, ops._reorder_convolution_transpose_weight
+        # The best layout of a full 1×1 convolution depends on the size of the map, and a wrong one is slow.
+        if conv.kernel_size != (1, 1) or conv.groups > 1:
+            weight = reorder(weight, *shape, (8, conv.in_channels, 64, 64))
+        act = {1.0: "none", 0.0: "relu"}.get(self.slope, "leaky_relu")
+        after = (act, [self.slope] if act == "leaky_relu" else [], "")
+        after_sum: tuple[Any, ...] = ("add", None, None if act == "none" else act, [], None)
+
+        def packed(x: Tensor, other: Tensor | None) -> Tensor:
+            x = x.to(dtype)
+            out: Tensor
+            if other is None:
+                out = single(x, weight, bias, *shape, *after)
+            else:
+                out = ops._convolution_pointwise.binary(x, other.to(dtype), weight, bias, *shape, *after_sum)
+            return out
+
+        self.packed = packed
+
+    def settle(self, packed: bool) -> None:
+        """Keep one of the two ways only."""
+        if packed:
+            del self.conv
+        else:
+            self.packed = None
 
 
-def _followers(model: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
-    """Names of convolutions and of the norm that alone reads their output, where both are called once in a pass."""
-    made: dict[int, str] = {}
-    pairs: list[tuple[str, str, Tensor]] = []
-    calls: Counter[str] = Counter()
+def _rewrite(parent: nn.Module, name: str, agrees: Callable[[], bool], norms: bool) -> None:
+    """Replace a child of a module, or else what can be replaced of its own children."""
+    original = parent.get_submodule(name)
+    if not any(original.children()):
+        return
+    with suppress(Exception):  # a network may do anything that cannot be traced
+        setattr(parent, name, _chained(fx.symbolic_trace(original), norms))
+        if agrees():
+            return
+    setattr(parent, name, original)
+    for child, _ in original.named_children():
+        _rewrite(original, child, agrees, norms)
 
-    def watch(name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            calls[name] += 1
-            if isinstance(module, Conv):
-                made[id(output)] = name
-            elif id(inputs[0]) in made:
-                pairs.append((made[id(inputs[0])], name, inputs[0]))
 
-        return hook
+def _chained(traced: fx.GraphModule, norms: bool) -> fx.GraphModule:
+    """A graph whose convolutions are steps that do what follows them too, where nothing else reads what is between.
 
-    watched = [(n, m) for n, m in model.named_modules() if isinstance(m, Conv | nn.BatchNorm2d)]
-    handles = [module.register_forward_hook(watch(name)) for name, module in watched]
-    with _Readers() as readers:
-        model(probe)
-    for handle in handles:
-        handle.remove()
-    return [(c, n) for c, n, between in pairs if calls[c] == calls[n] == readers.count[id(between)] == 1]
+    With `norms`, batch norms that follow no convolution are steps as well.
+    """
+    graph, modules = traced.graph, dict(traced.named_modules())
+
+    def module(node: object) -> nn.Module | None:
+        return modules.get(str(node.target)) if isinstance(node, fx.Node) and node.op == "call_module" else None
+
+    def reader(node: fx.Node) -> fx.Node | None:
+        return next(iter(node.users)) if len(node.users) == 1 else None
+
+    def slope(node: fx.Node | None) -> float:
+        """Of an activation below zero; 1 for what is none."""
+        if node is not None and node.op == "call_function" and node.target in RELUS:
+            return 0.0
+        match module(node):
+            case nn.ReLU():
+                return 0.0
+            case nn.PReLU(num_parameters=1) as prelu:
+                return float(prelu.weight)
+            case nn.LeakyReLU(negative_slope=below):
+                return below
+        return 1.0
+
+    def drop(node: fx.Node | None, stands_for: Any) -> None:
+        assert node is not None
+        node.replace_all_uses_with(stands_for)
+        graph.erase_node(node)
+
+    for node in graph.nodes:
+        if isinstance(module(node), PASSING):
+            drop(node, node.args[0])
+    for node in graph.nodes:
+        conv, norm = module(node), module(reader(node))
+        if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and conv.padding_mode == "zeros":
+            if isinstance(norm, nn.BatchNorm2d):
+                conv = fuse_conv_bn_eval(conv, norm, isinstance(conv, nn.ConvTranspose2d))
+                drop(reader(node), node)
+        elif isinstance(conv, nn.BatchNorm2d) and norms:
+            same = nn.Conv2d(conv.num_features, conv.num_features, 1, groups=conv.num_features, bias=False).eval()
+            nn.init.ones_(same.weight)
+            conv = fuse_conv_bn_eval(same, conv)
+        else:
+            continue
+        node.target = f"step_{node.name}"
+        modules[node.target] = step = _Step(conv)
+        traced.add_submodule(node.target, step)
+        step.slope = slope(reader(node))
+        if step.slope != 1:
+            drop(reader(node), node)
+    order = list(graph.nodes)
+    for node in order:
+        if node.target not in SUMS or len(node.all_input_nodes) != 2 or node.kwargs:
+            continue
+        first, last = sorted(node.args, key=order.index)
+        # Rather the later one, which waits for less.
+        for term, other in ((last, first), (first, last)):
+            before = module(term)
+            if not isinstance(before, _Step) or isinstance(before.conv, nn.ConvTranspose2d):
+                continue
+            if before.slope == 1 and len(term.users) == 1:
+                node.prepend(term)
+                term.args = (*term.args, other)
+                drop(node, term)
+                if slope(reader(term)) == 0:
+                    before.slope = 0.0
+                    drop(reader(term), term)
+                break
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced
