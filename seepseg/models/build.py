@@ -19,6 +19,7 @@ from seepseg.config import (
     UNetModel,
     XceptionResUNetModel,
 )
+from seepseg.models.backward import with_quick_backward
 from seepseg.models.deeplab import DeepLabV3Plus
 from seepseg.models.head import out_channels
 from seepseg.models.preact import PreActResUNet
@@ -34,6 +35,7 @@ def build_model(config: ModelNode, in_channels: int, n_classes: int) -> nn.Modul
     network, stride = _network(config, in_channels, out_channels(config.head, n_classes))
     # MONAI's AttentionUnet has instance norms that no argument changes; they let one NaN spread over a window.
     _replace_norms(network, config.norm)
+    with_quick_backward(network)
     return AnySize(network, stride, config.input)
 
 
