@@ -118,7 +118,7 @@ def halved(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     A slick one pixel wide covers two of four pixels, and so stays.
     """
     even = np.pad(classes, [(0, size % 2) for size in classes.shape], constant_values=IGNORE)
-    a, b, c, d = (even[i::2, j::2] for i in (0, 1) for j in (0, 1))
+    a, b, c, d = (np.ascontiguousarray(even[i::2, j::2]) for i in (0, 1) for j in (0, 1))
     low, high = np.minimum(a, b), np.maximum(a, b)
     lower, higher = np.minimum(c, d), np.maximum(c, d)
     first, last = np.minimum(low, lower), np.maximum(high, higher)

@@ -10,10 +10,12 @@ import math
 import os
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 
@@ -290,6 +292,11 @@ class _Header:
 
     def _inflated(self, offset: int, length: int, most: int) -> int:
         """Bytes in a deflate stream that is whole, at most `most`; 0 if it is not, zlib.error if its sum is wrong."""
+        if max(length, most) <= _CHUNK:
+            self.tiff.filehandle.seek(offset)
+            # In one go, twice as fast; what is wrong with the others is found below.
+            with suppress(imagecodecs.DeflateError):
+                return len(imagecodecs.deflate_decode(self.tiff.filehandle.read(length), out=most))
         stream, count = zlib.decompressobj(), 0
         self.tiff.filehandle.seek(offset)
         while not stream.eof:

@@ -93,9 +93,10 @@ def behind(consume: Callable[[T], None]) -> Iterator[Callable[[T], None]]:
 def in_streams(work: Callable[[T], R], items: Iterable[T], device: torch.device) -> Iterator[tuple[T, R]]:
     """The items in order, each with the result of work on it.
 
-    On the CPU, as many threads as torch may use work a few items ahead, and torch computes on one core in each of them.
-    A network is faster so than with all cores at one batch, which wait for one another after every layer; much faster
-    where other programs keep a core busy. And its bytes do not depend on how many cores there are.
+    On the CPU, as many threads as torch may use work a few items ahead, and torch computes on one core in each of them,
+    as in the caller while it takes items. A network is faster so than with all cores at one batch, which wait for one
+    another after every layer; much faster where other programs keep a core busy. And its bytes do not depend on how
+    many cores there are.
     """
     if device.type != "cpu":
         yield from ((item, work(item)) for item in items)
@@ -103,6 +104,7 @@ def in_streams(work: Callable[[T], R], items: Iterable[T], device: torch.device)
     streams = torch.get_num_threads()
     waiting: deque[tuple[T, Future[R]]] = deque()
     with ThreadPoolExecutor(streams, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        torch.set_num_threads(1)
         try:
             for item in items:
                 waiting.append((item, pool.submit(work, item)))
@@ -113,4 +115,5 @@ def in_streams(work: Callable[[T], R], items: Iterable[T], device: torch.device)
                 first, future = waiting.popleft()
                 yield first, future.result()
         finally:
+            torch.set_num_threads(streams)
             pool.shutdown(cancel_futures=True)
