@@ -81,4 +81,4 @@ class ImagePooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, `outputs`, H, W) of a map (N, `inputs`, H, W)."""
         pooled = torch.relu(self.features(x).mean((2, 3), keepdim=True))
-        return pooled.expand(-1, -1, *x.shape[2:])
+        return pooled.expand(-1, -1, x.shape[2], x.shape[3])

@@ -84,6 +84,14 @@ class _Step(nn.Module):
         if isinstance(conv, nn.ConvTranspose2d):
             shape = (conv.padding, conv.output_padding, *shape[1:])
             single, reorder = ops._convolution_transpose_pointwise, ops._reorder_convolution_transpose_weight
+        pairs = _leaves_half_a_vector(conv)
+        if pairs:
+            # Two neighbours of a row at once, of the same memory and value, in full vectors: w1·x[i] in column 2i and
+            # w2·x[i] + w0·x[i + 1] in column 2i + 1.
+            ahead, same, behind = weight.unbind(3)
+            weight = torch.stack([torch.cat([0 * ahead, ahead], 1), torch.cat([same, behind], 1)], 3)
+            shape = ((1, 1), (1, 1), (2, 1), (1, 1), 1)
+            bias = None if bias is None else bias.repeat(2)
         # The best layout of a full 1×1 convolution depends on the size of the map, and a wrong one is slow.
         if conv.kernel_size != (1, 1) or conv.groups > 1:
             weight = reorder(weight, *shape, (8, conv.in_channels, 64, 64))
@@ -98,6 +106,9 @@ class _Step(nn.Module):
                 out = single(x, weight, bias, *shape, *after)
             else:
                 out = ops._convolution_pointwise.binary(x, other.to(dtype), weight, bias, *shape, *after_sum)
+            if pairs:
+                single_pixels = (len(out), out.shape[2], 2 * out.shape[3], -1)
+                out = out.permute(0, 2, 3, 1).reshape(single_pixels).permute(0, 3, 1, 2)
             return out
 
         self.packed = packed
@@ -110,18 +121,37 @@ class _Step(nn.Module):
             self.packed = None
 
 
+def _leaves_half_a_vector(conv: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    """Whether it doubles the size, 3×3, to so few channels that half of each of the CPU's vectors would be empty."""
+    vector = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
+    return (
+        isinstance(conv, nn.ConvTranspose2d)
+        and (conv.kernel_size, conv.stride, conv.padding, conv.output_padding) == ((3, 3), (2, 2), (1, 1), (1, 1))
+        and (conv.groups, conv.dilation) == (1, (1, 1))
+        and conv.out_channels <= vector // 2
+    )
+
+
 def _rewrite(parent: nn.Module, name: str, agrees: Callable[[], bool], norms: bool) -> None:
     """Replace a child of a module, or else what can be replaced of its own children."""
     original = parent.get_submodule(name)
     if not any(original.children()):
         return
     with suppress(Exception):  # a network may do anything that cannot be traced
-        setattr(parent, name, _chained(fx.symbolic_trace(original), norms))
+        setattr(parent, name, _chained(fx.GraphModule(original, _Tracer().trace(original)), norms))
         if agrees():
             return
     setattr(parent, name, original)
     for child, _ in original.named_children():
         _rewrite(original, child, agrees, norms)
+
+
+class _Tracer(fx.Tracer):
+    """Takes whatever has no children as one operation; fx itself looks into layers that are not torch's own."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is one operation."""
+        return not any(m.children()) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _chained(traced: fx.GraphModule, norms: bool) -> fx.GraphModule:
