@@ -111,11 +111,17 @@ class ClassTable:
             indices = self._limits[1][steps]
             ignored = np.isin(labels, self.ignore_values) | np.isnan(labels.astype(np.float64))
             return np.where(ignored, np.uint8(IGNORE), indices), {}
-        values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        lookup = np.array([self._indices.get(v, IGNORE) for v in values.tolist()], np.uint8)
+        if labels.dtype in (np.uint8, np.uint16):  # nearly every mask: no need to sort its pixels
+            every = np.bincount(labels.ravel())
+            values, places = np.flatnonzero(every), labels
+            counts, lookup = every[values], np.full(len(every), IGNORE, np.uint8)
+            lookup[values] = [self._indices.get(v, IGNORE) for v in values.tolist()]
+        else:
+            values, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+            lookup = np.array([self._indices.get(v, IGNORE) for v in values.tolist()], np.uint8)
         pixels = zip(values.tolist(), counts.tolist(), strict=True)
         unknown = {str(v): int(n) for v, n in pixels if v not in self._indices}
-        return lookup[inverse].reshape(labels.shape), unknown
+        return lookup[places].reshape(labels.shape), unknown
 
     @cached_property
     def _indices(self) -> dict[int, int]:

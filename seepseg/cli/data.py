@@ -165,7 +165,8 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
 
 def _counted(recipe: Config, quiet: bool) -> Catalog:
     from seepseg.cli.options import progress
-    from seepseg.data.source import source_of, with_counts
+    from seepseg.data.scan import with_counts
+    from seepseg.data.source import source_of
 
     source = source_of(recipe.data)
     catalog = source.catalog()

@@ -142,6 +142,8 @@ class TileDataset(Dataset[Sample]):
         return decoded
 
     def preload(self) -> None:
-        """Decode every tile now, so that forked loader workers share the cache and damage is found before training."""
+        """Decode now what the cache has room for, so that forked loader workers share it."""
         for index in range(len(self)):
             self._decoded(index)
+            if index not in self._cache:
+                break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +18,6 @@ from seepseg.data.tgs import TgsSource
 from seepseg.data.tiles import Labels, TilesSource
 from seepseg.errors import DataError
 from seepseg.io.image import Image, Pixels, open_image, read_image
-from seepseg.machine.progress import Tick, silent
 
 
 class Source(Protocol):
@@ -105,34 +103,6 @@ def read_mask(source: Source, tile: Tile, shape: tuple[int, int]) -> NDArray[np.
         return np.full(shape, IGNORE, np.uint8)
     indices = source.classes.to_indices(labels.values, str(tile.mask))
     return np.where(labels.ignored, np.uint8(IGNORE), indices)
-
-
-def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalog:
-    """The catalog with pixels of each class counted, odd tiles flagged, and a warning where types of numbers differ.
-
-    Reads and so checks every image and mask. No-data pixels are not counted.
-
-    Raises:
-        DataError: an image or mask is damaged, does not fit its partner, holds unknown labels, or holds NaN or
-            infinite values that are not declared as no-data.
-    """
-    tiles = []
-    types: Counter[str] = Counter()
-    for number, tile in enumerate(catalog.tiles, 1):
-        raw, valid = read_pixels(source, tile.image)
-        types[raw.dtype.name] += 1
-        refuse_non_finite(raw, valid, tile.image)
-        mask = read_mask(source, tile, valid.shape) if tile.labelled else None
-        if mask is not None:
-            counts = np.bincount(mask[valid], minlength=256)[: len(catalog.classes)]
-            tile = replace(tile, pixels=tuple(counts.tolist()))
-        tiles.append(replace(tile, flag=source.flag(raw, mask)))
-        tick(number, len(catalog))
-    warnings = catalog.warnings
-    if len(types) > 1 and not source.eight_bit:
-        by_type = ", ".join(f"{n} tiles of {name}" for name, n in types.most_common())
-        warnings += (f"{by_type}: one scaling fits all of them only if they share one scale; save them in one type",)
-    return replace(catalog, tiles=tuple(tiles), warnings=warnings)
 
 
 def refuse_non_finite(raw: NDArray[np.generic], valid: NDArray[np.bool_], where: Path) -> None:

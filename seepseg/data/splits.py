@@ -246,7 +246,9 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     pixels = catalog.pixels()
     member = np.array([t.group for t in catalog.tiles])
     # A class counts by its share of itself, so that rare ones weigh as much as common ones.
-    share = {g: pixels[member == g].sum(0) / np.maximum(pixels.sum(0), 1) for g in groups}
+    totals = np.zeros((len(groups), pixels.shape[1]))
+    np.add.at(totals, np.searchsorted(groups, member), pixels)
+    share = dict(zip(groups, totals / np.maximum(pixels.sum(0), 1), strict=True))
     filled = {p: np.zeros(pixels.shape[1]) for p in target}
     for group in sorted((g for g in groups if g not in chosen), key=lambda g: (-share[g].sum(), g)):
         lack = {p: float((target[p] - filled[p]).sum()) for p in target if target[p] > 0}

@@ -19,7 +19,7 @@ from seepseg.data.catalog import Catalog, Tile, same_names, unique_names
 from seepseg.data.mosaic import Cell
 from seepseg.errors import DataError, listed
 from seepseg.io.archive import data_root
-from seepseg.io.files import SUFFIXES, image_files
+from seepseg.io.files import SUFFIXES, image_names
 from seepseg.io.image import read_image
 from seepseg.io.table import read_table
 
@@ -71,22 +71,23 @@ class TilesSource:
 
     def tile(self, path: Path, name: str) -> Tile:
         """A file as an unlabelled tile: scene and cell are in its file's name, its folder is part of the scene's."""
-        return self._placed(PurePosixPath(name).parent, Tile(name, path))
+        return self._placed(name.rpartition("/")[0], Tile(name, path))
 
     def flag(self, raw: NDArray[np.generic], mask: NDArray[np.uint8] | None) -> str:
         """Always "": nothing is odd about these tiles."""
         del raw, mask
         return ""
 
-    def _paired(self, root: Path) -> list[tuple[PurePosixPath, Tile]]:
+    def _paired(self, root: Path) -> list[tuple[str, Tile]]:
         """The tiles of the folders of images, each after its folder."""
         tiles = []
         several = len(self.data.images) > 1
         for number, folder in enumerate(self.data.images):
             masks = self.data.masks[number] if self.data.masks else None
+            above = inside(PurePosixPath(folder)).parts if several else ()
             for name, image, mask in self._pairs(root, folder, masks):
-                path = inside(PurePosixPath(folder, name) if several else PurePosixPath(name))
-                tiles.append((path.parent, Tile(path.as_posix(), image, mask, background=masks == BACKGROUND)))
+                path = "/".join((*above, name))
+                tiles.append((path.rpartition("/")[0], Tile(path, image, mask, background=masks == BACKGROUND)))
         return tiles
 
     def _pairs(self, root: Path, folder: str, mask_folder: str | None) -> Iterable[tuple[str, Path, Path | None]]:
@@ -112,7 +113,7 @@ class TilesSource:
             same_names(images, masks, root / str(mask_folder), root / folder)
         return [(name, image, masks.get(name)) for name, image in images.items()]
 
-    def _tabled(self, root: Path, table: Path) -> list[tuple[PurePosixPath, Tile]]:
+    def _tabled(self, root: Path, table: Path) -> list[tuple[str, Tile]]:
         """The tiles of a CSV, each after its folder: `image` and, if there, mask, id, scene, split and fold."""
         path = root / table
         tiles = []
@@ -133,16 +134,16 @@ class TilesSource:
                 fold=int(fold) if fold else None,
                 background=mask == BACKGROUND,
             )
-            tiles.append((name.parent, tile))
+            tiles.append((name.as_posix().rpartition("/")[0], tile))
         if not tiles:
             raise DataError("lists no tile", path, "give a row for each image")
         return tiles
 
-    def _placed(self, folder: PurePosixPath, tile: Tile) -> Tile:
+    def _placed(self, folder: str, tile: Tile) -> Tile:
         """A tile with its cell and, where it has none yet, its scene: its folder, and what its name says."""
         scene, cell = place_in(self._stem(tile), self.data)
         # Scenes of one name in two folders are two scenes.
-        return replace(tile, group=tile.group or (folder / scene).as_posix(), cell=cell)
+        return replace(tile, group=tile.group or (f"{folder}/{scene}" if folder else scene), cell=cell)
 
     def _stem(self, tile: Tile) -> str:
         return tile.image.stem.removesuffix(self.data.image_suffix)
@@ -238,8 +239,7 @@ def _files(folder: Path, what: str, suffix: str, without: str, apart: Collection
     """
     if not folder.is_dir():
         raise DataError(f"no folder of {what}", folder, f"set data.root and data.{what}")
-    inner = {other for other in apart if folder in other.parents}
-    files = [f for f in image_files(folder, SUFFIXES) if f.stem.endswith(suffix) and inner.isdisjoint(f.parents)]
-    files = [f for f in files if not (without and f.stem.endswith(without))]
-    names = (f.relative_to(folder).with_suffix("").as_posix().removesuffix(suffix) for f in files)
-    return unique_names(zip(names, files, strict=True), what)
+    inner = tuple(f"{other.relative_to(folder).as_posix()}/" for other in apart if folder in other.parents)
+    files = ((name[: name.rindex(".")], name) for name in image_names(folder, SUFFIXES) if not name.startswith(inner))
+    chosen = (f for f in files if f[0].endswith(suffix) and not (without and f[0].endswith(without)))
+    return unique_names(((stem.removesuffix(suffix), Path(f"{folder}/{name}")) for stem, name in chosen), what)

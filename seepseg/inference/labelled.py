@@ -13,7 +13,8 @@ from seepseg.data.catalog import Catalog
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import Batch, in_batches, load_batches
 from seepseg.data.scaling import group_limits
-from seepseg.data.source import images_of, source_of, with_counts
+from seepseg.data.scan import with_counts
+from seepseg.data.source import images_of, source_of
 from seepseg.data.splits import part
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.inference.predictor import Predictor, load_predictor

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from seepseg.errors import DataError
-from seepseg.io.files import beside, image_kind
+from seepseg.io.files import beside, image_kind, open_regular
 from seepseg.io.images import inspect_picture, read_picture
 from seepseg.io.pam import Pam, nodata_value, read_pam, refuse_scaling
 from seepseg.io.raster import Georeference, as_data_error, gdal, georeference_of
@@ -117,6 +117,8 @@ def read_image(path: Path, **choice: Unpack[Choice]) -> tuple[Pixels, ImageInfo]
         DataError: whatever is wrong with the file; no other error, for any bytes.
     """
     header = _header(path, verify=True, **choice)
+    if header.tiff and header.tiff.start is not None and not header.masks:
+        return _as_stored(header, header.tiff.start), header.info
     # Metadata files are searched by name; GDAL would list the folder again for every tile in it.
     with ExitStack() as stack, gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), as_data_error(path):
         return _window(header, stack)(slice(None), slice(None)), header.info
@@ -207,14 +209,31 @@ def _window(header: _Header, stack: ExitStack) -> Callable[[slice, slice], Pixel
         if (len(raw), raw.dtype) != (info.bands, info.dtype):
             what = f"decodes to {len(raw)} bands of {raw.dtype}, not what its header says"
             raise DataError(what, header.path, "save it again")
-        valid = np.ones(raw.shape[1:], bool)
-        for plane in validity:
-            valid &= (plane > 0).all(0)
-        for band, value in header.nodata:
-            valid &= ~np.isnan(raw[band]) if np.isnan(value) else raw[band] != value
-        return Pixels(raw, valid)
+        return _validated(raw, validity, header)
 
     return window
+
+
+def _as_stored(header: _Header, start: int) -> Pixels:
+    """All pixels of a TIFF that stores them as they are in memory: GDAL takes longer to open it than to read it."""
+    info = header.info
+    with open_regular(header.path) as stream, as_data_error(header.path):
+        str(header.path).encode()  # a name that GDAL cannot open is an error here too
+        stream.seek(start)
+        raw = np.fromfile(stream, info.dtype, info.height * info.width)
+    if raw.size < info.height * info.width:
+        raise DataError("its pixels end too early", header.path, "it was cut short: copy it again")
+    return _validated(raw.reshape(1, info.height, info.width), [], header)
+
+
+def _validated(raw: NDArray[Any], validity: Sequence[NDArray[Any]], header: _Header) -> Pixels:
+    """Pixels (C, h, w), valid where all planes (A, h, w) are above 0 and no band has its no-data value."""
+    valid = np.ones(raw.shape[1:], bool)
+    for plane in validity:
+        valid &= (plane > 0).all(0)
+    for band, value in header.nodata:
+        valid &= ~np.isnan(raw[band]) if np.isnan(value) else raw[band] != value
+    return Pixels(raw, valid)
 
 
 def _tiff_planes(path: Path, tiff: TiffInfo, stack: ExitStack) -> _Planes:

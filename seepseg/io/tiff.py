@@ -52,6 +52,7 @@ class TiffInfo:
         alpha: 1-based samples that are alpha.
         mask: 0-based directory of the mask, or None.
         block: rows of a strip or tile.
+        start: byte at which the pixels of one band lie as they are in memory, row after row; None where they do not.
     """
 
     height: int
@@ -63,6 +64,7 @@ class TiffInfo:
     alpha: tuple[int, ...] = ()
     mask: int | None = None
     block: int = field(default=1, compare=False)
+    start: int | None = field(default=None, compare=False)
 
 
 def inspect_tiff(
@@ -158,7 +160,7 @@ class _Header:
         chosen = tuple(images[b - 1] for b in bands)
         for index in chosen:
             self._refuse_scaling(index, (1,))
-        return replace(infos[0], pages=chosen, bands=(1,) * len(chosen))
+        return replace(infos[0], pages=chosen, bands=(1,) * len(chosen), start=None)
 
     def _page(self, index: int) -> tifffile.TiffPage:
         directory = self.directories[index]
@@ -183,12 +185,14 @@ class _Header:
             raise self._error(f"is stored turned or mirrored (orientation {orientation})", "save it upright")
         self._check_codec(image, dtype)
         nodata = nodata_value(image.tags.valueof(_NODATA), dtype)
-        self._check_segments(image, nodata)
+        start = self._check_segments(image, nodata)
+        if image.bitspersample != 8 * dtype.itemsize or not dtype.newbyteorder(self.tiff.byteorder).isnative:
+            start = None
         extra = enumerate(image.extrasamples, count - len(image.extrasamples) + 1)
         alpha = tuple(sample for sample, kind in extra if kind in _ALPHA and sample > 0)
         samples = tuple(s for s in range(1, count + 1) if s not in alpha)
         block = image.tilelength if image.is_tiled else image.rowsperstrip
-        return TiffInfo(height, width, dtype, nodata, (index,), samples, alpha, block=block)
+        return TiffInfo(height, width, dtype, nodata, (index,), samples, alpha, block=block, start=start)
 
     def _mask_of(self, index: int, info: TiffInfo) -> int | None:
         """The mask among the directories between an image and the next image."""
@@ -249,11 +253,13 @@ class _Header:
         if code != _JPEG and (predictor not in (1, 2, 3) or (predictor == 3 and dtype != np.float32)):
             raise self._error(f"predictor {predictor} of {dtype} pixels is not supported", advice)
 
-    def _check_segments(self, image: tifffile.TiffPage, nodata: float | None) -> None:
+    def _check_segments(self, image: tifffile.TiffPage, nodata: float | None) -> int | None:
         """Strips or tiles: as many as the image needs, all inside the file, none larger than allowed.
 
         A segment of offset and length 0 was never written: GDAL's sparse files mean no-data by it, so without a no-data
         value it is missing.
+
+        Returns where the first strip starts if the samples of one band follow it, uncompressed and without a gap.
         """
         what, damaged = "tiles" if image.is_tiled else "strips", "it is damaged: copy or save it again"
         rows, columns = (
@@ -289,6 +295,10 @@ class _Header:
             short = sum(self._inflated(o, n, rows * row_bytes) < size for o, n, size in segments if o and n)
         if short:
             raise self._error(f"{short} of {needed} {what} are too short", damaged)
+        plain = (image.compression, image.predictor, image.fillorder, image.samplesperpixel) == (_NONE, 1, 1, 1)
+        if plain and not image.is_tiled and (offsets == offsets[0] + np.cumsum(expected) - expected).all():
+            return int(offsets[0]) if (lengths > 0).all() else None
+        return None
 
     def _inflated(self, offset: int, length: int, most: int) -> int:
         """Bytes in a deflate stream that is whole, at most `most`; 0 if it is not, zlib.error if its sum is wrong."""

@@ -101,9 +101,10 @@ def train(
                     "cannot say which epoch is the best: change data.split"
                 )
         barrier()
-        # Before signals are caught: it may take minutes, and interrupting it loses nothing.
-        data.train.preload()
-        data.val.preload()
+        if config.runtime.workers:
+            # Before signals are caught: it may take minutes, and interrupting it loses nothing.
+            data.train.preload()
+            data.val.preload()
         stop = stack.enter_context(stop_signals())
         run_loop(trainer, folder, stop, echo, tick)
     return load_checkpoint(folder.best)

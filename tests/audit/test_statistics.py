@@ -10,7 +10,8 @@ from seepseg.audit.statistics import balance, coverage_classes, flags, intensiti
 from seepseg.classes import SALT
 from seepseg.config import Scaling, SeepData
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.source import source_of, with_counts
+from seepseg.data.scan import with_counts
+from seepseg.data.source import source_of
 from seepseg.errors import DataError
 
 

@@ -88,7 +88,7 @@ def test_uncovered_pixels_are_no_data(seep_root: Path) -> None:
     assert (sample["mask"][~sample["valid"]] == 255).all()
 
 
-def test_preload_shows_damage_before_training(tmp_path: Path) -> None:
+def test_preload_shows_damage(tmp_path: Path) -> None:
     for folder in ("train_images_256", "train_masks_256"):
         (tmp_path / folder).mkdir()
         for name in ("1.1", "1.2"):
@@ -98,3 +98,9 @@ def test_preload_shows_damage_before_training(tmp_path: Path) -> None:
     victim.write_bytes(b"")
     with pytest.raises(DataError, match=r"1\.2\.tif"):
         samples.preload()
+
+
+def test_preload_ends_where_the_cache_is_full(seep_root: Path) -> None:
+    samples = dataset(seep_root, 3.5 * 6 * 128**2 / 2**30)  # 6 bytes a pixel: float32, class, validity
+    samples.preload()
+    assert len(samples._cache) == 3

@@ -14,7 +14,8 @@ from seepseg.config import ClassNode, Scaling, SeepData, TgsData, TilesData
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.scaling import MeasuredScaling
-from seepseg.data.source import open_pixels, read_mask, read_pixels, source_of, with_counts
+from seepseg.data.scan import with_counts
+from seepseg.data.source import open_pixels, read_mask, read_pixels, source_of
 from seepseg.errors import DataError
 
 

@@ -280,7 +280,8 @@ def test_shares_count_tiles_groups_and_pixels() -> None:
 @pytest.mark.data
 def test_real_scenes_fall_into_five_folds_with_every_class(real_data: Path) -> None:
     from seepseg.config import SeepData
-    from seepseg.data.source import source_of, with_counts
+    from seepseg.data.scan import with_counts
+    from seepseg.data.source import source_of
 
     data = SeepData(root=real_data / "seep")
     catalog = with_counts(source_of(data), source_of(data).catalog())

@@ -10,7 +10,8 @@ from PIL import Image
 
 from seepseg.config import TgsData
 from seepseg.data.catalog import Tile
-from seepseg.data.source import read_mask, read_pixels, source_of, with_counts
+from seepseg.data.scan import with_counts
+from seepseg.data.source import read_mask, read_pixels, source_of
 from seepseg.data.tgs import TgsSource
 from seepseg.data.tiles import Labels
 from seepseg.errors import DataError
