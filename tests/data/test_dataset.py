@@ -101,6 +101,9 @@ def test_preload_shows_damage(tmp_path: Path) -> None:
 
 
 def test_preload_ends_where_the_cache_is_full(seep_root: Path) -> None:
-    samples = dataset(seep_root, 3.5 * 6 * 128**2 / 2**30)  # 6 bytes a pixel: float32, class, validity
+    one = dataset(seep_root)
+    one[Draw(0)]
+    size = sum(plane.nbytes for plane in one._cache[0])
+    samples = dataset(seep_root, 3.5 * size / 2**30)
     samples.preload()
     assert len(samples._cache) == 3
