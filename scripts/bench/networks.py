@@ -1,17 +1,25 @@
 #!/usr/bin/env python
-"""Parameters of every network at its default, and processor seconds of forward and backward on one core."""
+"""Parameters of every network at its default, and processor seconds on one core of a training step and of prediction.
+
+Prediction runs as torch has the network, fused in plain torch, and fused with oneDNN as seepseg's predictor has it on a
+CPU, each in turn; the last column is what fusing takes.
+"""
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from typing import get_args
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seepseg.config import Config, ModelNode
+from seepseg.inference.predictor import place
+from seepseg.machine.device import keep_freed_memory
 from seepseg.models.build import build_model
+from seepseg.models.fuse import fused
 
 
 def networks() -> list[type[ModelNode]]:
@@ -19,34 +27,63 @@ def networks() -> list[type[ModelNode]]:
     return list(get_args(Config.model_fields["model"].annotation))
 
 
-def seconds(model: nn.Module, images: torch.Tensor, turns: int) -> float:
-    """Minimum processor time of forward and backward in bf16; unlike wall time, other work hardly affects it."""
-    times = []
-    for _ in range(turns + 1):  # the first one is slower
-        begin = time.process_time()
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = model(images)
-        logits.float().square().mean().backward()
-        times.append(time.process_time() - begin)
-        model.zero_grad()
-    return min(times[1:])
+def seconds(works: list[Callable[[], object]], turns: int) -> list[float]:
+    """Minimum processor time of each, in turn; unlike wall time, other work hardly affects it."""
+    times: list[list[float]] = [[] for _ in works]
+    for _ in range(turns + 1):
+        for work, taken in zip(works, times, strict=True):
+            begin = time.process_time()
+            work()
+            taken.append(time.process_time() - begin)
+    return [min(taken[1:]) for taken in times]  # the first one is slower
+
+
+def train(model: nn.Module, images: Tensor, dtype: torch.dtype) -> None:
+    """Forward and backward."""
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        logits = model(images)
+    logits.float().square().mean().backward()
+    model.zero_grad()
+
+
+def predict(model: nn.Module, images: Tensor, dtype: torch.dtype) -> Tensor:
+    """Logits."""
+    with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        logits: Tensor = model(images)
+    return logits
 
 
 def main() -> None:
     """Parse, measure, print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="some networks only")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--turns", type=int, default=10)
+    parser.add_argument("--fp32", action="store_true", help="instead of bfloat16")
     options = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(1)
+    dtype = torch.float32 if options.fp32 else torch.bfloat16
+    cpu = torch.device("cpu")
     images = torch.randn(options.batch, 1, options.size, options.size).to(memory_format=torch.channels_last)
-    print("| network | parameters | seconds |\n|---|---|---|")
+    print("| network | parameters | step | prediction | fused, torch | fused, oneDNN | first ÷ last | fusing |")
+    print("|---|---|---|---|---|---|---|---|")
     for node in networks():
-        model = build_model(node(), 1, 8).to(memory_format=torch.channels_last)
-        count = sum(p.numel() for p in model.parameters())
         name = node.model_fields["name"].default
-        print(f"| `{name}` | {count / 1e6:.1f} M | {seconds(model, images, options.turns):.2f} |", flush=True)
+        if options.names and name not in options.names:
+            continue
+        model = place(build_model(node(), 1, 8), cpu)
+        count = sum(p.numel() for p in model.parameters())
+        (step,) = seconds([lambda m=model: train(m, images, dtype)], options.turns)  # type: ignore[misc]
+        model.eval()
+        (making,) = seconds([lambda m=model: fused(m, 1, dtype)], 3)  # type: ignore[misc]
+        ways = [model, place(fused(model, 1), cpu), fused(model, 1, dtype)]
+        works = [lambda m=m: predict(m, images, dtype) for m in ways]  # type: ignore[misc]
+        taken = seconds(works, options.turns)
+        cells = [f"{count / 1e6:.1f} M", *(f"{s:.3f}" for s in (step, *taken))]
+        cells += [f"{taken[0] / taken[-1]:.2f}", f"{making:.2f}"]
+        print(f"| `{name}` |", " | ".join(cells), "|", flush=True)
 
 
 if __name__ == "__main__":
