@@ -69,7 +69,7 @@ def intensities(
     Raises:
         DataError: no tile holds a valid pixel.
     """
-    bands = source.data.bands or [1]
+    bands = source.data.numbers or [1]
     parts: dict[tuple[str, int], list[NDArray[np.float32]]] = {}
     many = len(catalog.groups()) * len(bands) > SCENES
     for tile in catalog.tiles:

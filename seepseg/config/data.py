@@ -56,6 +56,16 @@ def _nodata_tag(value: object) -> str:
     return "<name>" if value == "nan" else "<number>"
 
 
+def _bands_tag(value: object) -> str:
+    return "<name>" if isinstance(value, list) and any(isinstance(band, str) for band in value) else "<number>"
+
+
+Bands = Annotated[
+    Annotated[list[Literal["vv", "vh", "hh", "hv", "incidence"]], Tag("<name>")]
+    | Annotated[list[Count], Tag("<number>")],
+    Discriminator(_bands_tag),
+]
+
 Nodata = Annotated[
     Annotated[Literal["auto", "nan"], Tag("<name>")] | Annotated[float, Tag("<number>")], Discriminator(_nodata_tag)
 ]
@@ -157,7 +167,11 @@ class Sampling(Node):
 
 
 class DataNode(Node):
-    """What every data source has in common."""
+    """What every data source has in common.
+
+    `bands` are numbers from 1, or names, as Sentinel-1 products have them; named bands of other files are the first,
+    the second and so on.
+    """
 
     root: Path
     classes: Classes
@@ -165,7 +179,7 @@ class DataNode(Node):
     ignore_values: list[int] = []
     nodata: Nodata | None = "auto"
     page: Annotated[int, Field(ge=0)] | None = None
-    bands: list[Count] | None = None
+    bands: Bands | None = None
     split: Split = Split()
     scaling: Scaling = Scaling()
     augment: Augment = Augment()
@@ -188,6 +202,16 @@ class DataNode(Node):
                 for k, c in enumerate(self.classes)
             )
         return ClassTable(classes, tuple(self.background_values), tuple(self.ignore_values))
+
+    @property
+    def numbers(self) -> list[int] | None:
+        """Bands of an image file by number: named ones are its first, its second and so on."""
+        return [b if isinstance(b, int) else k for k, b in enumerate(self.bands, 1)] if self.bands else None
+
+    @property
+    def names(self) -> list[str]:
+        """Bands of a Sentinel-1 product; empty where bands are numbers."""
+        return [b for b in self.bands or () if isinstance(b, str)]
 
     @property
     def n_channels(self) -> int:

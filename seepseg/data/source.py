@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +17,9 @@ from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.tgs import TgsSource
 from seepseg.data.tiles import Labels, TilesSource
 from seepseg.errors import DataError
-from seepseg.io.image import Image, Pixels, open_image, read_image
+from seepseg.io.image import Image, ImageInfo, Pixels, inspect_image, open_image, read_image
+from seepseg.sentinel1 import is_product
+from seepseg.sentinel1.pixels import inspect_scene, open_scene
 
 
 class Source(Protocol):
@@ -82,13 +84,36 @@ def open_pixels(source: Source, path: Path) -> Iterator[Image]:
 
     Training and prediction see the same pixels of one file, whole or row by row.
     """
-    with open_image(path, page=source.data.page, bands=source.data.bands) as image:
+    with _opened(source.data, path) as image:
         yield replace(image, window=lambda rows, columns: _as_source(image.window(rows, columns), source))
+
+
+def inspect_pixels(source: Source, path: Path) -> ImageInfo:
+    """What the header of an image or a product says; errors as `open_pixels`."""
+    data = source.data
+    if is_product(path):
+        return inspect_scene(path, _names(data, path))
+    return inspect_image(path, page=data.page, bands=data.numbers, max_pixels=2**36)
+
+
+def _opened(data: DataNode, path: Path) -> AbstractContextManager[Image]:
+    if is_product(path):
+        return open_scene(path, _names(data, path), decibels=data.scaling.kind == "db")
+    return open_image(path, page=data.page, bands=data.numbers)
+
+
+def _names(data: DataNode, path: Path) -> Sequence[str]:
+    """The bands of a product that a run reads; DataError where it was trained on other numbers than backscatter."""
+    if data.scaling.kind == "dn" or not data.names:
+        trained = "digital numbers" if data.scaling.kind == "dn" else "bands without names"
+        what = f"a Sentinel-1 product gives backscatter by polarisation, and the run was trained on {trained}"
+        raise DataError(what, path, "use one with data.bands=[vv] and data.scaling.kind=db (docs/howto-sentinel1.md)")
+    return data.names
 
 
 def read_pixels(source: Source, path: Path) -> Pixels:
     """Raw pixels (C, H, W) of a whole tile, and where they are valid (H, W); errors as `io.image.read_image`."""
-    pixels, _ = read_image(path, page=source.data.page, bands=source.data.bands)
+    pixels, _ = read_image(path, page=source.data.page, bands=source.data.numbers)
     return _as_source(pixels, source)
 
 

@@ -22,6 +22,7 @@ from seepseg.io.archive import data_root
 from seepseg.io.files import SUFFIXES, image_names
 from seepseg.io.image import read_image
 from seepseg.io.table import read_table
+from seepseg.sentinel1 import is_product
 
 BACKGROUND = "background"
 """In place of a mask folder or file: no pixel of these images is foreground."""
@@ -51,6 +52,8 @@ class TilesSource:
         Raises:
             DataError: no images, images without masks or masks without images, or two images of one name.
         """
+        for folder in (self.data.root, *(self.data.root / name for name in self.data.images)):
+            _refuse_product(folder)
         root = data_root(self.data.root, str(self.data.table or self.data.images[0]))
         unplaced = self._tabled(root, self.data.table) if self.data.table else self._paired(root)
         unique_names(((t.id, t.image) for _, t in unplaced), "images")
@@ -121,6 +124,7 @@ class TilesSource:
             mask, fold = row.get("mask", ""), row.get("fold", "")
             if fold and not fold.isdecimal():
                 raise DataError(f"fold of {text} is {fold!r}", path, "give a whole number from 0")
+            _refuse_product(root / text)
             for file in {text, mask} - {"", BACKGROUND}:
                 if not (root / file).is_file():
                     raise DataError(f"no file {file}", path, f"give paths below {root}")
@@ -232,6 +236,12 @@ def inside(path: PurePosixPath) -> PurePosixPath:
     return PurePosixPath(*(part for part in path.parts if part not in (path.anchor, "..", ".")))
 
 
+def _refuse_product(path: Path) -> None:
+    if is_product(path):
+        what = "a Sentinel-1 product is a whole scene, and training reads tiles"
+        raise DataError(what, path, "cut tiles of backscatter from it (docs/howto-sentinel1.md)")
+
+
 def _files(folder: Path, what: str, suffix: str, without: str, apart: Collection[Path]) -> dict[str, Path]:
     """Image files by their path below the folder, without extension and suffix.
 
@@ -240,6 +250,9 @@ def _files(folder: Path, what: str, suffix: str, without: str, apart: Collection
     if not folder.is_dir():
         raise DataError(f"no folder of {what}", folder, f"set data.root and data.{what}")
     inner = tuple(f"{other.relative_to(folder).as_posix()}/" for other in apart if folder in other.parents)
-    files = ((name[: name.rindex(".")], name) for name in image_names(folder, SUFFIXES) if not name.startswith(inner))
+    names = [name for name in image_names(folder, SUFFIXES) if not name.startswith(inner)]
+    if product := next((name for name in names if ".safe/" in name.lower()), None):
+        _refuse_product(folder / product[: product.lower().index(".safe/") + 5])
+    files = ((name[: name.rindex(".")], name) for name in names)
     chosen = (f for f in files if f[0].endswith(suffix) and not (without and f[0].endswith(without)))
     return unique_names(((stem.removesuffix(suffix), Path(f"{folder}/{name}")) for stem, name in chosen), what)

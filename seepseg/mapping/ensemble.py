@@ -144,7 +144,8 @@ def load_ensemble(
 
 def _reads(checkpoint: Checkpoint) -> tuple[object, ...]:
     data = checkpoint.config.data
-    return checkpoint.classes, data.bands, data.page, data.nodata
+    # A product is read once, as linear or in dB.
+    return checkpoint.classes, data.bands, data.page, data.nodata, data.names and data.scaling.kind
 
 
 def _units(checkpoint: Checkpoint) -> tuple[object, ...]:

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.io.files import SUFFIXES, image_files, image_kind, local_path
+from seepseg.sentinel1 import is_product
 
 PICTURES = (".png", ".jpg", ".jpeg")
 """Inputs whose maps are PNGs."""
 RESERVED = ("findings", "scenes")
 FINDINGS_LOCK = ".lock-findings"
 
-_PRODUCT = re.compile(r".+\.safe(\.zip)?|S1[A-D]_.+\.zip", re.IGNORECASE)
+_PACKED = re.compile(r"\.safe$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Job:
 def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[Job]:
     """The files to predict, sorted by name: files as given, images below folders, and matches of globs.
 
-    A Sentinel-1 product is one input, which `check_input` refuses.
+    A Sentinel-1 product is one input, whichever way it is given; an input given twice is one, too.
 
     Args:
         inputs: files, folders or globs.
@@ -77,16 +78,19 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
             matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - a pattern may be absolute
             sources += [(Path(f), Path(Path(f).name)) for f in matches]
     if not sources:
-        raise ConfigError("no TIFF, PNG or JPEG file", " ".join(inputs), "give files, folders or a quoted glob")
+        what = "no TIFF, PNG or JPEG file and no Sentinel-1 product"
+        raise ConfigError(what, " ".join(inputs), "give files, folders or a quoted glob")
     jobs: dict[str, Job] = {}
     for source, place in sources:
+        if place.name.lower() == "manifest.safe":
+            source, place = source.parent, Path(source.absolute().parent.name)
         if out.resolve() in source.resolve().parents:
             raise ConfigError("the output folder holds an input", source, "choose another -o")
         png = image_format == "png" or (image_format == "auto" and source.suffix.lower() in PICTURES)
-        job = Job(source, place.with_suffix("").as_posix(), out, png)
+        job = Job(source, _PACKED.sub("", place.with_suffix("").as_posix()), out, png)
         if job.name in RESERVED:
             raise ConfigError(f"{job.name!r} is what the findings of a batch are called", source, "rename the file")
-        if job.name in jobs:
+        if job.name in jobs and jobs[job.name].source.resolve() != source.resolve():
             raise ConfigError(
                 f"{jobs[job.name].source} and {source} would both be written to",
                 job.class_raster,
@@ -107,6 +111,12 @@ def check_inputs(jobs: Sequence[Job], mask: Path | None) -> None:
     for job in jobs:
         try:
             check_input(job.source)
+            if is_product(job.source):
+                # Imported only here: it needs numpy.
+                from seepseg.sentinel1.product import open_product
+
+                with open_product(job.source):
+                    return
         except DataError as error:
             first = first or error
         else:
@@ -118,30 +128,27 @@ def check_inputs(jobs: Sequence[Job], mask: Path | None) -> None:
 
 
 def check_input(path: Path) -> None:
-    """Raise DataError where a file is no image by its first bytes, or is, or lies in, a Sentinel-1 product.
+    """Raise DataError where a file is no image by its first bytes, or lies in a Sentinel-1 product.
 
-    The numbers of such a product mean something only together with its calibration tables.
+    The numbers in such a file mean something only together with the calibration tables of the product, which is read
+    as a whole.
     """
-    if _in_product(path.absolute()):
-        fix = "calibrate it into one GeoTIFF first (docs/howto-sentinel1.md)"
-        raise DataError("not an image but a Sentinel-1 SAFE product", path, fix)
+    if is_product(path):
+        return
+    if _in_product(path.absolute().parent):
+        raise DataError("is part of a Sentinel-1 product", path, "give the product: its folder or its manifest.safe")
     image_kind(path)
 
 
 def _below(folder: Path) -> list[Path]:
     """Images below a folder, and Sentinel-1 products, which are not looked into."""
     files = image_files(folder, (*SUFFIXES, ".safe", ".zip"))
-    products = {p for f in files for p in (f, f.parent) if _is_product(p)}
+    named = {f for f in files if f.suffix.lower() not in SUFFIXES}
+    products = {p for p in named | {f.parent for f in files} if is_product(p)}
     images = [f for f in files if f.suffix.lower() in SUFFIXES and products.isdisjoint((f, *f.parents))]
     return sorted([*(p for p in products if products.isdisjoint(p.parents)), *images])
 
 
-def _in_product(path: Path) -> bool:
-    return any(_is_product(p) for p in (path, *path.parents))
-
-
 @lru_cache(maxsize=4096)
-def _is_product(path: Path) -> bool:
-    """Whether a path is a Sentinel-1 product: a folder with its manifest, or named like one; or packed."""
-    named = _PRODUCT.fullmatch(path.name) and path.name.lower() != "manifest.safe"
-    return bool(named) or (path / "manifest.safe").is_file()
+def _in_product(folder: Path) -> bool:
+    return any(is_product(p) for p in (folder, *folder.parents))

@@ -80,7 +80,7 @@ class Manifest:
         lines = [line for line in self._lines() if line.get("name") == job.name]
         for name in lines[-1]["outputs"] if lines else ():
             path = self.out / name
-            if path.parent == job.class_raster.parent and path.name.startswith(job.source.stem):
+            if path.parent == job.class_raster.parent and path.name.startswith(job.beside("").name):
                 path.unlink(missing_ok=True)
 
     def _is_valid(self, line: dict[str, Any], job: Job, unit: str) -> bool:
@@ -122,9 +122,9 @@ class Manifest:
 
 
 def stamp(path: Path) -> list[int] | None:
-    """Size and time of the last change of an input; None if it does not exist."""
+    """Size and time of the last change of an input, of all files in a product's folder; None if it does not exist."""
     try:
-        state = path.stat()
+        states = [p.stat() for p in ([p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path])]
     except OSError:
         return None
-    return [state.st_size, state.st_mtime_ns]
+    return [sum(s.st_size for s in states), max((s.st_mtime_ns for s in states), default=0)]

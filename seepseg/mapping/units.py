@@ -10,8 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from seepseg.config import Predict, Runtime
+from seepseg.data.source import inspect_pixels
 from seepseg.errors import ConfigError, DataError
-from seepseg.io.image import ImageInfo, inspect_image
+from seepseg.io.image import ImageInfo
 from seepseg.machine.device import set_threads
 from seepseg.mapping.ensemble import Ensemble, load_ensemble
 from seepseg.mapping.jobs import Job, check_input
@@ -90,7 +91,8 @@ def cut_units(jobs: Sequence[Job], ensemble: Ensemble) -> list[Unit]:
     for job in jobs:
         info = _info(job, ensemble)
         # A file that cannot be read is reported when its turn comes.
-        if info is not None and (info.kind != "TIFF" or max(info.height, info.width) <= window):
+        small = info is not None and max(info.height, info.width) <= window
+        if info is not None and (info.kind in ("PNG", "JPEG") or (small and info.kind == "TIFF")):
             tiles.append(job)
             continue
         if info is not None and job.png:
@@ -114,10 +116,9 @@ def _blocks(tiles: Sequence[Job], ensemble: Ensemble) -> list[tuple[Job, ...]]:
 
 def _info(job: Job, ensemble: Ensemble) -> ImageInfo | None:
     """What the header of an input says; None if it cannot be read."""
-    data = ensemble.source.data
     try:
         check_input(job.source)
-        return inspect_image(job.source, page=data.page, bands=data.bands, max_pixels=2**36)
+        return inspect_pixels(ensemble.source, job.source)
     except DataError:
         return None
 

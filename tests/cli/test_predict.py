@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,9 @@ import seepseg
 from seepseg.cli.predict import command
 from seepseg.config import parse
 from seepseg.runs.folder import RunFolder
+from seepseg.sentinel1.pixels import open_scene
 from seepseg.synthetic import write_scene
+from seepseg.synthetic.sentinel1 import write_product
 from seepseg.training.run import train
 from tests.command import error, run
 from tests.conftest import tiny_config
@@ -90,8 +94,7 @@ def test_the_same_failure_and_the_same_warning_of_many_inputs_are_one_line(
         tifffile.imwrite(folder / f"t{i}.tif", (tifffile.imread(tile) // 256).astype(np.uint8))
         (folder / f"broken{i}.tif").write_bytes(bytes(i + 1))
     (folder / "other.tif").write_bytes(b"%PDF-1.4")
-    (folder / "X.SAFE" / "measurement").mkdir(parents=True)
-    tifffile.imwrite(folder / "X.SAFE" / "measurement" / "vv.tiff", np.ones((64, 64), np.uint16))
+    safe = write_product(folder, {"vv": np.full((64, 64), 0.05)})
     code, _, err = run(capsys, "predict", trained, folder, "-o", out)
     assert code == 4
     lines = err.splitlines()
@@ -100,8 +103,8 @@ def test_the_same_failure_and_the_same_warning_of_many_inputs_are_one_line(
         f"(and 2 more like it, all in {out / 'manifest.jsonl'})"
     ) in lines
     assert [line for line in lines if line.startswith("failed")] == [
-        f"failed: not an image but a Sentinel-1 SAFE product in {folder / 'X.SAFE'}: calibrate it into one GeoTIFF "
-        "first (docs/howto-sentinel1.md)",
+        "failed: a Sentinel-1 product gives backscatter by polarisation, and the run was trained on digital numbers in "
+        f"{safe}: use one with data.bands=[vv] and data.scaling.kind=db (docs/howto-sentinel1.md)",
         f"failed: not an image, the file is only 1 bytes long in {folder / 'broken0.tif'}: give a TIFF, PNG or JPEG "
         f"(and 2 more like it, all in {out / 'failures.jsonl'})",
         f"failed: not an image, the file is a PDF in {folder / 'other.tif'}: give a TIFF, PNG or JPEG",
@@ -109,6 +112,82 @@ def test_the_same_failure_and_the_same_warning_of_many_inputs_are_one_line(
     assert lines[-1].startswith("error: 5 of 8 inputs failed in ")
     assert len((out / "failures.jsonl").read_text().splitlines()) == 5
     assert sorted(p.name for p in out.rglob("*_class.tif")) == ["t0_class.tif", "t1_class.tif", "t2_class.tif"]
+
+
+@pytest.fixture(scope="module")
+def backscatter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on tiles of VV, VH and incidence angle, cut from a product as the docs say, with windows of 64 pixels."""
+    folder = tmp_path_factory.mktemp("backscatter")
+    sea, truth = product_with_slick()
+    safe = write_product(folder, {"vv": sea, "vh": sea / 5})
+    (folder / "tiles").mkdir()
+    with open_scene(safe, ["vv", "vh", "incidence"], decibels=True) as scene:
+        for row, column in itertools.product(range(0, 128, 32), repeat=2):
+            raw, valid = scene.window(slice(row, row + 32), slice(column, column + 32))
+            assert valid.all()
+            name = f"{row:03}_{column:03}"
+            tifffile.imwrite(folder / "tiles" / f"{name}.tif", raw, photometric="minisblack")
+            tifffile.imwrite(folder / "tiles" / f"{name}_mask.tif", truth[row : row + 32, column : column + 32])
+    config = parse(
+        {
+            "data": {
+                "source": "tiles", "root": str(folder), "images": "tiles", "mask_suffix": "_mask",
+                "classes": [{"name": "slick", "values": [1]}], "bands": ["vv", "vh", "incidence"],
+                "scaling": {"kind": "db"}, "split": {"by": "random"},
+            },
+            "model": {"name": "unet", "channels": [8, 16], "num_res_units": 0, "head": "binary"},
+            "loss": "dice_bce",
+            "train": {"epochs": 15, "batch_size": 4, "panels_every": 0},
+            "predict": {"window": 64},
+            "runtime": {"device": "cpu", "amp": "off", "threads": 1},
+        },
+        "test",
+    )  # fmt: skip
+    train(config, RunFolder(folder / "run"), echo=lambda line: None)
+    return folder / "run"
+
+
+def product_with_slick() -> tuple[np.ndarray, np.ndarray]:
+    """Sea of 128 × 128 pixels with four looks of speckle, and the mask of the slick on it, 10 dB darker."""
+    truth = np.zeros((128, 128), np.uint8)
+    truth[50:80, 20:110] = 1
+    return 0.05 * np.random.default_rng(0).gamma(4, 1 / 4, truth.shape) * np.where(truth, 0.1, 1), truth
+
+
+def test_a_sentinel_1_product_is_predicted_from_its_folder_zip_or_manifest(
+    backscatter: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEPSEG_CACHE", str(tmp_path / "cache"))
+    sea, truth = product_with_slick()
+    safe = write_product(tmp_path, {"vv": sea, "vh": sea / 5})
+    packed = shutil.make_archive(str(tmp_path / "packed" / safe.name), "zip", tmp_path, safe.name)
+    made = []
+    for number, path in enumerate((safe, packed, safe / "manifest.safe")):
+        out = tmp_path / f"out{number}"
+        assert run(capsys, "predict", backscatter, path, "-o", out)[0] == 0
+        (classes,) = out.glob("*_class.tif")
+        assert classes.name == f"{safe.stem}_class.tif"
+        made.append(classes.read_bytes() + (out / "findings.csv").read_bytes())
+    assert made[0] == made[1] == made[2]
+    with rasterio.open(classes) as raster:
+        assert len(raster.gcps[0]) == 10 * 21
+        slick = raster.read(1) == 1
+    assert (slick & (truth == 1)).sum() / (slick | (truth == 1)).sum() > 0.8
+    # Its folder is one file that has not changed, until a file in it has.
+    assert run(capsys, "predict", backscatter, safe, "-o", tmp_path / "out0")[1].startswith("0 of 1 predicted, 1 done")
+    (measured,) = safe.glob("measurement/*-vh-*")
+    os.utime(measured, ns=(1, 2**62))
+    assert run(capsys, "predict", backscatter, safe, "-o", tmp_path / "out0")[1].startswith("1 of 1 predicted, in")
+
+
+def test_a_product_that_lacks_a_band_is_one_line(
+    backscatter: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    safe = write_product(tmp_path, {"vv": np.full((70, 80), 0.05)})
+    code, _, err = run(capsys, "predict", backscatter, safe, "-o", tmp_path / "out")
+    assert code == 4
+    fix = "leave it out, or use a model of its polarisations"
+    assert err.splitlines()[0] == f"failed: has no VH, only VV in {safe}: {fix}"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +198,8 @@ def test_the_same_failure_and_the_same_warning_of_many_inputs_are_one_line(
         (["s.tif", "--mask", "https://host/m.tif"], 2, "is a remote address, not a file in https://host/m.tif"),
         (["s.tif", "-o", "s3://bucket/out"], 2, "is a remote address, not a file in s3://bucket/out"),
         (["s.tif", "--mask", "none.gpkg"], 2, "no such mask in none.gpkg"),
-        (["X.SAFE"], 3, "not an image but a Sentinel-1 SAFE product in X.SAFE"),
+        (["X.SAFE"], 3, "no such file in X.SAFE/manifest.safe"),
+        (["X.SAFE/measurement"], 3, "is part of a Sentinel-1 product in X.SAFE/measurement"),
     ],
 )
 def test_a_wrong_input_is_reported_before_anything_is_loaded(

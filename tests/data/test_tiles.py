@@ -534,3 +534,17 @@ def test_the_no_data_value_of_a_mask(tmp_path: Path, nodata: str, expected: list
 def test_a_class_begins_above_zero_which_is_background() -> None:
     with pytest.raises(ValidationError, match="greater than 0"):
         ClassNode(name="oil", at_least=0)
+
+
+def test_a_sentinel_1_product_among_tiles_is_one_line(tmp_path: Path) -> None:
+    measured = tmp_path / "images" / "S1A.SAFE" / "measurement"
+    measured.mkdir(parents=True)
+    tifffile.imwrite(measured / "vv.tiff", np.zeros((4, 4), np.uint16))
+    (tmp_path / "tiles.csv").write_text("image,mask\nimages/S1A.SAFE,background\n")
+    for change in (
+        {}, {"table": Path("tiles.csv")}, {"images": ["images/S1A.SAFE"]},
+        {"root": measured.parent, "images": ["measurement"]},
+    ):  # fmt: skip
+        data = TilesData(**{"root": tmp_path, "images": ["images"], "masks": None, "classes": "seep", **change})
+        with pytest.raises(DataError, match=r"is a whole scene, and training reads tiles in .*S1A.SAFE: cut tiles"):
+            TilesSource(data).catalog()

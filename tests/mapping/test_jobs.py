@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.mapping.jobs import check_inputs, plan
+from seepseg.synthetic.sentinel1 import write_product
 
 PRODUCT = "S1A_IW_GRDH_1SDV_20240101T000000_20240101T000025_000001_000001_ABCD"
 TIFF = b"II*\0" + bytes(12)
@@ -64,7 +66,7 @@ def test_an_input_given_by_name_may_not_lie_among_the_outputs(tmp_path: Path) ->
 
 
 def test_nothing_to_predict(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no TIFF, PNG or JPEG file"):
+    with pytest.raises(ConfigError, match="no TIFF, PNG or JPEG file and no Sentinel-1 product"):
         plan([str(tmp_path), str(tmp_path / "*.tif")], tmp_path.parent / "out")
 
 
@@ -85,12 +87,35 @@ def product(folder: Path, name: str = f"{PRODUCT}.SAFE") -> Path:
 
 
 @pytest.mark.parametrize("name", [f"{PRODUCT}.SAFE", "renamed"])
-@pytest.mark.parametrize("below", ["", "measurement", "measurement/s1a-iw-grd-vv.tiff", "measurement/*.tiff"])
-def test_nothing_of_a_sentinel_1_product_is_an_image(tmp_path: Path, name: str, below: str) -> None:
+@pytest.mark.parametrize("below", ["measurement", "measurement/s1a-iw-grd-vv.tiff", "measurement/*.tiff"])
+def test_nothing_in_a_sentinel_1_product_is_an_image(tmp_path: Path, name: str, below: str) -> None:
     jobs = plan([str(product(tmp_path, name) / below)], tmp_path / "out")
     assert len(jobs) == (2 if "*" in below else 1)
-    with pytest.raises(DataError, match=r"not an image but a Sentinel-1 SAFE product.*docs/howto-sentinel1.md"):
+    with pytest.raises(DataError, match=r"is part of a Sentinel-1 product.*give the product"):
         check_inputs(jobs, None)
+
+
+@pytest.mark.parametrize("name", [f"{PRODUCT}.SAFE", "renamed"])
+@pytest.mark.parametrize("below", ["", "manifest.safe", "../*", "../*/manifest.safe"])
+def test_a_sentinel_1_product_is_one_input_whichever_way_it_is_given(tmp_path: Path, name: str, below: str) -> None:
+    safe = product(tmp_path / "in", name)
+    (job,) = plan([str(safe / below), str(safe), f"{safe.parent}/./{name}"], tmp_path / "out")
+    assert job.source.resolve() == safe
+    assert job.class_raster == tmp_path / "out" / f"{name.removesuffix('.SAFE')}_class.tif"
+    # The ZIP of a product has the same outputs as its folder, so both together are refused.
+    (packed,) = plan([str(tmp_path / f"{name}.zip")], tmp_path / "out")
+    assert packed.class_raster == job.class_raster
+    with pytest.raises(ConfigError, match="would both be written to"):
+        plan([str(safe), str(tmp_path / f"{name}.zip")], tmp_path / "out")
+
+
+def test_a_product_of_another_kind_is_refused_before_any_work(tmp_path: Path) -> None:
+    safe = write_product(tmp_path, {"vv": np.full((20, 30), 0.05)})
+    check_inputs(plan([str(safe)], tmp_path / "out"), None)
+    manifest = safe / "manifest.safe"
+    manifest.write_text(manifest.read_text().replace(">GRD<", ">SLC<"))
+    with pytest.raises(DataError, match=r"of type SLC .*give the GRD product"):
+        check_inputs(plan([str(safe)], tmp_path / "out"), None)
 
 
 def test_a_sentinel_1_product_below_a_folder_is_one_input(tmp_path: Path) -> None:
@@ -101,8 +126,9 @@ def test_a_sentinel_1_product_below_a_folder_is_one_input(tmp_path: Path) -> Non
     jobs = plan([str(tmp_path / "in")], tmp_path / "out")
     names = [job.source.name for job in jobs]
     assert names == [f"{PRODUCT}.SAFE.zip", "a.tif", f"{PRODUCT}.SAFE"]
+    assert [job.name for job in jobs] == [PRODUCT, "a", f"deep/{PRODUCT}"]
     check_inputs(jobs, None)  # one of them can be predicted
-    with pytest.raises(DataError, match="none of 2 inputs can be read, the first: not an image but a Sentinel-1"):
+    with pytest.raises(DataError, match="none of 2 inputs can be read, the first: "):
         check_inputs([job for job in jobs if job.name != "a"], None)
 
 
