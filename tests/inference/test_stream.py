@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seepseg.config import Config, Predict, Scaling, parse
 from seepseg.data.scaling import MeasuredScaling
+from seepseg.inference import ring
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.stream import Member, Rows, stream
 from seepseg.models.build import build_model
@@ -148,3 +149,20 @@ def test_with_batch_norm_an_invalid_pixel_changes_nothing_outside_the_field_of_v
     assert len(changed)
     # Two strided levels of residual units with 3 × 3 convolutions see fewer than 32 pixels around.
     assert np.abs(changed - (80, 70)).max() <= 32
+
+
+def test_torchs_loops_give_the_map_of_the_compiled_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(5).uniform(0.01, 0.99, (100, 90)).astype(np.float32)
+    settings = Predict(window=32, overlap=0.25)
+    compiled = whole(Held(image), [member(Logit())], settings)
+    monkeypatch.setattr(ring, "add", ring.add_by_torch)
+    monkeypatch.setattr(ring, "find", ring.find_by_torch)
+    assert np.array_equal(whole(Held(image), [member(Logit())], settings), compiled)
+
+
+def test_turns_and_members_share_a_ring_and_keep_their_rows_apart() -> None:
+    image = np.random.default_rng(6).uniform(0.1, 0.9, (90, 70)).astype(np.float32)
+    halved = MeasuredScaling(SCALING.config, ((0.0,), (2.0,)), (0.0,), (1.0,))
+    flipping = [Member(Predictor(Logit(), recipe(), torch.device("cpu"), "flips"), s) for s in (SCALING, halved)]
+    got = whole(Held(image), flipping, Predict(window=32, overlap=0.6))
+    assert np.allclose(got, (image + image / 2) / 2, atol=1e-5)
