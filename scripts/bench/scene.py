@@ -211,7 +211,7 @@ def write_sparse(path: Path, height: int, width: int) -> None:
         for start in range(0, height, len(block)):
             rows = min(len(block), height - start)
             target.write(block[None, :rows], window=rasterio.windows.Window(0, start, width, rows))
-            block = np.full_like(block, 7000)
+            block = np.full_like(block, 9000)  # background to the network
 
 
 def one(folder: Path, amp: str) -> None:
