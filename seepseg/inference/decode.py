@@ -55,9 +55,10 @@ def most_probable(probabilities: Tensor, threshold: float | None, fit: Fit | Non
         DataError: a probability is not a number.
     """
     background = probabilities[:, 0]
+    nan = DataError("the network gives NaN", "", "set runtime.amp=off, or bf16 where there is a choice")
     if bool(background.isnan().any()):
         # A comparison with NaN is false, and the map would say background.
-        raise DataError("the network gives NaN", "", "set runtime.amp=off, or bf16 where there is a choice")
+        raise nan
     # Nearly all of the sea is background. Where its probability is above one half nothing else can win, so the classes
     # are compared at the few other pixels only: comparing them everywhere takes longer than the network's softmax.
     if threshold is None:
@@ -66,6 +67,8 @@ def most_probable(probabilities: Tensor, threshold: float | None, fit: Fit | Non
         open_pixels = 1 - (calibrated(probabilities, fit)[:, 0] if fit else background) >= threshold
     indices = torch.zeros(background.shape, dtype=torch.uint8, device=background.device)
     candidates = probabilities.permute(0, 2, 3, 1)[open_pixels]
+    if bool(candidates.isnan().any()):
+        raise nan
     if threshold is None:
         indices[open_pixels] = candidates.argmax(1).to(torch.uint8)
     else:

@@ -16,6 +16,9 @@ from seepseg.runs.checkpoint import Checkpoint, load_weights
 Turn = tuple[int, bool]
 """Quarter turns, then a mirror left to right."""
 
+CORE_PIXELS = 2**18
+"""Pixels that one core computes at once: more are not faster, and take more memory."""
+
 TURNS: dict[str, tuple[Turn, ...]] = {
     "none": ((0, False),),
     "hflip": ((0, False), (0, True)),
@@ -49,8 +52,9 @@ class Predictor:
         Raises:
             ResourceError: a single image does not fit.
         """
-        images = _turned(images, turn)
-        parts = [self._halving(part) for part in (torch.split(images, self.room) if self.room else [images])]
+        images = _turned(images.to(self.device, non_blocking=True), turn)
+        size = self.room or at_once(len(images), images.shape[2] * images.shape[3], self.device)
+        parts = [self._halving(part) for part in torch.split(images, max(1, size))]
         return _undo(torch.cat(parts) if len(parts) > 1 else parts[0], turn)
 
     @torch.inference_mode()
@@ -65,7 +69,7 @@ class Predictor:
         return total / len(self.turns) if len(self.turns) > 1 else total
 
     def _forward(self, images: Tensor) -> Tensor:
-        images = images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
             logits: Tensor = self.model(images)
         return logits.float()
@@ -83,8 +87,14 @@ class Predictor:
                     f"device {self.device}",
                     "give --device cpu, or set predict.window smaller",
                 ) from None
-        self.room = half = len(images) // 2
+        half = len(images) // 2
+        self.room = min(half, self.room or half)
         return torch.cat([self._halving(part) for part in torch.split(images, half)])
+
+
+def at_once(batch_size: int, pixels: int, device: torch.device) -> int:
+    """Images of so many pixels that go through a network at once."""
+    return min(batch_size, max(1, CORE_PIXELS // pixels)) if device.type == "cpu" else batch_size
 
 
 def load_predictor(checkpoint: Checkpoint, runtime: Runtime, tta: str, where: object) -> Predictor:

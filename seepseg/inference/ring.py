@@ -41,24 +41,24 @@ def add_by_torch(ring: Tensor, start: int, column: int, window: Tensor, down: Te
     part.index_add_(0, _lines(ring, start, start + len(window)), window * (down[:, None] * across)[..., None])
 
 
-def find(ring: Tensor, start: int, valid: Tensor, certain: Bound) -> Found:
+def find(ring: Tensor, start: int, valid: Tensor, bound: Bound) -> Found:
     """The valid pixels (n, W) of n rows that are not background for certain, or not numbers; the rows become 0."""
     if ring.device.type != "cpu":
-        return find_by_torch(ring, start, valid, certain)
+        return find_by_torch(ring, start, valid, bound)
     # Of these, only what is filled takes up memory.
     where = np.empty(valid.numel(), np.int64)
     logits = np.empty((valid.numel(), ring.shape[2]), np.float32)
-    first, last, relative, margin, _ = certain
-    count = _find(ring.numpy(), start, valid.numpy(), first, last, relative, margin, where, logits)
+    first, last, relative, margin, _ = bound
+    count = _find(ring.numpy(), start, valid.contiguous().numpy(), first, last, relative, margin, where, logits)
     return Found(*(torch.from_numpy(filled[:count].copy()) for filled in (where, logits)))
 
 
-def find_by_torch(ring: Tensor, start: int, valid: Tensor, certain: Bound) -> Found:
+def find_by_torch(ring: Tensor, start: int, valid: Tensor, bound: Bound) -> Found:
     """`find` on any device."""
     rows = take(ring, start, start + len(valid))
-    margin = rows[..., certain.first : certain.last].amax(2) - rows[..., 0] * certain.relative
+    margin = rows[..., bound.first : bound.last].amax(2) - rows[..., 0] * bound.relative
     # 0 · NaN is NaN, and no comparison with it is true.
-    candidates = valid & ~(margin + 0 * rows.sum(2) <= certain.margin)
+    candidates = valid & ~(margin + 0 * rows.sum(2) <= bound.margin)
     return Found(candidates.ravel().nonzero()[:, 0], rows[candidates])
 
 
@@ -83,19 +83,23 @@ def _lines(ring: Tensor, start: int, stop: int) -> Tensor:
     return torch.arange(start, stop, device=ring.device) % len(ring)
 
 
-def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """The loop as machine code that runs without Python's lock."""
-    try:
-        return numba.njit(nogil=True, cache=True)(loop)
-    except RuntimeError:
-        # Nowhere to keep it: neither the package's folder nor the user's own can be written.
-        return numba.njit(nogil=True)(loop)
+def _compiled(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The loop as machine code that runs without Python's lock, kept on disk where that is possible."""
+
+    def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            return numba.njit(signature, nogil=True, cache=True)(loop)
+        except (RuntimeError, OSError):
+            # Neither the package's folder nor the user's own can be written, or the disk is full.
+            return numba.njit(signature, nogil=True)(loop)
+
+    return compiled
 
 
 Floats = NDArray[np.float32]
 
 
-@_compiled
+@_compiled("void(float32[:,::1], int64, int64, float32[:,::1], float32[::1], float32[::1])")
 def _add(ring: Floats, start: int, first: int, window: Floats, down: Floats, across: Floats) -> None:
     for i in range(window.shape[0]):
         row = ring[(start + i) % ring.shape[0]]
@@ -103,7 +107,7 @@ def _add(ring: Floats, start: int, first: int, window: Floats, down: Floats, acr
             row[first + j] += window[i, j] * (down[i] * across[j])
 
 
-@_compiled
+@_compiled("int64(float32[:,:,::1], int64, boolean[:,::1], int64, int64, boolean, float64, int64[::1], float32[:,::1])")
 def _find(
     ring: Floats,
     start: int,
@@ -111,7 +115,7 @@ def _find(
     first: int,
     last: int,
     relative: bool,
-    certain: float,
+    most: float,
     where: NDArray[np.int64],
     logits: Floats,
 ) -> int:
@@ -128,7 +132,7 @@ def _find(
                 total += row[j, c]
             if relative:
                 margin -= row[j, 0]
-            if not margin + 0 * total <= certain:
+            if not margin + 0 * total <= most:
                 where[count] = i * valid.shape[1] + j
                 logits[count] = row[j]
                 count += 1

@@ -5,7 +5,7 @@ Only the rows that later windows still touch are in memory, so it depends on a s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -18,14 +18,11 @@ from seepseg.classes import IGNORE
 from seepseg.config import Head, Predict
 from seepseg.data.scaling import Limits, MeasuredScaling
 from seepseg.inference.decode import background_bound, most_probable
-from seepseg.inference.predictor import Predictor, Turn
+from seepseg.inference.predictor import Predictor, Turn, at_once
 from seepseg.inference.windows import Grid, grid, weights
 from seepseg.machine.ahead import ahead, in_streams
 from seepseg.models.head import out_channels, probabilities
 from seepseg.runs.fit import Fit
-
-STREAM_PIXELS = 2**18
-"""Pixels of windows that one core computes at once: more are not faster, and take more memory."""
 
 
 class Rows(NamedTuple):
@@ -113,7 +110,7 @@ def whole_strip(rows: Rows, classes: NDArray[np.uint8], probabilities: Tensor) -
     return Strip(0, rows, classes, where, probabilities.reshape(-1, probabilities.shape[2])[where], probabilities)
 
 
-Part = tuple[Member, Turn]
+Pass = tuple[Member, Turn]
 """A network of an ensemble, and how its images are turned."""
 
 
@@ -121,18 +118,18 @@ class _Task(NamedTuple):
     """Windows that go through a network at once.
 
     Attributes:
-        band: number of their row of windows.
+        line: number of their row of windows.
         rows: the rows they see.
-        images: their network input, by member and first column, kept for further turns.
-        part: which member and turn of the ensemble.
+        images: their network input, by network and first column, kept for further turns.
+        number: of the pass.
         columns: numbers of their columns of windows; none where no window holds a valid pixel.
-        last: no more of them in this band and part.
+        last: no more of them in this line and pass.
     """
 
-    band: int
+    line: int
     rows: Rows
     images: dict[tuple[Predictor, int], Tensor]
-    part: int
+    number: int
     columns: Sequence[int]
     last: bool
 
@@ -145,9 +142,9 @@ def stream(
     config: Predict,
     fit: Fit | None = None,
     *,
-    whole: bool = False,
-) -> Iterator[Strip]:
-    """The strips of a scene in order; with `whole`, they hold the probabilities of all pixels.
+    every_pixel: bool = False,
+) -> Generator[Strip]:
+    """The strips of a scene in order; with `every_pixel`, they hold the probabilities of all pixels.
 
     Windows of one network are blended as logits, as MONAI and nnU-Net do; probabilities are averaged over test-time
     turns and members. Windows without a valid pixel are not computed.
@@ -156,8 +153,8 @@ def stream(
         DataError: the network gives NaN.
     """
     plan = grid(source.height, source.width, config.window, config.overlap)
-    parts = [(member, turn) for member in members for turn in member.predictor.turns]
-    heads = [member.predictor.head for member, _ in parts]
+    passes = [(member, turn) for member in members for turn in member.predictor.turns]
+    heads = [member.predictor.head for member, _ in passes]
     device = members[0].predictor.device
     down, across = (
         [torch.from_numpy(w).to(device) for w in weights(*axis, config.overlap)]
@@ -165,86 +162,92 @@ def stream(
     )
     ends = (*plan.rows[1:], source.height)
     rings = _rings(heads, n_classes, plan.height, source.width, device)
-    # The only part leaves unfinished rows in its ring. Several take turns in one, and set theirs aside.
-    aside = [(0, ring[:0]) for ring in rings]
-    certain = background_bound(heads[0], n_classes, config.threshold, fit)
-    for task, logits in _computed(_tasks(source, plan, parts, config, device), plan, parts, device):
+    # A single pass leaves unfinished rows in its ring. Several take turns in one memory, and carry theirs over.
+    carries = [(0, ring[:0]) for ring in rings]
+    bound = background_bound(heads[0], n_classes, config.threshold, fit)
+    mean: Tensor | None = None
+    for task, logits in _computed(_tasks(source, plan, passes, config, device), plan, passes, device):
         # numba takes part of a second to import; the first windows are being computed meanwhile.
         from seepseg.inference.ring import add, find, put, rows_of, take
 
-        ring, start, end = rings[task.part], plan.rows[task.band], ends[task.band]
+        ring, head, start, end = rings[task.number], heads[task.number], plan.rows[task.line], ends[task.line]
         for i, window in zip(task.columns, logits, strict=True):
-            add(ring, start, plan.columns[i], window, down[task.band], across[i])
+            add(ring, start, plan.columns[i], window, down[task.line], across[i])
         if not task.last:
             continue
         rows = task.rows.read(0, end - start)
         valid = torch.from_numpy(rows.valid).to(device)
-        if len(parts) == 1:
-            mean = _probabilities(rows_of(ring, start, end), heads[0]) if whole else None
-            where, found = find(ring, start, valid, certain)
-            pixels = _probabilities(found[None], heads[0])[0]
+        if len(passes) == 1:
+            mean = _probabilities(rows_of(ring, start, end), head) if every_pixel else None
+            where, open_logits = find(ring, start, valid, bound)
+            pixels = _probabilities(open_logits, head)
         else:
-            share = _probabilities(take(ring, start, end), heads[task.part]) / len(parts)
-            mean = mean + share if task.part and mean is not None else share
-            aside[task.part] = end, take(ring, end, start + plan.height)
-            following = (task.part + 1) % len(parts)
-            put(rings[following], *aside[following])
+            share = _probabilities(take(ring, start, end), head).div_(len(passes))
+            mean = share if mean is None else mean.add_(share)
+            carries[task.number] = end, take(ring, end, start + plan.height)
+            following = (task.number + 1) % len(passes)
+            put(rings[following], *carries[following])
             if following:
                 continue
-            where = (valid & ~(mean[..., 0] > certain.background)).ravel().nonzero()[:, 0]
+            where = (valid & ~(mean[..., 0] > bound.background)).ravel().nonzero()[:, 0]
             pixels = mean.view(-1, n_classes)[where]
-        classes = torch.where(valid, 0, IGNORE).to(torch.uint8)
+        classes = (~valid).to(torch.uint8) * IGNORE
         classes.view(-1)[where] = most_probable(pixels.T[None, :, :, None], config.threshold, fit)[0, :, 0]
         yield Strip(start, rows, classes.cpu().numpy(), where, pixels, mean)
+        mean = None
 
 
 def _tasks(
-    source: RowSource, plan: Grid, parts: Sequence[Part], config: Predict, device: torch.device
+    source: RowSource, plan: Grid, passes: Sequence[Pass], config: Predict, device: torch.device
 ) -> Iterator[_Task]:
     size = at_once(config.batch_size, plan.height * plan.width, device)
-    for band, rows in enumerate(ahead(_bands(source, plan))):
-        seen = [i for i, x in enumerate(plan.columns) if rows.valid[:, x : x + plan.width].any()]
-        blocks = [seen[k : k + size] for k in range(0, len(seen), size)] or [[]]
+    for line, rows in enumerate(ahead(_lines(source, plan))):
+        columns = [i for i, x in enumerate(plan.columns) if rows.valid[:, x : x + plan.width].any()]
+        blocks = [columns[k : k + size] for k in range(0, len(columns), size)] or [[]]
         images: dict[tuple[Predictor, int], Tensor] = {}
-        for part in range(len(parts)):
+        for number in range(len(passes)):
             for block in blocks:
-                yield _Task(band, rows, images, part, block, block is blocks[-1])
+                yield _Task(line, rows, images, number, block, block is blocks[-1])
 
 
-def _bands(source: RowSource, plan: Grid) -> Iterator[Rows]:
+def _lines(source: RowSource, plan: Grid) -> Iterator[Rows]:
     """The rows that each row of windows sees; every row of the scene is read once, as many at once as it likes."""
-    held, first, stop = None, 0, 0
+    rows, first, stop = None, 0, 0
     for start in plan.rows:
-        parts = [held.read(start - first, stop - first)] if held else []
+        parts = [rows.read(start - first, stop - first)] if rows else []
         while stop < start + plan.height:
             until = min(source.height, stop + source.chunk)
             parts.append(source.read(stop, until))
             stop = until
-        held = Rows(np.concatenate([p.raw for p in parts], axis=1), np.concatenate([p.valid for p in parts]))
+        if len(parts) > 1:
+            rows = Rows(np.concatenate([p.raw for p in parts], axis=1), np.concatenate([p.valid for p in parts]))
+        else:
+            rows = parts[0]
         first = start
-        yield held.read(0, plan.height)
+        yield rows.read(0, plan.height)
 
 
 def _computed(
-    tasks: Iterator[_Task], plan: Grid, parts: Sequence[Part], device: torch.device
+    tasks: Iterator[_Task], plan: Grid, passes: Sequence[Pass], device: torch.device
 ) -> Iterator[tuple[_Task, Tensor]]:
     """The tasks in order, with the logits (N, h, w, C) of their windows."""
 
     def image(task: _Task) -> Tensor:
         """Network input (N, C', h, w), made once for all turns; pinned, so that a GPU takes it while it computes."""
-        member, _ = parts[task.part]
+        member, turn = passes[task.number]
+        turns = member.predictor.turns
         key = member.predictor, task.columns[0] if task.columns else 0
-        planes = task.images.get(key)
+        planes = task.images.pop(key, None)
         if planes is None:
             windows = [member.image(_cut(task.rows, plan, i)) for i in task.columns]
             planes = torch.from_numpy(np.stack(windows)) if windows else torch.zeros(0)
             planes = planes.pin_memory() if device.type == "cuda" else planes
-            if len(member.predictor.turns) > 1:
-                task.images[key] = planes
+        if turn != turns[-1]:
+            task.images[key] = planes
         return planes
 
     def logits(task: _Task, planes: Tensor) -> Tensor:
-        member, turn = parts[task.part]
+        member, turn = passes[task.number]
         return member.predictor.logits(planes, turn).permute(0, 2, 3, 1) if task.columns else planes
 
     if device.type == "cpu":
@@ -252,10 +255,10 @@ def _computed(
     return ((task, logits(task, planes)) for task, planes in ahead((task, image(task)) for task in tasks))
 
 
-def _cut(band: Rows, plan: Grid, column: int) -> Rows:
-    """One window of a band."""
+def _cut(rows: Rows, plan: Grid, column: int) -> Rows:
+    """One window of the rows it sees."""
     across = slice(plan.columns[column], plan.columns[column] + plan.width)
-    return Rows(band.raw[:, :, across], band.valid[:, across])
+    return Rows(rows.raw[:, :, across], rows.valid[:, across])
 
 
 def _rings(heads: Sequence[Head], n_classes: int, height: int, width: int, device: torch.device) -> list[Tensor]:
@@ -266,14 +269,10 @@ def _rings(heads: Sequence[Head], n_classes: int, height: int, width: int, devic
 
 
 def _probabilities(logits: Tensor, head: Head) -> Tensor:
-    """Probabilities (n, W, K) of logits (n, W, C); some rows at a time, because it takes memory on the way."""
-    parts = [probabilities(rows.permute(2, 0, 1)[None], head)[0].permute(1, 2, 0) for rows in torch.split(logits, 64)]
-    return torch.cat(parts)
-
-
-def at_once(batch_size: int, pixels: int, device: torch.device) -> int:
-    """Images of so many pixels that go through a network at once."""
-    return min(batch_size, max(1, STREAM_PIXELS // pixels)) if device.type == "cpu" else batch_size
+    """Probabilities (…, K) of logits (…, C); some at a time, because it takes memory on the way."""
+    parts = torch.split(logits.reshape(-1, logits.shape[-1]), 2**18)
+    planes = torch.cat([probabilities(part.T[None, :, :, None], head)[0, :, :, 0].T for part in parts])
+    return planes.view(*logits.shape[:-1], planes.shape[1])
 
 
 def mean_probabilities(members: Sequence[Member], images: Sequence[Rows]) -> Tensor:

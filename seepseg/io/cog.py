@@ -162,7 +162,7 @@ def row_writer(
                 if large:
                     stack.callback(name.unlink, missing_ok=True)
                 own = georeference if name == plain else Georeference()
-                target = targets.enter_context(_created(name, own, rows, columns, layout, scratch=large))
+                target = targets.enter_context(_created(name, own, rows, columns, layout, scratch=large or not cog))
                 writer = RowWriter(target, layout, writer)
             assert writer
             yield writer

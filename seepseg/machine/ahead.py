@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -90,13 +90,12 @@ def behind(consume: Callable[[T], None]) -> Iterator[Callable[[T], None]]:
         raise failed[0]
 
 
-def in_streams(work: Callable[[T], R], items: Iterable[T], device: torch.device) -> Iterator[tuple[T, R]]:
+def in_streams(work: Callable[[T], R], items: Iterable[T], device: torch.device) -> Generator[tuple[T, R]]:
     """The items in order, each with the result of work on it.
 
     On the CPU, as many threads as torch may use work a few items ahead, and torch computes on one core in each of them,
-    as in the caller while it takes items. A network is faster so than with all cores at one batch, which wait for one
-    another after every layer; much faster where other programs keep a core busy. And its bytes do not depend on how
-    many cores there are.
+    as in the caller while it takes items. This is faster than all cores on one batch, which wait for one another after
+    every layer, and much faster where other programs keep a core busy. And bytes do not depend on the number of cores.
     """
     if device.type != "cpu":
         yield from ((item, work(item)) for item in items)
@@ -108,12 +107,12 @@ def in_streams(work: Callable[[T], R], items: Iterable[T], device: torch.device)
         try:
             for item in items:
                 waiting.append((item, pool.submit(work, item)))
-                if len(waiting) > 2 * streams:
+                if len(waiting) > streams + 2:
                     first, future = waiting.popleft()
                     yield first, future.result()
             while waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
         finally:
-            torch.set_num_threads(streams)
             pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(streams)

@@ -64,7 +64,7 @@ def keep_freed_memory() -> None:
 
 
 def set_threads(runtime: Runtime) -> None:
-    """Set how memory is kept, and the number of CPU threads, on which results depend in the last bit."""
+    """Set how memory is kept, and the number of CPU threads, on which training depends in the last bit."""
     keep_freed_memory()
     if runtime.threads:
         torch.set_num_threads(runtime.threads)

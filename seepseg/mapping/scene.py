@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,18 +34,20 @@ class SceneRows:
     def __init__(self, scene: Image, mask: RowMask | None) -> None:
         self._scene, self._mask = scene, mask
         self.height, self.width, self.chunk = scene.height, scene.width, scene.chunk
-        self._passed: list[NDArray[np.generic]] = []
+        self._sample: list[NDArray[np.generic]] = []
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows `start` … `stop` − 1."""
         rows = self._rows(start, stop)
-        seen = rows.raw[:, ::EVERY][:, rows.valid[::EVERY]]
-        self._passed.append(thin(seen, SAMPLE * rows.height // self.height))
+        every = EVERY if rows.valid[::EVERY].any() else 1
+        pixels = rows.raw[:, ::every][:, rows.valid[::every]]
+        # A copy: a view would keep all of them.
+        self._sample.append(thin(pixels, SAMPLE * rows.height // self.height).copy())
         return rows
 
-    def passed(self) -> NDArray[np.generic]:
+    def passing(self) -> NDArray[np.generic]:
         """Valid raw pixels (C, n), at most about `SAMPLE`, of the rows read so far."""
-        return np.concatenate(self._passed, axis=1)
+        return np.concatenate(self._sample, axis=1)
 
     def sample(self) -> NDArray[np.generic]:
         """Valid raw pixels (C, n), at most about `SAMPLE`, of full-resolution rows at even distances.
@@ -58,7 +60,7 @@ class SceneRows:
             parts = []
             for start in starts[first::step]:
                 rows = self._rows(start, min(start + CHUNK, self.height))
-                parts.append(thin(rows.raw[:, rows.valid], SAMPLE // CHUNKS))
+                parts.append(thin(rows.raw[:, rows.valid], SAMPLE // CHUNKS).copy())
             pixels = np.concatenate(parts, axis=1)
             if pixels.shape[1]:
                 break
@@ -88,21 +90,24 @@ def predict_scene(
         rows = SceneRows(scene, stack.enter_context(open_mask(wanted.mask, scene)) if wanted.mask else None)
         limits = _limits(rows, ensemble)
         members = ensemble.with_limits(limits)
-        strips = stream(rows, members, len(ensemble.classes), ensemble.config, ensemble.fit, whole=wanted.every_pixel)
-        strips = _ticked(strips, tick)
-        report = write_outputs(job, scene, strips, ensemble, wanted, _decisions(scene, ensemble, members))
-    distance, warnings = ensemble.unlike(scene.dtype, rows.passed(), limits)
+        every_pixel = wanted.every_pixel
+        strips = stream(rows, members, len(ensemble.classes), ensemble.config, ensemble.fit, every_pixel=every_pixel)
+        # Where writing fails, reading must end before the scene is closed.
+        stack.enter_context(closing(strips))
+        report = write_outputs(
+            job, scene, _ticked(strips, tick), ensemble, wanted, _decisions(scene, ensemble, members)
+        )
+    distance, warnings = ensemble.unlike(scene.dtype, rows.passing(), limits)
     report.add_distance(distance, [*warnings, *ensemble.halved])
     return report
 
 
 def _limits(rows: SceneRows, ensemble: Ensemble) -> list[Limits | None]:
     """The limits of each member for a scene, which is read for them only where one is scaled by it."""
-    configs = [member.scaling.config for member in ensemble.members]
-    sample = rows.sample() if ensemble.by_scene else None
-    return [
-        measure([transform(sample, c.kind)], c) if c.basis == "scene" and sample is not None else None for c in configs
-    ]
+    if not ensemble.by_scene:
+        return [None] * len(ensemble.members)
+    sample, configs = rows.sample(), [member.scaling.config for member in ensemble.members]
+    return [measure([transform(sample, c.kind)], c) if c.basis == "scene" else None for c in configs]
 
 
 def _ticked(strips: Iterable[Strip], tick: Callable[[int], None]) -> Iterator[Strip]:

@@ -24,9 +24,10 @@ from seepseg.errors import DataError
 from seepseg.geo.mask import open_mask
 from seepseg.geo.place import place_of
 from seepseg.inference.decode import decode
+from seepseg.inference.predictor import at_once
 from seepseg.inference.scene_objects import WHOLE, decide_objects
 from seepseg.inference.score import Answer
-from seepseg.inference.stream import Member, Rows, at_once, mean_probabilities, stream, whole_strip
+from seepseg.inference.stream import Member, Rows, mean_probabilities, stream, whole_strip
 from seepseg.io.image import Image
 from seepseg.machine.ahead import in_streams
 from seepseg.mapping.ensemble import FAR_TILES, Ensemble
@@ -145,7 +146,9 @@ def _decoded(
         for size in (at_once(config.batch_size, height * width, device),)
         for i in range(0, len(same), size)
     ]
-    small = [names for names in blocks if max(tiles[names[0]].rows.valid.shape) <= config.window]
+    small, large = list[list[str]](), list[list[str]]()
+    for names in blocks:
+        (small if max(tiles[names[0]].rows.valid.shape) <= config.window else large).append(names)
 
     def planes(names: list[str]) -> torch.Tensor:
         height, width = tiles[names[0]].rows.valid.shape
@@ -153,9 +156,9 @@ def _decoded(
         # A copy: a classifier keeps the tiles of a whole scene, which need no margins any more.
         return framed[..., margin : margin + height, margin : margin + width].contiguous()
 
-    large = ((names, _in_windows(tiles, names, members, ensemble)) for names in blocks if names not in small)
     done = 0
-    for names, probabilities in itertools.chain(in_streams(planes, small, device), large):
+    in_windows = ((names, _in_windows(tiles, names, members, ensemble)) for names in large)
+    for names, probabilities in itertools.chain(in_streams(planes, small, device), in_windows):
         valid = torch.from_numpy(np.stack([tiles[name].rows.valid for name in names]))
         decoded = decode(probabilities, valid, config, ensemble.fit)
         for name, classes, own in zip(names, decoded, probabilities, strict=True):
@@ -178,7 +181,9 @@ def _in_windows(
     tiles: Mapping[str, _Tile], names: Sequence[str], members: Sequence[Member], ensemble: Ensemble
 ) -> torch.Tensor:
     """Probabilities (N, K, H, W) of tiles larger than a window."""
-    scenes = [stream(tiles[name].rows, members, len(ensemble.classes), ensemble.config, whole=True) for name in names]
+    scenes = [
+        stream(tiles[name].rows, members, len(ensemble.classes), ensemble.config, every_pixel=True) for name in names
+    ]
     parts = [[strip.probabilities for strip in scene if strip.probabilities is not None] for scene in scenes]
     return torch.stack([torch.cat(part).permute(2, 0, 1) for part in parts])
 

@@ -27,7 +27,7 @@ class Recipe:
 
     Attributes:
         checkpoints: the networks, which are averaged.
-        runtime: device and number format; of threads they do not depend.
+        runtime: device and number format; outputs do not depend on threads.
         config: windows and decoding.
         tta: average over test-time flips.
         wanted: the outputs.
@@ -110,7 +110,8 @@ def _blocks(tiles: Sequence[Job], ensemble: Ensemble) -> list[tuple[Job, ...]]:
             scenes.setdefault((job.source.parent, tile.group), []).append(job)
         else:
             loose.append(job)
-    size = ensemble.config.batch_size
+    # Several batches, so that every core has some.
+    size = 8 * ensemble.config.batch_size
     return [*map(tuple, scenes.values()), *(tuple(loose[i : i + size]) for i in range(0, len(loose), size))]
 
 

@@ -62,7 +62,7 @@ def whole(source: Held, members: list[Member], config: Predict) -> np.ndarray:
     """Foreground probabilities of all strips, which must follow on one another."""
     parts = []
     at = 0
-    for strip in stream(source, members, 2, config, whole=True):
+    for strip in stream(source, members, 2, config, every_pixel=True):
         assert strip.start == at
         assert strip.probabilities is not None
         assert np.array_equal(strip.rows.raw[0], source.image[at : at + len(strip.probabilities)])

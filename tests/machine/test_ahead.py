@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
+import torch
 
-from seepseg.machine.ahead import ahead, behind
+from seepseg.machine.ahead import ahead, behind, in_streams
 
 
 def test_items_come_in_order_from_another_thread() -> None:
@@ -57,3 +59,51 @@ def test_an_error_of_the_consumer_reaches_the_sender() -> None:
             send(i)
     with pytest.raises(ValueError, match="full"), behind(consume) as send:
         send(2)
+
+
+CPU = torch.device("cpu")
+
+
+def test_streams_give_results_in_order_and_leave_the_number_of_threads_alone() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        threads = set[int]()
+
+        def work(item: int) -> int:
+            threads.add(torch.get_num_threads())
+            time.sleep(0.001 * (item % 3))
+            return item * item
+
+        assert list(in_streams(work, range(20), CPU)) == [(i, i * i) for i in range(20)]
+        assert threads == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_in_a_stream_or_in_its_items_is_raised_in_its_turn() -> None:
+    def items() -> Iterator[int]:
+        yield from (1, 2)
+        raise ValueError("no third")
+
+    results = in_streams(lambda i: 1 // (i - 2), [1, 2, 3], CPU)
+    assert next(results) == (1, -1)
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    with pytest.raises(ValueError, match="no third"):
+        list(in_streams(lambda i: i, items(), CPU))
+
+
+def test_streams_that_are_closed_early_take_no_more_items() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    results = in_streams(lambda i: i, items(), CPU)
+    next(results)
+    results.close()
+    assert len(taken) <= torch.get_num_threads() + 4
