@@ -95,7 +95,8 @@ def predict_batch(jobs: Sequence[Job], recipe: Recipe, out: Path, how: Execution
 def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path, how: Execution, tick: Tick) -> Outcome:
     manifest = Manifest(out, recipe.key(ensemble), how.name)
     every = cut_units(jobs, ensemble)
-    done = {} if how.overwrite else manifest.done(every)
+    earlier = manifest.latest()
+    done = {} if how.overwrite else manifest.done(every, earlier)
     if not how.overwrite and not manifest.begun():
         for job in jobs:
             if job.class_raster.exists():
@@ -125,7 +126,7 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
                 result.warnings += [(str(job.source), warning) for warning in what.warnings]
                 continue
             if isinstance(what, DataError):
-                manifest.drop(job)
+                manifest.drop(job, earlier.get(job.name))
             if how.strict:
                 raise what
             result.failures.append({"input": str(job.source), "error": str(what)})
@@ -134,7 +135,7 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
         # Imported last: with what it needs, it would keep the first window waiting for .4 s.
         from seepseg.mapping.findings import write_findings
 
-        write_findings(jobs, lambda: manifest.done(every), out, ensemble.classes)
+        write_findings(jobs, lambda: manifest.done(every, manifest.latest()), out, ensemble.classes)
     return result
 
 

@@ -66,10 +66,11 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
             folder.
     """
     sources: list[tuple[Path, Path]] = []
+    target = out.resolve()
     for text in inputs:
         path = local_path(text)
         if path.is_dir() and not _in_product(path.absolute()):
-            if out.resolve() == path.resolve() or path.resolve() in out.resolve().parents:
+            if target == path.resolve() or path.resolve() in target.parents:
                 raise ConfigError("the output folder lies in the input folder", out, "choose another -o")
             sources += [(f, f.relative_to(path)) for f in _below(path)]
         elif path.exists() or not glob.has_magic(text):
@@ -84,7 +85,7 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
     for source, place in sources:
         if place.name.lower() == "manifest.safe":
             source, place = source.parent, Path(source.absolute().parent.name)
-        if out.resolve() in source.resolve().parents:
+        if target in source.resolve().parents:
             raise ConfigError("the output folder holds an input", source, "choose another -o")
         png = image_format == "png" or (image_format == "auto" and source.suffix.lower() in PICTURES)
         job = Job(source, _PACKED.sub("", place.with_suffix("").as_posix()), out, png)

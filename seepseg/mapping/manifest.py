@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,16 @@ class Manifest:
         keys = [line["begin"] for line in self._lines() if "begin" in line]
         return bool(keys) and keys[-1] == self.key
 
-    def done(self, units: Iterable[Unit]) -> dict[str, dict[str, Any]]:
-        """The lines of the jobs that need not be done again, by name.
+    def latest(self) -> dict[str, dict[str, Any]]:
+        """The last line of each job, by name."""
+        return {line["name"]: line for line in self._lines() if "name" in line}
+
+    def done(self, units: Iterable[Unit], lines: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Those of the latest lines whose jobs need not be done again.
 
         Such a job was last done with this key, in a unit of the same inputs; its input has not changed since, and all
         its outputs are there.
         """
-        lines = {line["name"]: line for line in self._lines() if "name" in line}
         return {
             job.name: lines[job.name]
             for unit in units
@@ -75,10 +78,12 @@ class Manifest:
             }
         )
 
-    def drop(self, job: Job) -> None:
-        """Remove what an earlier run made of an input that fails now: its maps show what is not there any more."""
-        lines = [line for line in self._lines() if line.get("name") == job.name]
-        for name in lines[-1]["outputs"] if lines else ():
+    def drop(self, job: Job, line: Mapping[str, Any] | None) -> None:
+        """Remove what an earlier run made of an input that fails now: its maps show what is not there any more.
+
+        `line` is the latest of the job.
+        """
+        for name in line["outputs"] if line else ():
             path = self.out / name
             if path.parent == job.class_raster.parent and path.name.startswith(job.beside("").name):
                 path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from seepseg.config import Predict, Runtime
@@ -64,7 +64,7 @@ class Unit:
     scene: bool
     pixels: int
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Names the inputs that are done together: the bytes of a tile depend on its block."""
         names = "\0".join(job.name for job in self.jobs)

@@ -1,0 +1,216 @@
+"""How cost grows: with the number of tiles, with the number of scenes, with workers; and a year of scenes on paper.
+
+    python scripts/bench/growth.py [--short]
+
+Tiles of 64², 16-bit, uncompressed, mostly links to the same thousand files: reading is from memory, so that what is
+measured is our own work. Batches are of scenes of 128² through a network of no weight, for the same reason. Workers
+share scenes of 1024² with the network of scripts/bench/scene.py, one thread each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import tifffile
+import torch
+from sea import checkpoint, class_map, image_of, write_scene
+
+from seepseg.classes import SEEP
+from seepseg.config import Predict, Runtime, Scaling, load, parse, recipes
+from seepseg.data.catalog import labelled_of
+from seepseg.data.scaling import MeasuredScaling
+from seepseg.data.scan import SETTLED, with_counts
+from seepseg.data.source import source_of
+from seepseg.data.splits import make_splits
+from seepseg.machine.device import choose_device, set_threads
+from seepseg.mapping.batch import Execution, predict_batch
+from seepseg.mapping.jobs import Job, plan
+from seepseg.mapping.outputs import Wanted
+from seepseg.mapping.scene import predict_scene
+from seepseg.mapping.units import Recipe
+from seepseg.models.build import build_model
+from seepseg.runs.checkpoint import Checkpoint, save_checkpoint
+from seepseg.training.find_lr import endless
+from seepseg.training.prepare import prepare
+from seepseg.training.run import assemble
+from seepseg.training.step import train_step
+
+YEAR, HEIGHT, WIDTH = 1500, 25_000, 17_000
+"""Scenes of Sentinel-1 (IW, GRD) that cover the Gulf of Mexico in a year, some, and their size."""
+
+T = TypeVar("T")
+
+
+def timed(work: Callable[[], T]) -> tuple[float, T]:
+    """Seconds, and the result."""
+    begin = time.perf_counter()
+    result = work()
+    return time.perf_counter() - begin, result
+
+
+def write_tiles(root: Path, number: int, side: int = 64, distinct: int = 1024) -> None:
+    """Tiles in the layout of the seep set, 400 to a scene; those after the first `distinct` are links to them."""
+    classes = class_map(32 * side, seed=1, nodata=0, density=3)
+    pairs = {"images": image_of(classes), "masks": classes}
+    for folder, pixels in pairs.items():
+        (root / f"train_{folder}_256").mkdir(parents=True)
+        paths = [root / f"train_{folder}_256" / f"{900001 + k // 400}.{k % 400:06d}.tif" for k in range(number)]
+        for k, path in enumerate(paths):
+            if k < distinct:
+                row, column = (side * i for i in divmod(k, 32))
+                tifffile.imwrite(path, pixels[row : row + side, column : column + side], metadata=None)
+            else:
+                os.link(paths[k % distinct], path)
+
+
+def tiles(numbers: list[int]) -> None:
+    """Print seconds until training begins."""
+    print("| tiles | list | scan | scan again | split | scaling | first step | in all, the second time |")
+    print("|---|---|---|---|---|---|---|---|")
+    for number in numbers:
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["SEEPSEG_CACHE"] = f"{folder}/cache"
+            write_tiles(Path(folder) / "data", number)
+            time.sleep(SETTLED + 0.5)
+            small = ["model.channels=[4, 8]", "model.num_res_units=0", "data.grid={'9': 20}", "runtime.device=cpu"]
+            config = load(recipes()["seep_multiclass"], [f"data.root={folder}/data", *small])
+            source = source_of(config.data)
+            listing, catalog = timed(source.catalog)
+            first, counted = timed(lambda: with_counts(source, catalog))  # noqa: B023
+            again, _ = timed(lambda: with_counts(source, catalog))  # noqa: B023
+            splitting, _ = timed(lambda: make_splits(labelled_of(counted), config.data.split, 0))  # noqa: B023
+            preparing, data = timed(lambda: prepare(config, None))  # noqa: B023
+            trainer = assemble(config, data, choose_device("cpu"))
+            step, _ = timed(lambda: train_step(trainer, next(endless(trainer))))  # noqa: B023
+            seconds = [listing, first, again, splitting, preparing - listing - again - splitting, step]
+            row = " | ".join(f"{s:.2f}" for s in [*seconds, preparing + step])
+            print(f"| {number} | {row} |", flush=True)
+
+
+def feather(path: Path) -> Path:
+    """A checkpoint of a network of no weight."""
+    tree = {"data": {"source": "seep", "root": "."}, "model": {"name": "unet", "channels": [4, 8], "num_res_units": 0}}
+    config = parse(tree | {"runtime": {"amp": "off", "device": "cpu"}}, "bench")
+    torch.manual_seed(0)
+    scaling = MeasuredScaling(Scaling(basis="fixed", range=(0, 20000)), ((0.0,), (20000.0,)), (0.4,), (0.2,))
+    save_checkpoint(path, Checkpoint(config, SEEP, scaling, build_model(config.model, 1, len(SEEP)).state_dict()))
+    return path
+
+
+def batches(numbers: list[int]) -> None:
+    """Print seconds of batches of small scenes, with polygons and findings, and of the same command again."""
+    print("\n| scenes | seconds | ms a scene | again, seconds | ms a scene |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_scene(folder / "scene.tif", 128)
+        recipe = Recipe((feather(folder / "a.pt"),), Runtime(device="cpu"), Predict(window=64), False, Wanted())
+        for number in numbers:
+            inputs = folder / f"{number}"
+            inputs.mkdir()
+            for k in range(number):
+                os.link(folder / "scene.tif", inputs / f"scene_{k:04d}.tif")
+            out = folder / f"out_{number}"
+
+            def run(inputs: Path = inputs, out: Path = out) -> None:
+                predict_batch(plan([str(inputs)], out), recipe, out, Execution(strict=True))
+
+            first, again = timed(run)[0], timed(run)[0]
+            each = f"{1000 * first / number:.0f} | {again:.2f} | {1000 * again / number:.1f}"
+            print(f"| {number} | {first:.1f} | {each} |", flush=True)
+
+
+def workers(scenes: int, side: int, rounds: int) -> None:
+    """Print seconds of the command line on the same scenes, by one process, by workers and by shards."""
+    ways = {
+        "one process": [["--threads", "1"]],
+        "two processes": [["--executor", "processes", "--workers", "2", "--threads", "1"]],
+        "two Dask workers": [["--executor", "dask", "--workers", "2", "--threads", "1"]],
+        "four Dask workers": [["--executor", "dask", "--workers", "4", "--threads", "1"]],
+        "two shards at once": [["--shard", f"{i}/2", "--threads", "1"] for i in (1, 2)],
+    }
+    print(f"\n{scenes} scenes of {side}², one thread each, {rounds} rounds of start to end\n")
+    print("| | seconds | CPU seconds |\n|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_scene(folder / "scene.tif", side)
+        (folder / "in").mkdir()
+        for k in range(scenes):
+            os.link(folder / "scene.tif", folder / "in" / f"scene_{k}.tif")
+        command = [sys.executable, "-m", "seepseg", "predict", str(checkpoint("plain")), str(folder / "in"), "--quiet"]
+        for way, options in ways.items():
+            lines = []
+            for turn in range(rounds):
+                spent = children()
+                out = ["-o", str(folder / f"{way}_{turn}")]
+                calls = [[*command, *out, *some] for some in options]
+                seconds, _ = timed(lambda: together(calls))  # noqa: B023
+                lines.append((seconds, children() - spent))
+            wall, cpu = min(lines)
+            print(f"| {way} | {wall:.1f} | {cpu:.1f} |", flush=True)
+
+
+def together(commands: list[list[str]]) -> None:
+    """Run commands at once; all must end well."""
+    running = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
+    assert all([process.wait() == 0 for process in running]), "a command failed"
+
+
+def paper(side: int) -> None:
+    """Print the rates of one scene and of one thread, and what follows for a year of scenes."""
+    from seepseg.mapping.ensemble import load_ensemble
+
+    cores = os.cpu_count() or 1
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        write_scene(Path(folder) / "scene.tif", side)
+        team = load_ensemble([checkpoint("plain")], Runtime(device="cpu"), Predict(), tta=False)
+        job = Job(Path(folder) / "scene.tif", "scene", Path(folder) / "out", False)
+        for threads in {1, cores}:
+            set_threads(Runtime(threads=threads))
+            predict_scene(job, team, Wanted())
+            seconds = min(timed(lambda: predict_scene(job, team, Wanted()))[0] for _ in range(3))
+            rates[threads] = side * side / 1e6 / seconds
+    pixels = YEAR * HEIGHT * WIDTH / 1e6
+    print(
+        f"\nOn paper: {YEAR} scenes of {HEIGHT} × {WIDTH} are {pixels / 1000:.0f} Gpx, all of them valid; every default"
+    )
+    print("(polygons, quick-look); hours = Gpx ÷ (Mpx/s · workers) ÷ 3.6, without copying the scenes.\n")
+    print("| | Mpx/s, measured | hours |\n|---|---|---|")
+    print(f"| one process on {cores} cores | {rates[cores]:.2f} | {pixels / rates[cores] / 3600:.0f} |")
+    print(f"| 32 Dask workers of one core each | {rates[1]:.2f} each | {pixels / rates[1] / 32 / 3600:.1f} |")
+
+
+def children() -> float:
+    """CPU seconds of the processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    """Parse, measure, print Markdown tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="small numbers, some two minutes")
+    parser.add_argument("--only", choices=["tiles", "batches", "workers", "paper"])
+    given = parser.parse_args()
+    short = given.short
+    if given.only in (None, "tiles"):
+        tiles([1000, 10_000] if short else [1000, 10_000, 100_000])
+    if given.only in (None, "batches"):
+        batches([1, 10, 100] if short else [1, 10, 100, 1000])
+    if given.only in (None, "workers"):
+        workers(4 if short else 16, 1024, 1 if short else 2)
+    if given.only in (None, "paper"):
+        paper(1536 if short else 4096)
+
+
+if __name__ == "__main__":
+    main()
