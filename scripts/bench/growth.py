@@ -161,7 +161,8 @@ def workers(scenes: int, side: int, rounds: int) -> None:
 def together(commands: list[list[str]]) -> None:
     """Run commands at once; all must end well."""
     running = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
-    assert all([process.wait() == 0 for process in running]), "a command failed"
+    codes = [process.wait() for process in running]
+    assert not any(codes), f"a command failed: {codes}"
 
 
 def paper(side: int) -> None:
@@ -181,9 +182,9 @@ def paper(side: int) -> None:
             rates[threads] = side * side / 1e6 / seconds
     pixels = YEAR * HEIGHT * WIDTH / 1e6
     print(
-        f"\nOn paper: {YEAR} scenes of {HEIGHT} × {WIDTH} are {pixels / 1000:.0f} Gpx, all of them valid; every default"
+        f"\nOn paper: {YEAR} scenes of {HEIGHT} × {WIDTH}, all of it data, are {pixels:.0f} Mpx; every default (polygons,"
     )
-    print("(polygons, quick-look); hours = Gpx ÷ (Mpx/s · workers) ÷ 3.6, without copying the scenes.\n")
+    print("quick-look); hours = Mpx ÷ (Mpx/s · workers) ÷ 3600, without copying the scenes.\n")
     print("| | Mpx/s, measured | hours |\n|---|---|---|")
     print(f"| one process on {cores} cores | {rates[cores]:.2f} | {pixels / rates[cores] / 3600:.0f} |")
     print(f"| 32 Dask workers of one core each | {rates[1]:.2f} each | {pixels / rates[1] / 32 / 3600:.1f} |")

@@ -54,8 +54,8 @@ def class_map(size: int, *, nodata: float = 0.12, seed: int = 0, density: float 
     shapes = [(slick(rng, size, *lengths), int(rng.integers(1, 8))) for lengths in sizes]
     pixels: NDArray[np.uint8] = rasterize([s for s in shapes if not s[0].is_empty], (size, size), dtype="uint8")
     row, column = np.ogrid[:size, :size]
-    # A slanting edge, as that of a swath: as much is left of it as is asked for.
-    pixels[column + (row - size / 2) / 4 < nodata * size] = 255
+    if nodata:  # left of a slanting edge, as that of a swath
+        pixels[column + (row - size / 2) / 4 < nodata * size] = 255
     return pixels
 
 
