@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import tifffile
 import torch
@@ -50,11 +50,32 @@ YEAR, HEIGHT, WIDTH = 1500, 25_000, 17_000
 T = TypeVar("T")
 
 
-def timed(work: Callable[[], T]) -> tuple[float, T]:
-    """Seconds, and the result."""
-    begin = time.perf_counter()
+class Taken(NamedTuple):
+    """Seconds, and CPU seconds of this process and those it waited for; other work hardly moves these."""
+
+    wall: float
+    cpu: float
+
+    def __str__(self) -> str:
+        """Seconds, and CPU seconds behind them."""
+        return f"{self.wall:.2f} ({self.cpu:.2f})"
+
+    @classmethod
+    def so_far(cls) -> Taken:
+        """Until now, from any beginning."""
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return cls(time.perf_counter(), sum(u.ru_utime + u.ru_stime for u in used))
+
+    def less(self, *others: Taken) -> Taken:
+        """What is left of it without others."""
+        return Taken(self.wall - sum(o.wall for o in others), self.cpu - sum(o.cpu for o in others))
+
+
+def timed(work: Callable[[], T]) -> tuple[Taken, T]:
+    """What it took, and the result."""
+    begin = Taken.so_far()
     result = work()
-    return time.perf_counter() - begin, result
+    return Taken.so_far().less(begin), result
 
 
 def write_tiles(root: Path, number: int, side: int = 64, distinct: int = 1024) -> None:
@@ -73,7 +94,8 @@ def write_tiles(root: Path, number: int, side: int = 64, distinct: int = 1024) -
 
 
 def tiles(numbers: list[int]) -> None:
-    """Print seconds until training begins."""
+    """Print seconds (CPU seconds) until training begins."""
+    print("seconds (CPU seconds)\n")
     print("| tiles | list | scan | scan again | split | scaling | first step | in all, the second time |")
     print("|---|---|---|---|---|---|---|---|")
     for number in numbers:
@@ -91,9 +113,10 @@ def tiles(numbers: list[int]) -> None:
             preparing, data = timed(lambda: prepare(config, None))  # noqa: B023
             trainer = assemble(config, data, choose_device("cpu"))
             step, _ = timed(lambda: train_step(trainer, next(endless(trainer))))  # noqa: B023
-            seconds = [listing, first, again, splitting, preparing - listing - again - splitting, step]
-            row = " | ".join(f"{s:.2f}" for s in [*seconds, preparing + step])
-            print(f"| {number} | {row} |", flush=True)
+            scaling = preparing.less(listing, again, splitting)
+            together = Taken(preparing.wall + step.wall, preparing.cpu + step.cpu)
+            stages = [listing, first, again, splitting, scaling, step, together]
+            print(f"| {number} | {' | '.join(map(str, stages))} |", flush=True)
 
 
 def feather(path: Path) -> Path:
@@ -101,14 +124,21 @@ def feather(path: Path) -> Path:
     tree = {"data": {"source": "seep", "root": "."}, "model": {"name": "unet", "channels": [4, 8], "num_res_units": 0}}
     config = parse(tree | {"runtime": {"amp": "off", "device": "cpu"}}, "bench")
     torch.manual_seed(0)
+    model = build_model(config.model, 1, len(SEEP))
+    last = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d)][-1]
+    assert last.bias is not None
+    with torch.no_grad():  # a fresh network sees all classes everywhere; a trained one, sea
+        last.bias[0] += 2
     scaling = MeasuredScaling(Scaling(basis="fixed", range=(0, 20000)), ((0.0,), (20000.0,)), (0.4,), (0.2,))
-    save_checkpoint(path, Checkpoint(config, SEEP, scaling, build_model(config.model, 1, len(SEEP)).state_dict()))
+    save_checkpoint(path, Checkpoint(config, SEEP, scaling, model.state_dict()))
     return path
 
 
 def batches(numbers: list[int]) -> None:
     """Print seconds of batches of small scenes, with polygons and findings, and of the same command again."""
-    print("\n| scenes | seconds | ms a scene | again, seconds | ms a scene |\n|---|---|---|---|---|")
+    print(
+        "\n| scenes | seconds (CPU) | CPU ms a scene | again, seconds (CPU) | CPU ms a scene |\n|---|---|---|---|---|"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_scene(folder / "scene.tif", 128)
@@ -123,9 +153,9 @@ def batches(numbers: list[int]) -> None:
             def run(inputs: Path = inputs, out: Path = out) -> None:
                 predict_batch(plan([str(inputs)], out), recipe, out, Execution(strict=True))
 
-            first, again = timed(run)[0], timed(run)[0]
-            each = f"{1000 * first / number:.0f} | {again:.2f} | {1000 * again / number:.1f}"
-            print(f"| {number} | {first:.1f} | {each} |", flush=True)
+            (first, _), (again, _) = timed(run), timed(run)
+            each = [f"{1000 * taken.cpu / number:.1f}" for taken in (first, again)]
+            print(f"| {number} | {first} | {each[0]} | {again} | {each[1]} |", flush=True)
 
 
 def workers(scenes: int, side: int, rounds: int) -> None:
@@ -138,7 +168,7 @@ def workers(scenes: int, side: int, rounds: int) -> None:
         "two shards at once": [["--shard", f"{i}/2", "--threads", "1"] for i in (1, 2)],
     }
     print(f"\n{scenes} scenes of {side}², one thread each, {rounds} rounds of start to end\n")
-    print("| | seconds | CPU seconds |\n|---|---|---|")
+    print("| | seconds (CPU) |\n|---|---|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_scene(folder / "scene.tif", side)
@@ -147,22 +177,20 @@ def workers(scenes: int, side: int, rounds: int) -> None:
             os.link(folder / "scene.tif", folder / "in" / f"scene_{k}.tif")
         command = [sys.executable, "-m", "seepseg", "predict", str(checkpoint("plain")), str(folder / "in"), "--quiet"]
         for way, options in ways.items():
-            lines = []
+            taken = []
             for turn in range(rounds):
-                spent = children()
                 out = ["-o", str(folder / f"{way}_{turn}")]
                 calls = [[*command, *out, *some] for some in options]
-                seconds, _ = timed(lambda: together(calls))  # noqa: B023
-                lines.append((seconds, children() - spent))
-            wall, cpu = min(lines)
-            print(f"| {way} | {wall:.1f} | {cpu:.1f} |", flush=True)
+                taken.append(timed(lambda: together(calls))[0])  # noqa: B023
+            print(f"| {way} | {min(taken)} |", flush=True)
 
 
 def together(commands: list[list[str]]) -> None:
     """Run commands at once; all must end well."""
-    running = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
-    codes = [process.wait() for process in running]
-    assert not any(codes), f"a command failed: {codes}"
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    running = [subprocess.Popen(command, text=True, **pipes) for command in commands]
+    said = [process.communicate()[1] for process in running]
+    assert not any(process.returncode for process in running), said
 
 
 def paper(side: int) -> None:
@@ -178,22 +206,14 @@ def paper(side: int) -> None:
         for threads in {1, cores}:
             set_threads(Runtime(threads=threads))
             predict_scene(job, team, Wanted())
-            seconds = min(timed(lambda: predict_scene(job, team, Wanted()))[0] for _ in range(3))
-            rates[threads] = side * side / 1e6 / seconds
+            taken = min(timed(lambda: predict_scene(job, team, Wanted()))[0] for _ in range(3))
+            rates[threads] = side * side / 1e6 / taken.wall
     pixels = YEAR * HEIGHT * WIDTH / 1e6
-    print(
-        f"\nOn paper: {YEAR} scenes of {HEIGHT} × {WIDTH}, all of it data, are {pixels:.0f} Mpx; every default (polygons,"
-    )
-    print("quick-look); hours = Mpx ÷ (Mpx/s · workers) ÷ 3600, without copying the scenes.\n")
+    print(f"\nOn paper: {YEAR} scenes of {HEIGHT} × {WIDTH}, all of it data, are {pixels:.0f} Mpx; with every default")
+    print("(polygons, quick-look); hours = Mpx ÷ (Mpx/s · workers) ÷ 3600, without copying the scenes.\n")
     print("| | Mpx/s, measured | hours |\n|---|---|---|")
     print(f"| one process on {cores} cores | {rates[cores]:.2f} | {pixels / rates[cores] / 3600:.0f} |")
     print(f"| 32 Dask workers of one core each | {rates[1]:.2f} each | {pixels / rates[1] / 32 / 3600:.1f} |")
-
-
-def children() -> float:
-    """CPU seconds of the processes that this one has waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:

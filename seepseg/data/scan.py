@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import seepseg
-from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.catalog import Catalog, Tile, uncollected
 from seepseg.data.source import Source, read_mask, read_pixels, refuse_non_finite
 from seepseg.errors import DataError, ResourceError, SeepsegError
 from seepseg.io.archive import cache_folder
@@ -31,6 +30,8 @@ PARALLEL_FROM, BLOCK = 5000, 250
 """Tiles from which processes read, each so many at a time: starting them takes a second or two."""
 SETTLED = 2.0
 """Seconds after a change for which a file's stamp is not relied on: a second change may leave the same stamp."""
+_NEVER = 2**63
+"""As the time of change of a file that is not there: its stamp is never relied on."""
 
 
 class Facts(NamedTuple):
@@ -48,6 +49,7 @@ class _Block(NamedTuple):
     tiles: Sequence[Tile]
 
 
+@uncollected()
 def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalog:
     """The catalog with pixels of each class counted, odd tiles flagged, and a warning where types of numbers differ.
 
@@ -157,35 +159,31 @@ class _Kept:
 def _stamps(tiles: Sequence[Tile]) -> list[tuple[str, int]]:
     """Of each tile: what changes when a file of it does, and when the last one changed, in nanoseconds.
 
-    Its files are image and mask, and what is read beside them. Folders are listed once: that is faster than asking for
-    each file, and most files that may lie beside an image do not exist.
+    Folders are listed once: that is faster than asking for each file, and for those that may lie beside it.
     """
-    folders: dict[str, dict[str, tuple[int, int, int]]] = {}
-
-    def states(path: Path | None) -> list[tuple[int, int, int]]:
-        if path is None:
-            return []
-        folder, name = os.path.split(path)
-        if folder not in folders:
-            folders[folder] = _listed(folder)
-        files = folders[folder]
-        return [files.get(f"{name}{ending}", (0, 0, 0)) for ending in ("", ".msk", ".aux.xml")]
-
+    folders: dict[str, dict[str, tuple[str, int]]] = {}
     stamps = []
     for tile in tiles:
-        files = [*states(tile.image), *states(tile.mask)]
-        text = f"{tile.image} {tile.mask} {tile.rle} {tile.background} {files}"
-        digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-        stamps.append((digest, max(max(changed) for _, *changed in files)))
+        text, last = f"{tile.rle} {tile.background}", 0
+        for path in (tile.image, tile.mask) if tile.mask else (tile.image,):
+            folder, _, name = str(path).rpartition(os.sep)
+            if folder not in folders:
+                folders[folder] = _states(folder)
+            state, changed = folders[folder].get(name, ("", _NEVER))
+            text, last = f"{text}\0{path}\0{state}", max(last, changed)
+        stamps.append((hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(), last))
     return stamps
 
 
-def _listed(folder: str) -> dict[str, tuple[int, int, int]]:
-    """Size and times of change of each file in a folder that can be read, by name."""
-    files = {}
+def _states(folder: str) -> dict[str, tuple[str, int]]:
+    """Size and times of each file in a folder, and of what is read with it, by name; and when the last one changed."""
+    states: dict[str, tuple[str, int]] = {}
     with suppress(OSError), os.scandir(folder or ".") as entries:
         for entry in entries:
             with suppress(OSError):
-                state = entry.stat()
-                files[entry.name] = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-    return files
+                now = entry.stat()
+                name = entry.name.removesuffix(".msk").removesuffix(".aux.xml")
+                text, last = states.get(name, ("", 0))
+                text = f"{text} {entry.name} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}"
+                states[name] = text, max(last, now.st_mtime_ns, now.st_ctime_ns)
+    return states

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
 from seepseg.config import SeepData, TilesData
-from seepseg.data.catalog import Catalog, Tile, same_names, unique_names
+from seepseg.data.catalog import Catalog, Tile, same_names, uncollected, unique_names
 from seepseg.data.mosaic import Cell
 from seepseg.errors import DataError, listed
 from seepseg.io.archive import data_root
@@ -46,6 +46,7 @@ class TilesSource:
         """Side of a pixel in metres, where the config says it."""
         return self.data.pixel_size
 
+    @uncollected()
     def catalog(self) -> Catalog:
         """The tiles under `data.root` by scene, cell and id.
 

@@ -102,7 +102,7 @@ def image_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 def image_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
     """The same as paths below the folder, "/" between their parts: for folders of very many files."""
     names = [name for name in _below(os.fspath(folder), "", ()) if name.lower().endswith(suffixes)]
-    return sorted(names, key=lambda name: name.split("/"))
+    return sorted(names, key=lambda name: name.split("/")) if any("/" in name for name in names) else sorted(names)
 
 
 def _below(folder: str, place: str, above: tuple[str, ...]) -> Iterator[str]:
