@@ -129,9 +129,7 @@ def trace(
     parts["object"] = labels.numbers()[parts["object"].to_numpy()]
     polygons = parts.groupby(["object", "class"])
     polygon = polygons.ngroup().to_numpy()[np.concatenate(owners)]
-    order = np.argsort(polygon, kind="stable")
-    pieces = np.split(np.concatenate(patches)[order], np.flatnonzero(np.diff(polygon[order])) + 1)
-    shapes = joined(pieces if len(order) else [])
+    shapes = joined(np.concatenate(patches), polygon, np.repeat(np.arange(len(patches)), list(map(len, patches))))
     if fill_holes:
         shapes = without_holes(shapes, fill_holes)
     shown = simplified(shapes, simplify) if simplify else shapes

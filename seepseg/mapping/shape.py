@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,30 @@ ELONGATED = 1.1
 """Minimum ratio of length to width for a polygon to have a direction."""
 
 
-def joined(pieces: Sequence[Sequence[Any] | NDArray[Any]]) -> NDArray[Any]:
-    """Shapes (n) of pixel corners, each of its pieces; without the vertices that borders of strips leave on lines."""
-    shapes = [many[0] if len(many) == 1 else shapely.simplify(shapely.union_all(many), 0) for many in pieces]
-    return np.asarray(shapely.normalize(np.array(shapes, object)))
+def joined(
+    pieces: NDArray[Any], owners: NDArray[np.integer[Any]], strips: NDArray[np.integer[Any]] | None = None
+) -> NDArray[Any]:
+    """Shapes (n) of pixel corners, each of its pieces; without the vertices that borders of strips leave on lines.
+
+    Args:
+        pieces: (m) polygons.
+        owners: (m) the number of each one's shape, from 0 to n − 1.
+        strips: (m) the number of its strip. Pieces of one strip touch at corners at most, and need no union, which
+            takes longer than tracing them. None if pieces may overlap.
+    """
+    order = np.argsort(owners, kind="stable")
+    pieces, owners = pieces[order], owners[order]
+    starts = np.flatnonzero(np.diff(owners, prepend=-1))
+    counts = np.diff(np.append(starts, len(owners)))
+    apart = counts == 1
+    if strips is not None:
+        apart |= np.maximum.reduceat(strips[order], starts) == np.minimum.reduceat(strips[order], starts)
+    shapes = np.asarray(shapely.multipolygons(pieces, indices=owners)) if len(pieces) else pieces
+    shapes[counts == 1] = pieces[starts[counts == 1]]
+    for number in np.flatnonzero(~apart):
+        many = pieces[starts[number] : starts[number] + counts[number]]
+        shapes[number] = shapely.simplify(shapely.union_all(many), 0)
+    return np.asarray(shapely.normalize(shapes))
 
 
 def without_holes(shapes: NDArray[Any], largest: float) -> NDArray[Any]:
@@ -38,7 +57,7 @@ def without_holes(shapes: NDArray[Any], largest: float) -> NDArray[Any]:
     outside = np.diff(polygon, prepend=-1) > 0
     keep = outside | (shapely.area(shapely.polygons(rings)) > largest)
     filled = np.asarray(shapely.polygons(rings[keep], indices=polygon[keep]))
-    return joined(np.split(filled, np.flatnonzero(np.diff(shape)) + 1) if len(shapes) else [])
+    return joined(filled, shape)
 
 
 def simplified(shapes: NDArray[Any], tolerance: float) -> NDArray[Any]:

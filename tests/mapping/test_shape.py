@@ -30,7 +30,7 @@ def measured(shape: shapely.Geometry, outline: shapely.Geometry, place: Place) -
 
 def test_borders_of_strips_leave_no_vertices() -> None:
     pieces = [shapely.box(2, 0, 6, 3), shapely.box(2, 3, 6, 4), shapely.box(2, 4, 6, 10)]
-    whole, parts = joined([[shapely.box(2, 0, 6, 10)], pieces])
+    whole, parts = joined(np.array([shapely.box(2, 0, 6, 10), *pieces]), np.array([0, 1, 1, 1]))
     assert shapely.to_wkb(parts) == shapely.to_wkb(whole)
     assert shapely.get_num_coordinates(parts) == 5
 
