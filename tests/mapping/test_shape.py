@@ -20,7 +20,12 @@ MASKS = arrays(np.int32, st.tuples(st.integers(1, 14), st.integers(1, 14)), elem
 
 
 def shape_of(mask: np.ndarray) -> shapely.Geometry:
-    return joined([outlines(mask.astype(np.int32), 0)[1].tolist()])[0]
+    pieces = outlines(mask.astype(np.int32), 0)[1]
+    (apart,), (merged,) = (
+        joined(pieces, np.zeros(len(pieces), np.int64), s) for s in (np.zeros(len(pieces), np.int64), None)
+    )
+    assert shapely.to_wkb(apart) == shapely.to_wkb(merged)
+    return apart
 
 
 def measured(shape: shapely.Geometry, outline: shapely.Geometry, place: Place) -> dict[str, float]:
@@ -66,7 +71,7 @@ def test_simplified_outlines_are_valid_and_need_no_more_vertices(mask: np.ndarra
 
 def test_stairs_become_a_slope() -> None:
     # 20 rows of five pixels, each a pixel farther right: the corners lie 1/√2 from the slope through their middles
-    (stairs,) = joined([[shapely.box(i, i, i + 5, i + 1) for i in range(20)]])
+    (stairs,) = joined(np.array([shapely.box(i, i, i + 5, i + 1) for i in range(20)]), np.zeros(20, np.int64))
     (simple,) = simplified(np.array([stairs]), 1.0)
     assert shapely.get_num_coordinates(simple) < 10 < shapely.get_num_coordinates(stairs)
     assert shapely.hausdorff_distance(stairs, simple) <= 1
