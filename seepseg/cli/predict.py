@@ -43,6 +43,12 @@ def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tup
     show_default=True,
     help="Of class rasters; auto is that of the input, tgs-csv adds submission.csv.",
 )
+@click.option(
+    "--grid",
+    metavar="EPSG[:METRES]|utm",
+    help="Also write <stem>_map.tif, the class map on a map grid of this projection and pixel size. utm is the zone of"
+    " the scene; pixels are as large as its own, rounded.",
+)
 @click.option("--overwrite", is_flag=True, help="Do everything again, whatever is in the output folder.")
 @click.option("--strict", is_flag=True, help="Stop at the first input that cannot be read.")
 @click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Only the I-th of N, for job arrays.")
@@ -67,6 +73,7 @@ def command(
     vectors: str,
     mask: Path | None,
     image_format: str,
+    grid: str | None,
     overwrite: bool,
     strict: bool,
     shard: tuple[int, int],
@@ -92,6 +99,11 @@ def command(
     image_format = "png" if tgs else image_format
     jobs = plan(inputs, out, image_format)
     check_inputs(jobs, mask)
+    map_grid = None
+    if grid is not None:
+        from seepseg.geo.grid import parse_grid
+
+        map_grid = parse_grid(grid)
 
     # What follows takes seconds to import: a wrong input is reported before.
     from seepseg.mapping.batch import Execution, predict_batch
@@ -117,6 +129,7 @@ def command(
         mask=mask,
         uncertainty=uncertainty,
         image_format=image_format,
+        grid=map_grid,
     )
     how = Execution(executor, workers, scheduler, shard, overwrite, strict)
     # A threshold on the command line is for probabilities as the network gives them.

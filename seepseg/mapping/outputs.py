@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.figures.sheets import QuickLook
 from seepseg.figures.style import write_style
-from seepseg.geo.place import place_of
+from seepseg.geo.grid import Grid, sheet_of, warped
+from seepseg.geo.place import Place, place_of
 from seepseg.geo.vector import write_vectors
 from seepseg.inference.decode import calibrated, most_probable, uncertainty
 from seepseg.inference.stream import Strip
@@ -24,7 +25,7 @@ from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
 from seepseg.io.image import Image
 from seepseg.io.images import write_class_png, write_png
-from seepseg.io.raster import raster_rows
+from seepseg.io.raster import raster_rows, raster_windows
 from seepseg.machine.ahead import behind
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
@@ -46,6 +47,7 @@ class Wanted:
         mask: raster or vector of what is left out: land, outside the area of interest.
         uncertainty: `<stem>_uncertainty.tif`, 0 (sure) to 254, 255 = no data.
         image_format: of class rasters, as `jobs.plan` takes it.
+        grid: `<stem>_map.tif`, the class raster on this map grid.
     """
 
     probabilities: bool = False
@@ -54,6 +56,7 @@ class Wanted:
     mask: Path | None = None
     uncertainty: bool = False
     image_format: str = "auto"
+    grid: Grid | None = None
 
     @property
     def every_pixel(self) -> bool:
@@ -101,16 +104,18 @@ def write_outputs(
         decisions: what changes the classes of whole objects, once all strips are there.
 
     Raises:
-        ConfigError: an output is not writable.
+        ConfigError: an output is not writable, or the map grid far too fine.
         ResourceError: the disk is full, or fails.
     """
     table, tags = ensemble.classes, ensemble.tags
+    place = place_of(image.georeference) if wanted.vectors or wanted.grid else None
+    sheet = sheet_of(wanted.grid, place, image.height, image.width) if wanted.grid and place else None
     layout = class_layout(table.names, table.colors, tags)
     picture = QuickLook(image.height, image.width) if wanted.quicklook else None
     with ExitStack() as stack:
         scratch = partial(scratch_path, job.beside(".tif"))
-        # Whole objects are decided, and polygons traced, on a GeoTIFF.
-        first = decisions is not None or (job.png and wanted.vectors is not None)
+        # Whole objects are decided, polygons traced, and maps warped, on a GeoTIFF.
+        first = decisions is not None or (job.png and bool(wanted.vectors or sheet))
         raster = stack.enter_context(scratch()) if first else job.class_raster
         files = {"classes": (raster, layout)}
         if wanted.probabilities:
@@ -139,9 +144,20 @@ def write_outputs(
                     if picture:
                         picture.add_classes(start, rows)
                     start += len(rows)
-        if wanted.vectors:
-            traced = raster if job.png else job.class_raster
-            _write_polygons(job, (traced, files["confidence"][0]), image, ensemble, wanted.vectors, report)
+        finished = raster if job.png else job.class_raster
+        if wanted.vectors and place:
+            _write_polygons(job, (finished, files["confidence"][0]), place, ensemble, wanted.vectors, report)
+        if sheet:
+            report.outputs.append(job.beside("_map.tif"))
+            georeference = replace(sheet.georeference, tags=image.georeference.tags)
+            with (
+                raster_windows(finished) as read,
+                row_writer(report.outputs[-1], georeference, sheet.height, sheet.width, layout) as writer,
+            ):
+                for rows in warped(read, image.height, image.width, sheet, IGNORE):
+                    writer.write(rows)
+        elif wanted.grid:
+            report.warnings.append("has no place on the map grid: no _map.tif")
     if picture:
         report.outputs.append(job.beside("_quicklook.png"))
         picture.save(report.outputs[-1], table)
@@ -204,10 +220,10 @@ def _planes(strip: Strip, names: Collection[str], ensemble: Ensemble) -> dict[st
 
 
 def _write_polygons(
-    job: Job, rasters: tuple[Path, Path], image: Image, ensemble: Ensemble, vectors: str, report: Report
+    job: Job, rasters: tuple[Path, Path], place: Place, ensemble: Ensemble, vectors: str, report: Report
 ) -> None:
     """Write the polygons of finished rasters of classes and confidence, and their style; adds to the report."""
-    config, table, place = ensemble.config, ensemble.classes, place_of(image.georeference)
+    config, table = ensemble.config, ensemble.classes
     polygons = trace(
         *rasters,
         place,

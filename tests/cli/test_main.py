@@ -43,7 +43,7 @@ MENTIONS = {
                "--fit", "--no-fit"],
     ("compare",): ["RUN_A", "RUN_B", "--split", "-o, --out"],
     ("predict",): ["RUN", "INPUTS", "-o, --out", "--fold", "--tta", "--threshold", "--probabilities", "--overwrite",
-                   "--strict", "--device", "--uncertainty", "--no-fit"],
+                   "--strict", "--device", "--uncertainty", "--no-fit", "--grid"],
     ("config",): ["list", "show", "schema"],
     ("monitor",): ["RUNS", "--port"],
 }  # fmt: skip

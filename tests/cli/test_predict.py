@@ -198,6 +198,7 @@ def test_a_product_that_lacks_a_band_is_one_line(
         (["s.tif", "--mask", "https://host/m.tif"], 2, "is a remote address, not a file in https://host/m.tif"),
         (["s.tif", "-o", "s3://bucket/out"], 2, "is a remote address, not a file in s3://bucket/out"),
         (["s.tif", "--mask", "none.gpkg"], 2, "no such mask in none.gpkg"),
+        (["s.tif", "--grid", "mars"], 2, "is not EPSG[:METRES] or utm[:METRES] in --grid mars: for example utm"),
         (["X.SAFE"], 3, "no such file in X.SAFE/manifest.safe"),
         (["X.SAFE/measurement"], 3, "is part of a Sentinel-1 product in X.SAFE/measurement"),
     ],
@@ -229,7 +230,7 @@ def test_every_option_is_in_the_key_of_outputs_or_changes_none() -> None:
     """A new option is put into one of the two; tests/mapping/test_units.py checks that fields change the key."""
     keyed = {
         "run", "others", "fold", "tta", "threshold", "probabilities", "uncertainty", "no_fit", "no_polygons", "vectors",
-        "mask", "image_format", "threads", "device",
+        "mask", "image_format", "grid", "threads", "device",
     }  # fmt: skip
     only_how = {
         "inputs", "out", "overwrite", "strict", "shard", "executor", "workers", "scheduler", "quiet",

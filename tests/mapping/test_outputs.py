@@ -16,7 +16,8 @@ from rasterio.transform import Affine
 
 from seepseg.classes import SEEP
 from seepseg.config import Predict
-from seepseg.errors import DataError
+from seepseg.errors import ConfigError, DataError
+from seepseg.geo.grid import Grid
 from seepseg.geo.vector import read_vectors
 from seepseg.inference.stream import Rows, whole_strip
 from seepseg.io.image import open_image
@@ -115,16 +116,54 @@ def test_pictures_give_pngs_and_polygons_where_they_lie_on_the_map(folder: Path,
     assert shapes[0].bounds == (501_600, 2_998_400, 503_200, 2_999_200)
 
 
+@pytest.mark.parametrize("vectors", ["gpkg", None])
+@pytest.mark.parametrize("kind", ["scene", "tile", "png"])
+def test_a_map_of_what_lies_on_the_grid_already_is_its_class_raster(
+    folder: Path, kind: str, vectors: str | None
+) -> None:
+    raw = sea() if kind != "png" else sea().astype(np.uint8)
+    raw[:5] = 0
+    if kind == "png":
+        Image.fromarray(raw).save(folder / "in" / "s.png")
+        (folder / "in" / "s.png.aux.xml").write_text(PAM)
+    else:
+        geotiff(folder / "in" / "s.tif", raw, nodata=0)
+    wanted = Wanted(vectors=vectors, quicklook=False, grid=Grid())
+    (report,) = predict(folder, wanted, 32 if kind == "scene" else 64)
+    assert endings(report, "s")[-1] == "_map.tif"
+    assert not report.warnings
+    with rasterio.open(folder / "out" / "s_map.tif") as source:
+        assert (source.crs.to_epsg(), source.transform, source.nodata) == (32616, PLACE, 255)
+        assert (source.tags()["CLASS_1"], source.colormap(1)[255][3]) == ("salt", 0)
+        hidden = np.arange(40)[:, None] < (0 if kind == "png" else 5)
+        assert np.array_equal(source.read(1), np.where(hidden, 255, raw > 100))
+
+
+def test_what_lies_nowhere_has_no_map_and_a_line_says_so(folder: Path) -> None:
+    tifffile.imwrite(folder / "in" / "s.tif", sea())
+    (report,) = predict(folder, Wanted(grid=Grid()))
+    assert endings(report, "s") == ["_class.tif"]
+    assert report.warnings == ["has no place on the map grid: no _map.tif"]
+
+
+def test_a_map_far_finer_than_the_scene_is_refused_before_anything_is_written(folder: Path) -> None:
+    geotiff(folder / "in" / "s.tif", sea())
+    with pytest.raises(ConfigError, match="pixels of 1 m are far finer than those of the scene, 100 m"):
+        predict(folder, Wanted(grid=Grid(None, 1)))
+    assert not (folder / "out").exists()
+
+
 def test_a_strip_and_many_strips_leave_the_same_bytes(tmp_path: Path) -> None:
     """A tile is one strip: what is written does not depend on how it was read."""
     geotiff(tmp_path / "s.tif", sea((150, 40)))
     for window in (64, 256):
         ensemble = toy(decoding=Predict(window=window))
         (job,) = plan([str(tmp_path / "s.tif")], tmp_path / str(window))
-        predict_scene(job, ensemble, Wanted(probabilities=True))
+        predict_scene(job, ensemble, Wanted(probabilities=True, grid=Grid(3857, 70)))
     one, many = (files(tmp_path / str(window)) for window in (256, 64))
     assert sorted(one) == sorted(many)
     assert one["s_class.tif"] == many["s_class.tif"]
+    assert one["s_map.tif"] == many["s_map.tif"]
     assert one["s.gpkg"] == many["s.gpkg"]
     assert one["s_quicklook.png"] == many["s_quicklook.png"]
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seepseg.config import Predict, Runtime
 from seepseg.errors import DataError
+from seepseg.geo.grid import Grid
 from seepseg.inference.predictor import Predictor
 from seepseg.mapping import units
 from seepseg.mapping.jobs import plan
@@ -25,7 +26,7 @@ PREDICT = {
 }  # fmt: skip
 WANTED = {
     "probabilities": True, "vectors": None, "quicklook": False, "mask": Path("mask.tif"), "uncertainty": True,
-    "image_format": "png",
+    "image_format": "png", "grid": Grid(),
 }  # fmt: skip
 
 
