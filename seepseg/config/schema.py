@@ -36,13 +36,17 @@ class Predict(Node):
 
 
 class Runtime(Node):
-    """The machine: device, processes, threads, number format. Nothing here changes what is computed, only how."""
+    """The machine: device, processes, threads, number format. Nothing here changes what is computed, only how.
+
+    `compile` is about training: auto is on where that pays, and is decided when a run begins.
+    """
 
     device: str = "auto"
     workers: Annotated[int, Field(ge=0)] = 0
     threads: Count | None = None
     amp: Literal["auto", "bf16", "fp16", "off"] = "auto"
     deterministic: bool = False
+    compile: Literal["auto", "on", "off"] = "auto"
 
 
 class Config(Node):

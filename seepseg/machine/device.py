@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
+import os
+import shutil
 import sys
+import sysconfig
+from pathlib import Path
 
 import torch
 
@@ -45,6 +50,17 @@ def autocast_dtype(amp: str, device: torch.device) -> torch.dtype | None:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.bfloat16 if device.type == "cpu" and _cpu_has_bf16() else None
+
+
+def compiler_missing(device: torch.device) -> str | None:
+    """What to install before `torch.compile` works for a device; None where nothing is missing."""
+    if device.type == "cuda":
+        return None if importlib.util.find_spec("triton") else "the package triton"
+    compiler = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    if not shutil.which(compiler):
+        return f"a C++ compiler ({compiler}; Debian and Ubuntu: apt install g++)"
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    return None if header.exists() else "the header files of Python (Debian and Ubuntu: apt install python3-dev)"
 
 
 def keep_freed_memory() -> None:

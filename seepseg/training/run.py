@@ -21,6 +21,7 @@ from seepseg.models.encoder_weights import start_encoder
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint, folder_lock
 from seepseg.training.board import monitored
+from seepseg.training.compiled import kept_mode, settle
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
 from seepseg.training.epoch import train_batches
 from seepseg.training.guard import advice_on_memory, be_deterministic, stop_signals
@@ -78,7 +79,10 @@ def train(
         data = prepare(config, fold, splits, checkpoint.scaling if checkpoint else None)
         # Before the folder is made: an error here must not leave one. A checkpoint holds all weights, so the file of
         # encoder weights may be gone by now.
+        config = kept_mode(config, checkpoint)
         trainer = assemble(config, data, device, pretrained=not (checkpoint or start), echo=echo)
+        mode = settle(trainer)
+        config = trainer.config
         if checkpoint:
             restore(trainer, checkpoint, folder.last)
         elif start:
@@ -93,6 +97,7 @@ def train(
                 # Killed before its first checkpoint, the run must still resume from these weights.
                 save_checkpoint(folder.last, to_checkpoint(trainer))
             echo(summary(config, data, device))
+            echo(mode)
             for warning in data.train.catalog.warnings:
                 echo(f"warning: {warning}")
             if not data.val.catalog.pixels()[:, 1:].any():
@@ -107,6 +112,7 @@ def train(
             data.val.preload()
         stop = stack.enter_context(stop_signals())
         run_loop(trainer, folder, stop, echo, tick)
+        barrier()  # the first process may still be writing
     return load_checkpoint(folder.best)
 
 

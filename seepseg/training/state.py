@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from seepseg.inference.score import Sums
 from seepseg.losses.build import Loss, build_loss
 from seepseg.machine.device import autocast_dtype
 from seepseg.runs.checkpoint import Checkpoint, load_weights
+from seepseg.training.compiled import compiled
 from seepseg.training.distributed import world
 from seepseg.training.optim import average_weights, build_optimizer
 from seepseg.training.prepare import TrainingData
@@ -27,7 +29,9 @@ class Trainer:
     """One network, its optimiser and its data.
 
     Attributes:
-        parallel: the network as it trains; under several processes wrapped in DDP.
+        model: the network that names the weights, and is validated, averaged and saved.
+        network: the same as it trains: compiled, where the config says so.
+        parallel: `network`, under several processes wrapped in DDP.
         ema: its averaged weights, where the config has `train.ema_decay`.
         stages: trained one after the other.
         loss, optimizer: of the current stage.
@@ -36,6 +40,7 @@ class Trainer:
         sums: of the training batches of the current epoch.
     """
 
+    parallel: nn.Module
     loss: Loss
     optimizer: torch.optim.Optimizer
 
@@ -54,7 +59,8 @@ class Trainer:
                 "start fewer processes, or give more tiles",
             )
         self.config, self.data, self.model, self.device = config, data, model, device
-        self.parallel: nn.Module = DistributedDataParallel(model) if world() > 1 else model
+        self.network = compiled(model, device) if config.runtime.compile == "on" else model
+        self.parallel = DistributedDataParallel(self.network) if world() > 1 else self.network
         self.ema = average_weights(model, config.train.ema_decay) if config.train.ema_decay else None
         self.dtype = autocast_dtype(config.runtime.amp, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
@@ -63,6 +69,12 @@ class Trainer:
         self.progress = Progress()
         self.sums = Sums.empty(len(data.classes))
         enter_stage(self)
+
+    @cached_property
+    def batch_shape(self) -> tuple[int, ...]:
+        """(N, C, H, W) of a whole batch of tiles like the first; only batches of this shape are compiled for."""
+        share = min(self.config.train.batch_size, len(self.data.train)) // world()
+        return (share, *self.data.train[Draw(0)]["image"].shape)
 
     @property
     def stage(self) -> Stage:

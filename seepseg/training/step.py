@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -39,9 +40,7 @@ def train_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float
         return math.nan
     for group in trainer.optimizer.param_groups:
         group["lr"] = rate(trainer) if lr is None else lr
-    with torch.autocast(device.type, trainer.dtype, enabled=trainer.dtype is not None):
-        logits = trainer.parallel(image)
-    logits = logits.float()
+    logits = forward(trainer, image)
     terms = trainer.loss(logits, mask)
     value = float(terms["loss"].item())
     if any_rank(not math.isfinite(value), device):
@@ -50,6 +49,21 @@ def train_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float
     count(trainer, logits.detach(), mask, terms)
     progress.step += 1
     return value
+
+
+def forward(trainer: Trainer, image: Tensor) -> Tensor:
+    """Logits (N, C, H, W) float32 of images (N, C, H, W), with a gradient.
+
+    A compiled network takes whole batches only: compiling for each other shape would cost more than it brings, and what
+    was compiled must not depend on where a run was resumed.
+    """
+    other = trainer.network is not trainer.model and image.shape != trainer.batch_shape
+    stance = torch.compiler.set_stance("force_eager") if other else nullcontext()
+    with stance, torch.autocast(trainer.device.type, trainer.dtype, enabled=trainer.dtype is not None):
+        logits: Tensor = trainer.parallel(image)
+    # The gradient of a loss lies in memory plane by plane, and every layer would have to rearrange it for itself.
+    logits.register_hook(lambda g: g.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
+    return logits.float()
 
 
 def not_finite(trainer: Trainer, batch: Batch, logits: Tensor, value: float) -> NonFiniteLossError:
