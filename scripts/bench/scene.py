@@ -162,9 +162,10 @@ def race(scripts: list[list[str]], rounds: int) -> list[list[tuple[float, float]
         runners.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         turn(runners[-1], go=False)
     taken: list[list[tuple[float, float]]] = [[] for _ in scripts]
-    for _ in range(rounds):
+    for number in range(rounds):
         for runner, times in zip(runners, taken, strict=True):
             times.append(turn(runner))
+        print(f"round {number + 1}:", *(f"{times[-1][0]:.2f}" for times in taken), file=sys.stderr, flush=True)
     for runner in runners:
         runner.communicate()
     return taken
