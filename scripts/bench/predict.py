@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial, wraps
 from importlib.machinery import ModuleSpec, PathFinder
@@ -34,8 +34,10 @@ STAGES = {
     "read": ("seepseg.mapping.scene:SceneRows.read",),
     "scaling": ("seepseg.inference.stream:Member.image",),
     "network": ("seepseg.inference.predictor:Predictor._forward",),
-    "probabilities, decision, confidence": (
-        "seepseg.models.head:probabilities",
+    "blending": ("seepseg.inference.ring:add",),
+    "decision, probabilities where needed": (
+        "seepseg.inference.ring:find",
+        "seepseg.inference.stream:_probabilities",
         "seepseg.inference.decode:most_probable",
         "seepseg.mapping.outputs:_planes",
     ),
@@ -43,7 +45,7 @@ STAGES = {
     "polygons": ("seepseg.mapping.outputs:_write_polygons",),
     "quick-look": tuple(f"seepseg.figures.sheets:QuickLook.{name}" for name in ("add_image", "add_classes", "save")),
     "findings": ("seepseg.mapping.findings:write_findings",),
-    "blending, waiting, the rest of the scene": ("seepseg.mapping.scene:predict_scene",),
+    "waiting, the rest of the scene": ("seepseg.mapping.scene:predict_scene",),
 }
 """Functions by stage, where they are defined; what a version of seepseg does not have counts nowhere."""
 
@@ -114,15 +116,27 @@ def profile(arguments: list[str], started: float) -> dict[str, float]:
 
     cli.main(["predict", *arguments], standalone_mode=False)
     whole = time.time() - started
-    scene = timers.begun["blending, waiting, the rest of the scene"]
+    scene = timers.begun["waiting, the rest of the scene"]
     stages = {"start": scene - started, **{stage: timers.seconds[stage] for stage in STAGES}}
     import torch
 
     images = {shape: torch.randn(shape) for shape in {shape for _, shape in timers.batches}}
-    begin, spent = time.perf_counter(), time.process_time()
-    for forward, shape in list(timers.batches):
-        forward(images[shape])
-    alone, cpu = time.perf_counter() - begin, time.process_time() - spent
+    from seepseg.machine.ahead import in_streams
+
+    batches, ways = list(timers.batches), []
+
+    @torch.inference_mode()
+    def replay(batch: tuple[Callable[[Any], Any], tuple[int, ...]]) -> None:
+        batch[0](images[batch[1]])
+
+    for apart in (False, True):  # one batch after the other on all cores, or one on each core: the faster counts
+        begin, spent = time.perf_counter(), time.process_time()
+        if apart:
+            deque(in_streams(replay, batches, torch.device("cpu")), 0)
+        else:
+            deque(map(replay, batches), 0)
+        ways.append((time.perf_counter() - begin, time.process_time() - spent))
+    alone, cpu = min(ways)
     return {"whole": whole, "alone": alone, "CPU alone": cpu, "first window": timers.begun["network"] - started} | {
         f"stage {name}": seconds for name, seconds in stages.items()
     }
@@ -157,7 +171,7 @@ def main() -> None:
             end, used = time.time(), children() - spent
             said = subprocess.run(
                 [sys.executable, __file__, "--profile", *arguments],
-                check=True, capture_output=True, text=True, env=os.environ | {"STARTED": str(time.time())},
+                check=True, stdout=subprocess.PIPE, text=True, env=os.environ | {"STARTED": str(time.time())},
             ).stdout  # fmt: skip
             if number:
                 whole.append(end - begin)
