@@ -21,28 +21,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import tifffile
-import torch
 from sea import checkpoint, class_map, image_of, write_scene
 
 from seepseg.classes import SEEP
 from seepseg.config import Predict, Runtime, Scaling, load, parse, recipes
-from seepseg.data.catalog import labelled_of
-from seepseg.data.scaling import MeasuredScaling
-from seepseg.data.scan import SETTLED, with_counts
-from seepseg.data.source import source_of
-from seepseg.data.splits import make_splits
-from seepseg.machine.device import choose_device, set_threads
-from seepseg.mapping.batch import Execution, predict_batch
-from seepseg.mapping.jobs import Job, plan
-from seepseg.mapping.outputs import Wanted
-from seepseg.mapping.scene import predict_scene
-from seepseg.mapping.units import Recipe
-from seepseg.models.build import build_model
-from seepseg.runs.checkpoint import Checkpoint, save_checkpoint
-from seepseg.training.find_lr import endless
-from seepseg.training.prepare import prepare
-from seepseg.training.run import assemble
-from seepseg.training.step import train_step
 
 YEAR, HEIGHT, WIDTH = 1500, 25_000, 17_000
 """Scenes of Sentinel-1 (IW, GRD) that cover the Gulf of Mexico in a year, some, and their size."""
@@ -95,6 +77,17 @@ def write_tiles(root: Path, number: int, side: int = 64, distinct: int = 1024) -
 
 def tiles(numbers: list[int]) -> None:
     """Print seconds (CPU seconds) until training begins."""
+    # Here and below: processes that scan import this file, and would wait for what they do not need.
+    from seepseg.data.catalog import labelled_of
+    from seepseg.data.scan import SETTLED, with_counts
+    from seepseg.data.source import source_of
+    from seepseg.data.splits import make_splits
+    from seepseg.machine.device import choose_device
+    from seepseg.training.find_lr import endless
+    from seepseg.training.prepare import prepare
+    from seepseg.training.run import assemble
+    from seepseg.training.step import train_step
+
     print("seconds (CPU seconds)\n")
     print("| tiles | list | scan | scan again | split | scaling | first step | in all, the second time |")
     print("|---|---|---|---|---|---|---|---|")
@@ -121,6 +114,12 @@ def tiles(numbers: list[int]) -> None:
 
 def feather(path: Path) -> Path:
     """A checkpoint of a network of no weight."""
+    import torch
+
+    from seepseg.data.scaling import MeasuredScaling
+    from seepseg.models.build import build_model
+    from seepseg.runs.checkpoint import Checkpoint, save_checkpoint
+
     tree = {"data": {"source": "seep", "root": "."}, "model": {"name": "unet", "channels": [4, 8], "num_res_units": 0}}
     config = parse(tree | {"runtime": {"amp": "off", "device": "cpu"}}, "bench")
     torch.manual_seed(0)
@@ -136,6 +135,11 @@ def feather(path: Path) -> Path:
 
 def batches(numbers: list[int]) -> None:
     """Print seconds of batches of small scenes, with polygons and findings, and of the same command again."""
+    from seepseg.mapping.batch import Execution, predict_batch
+    from seepseg.mapping.jobs import plan
+    from seepseg.mapping.outputs import Wanted
+    from seepseg.mapping.units import Recipe
+
     print(
         "\n| scenes | seconds (CPU) | CPU ms a scene | again, seconds (CPU) | CPU ms a scene |\n|---|---|---|---|---|"
     )
@@ -195,7 +199,11 @@ def together(commands: list[list[str]]) -> None:
 
 def paper(side: int) -> None:
     """Print the rates of one scene and of one thread, and what follows for a year of scenes."""
+    from seepseg.machine.device import set_threads
     from seepseg.mapping.ensemble import load_ensemble
+    from seepseg.mapping.jobs import Job
+    from seepseg.mapping.outputs import Wanted
+    from seepseg.mapping.scene import predict_scene
 
     cores = os.cpu_count() or 1
     rates = {}
