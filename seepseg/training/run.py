@@ -96,8 +96,7 @@ def train(
             if start:
                 # Killed before its first checkpoint, the run must still resume from these weights.
                 save_checkpoint(folder.last, to_checkpoint(trainer))
-            echo(summary(config, data, device))
-            echo(mode)
+            echo(f"{summary(config, data, device)}\n{mode}")
             for warning in data.train.catalog.warnings:
                 echo(f"warning: {warning}")
             if not data.val.catalog.pixels()[:, 1:].any():
