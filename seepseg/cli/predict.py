@@ -12,6 +12,7 @@ from seepseg.cli.options import FILE, device_option, fold_folder, progress, quie
 
 if TYPE_CHECKING:
     from seepseg.mapping.batch import Outcome
+    from seepseg.mapping.jobs import Job
 
 
 def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -35,6 +36,7 @@ def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.option("--no-polygons", is_flag=True, help="No polygons and no findings.")
 @click.option("--vectors", type=click.Choice(["gpkg", "geojson"]), default="gpkg", show_default=True)
 @click.option("--mask", type=FILE, help="Raster or polygons of what to leave out: land, outside the area of interest.")
+@click.option("--scenes", type=FILE, help="CSV of when and by what scenes were taken.  [default: data.scenes]")
 @click.option(
     "--format",
     "image_format",
@@ -72,6 +74,7 @@ def command(
     no_polygons: bool,
     vectors: str,
     mask: Path | None,
+    scenes: Path | None,
     image_format: str,
     grid: str | None,
     overwrite: bool,
@@ -119,6 +122,8 @@ def command(
         from seepseg.mapping.findings import check_submission, write_submission
 
         check_submission(jobs, checkpoint.classes)
+    if table := scenes or first.data.scenes:
+        jobs = _with_scenes(jobs, table, must=scenes is not None)
     config = first.predict if threshold is None else first.predict.model_copy(update={"threshold": threshold})
     if threads is None and executor != "serial":
         threads = max(1, (os.cpu_count() or 1) // workers)
@@ -139,6 +144,21 @@ def command(
     if tgs:
         click.echo(f"submission: {relative(write_submission(jobs, out))}")
     _tell(result, len(jobs), out, how.name)
+
+
+def _with_scenes(jobs: list[Job], table: Path, *, must: bool) -> list[Job]:
+    """The jobs with what a table says of them; the table of the training scenes may say nothing, or be elsewhere."""
+    from seepseg.errors import ConfigError
+    from seepseg.geo.identity import read_scenes
+    from seepseg.mapping.jobs import with_scenes
+
+    if not must and not table.is_file():
+        click.echo(f"warning: data.scenes {table} is not there: give --scenes, or times may stay unknown", err=True)
+        return jobs
+    jobs = with_scenes(jobs, read_scenes(table))
+    if must and not any(job.said for job in jobs):
+        raise ConfigError(f"says nothing of any of {len(jobs)} inputs", table, f"the first is called {jobs[0].name}")
+    return jobs
 
 
 def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:

@@ -170,7 +170,7 @@ class DataNode(Node):
     """What every data source has in common.
 
     `bands` are numbers from 1, or names, as Sentinel-1 products have them; named bands of other files are the first,
-    the second and so on.
+    the second and so on. `scenes` is a CSV of when and by what scenes were taken, for `seepseg predict`.
     """
 
     root: Path
@@ -185,6 +185,7 @@ class DataNode(Node):
     augment: Augment = Augment()
     sampling: Annotated[Sampling, Named] = Sampling()
     cache_gb: Annotated[float, Field(ge=0)] = 4.0
+    scenes: Path | None = None
 
     @model_validator(mode="after")
     def _has_table(self) -> DataNode:

@@ -20,6 +20,8 @@ from seepseg.io.atomic import atomic_path
 from seepseg.io.files import open_regular
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
+_UTC = 100
+"""GDAL's number of that time zone."""
 
 _KINDS = re.compile(rb"\{|SQLite format 3\0.{52}GP|\0\0\x27\x0a|fgb\x03fgb", re.DOTALL)
 
@@ -36,7 +38,7 @@ def write_vectors(path: Path, shapes: NDArray[Any], table: pd.DataFrame, crs: st
     Args:
         path: .gpkg or .geojson.
         shapes: (n) shapely polygons or multi-polygons.
-        table: n rows; NaN and None become null.
+        table: n rows; NaN, NaT, NA and None become null. Times are in UTC.
         crs: WKT, or None for pixel coordinates.
 
     Raises:
@@ -54,6 +56,8 @@ def write_vectors(path: Path, shapes: NDArray[Any], table: pd.DataFrame, crs: st
                 shapely.to_wkb(many),
                 [_column(table[name]) for name in table.columns],
                 list(table.columns),
+                field_mask=[_missing(table[name]) for name in table.columns],
+                gdal_tz_offsets={name: np.full(len(table), _UTC) for name in table.select_dtypes("datetimetz")},
                 layer=path.stem,
                 driver=DRIVERS[path.suffix],
                 geometry_type="MultiPolygon",
@@ -111,7 +115,16 @@ def read_shapes(path: Path) -> tuple[NDArray[Any], str | None]:
 
 
 def _column(values: pd.Series[Any]) -> NDArray[Any]:
-    """A column as pyogrio takes it: numbers, truth values, or text."""
+    """A column as pyogrio takes it: numbers, truth values, times, or text."""
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return np.asarray(values.dt.tz_convert(None))
+    if isinstance(values.dtype, pd.Int64Dtype):
+        return values.fillna(0).to_numpy(np.int64)
     if values.dtype == object or str(values.dtype) in ("str", "string"):
         return values.astype(object).to_numpy()
     return values.to_numpy()
+
+
+def _missing(values: pd.Series[Any]) -> NDArray[np.bool_] | None:
+    """Where a column of whole numbers has none; other columns say so themselves."""
+    return values.isna().to_numpy(bool) if isinstance(values.dtype, pd.Int64Dtype) else None

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
 from seepseg.errors import ConfigError
+from seepseg.geo.identity import COLUMNS as IDENTITY
+from seepseg.geo.identity import with_identity
 from seepseg.geo.place import LONLAT, reproject
 from seepseg.geo.vector import read_vectors, write_vectors
 from seepseg.io.atomic import write_text
@@ -54,21 +56,24 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
         polygons, table, crs = read_vectors(path)
         table = table.reindex(columns=list(COLUMNS))
         table.insert(0, "scene", job.name)
-        tables.append(table)
+        known = line.get("identity") or {}
+        tables.append(table.assign(**{name: known.get(name) for name in IDENTITY}))
         if crs is not None and "km2" in line:
             shapes.append(shapely.transform(polygons, reproject(crs)))
-            placed.append(table)
+            placed.append(with_identity(table, known))
         areas = {f"km2 {name}": (line.get("km2") or {}).get(name) for name in classes.names[1:]}
-        scenes.append({"scene": job.name, "objects": line["objects"], "valid_km2": line.get("valid_km2")} | areas)
+        row = {"scene": job.name, "objects": line["objects"], "valid_km2": line.get("valid_km2")} | areas
+        scenes.append(row | {name: known.get(name) for name in IDENTITY})
     if not scenes:
         for name in ("findings.gpkg", "findings.csv", "scenes.csv"):
             (out / name).unlink(missing_ok=True)
         return
-    empty = pd.DataFrame({"scene": pd.Series(dtype=str)} | {k: pd.Series(dtype=v) for k, v in COLUMNS.items()})
+    columns = {"scene": "str"} | COLUMNS | IDENTITY
+    empty = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
     geometry = np.concatenate([np.empty(0, object), *shapes])
     write_vectors(out / "findings.gpkg", geometry, _joined(placed, empty), LONLAT)
     write_text(out / "findings.csv", _joined(tables, empty).to_csv(index=False))
-    write_text(out / "scenes.csv", pd.DataFrame(scenes).to_csv(index=False))
+    write_text(out / "scenes.csv", pd.DataFrame(scenes, dtype=object).to_csv(index=False))
 
 
 def _joined(tables: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,12 +33,14 @@ class Job:
         name: its path below the input folder without suffix, "/" between folders: unique in a batch.
         out: the output folder.
         png: whether its class raster is a PNG.
+        said: what a table says of its acquisition, see `geo.identity`.
     """
 
     source: Path
     name: str
     out: Path
     png: bool
+    said: tuple[tuple[str, str | int], ...] = ()
 
     @property
     def class_raster(self) -> Path:
@@ -99,6 +101,12 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
             )
         jobs[job.name] = job
     return sorted(jobs.values(), key=lambda job: job.name)
+
+
+def with_scenes(jobs: Sequence[Job], scenes: Mapping[str, Mapping[str, str | int]]) -> list[Job]:
+    """The jobs with what `scenes`, by `geo.identity.read_scenes`, says of each by its name or that of its file."""
+    rows = [scenes.get(job.name) or scenes.get(job.source.name) or {} for job in jobs]
+    return [replace(job, said=tuple(row.items())) for job, row in zip(jobs, rows, strict=True)]
 
 
 def check_inputs(jobs: Sequence[Job], mask: Path | None) -> None:

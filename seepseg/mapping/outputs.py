@@ -17,6 +17,7 @@ from seepseg.classes import IGNORE
 from seepseg.figures.sheets import QuickLook
 from seepseg.figures.style import write_style
 from seepseg.geo.grid import Grid, sheet_of, warped
+from seepseg.geo.identity import identity_of, with_identity
 from seepseg.geo.place import Place, place_of
 from seepseg.geo.vector import write_vectors
 from seepseg.inference.decode import calibrated, most_probable, uncertainty
@@ -107,7 +108,8 @@ def write_outputs(
         ConfigError: an output is not writable, or the map grid far too fine.
         ResourceError: the disk is full, or fails.
     """
-    table, tags = ensemble.classes, ensemble.tags
+    table, identity = ensemble.classes, identity_of(image.georeference.tags, job.name, dict(job.said))
+    tags = identity.tags | ensemble.tags
     place = place_of(image.georeference) if wanted.vectors or wanted.grid else None
     sheet = sheet_of(wanted.grid, place, image.height, image.width) if wanted.grid and place else None
     layout = class_layout(table.names, table.colors, tags)
@@ -123,6 +125,8 @@ def write_outputs(
         if wanted.uncertainty:
             files["uncertainty"] = job.beside(f"_uncertainty{job.class_raster.suffix}"), uncertainty_layout(tags)
         report = Report([job.class_raster, *(path for path, _ in list(files.values())[1:])], list(image.warnings))
+        if identity.known:
+            report.facts["identity"] = identity.known
         if wanted.vectors:
             files["confidence"] = stack.enter_context(scratch()), Layout(1, "uint8", 0, {})
         with _writer(files, image, len(table)) as write:
@@ -233,7 +237,7 @@ def _write_polygons(
         min_area_m2=config.min_area_m2,
     )
     path, style = job.beside(f".{vectors}"), job.beside(".qml")
-    write_vectors(path, polygons.shapes, polygons.table, polygons.crs)
+    write_vectors(path, polygons.shapes, with_identity(polygons.table, report.facts.get("identity", {})), polygons.crs)
     write_style(style, table)
     report.outputs += [path, style]
     if place.warning:

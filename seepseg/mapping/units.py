@@ -66,8 +66,8 @@ class Unit:
 
     @cached_property
     def digest(self) -> str:
-        """Names the inputs that are done together: the bytes of a tile depend on its block."""
-        names = "\0".join(job.name for job in self.jobs)
+        """Names the inputs that are done together, and what a table says of them: their bytes depend on both."""
+        names = "\0".join(job.name + (repr(job.said) if job.said else "") for job in self.jobs)
         return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

@@ -21,7 +21,7 @@ from seepseg.errors import ConfigError, DataError
 from seepseg.io.image import Image, ImageInfo, Pixels, open_image
 from seepseg.io.raster import Georeference
 from seepseg.sentinel1.annotation import Annotation, Header, Noise, Table, check_same, read_calibration, read_noise
-from seepseg.sentinel1.product import Product, open_product
+from seepseg.sentinel1.product import Identity, Product, open_product
 
 Tables = TypeVar("Tables", Table, Noise)
 
@@ -79,7 +79,7 @@ def open_scene(
 
         yield Image(
             "SAFE", height, width, len(bands), np.dtype(np.float32), path=path, chunk=256, window=window,
-            georeference=_georeference(annotation), warnings=tuple(dict.fromkeys(warnings)),
+            georeference=_georeference(annotation, product.identity), warnings=tuple(dict.fromkeys(warnings)),
         )  # fmt: skip
 
 
@@ -216,7 +216,22 @@ def _table(
     return table
 
 
-def _georeference(annotation: Annotation) -> Georeference:
-    """The points of the geolocation grid; those in the measurement are the same, but some tools drop them."""
+def _georeference(annotation: Annotation, identity: Identity) -> Georeference:
+    """The points of the geolocation grid, and as tags, named as GDAL does, which acquisition it is.
+
+    The points in the measurement are the same, but some tools drop them.
+    """
     points = tuple((row, column, x, y, z) for row, column, x, y, z in annotation.points.tolist())
-    return Georeference(gcps=points, gcps_crs_wkt=CRS.from_epsg(4326).to_wkt("WKT1_GDAL"))
+    tags = {
+        "ACQUISITION_START_TIME": identity.start.isoformat(),
+        "ACQUISITION_STOP_TIME": identity.stop.isoformat(),
+        "MISSION_ID": identity.platform,
+        "BEAM_MODE": identity.mode,
+        "POLARISATION": "+".join(identity.polarisations).upper(),
+        "ORBIT_NUMBER": str(identity.orbit),
+        "RELATIVE_ORBIT_NUMBER": str(identity.relative_orbit or ""),
+        "ORBIT_DIRECTION": identity.direction or "",
+        "PRODUCT_NAME": identity.product or "",
+    }
+    known = {name: text for name, text in tags.items() if text}
+    return Georeference(gcps=points, gcps_crs_wkt=CRS.from_epsg(4326).to_wkt("WKT1_GDAL"), tags=known)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyogrio
 import pytest
 import rasterio
 import tifffile
@@ -16,6 +19,9 @@ from PIL import Image
 import seepseg
 from seepseg.cli.predict import command
 from seepseg.config import parse
+from seepseg.geo.identity import COLUMNS
+from seepseg.geo.vector import read_vectors
+from seepseg.io.table import read_table
 from seepseg.runs.folder import RunFolder
 from seepseg.sentinel1.pixels import open_scene
 from seepseg.synthetic import write_scene
@@ -169,8 +175,18 @@ def test_a_sentinel_1_product_is_predicted_from_its_folder_zip_or_manifest(
         assert classes.name == f"{safe.stem}_class.tif"
         made.append(classes.read_bytes() + (out / "findings.csv").read_bytes())
     assert made[0] == made[1] == made[2]
+    when = {"acquired": "2021-04-01T05:26:23.794Z", "orbit": 26269, "relative_orbit": 168, "direction": "descending"}
+    (row,) = read_table(out / "scenes.csv", "scene").values()
+    assert {name: row[name] for name in when} == {name: str(value) for name, value in when.items()}
+    assert (row["platform"], row["mode"], row["polarisation"], row["product"]) == ("S1B", "IW", "VV+VH", safe.stem)
+    assert json.loads((out / "manifest.jsonl").read_text().splitlines()[-1])["identity"].items() >= when.items()
+    for layer in (out / f"{safe.stem}.gpkg", out / "findings.gpkg"):
+        _, table, _ = read_vectors(layer)
+        assert set(table["acquired"]) == {pd.Timestamp("2021-04-01T05:26:23.794")}
+        assert set(table["orbit"]) == {26269}
     with rasterio.open(classes) as raster:
         assert len(raster.gcps[0]) == 10 * 21
+        assert raster.tags()["ACQUISITION_START_TIME"] == when["acquired"]
         slick = raster.read(1) == 1
     assert (slick & (truth == 1)).sum() / (slick | (truth == 1)).sum() > 0.8
     # Its folder is one file that has not changed, until a file in it has.
@@ -178,6 +194,37 @@ def test_a_sentinel_1_product_is_predicted_from_its_folder_zip_or_manifest(
     (measured,) = safe.glob("measurement/*-vh-*")
     os.utime(measured, ns=(1, 2**62))
     assert run(capsys, "predict", backscatter, safe, "-o", tmp_path / "out0")[1].startswith("1 of 1 predicted, in")
+
+
+def test_a_table_says_when_scenes_were_taken(trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in (1, 2):
+        write_scene(tmp_path / "in" / f"s{number}.tif", rows=90, cols=97, seed=number)
+        (tmp_path / "in" / f"s{number}_mask.tif").unlink(missing_ok=True)
+    table, out = tmp_path / "scenes.csv", tmp_path / "out"
+    table.write_text("scene,acquired,orbit\ns1,2010-04-26T03:45:06Z,42621\n")
+    arguments = ("predict", trained, tmp_path / "in", "-o", out, "--scenes", table)
+    assert run(capsys, *arguments)[0] == 0
+    acquired = {name: row["acquired"] for name, row in read_table(out / "scenes.csv", "scene").items()}
+    assert acquired == {"s1": "2010-04-26T03:45:06.000Z", "s2": ""}
+    # Unknown is empty, in columns of the same kind.
+    for name in ("s1", "s2", "findings"):
+        info = pyogrio.read_info(out / f"{name}.gpkg")
+        kinds = dict(zip(info["fields"], info["ogr_types"], strict=True))
+        assert (kinds["acquired"], kinds["orbit"]) == ("OFTDateTime", "OFTInteger64")
+    _, unknown, _ = read_vectors(out / "s2.gpkg")
+    assert len(unknown)
+    assert unknown[[*COLUMNS]].isna().all(axis=None)
+    with rasterio.open(out / "s2_class.tif") as raster:
+        assert "ACQUISITION_START_TIME" not in raster.tags()
+    # The table that was written can be given back; what a later one says more is all that is done again.
+    table.write_text((out / "scenes.csv").read_text())
+    assert run(capsys, *arguments)[1].startswith("0 of 2 predicted, 2 done before")
+    table.write_text("scene,acquired,orbit\ns1,2010-04-26T03:45:06Z,42621\ns2.tif,2010-04-29 03:50:00,\n")
+    assert run(capsys, *arguments)[1].startswith("1 of 2 predicted, 1 done before")
+    table.write_text("scene,acquired\nother,2010-04-26T03:45:06Z\n")
+    code, line = error(capsys, *arguments)
+    assert (code, line.startswith("says nothing of any of 2 inputs")) == (2, True)
 
 
 def test_a_product_that_lacks_a_band_is_one_line(
@@ -230,7 +277,7 @@ def test_every_option_is_in_the_key_of_outputs_or_changes_none() -> None:
     """A new option is put into one of the two; tests/mapping/test_units.py checks that fields change the key."""
     keyed = {
         "run", "others", "fold", "tta", "threshold", "probabilities", "uncertainty", "no_fit", "no_polygons", "vectors",
-        "mask", "image_format", "grid", "threads", "device",
+        "mask", "scenes", "image_format", "grid", "threads", "device",
     }  # fmt: skip
     only_how = {
         "inputs", "out", "overwrite", "strict", "shard", "executor", "workers", "scheduler", "quiet",
