@@ -18,12 +18,12 @@ LAYERS = [
 ]  # fmt: skip
 HOMES = {
     "rasterio": {
-        "io/raster.py", "io/image.py", "io/pam.py", "io/cog.py", "geo/mask.py",
+        "io/raster.py", "io/image.py", "io/pam.py", "io/cog.py", "geo/mask.py", "objects/outlines.py",
         "synthetic/sar.py", "synthetic/sentinel1.py",
     },
     "pyogrio": {"geo/vector.py"},
     "albumentations": {"data/augment.py"},
-    "tifffile": {"io/tiff.py", "io/ifd.py", "synthetic/sar.py"},
+    "tifffile": {"io/tiff.py", "io/ifd.py", "io/segments.py", "synthetic/sar.py"},
     "matplotlib": {"figures/canvas.py", "figures/plots.py"},
     "monai": {"models/build.py", "models/resnet.py", "models/encoder_weights.py"},
 }  # fmt: skip

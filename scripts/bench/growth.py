@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import tifffile
 from sea import checkpoint, class_map, image_of, write_scene
@@ -53,10 +53,10 @@ class Taken(NamedTuple):
         return Taken(self.wall - sum(o.wall for o in others), self.cpu - sum(o.cpu for o in others))
 
 
-def timed(work: Callable[[], T]) -> tuple[Taken, T]:
+def timed(work: Callable[..., T], *arguments: Any) -> tuple[Taken, T]:
     """What it took, and the result."""
     begin = Taken.so_far()
-    result = work()
+    result = work(*arguments)
     return Taken.so_far().less(begin), result
 
 
@@ -86,7 +86,11 @@ def tiles(numbers: list[int]) -> None:
     from seepseg.training.find_lr import endless
     from seepseg.training.prepare import prepare
     from seepseg.training.run import assemble
+    from seepseg.training.state import Trainer
     from seepseg.training.step import train_step
+
+    def first_step(trainer: Trainer) -> None:
+        train_step(trainer, next(endless(trainer)))
 
     print("seconds (CPU seconds)\n")
     print("| tiles | list | scan | scan again | split | scaling | first step | in all, the second time |")
@@ -100,12 +104,12 @@ def tiles(numbers: list[int]) -> None:
             config = load(recipes()["seep_multiclass"], [f"data.root={folder}/data", *small])
             source = source_of(config.data)
             listing, catalog = timed(source.catalog)
-            first, counted = timed(lambda: with_counts(source, catalog))  # noqa: B023
-            again, _ = timed(lambda: with_counts(source, catalog))  # noqa: B023
-            splitting, _ = timed(lambda: make_splits(labelled_of(counted), config.data.split, 0))  # noqa: B023
-            preparing, data = timed(lambda: prepare(config, None))  # noqa: B023
+            first, counted = timed(with_counts, source, catalog)
+            again, _ = timed(with_counts, source, catalog)
+            splitting, _ = timed(make_splits, labelled_of(counted), config.data.split, 0)
+            preparing, data = timed(prepare, config, None)
             trainer = assemble(config, data, choose_device("cpu"))
-            step, _ = timed(lambda: train_step(trainer, next(endless(trainer))))  # noqa: B023
+            step, _ = timed(first_step, trainer)
             scaling = preparing.less(listing, again, splitting)
             together = Taken(preparing.wall + step.wall, preparing.cpu + step.cpu)
             stages = [listing, first, again, splitting, scaling, step, together]
@@ -147,17 +151,17 @@ def batches(numbers: list[int]) -> None:
         folder = Path(name)
         write_scene(folder / "scene.tif", 128)
         recipe = Recipe((feather(folder / "a.pt"),), Runtime(device="cpu"), Predict(window=64), False, Wanted())
+
+        def run(inputs: Path, out: Path) -> None:
+            predict_batch(plan([str(inputs)], out), recipe, out, Execution(strict=True))
+
         for number in numbers:
             inputs = folder / f"{number}"
             inputs.mkdir()
             for k in range(number):
                 os.link(folder / "scene.tif", inputs / f"scene_{k:04d}.tif")
             out = folder / f"out_{number}"
-
-            def run(inputs: Path = inputs, out: Path = out) -> None:
-                predict_batch(plan([str(inputs)], out), recipe, out, Execution(strict=True))
-
-            (first, _), (again, _) = timed(run), timed(run)
+            (first, _), (again, _) = (timed(run, inputs, out) for _ in range(2))
             each = [f"{1000 * taken.cpu / number:.1f}" for taken in (first, again)]
             print(f"| {number} | {first} | {each[0]} | {again} | {each[1]} |", flush=True)
 
@@ -185,7 +189,7 @@ def workers(scenes: int, side: int, rounds: int) -> None:
             for turn in range(rounds):
                 out = ["-o", str(folder / f"{way}_{turn}")]
                 calls = [[*command, *out, *some] for some in options]
-                taken.append(timed(lambda: together(calls))[0])  # noqa: B023
+                taken.append(timed(together, calls)[0])
             print(f"| {way} | {min(taken)} |", flush=True)
 
 
@@ -214,7 +218,7 @@ def paper(side: int) -> None:
         for threads in {1, cores}:
             set_threads(Runtime(threads=threads))
             predict_scene(job, team, Wanted())
-            taken = min(timed(lambda: predict_scene(job, team, Wanted()))[0] for _ in range(3))
+            taken = min(timed(predict_scene, job, team, Wanted())[0] for _ in range(3))
             rates[threads] = side * side / 1e6 / taken.wall
     pixels = YEAR * HEIGHT * WIDTH / 1e6
     print(f"\nOn paper: {YEAR} scenes of {HEIGHT} × {WIDTH}, all of it data, are {pixels:.0f} Mpx; with every default")

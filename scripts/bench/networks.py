@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import get_args
 
 import torch
@@ -75,12 +76,11 @@ def main() -> None:
             continue
         model = place(build_model(node(), 1, 8), cpu)
         count = sum(p.numel() for p in model.parameters())
-        (step,) = seconds([lambda m=model: train(m, images, dtype)], options.turns)  # type: ignore[misc]
+        (step,) = seconds([partial(train, model, images, dtype)], options.turns)
         model.eval()
-        (making,) = seconds([lambda m=model: fused(m, 1, dtype)], 3)  # type: ignore[misc]
+        (making,) = seconds([partial(fused, model, 1, dtype)], 3)
         ways = [model, place(fused(model, 1), cpu), fused(model, 1, dtype)]
-        works = [lambda m=m: predict(m, images, dtype) for m in ways]  # type: ignore[misc]
-        taken = seconds(works, options.turns)
+        taken = seconds([partial(predict, m, images, dtype) for m in ways], options.turns)
         cells = [f"{count / 1e6:.1f} M", *(f"{s:.3f}" for s in (step, *taken))]
         cells += [f"{taken[0] / taken[-1]:.2f}", f"{making:.2f}"]
         print(f"| `{name}` |", " | ".join(cells), "|", flush=True)

@@ -76,7 +76,7 @@ class Timers:
             for place, stage in places:
                 self._measure(module, place, stage)
 
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        spec.loader.exec_module = exec_module
         return spec
 
     def _measure(self, module: ModuleType, place: str, stage: str) -> None:
@@ -111,7 +111,7 @@ class Timers:
 def profile(arguments: list[str], started: float) -> dict[str, float]:
     """Seconds of each stage of one run in this process, from its start at `started`; then of the network alone."""
     timers = Timers()
-    sys.meta_path.insert(0, timers)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, timers)
     from seepseg.cli.main import cli
 
     cli.main(["predict", *arguments], standalone_mode=False)

@@ -110,6 +110,7 @@ def command(
 
     # What follows takes seconds to import: a wrong input is reported before.
     from seepseg.mapping.batch import Execution, predict_batch
+    from seepseg.mapping.findings import check_submission, write_submission
     from seepseg.mapping.outputs import Wanted
     from seepseg.mapping.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint
@@ -119,8 +120,6 @@ def command(
     checkpoint = load_checkpoint(paths[0])
     first = checkpoint.config
     if tgs:
-        from seepseg.mapping.findings import check_submission, write_submission
-
         check_submission(jobs, checkpoint.classes)
     if table := scenes or first.data.scenes:
         jobs = _with_scenes(jobs, table, must=scenes is not None)

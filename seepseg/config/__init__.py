@@ -1,6 +1,6 @@
 """The config: one schema for every recipe, read from YAML with overrides."""
 
-from seepseg.config.data import Augment, ClassNode, DataNode, Sampling, Scaling, SeepData, Split, TgsData, TilesData
+from seepseg.config.data import ClassNode, DataNode, SeepData, TgsData, TilesData
 from seepseg.config.loss import (
     LOSS_HEADS,
     BceLoss,
@@ -29,6 +29,7 @@ from seepseg.config.network import (
     UNetModel,
     XceptionResUNetModel,
 )
+from seepseg.config.preparation import Augment, Sampling, Scaling, Split
 from seepseg.config.read import dump, load, parse, plain
 from seepseg.config.recipes import find_config, purpose, recipes
 from seepseg.config.schema import Config, Predict, Runtime

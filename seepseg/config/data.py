@@ -1,4 +1,4 @@
-"""The config of data: sources, class tables, splits, scaling, augmentation, sampling."""
+"""The config of data: sources and class tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from seepseg.classes import COLORS, TABLES, ClassTable, SegClass
-from seepseg.config.node import Count, Fraction, Named, Names, Node, Positive
+from seepseg.config.node import Count, Named, Node, Positive
+from seepseg.config.preparation import Augment, Sampling, Scaling, Split
 
 Label = Annotated[int, Field(ge=0, le=65535)]
 
@@ -69,101 +70,6 @@ Bands = Annotated[
 Nodata = Annotated[
     Annotated[Literal["auto", "nan"], Tag("<name>")] | Annotated[float, Tag("<number>")], Discriminator(_nodata_tag)
 ]
-
-
-class Split(Node):
-    """How tiles are divided: whole scenes (`by: group`), single tiles, or as a table says.
-
-    With `folds`, fold k validates on part k and trains on the rest. Otherwise `val` and `test` name scenes (* and ?
-    stand for any text), and what they leave open is drawn by the fractions. With `by: file`, the columns id and split
-    of `file`, or, with `folds`, id and fold, decide; without `file` those of `data.table`.
-    """
-
-    by: Literal["group", "random", "file"] = "group"
-    val_fraction: Fraction = 0.2
-    test_fraction: Fraction = 0.0
-    val: Names | None = None
-    test: Names | None = None
-    folds: Annotated[int, Field(ge=2)] | None = None
-    file: Path | None = None
-    allow_missing_classes: bool = False
-    allow_leak: bool = False
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Split:
-        if self.file and self.by != "file":
-            raise ValueError("file goes with by: file")
-        if self.by != "group" and (self.val or self.test):
-            raise ValueError("val and test name scenes, so they need by: group")
-        if self.folds and (self.val or self.test):
-            raise ValueError("val and test cannot be named where there are folds")
-        if self.folds and self.test_fraction:
-            raise ValueError("folds leave no test part, every tile validates once: set test_fraction to 0")
-        if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError("val_fraction and test_fraction leave nothing to train on")
-        return self
-
-
-class Scaling(Node):
-    """How raw pixel values become [0, 1]: what they are, and which pixels the limits are measured on.
-
-    `range` holds percentiles of the valid pixels for bases dataset, scene and tile, and raw values for basis fixed.
-    With `local`, every band becomes two: its pixels against the mean and spread of the `local` × `local` pixels around
-    each, which takes wind and incidence angle out of the contrast, and that mean itself.
-    """
-
-    kind: Literal["dn", "linear", "db"] = "dn"
-    basis: Literal["fixed", "dataset", "scene", "tile"] = "dataset"
-    range: tuple[float, float] = (0.5, 99.5)
-    standardise: bool = True
-    local: Annotated[int, Field(ge=3)] | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Scaling:
-        low, high = self.range
-        if low >= high:
-            raise ValueError("range: the first value must be below the second")
-        if self.local and self.local % 2 == 0:
-            raise ValueError(
-                f"local: the pixel must have a middle, so give an odd number, {self.local + 1} for example"
-            )
-        if self.basis != "fixed" and not (low >= 0 and high <= 100):
-            raise ValueError("range: percentiles lie between 0 and 100")
-        return self
-
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Augment(Node):
-    """Random changes to training tiles. `preset` chooses the geometry; the rest are strengths, 0 = off.
-
-    `crop` takes a window of 1 − crop to 1 times the tile and enlarges it to the tile's size; `zoom`, `shift` and
-    `rotate` (degrees) uncover pixels, which `fill` makes no-data or a reflection; `roll` moves the tile sideways by up
-    to this share of its width, what leaves on one side coming in on the other. `gain` and `speckle` are factors 1 ± s,
-    `brightness` is added, `contrast` a factor around the tile's mean. Zoom, crop and shift are off by default for
-    radar: the scale of waves and slicks is physical.
-    """
-
-    preset: Literal["none", "hflip", "seep_original", "seep"] = "none"
-    gain: Fraction = 0.0
-    gamma: Fraction = 0.0
-    speckle: Fraction = 0.0
-    brightness: Fraction = 0.0
-    contrast: Fraction = 0.0
-    crop: Share = 0.0
-    roll: Fraction = 0.0
-    zoom: Share = 0.0
-    shift: Fraction = 0.0
-    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
-    fill: Literal["nodata", "reflect"] = "nodata"
-
-
-class Sampling(Node):
-    """How often a tile is drawn in an epoch: once, or more often when it holds a rare class (arXiv 1908.03195)."""
-
-    name: Literal["uniform", "repeat_factor"] = "uniform"
-    threshold: Fraction = 0.3
 
 
 class DataNode(Node):

@@ -6,16 +6,12 @@ walked here, and what they promise is checked against the size of the file and a
 
 from __future__ import annotations
 
-import math
 import os
-import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import tifffile
 
@@ -24,15 +20,14 @@ from seepseg.io.files import open_regular
 from seepseg.io.ifd import MASK, REDUCED, Directory, walk
 from seepseg.io.pam import nodata_value, refuse_scaling, tag_scaling
 from seepseg.io.raster import as_data_error, quiet
+from seepseg.io.segments import DEFLATE, NONE, OLD_DEFLATE, check_segments
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 MAX_BANDS = 1024
 
-_NONE, _JPEG, _DEFLATE, _OLD_DEFLATE = 1, 7, 8, 32946
+_JPEG = 7
 # With LZW, packbits, LZMA and zstd: their decoders write no more bytes than requested; others could be bombs.
-_CODECS = (_NONE, 5, _JPEG, _DEFLATE, 32773, 34925, _OLD_DEFLATE, 34926, 50000)
-_CHUNK = 2**20
-_OFFSETS, _BYTE_COUNTS = (324, 273), (325, 279)
+_CODECS = (NONE, 5, _JPEG, DEFLATE, 32773, 34925, OLD_DEFLATE, 34926, 50000)
 _PHOTOMETRIC, _ORIENTATION, _METADATA, _NODATA = 262, 274, 42112, 42113
 _ALPHA = (1, 2)
 # Photometric interpretations that are no measurement. RGB is not among them: many writers call any three bands that.
@@ -140,7 +135,7 @@ class _Header:
         if image.bitspersample not in (1, 8):
             raise self._error(f"its mask has {image.bitspersample} bits", "save it with a mask of 1 or 8")
         self._check_codec(image, np.dtype(np.uint8))
-        self._check_segments(image, nodata=0)
+        self._segments(image, nodata=0)
         return TiffInfo(height, width, np.dtype(np.uint8))
 
     def _bands_as_pages(self, images: Sequence[int], bands: Sequence[int] | None, labels: bool) -> TiffInfo:
@@ -185,7 +180,7 @@ class _Header:
             raise self._error(f"is stored turned or mirrored (orientation {orientation})", "save it upright")
         self._check_codec(image, dtype)
         nodata = nodata_value(image.tags.valueof(_NODATA), dtype)
-        start = self._check_segments(image, nodata)
+        start = self._segments(image, nodata)
         if image.bitspersample != 8 * dtype.itemsize or not dtype.newbyteorder(self.tiff.byteorder).isnative:
             start = None
         extra = enumerate(image.extrasamples, count - len(image.extrasamples) + 1)
@@ -253,72 +248,8 @@ class _Header:
         if code != _JPEG and (predictor not in (1, 2, 3) or (predictor == 3 and dtype != np.float32)):
             raise self._error(f"predictor {predictor} of {dtype} pixels is not supported", advice)
 
-    def _check_segments(self, image: tifffile.TiffPage, nodata: float | None) -> int | None:
-        """Strips or tiles: as many as the image needs, all inside the file, none larger than allowed.
-
-        A segment of offset and length 0 was never written: GDAL's sparse files mean no-data by it, so without a no-data
-        value it is missing.
-
-        Returns where the first strip starts if the samples of one band follow it, uncompressed and without a gap.
-        """
-        what, damaged = "tiles" if image.is_tiled else "strips", "it is damaged: copy or save it again"
-        rows, columns = (
-            (image.tilelength, image.tilewidth) if image.is_tiled else (image.rowsperstrip, image.imagewidth)
-        )
-        interleaved = image.samplesperpixel if image.planarconfig == 1 else 1
-        values = rows * columns * interleaved
-        if values <= 0 or values > self.max_pixels:
-            raise self._error(f"{what} of {values} pixels are over the budget of {self.max_pixels}", "save it again")
-        needed = math.prod(image.chunked)
-        for codes in (_OFFSETS, _BYTE_COUNTS):
-            count = sum(image.tags[code].count for code in codes if code in image.tags)
-            if count != needed:
-                raise self._error(f"holds {count} {what}, its size needs {needed}", damaged)
-        offsets, lengths = np.array(image.dataoffsets, np.uint64), np.array(image.databytecounts, np.uint64)
-        missing = int(((offsets == 0) | (lengths == 0)).sum())
-        if missing and nodata is None:
-            raise self._error(f"{missing} of {needed} {what} were never written", "save it again whole")
-        past = int(((offsets > self.size) | (lengths > self.size) | (offsets + lengths > self.size)).sum())
-        if past:
-            fix = "it was cut short: copy it again"
-            raise self._error(f"{past} of {needed} {what} lie past the end of the file", fix)
-        row_bytes = math.ceil(columns * interleaved * image.bitspersample / 8)
-        expected = np.full(needed, rows * row_bytes, np.uint64)
-        if not image.is_tiled:  # the last strip of a plane may have fewer rows
-            strips = math.ceil(image.imagelength / rows)
-            expected[strips - 1 :: strips] = (image.imagelength - (strips - 1) * rows) * row_bytes
-        short = 0
-        if image.compression == _NONE:
-            short = int(((lengths < expected) & (lengths > 0)).sum())
-        elif image.compression in (_DEFLATE, _OLD_DEFLATE) and self.verify:
-            segments = zip(offsets.tolist(), lengths.tolist(), expected.tolist(), strict=True)
-            short = sum(self._inflated(o, n, rows * row_bytes) < size for o, n, size in segments if o and n)
-        if short:
-            raise self._error(f"{short} of {needed} {what} are too short", damaged)
-        plain = (image.compression, image.predictor, image.fillorder, image.samplesperpixel) == (_NONE, 1, 1, 1)
-        if plain and not image.is_tiled and (offsets == offsets[0] + np.cumsum(expected) - expected).all():
-            return int(offsets[0]) if (lengths > 0).all() else None
-        return None
-
-    def _inflated(self, offset: int, length: int, most: int) -> int:
-        """Bytes in a deflate stream that is whole, at most `most`; 0 if it is not, zlib.error if its sum is wrong."""
-        if max(length, most) <= _CHUNK:
-            self.tiff.filehandle.seek(offset)
-            # In one go, twice as fast; what is wrong with the others is found below.
-            with suppress(imagecodecs.DeflateError):
-                return len(imagecodecs.deflate_decode(self.tiff.filehandle.read(length), out=most))
-        stream, count = zlib.decompressobj(), 0
-        self.tiff.filehandle.seek(offset)
-        while not stream.eof:
-            data = stream.unconsumed_tail or self.tiff.filehandle.read(min(length, _CHUNK))
-            length -= 0 if stream.unconsumed_tail else len(data)
-            piece = stream.decompress(data, _CHUNK)
-            count += len(piece)
-            if count > most:
-                raise self._error("a strip or tile inflates to more than its size", "it is damaged: save it again")
-            if not data and not piece:
-                return 0
-        return count
+    def _segments(self, image: tifffile.TiffPage, nodata: float | None) -> int | None:
+        return check_segments(image, self.path, self.size, self.max_pixels, nodata, verify=self.verify)
 
     def _error(self, what: str, fix: str) -> DataError:
         return DataError(what, self.path, fix)

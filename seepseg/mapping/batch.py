@@ -16,7 +16,8 @@ from seepseg.io.atomic import remove_leftovers, write_text
 from seepseg.machine import executors
 from seepseg.machine.progress import Tick, silent
 from seepseg.mapping.ensemble import Ensemble
-from seepseg.mapping.jobs import FINDINGS_LOCK, Job
+from seepseg.mapping.findings import FINDINGS_LOCK, write_findings
+from seepseg.mapping.jobs import Job
 from seepseg.mapping.manifest import Manifest, stamp
 from seepseg.mapping.outputs import Report
 from seepseg.mapping.units import Recipe, Unit, cut_units, load, work
@@ -132,9 +133,6 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
             result.failures.append({"input": str(job.source), "error": str(what)})
     _list_failures(out / f"failures{how.name}.jsonl", result.failures)
     if recipe.wanted.vectors:
-        # Imported last: with what it needs, it would keep the first window waiting for .4 s.
-        from seepseg.mapping.findings import write_findings
-
         write_findings(jobs, lambda: manifest.done(every, manifest.latest()), out, ensemble.classes)
     return result
 

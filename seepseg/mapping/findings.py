@@ -20,9 +20,11 @@ from seepseg.geo.vector import read_vectors, write_vectors
 from seepseg.io.atomic import write_text
 from seepseg.io.image import read_image
 from seepseg.io.rle import encode
-from seepseg.mapping.jobs import FINDINGS_LOCK, Job
+from seepseg.mapping.jobs import Job
 from seepseg.mapping.polygons import COLUMNS
 from seepseg.runs.folder import folder_lock
+
+FINDINGS_LOCK = ".lock-findings"
 
 
 def write_findings(

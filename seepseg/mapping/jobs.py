@@ -19,7 +19,6 @@ from seepseg.sentinel1 import is_product
 PICTURES = (".png", ".jpg", ".jpeg")
 """Inputs whose maps are PNGs."""
 RESERVED = ("findings", "scenes")
-FINDINGS_LOCK = ".lock-findings"
 
 _PACKED = re.compile(r"\.safe$", re.IGNORECASE)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.figures.sheets import QuickLook
 from seepseg.figures.style import write_style
-from seepseg.geo.grid import Grid, sheet_of, warped
+from seepseg.geo.grid import Grid, Sheet, sheet_of, warped
 from seepseg.geo.identity import identity_of, with_identity
 from seepseg.geo.place import Place, place_of
 from seepseg.geo.vector import write_vectors
@@ -153,13 +153,7 @@ def write_outputs(
             _write_polygons(job, (finished, files["confidence"][0]), place, ensemble, wanted.vectors, report)
         if sheet:
             report.outputs.append(job.beside("_map.tif"))
-            georeference = replace(sheet.georeference, tags=image.georeference.tags)
-            with (
-                raster_windows(finished) as read,
-                row_writer(report.outputs[-1], georeference, sheet.height, sheet.width, layout) as writer,
-            ):
-                for rows in warped(read, image.height, image.width, sheet, IGNORE):
-                    writer.write(rows)
+            _write_map(report.outputs[-1], finished, image, sheet, layout)
         elif wanted.grid:
             report.warnings.append("has no place on the map grid: no _map.tif")
     if picture:
@@ -221,6 +215,17 @@ def _planes(strip: Strip, names: Collection[str], ensemble: Ensemble) -> dict[st
         planes["confidence"].ravel()[where] = (confidence * 255).round().cpu().numpy()
         planes["confidence"][(strip.classes == 0) | (strip.classes == IGNORE)] = 0
     return planes
+
+
+def _write_map(path: Path, raster: Path, image: Image, sheet: Sheet, layout: Layout) -> None:
+    """Write a finished class raster of an image on its sheet of a map grid."""
+    place = replace(sheet.georeference, tags=image.georeference.tags)
+    with (
+        raster_windows(raster) as read,
+        row_writer(path, place, sheet.height, sheet.width, layout) as writer,
+    ):
+        for rows in warped(read, image.height, image.width, sheet, IGNORE):
+            writer.write(rows)
 
 
 def _write_polygons(

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.geo.place import Place
-from seepseg.io.raster import outlines, raster_rows
+from seepseg.io.raster import raster_rows
 from seepseg.mapping.shape import joined, measures, simplified, without_holes
 from seepseg.objects.components import StripLabels
+from seepseg.objects.outlines import outlines
 
 STRIP = 512
 """Rows traced at once."""

@@ -77,7 +77,7 @@ def _digest(path: Path) -> str:
 
 
 def cut_units(jobs: Sequence[Job], ensemble: Ensemble) -> list[Unit]:
-    """Each scene alone, the tiles of one scene together, other tiles in blocks of one batch, in the order of names.
+    """Each scene alone, the tiles of one scene together, other tiles in blocks of eight batches, in the order of names.
 
     Tiles of one scene are cells of a grid, or scaled by the limits of their scene. A file no larger than a window is a
     tile, and so is every PNG and JPEG, because these are decoded whole.

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from seepseg.classes import IGNORE
 
@@ -15,8 +18,6 @@ EIGHT = np.ones((3, 3), bool)
 
 def label_objects(indices: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
     """Object numbers 1…n of class indices (H, W), 0 where there is none, and n."""
-    from scipy import ndimage  # here: it takes .2 s to import, and the first window of a scene needs none of it
-
     labels, count = ndimage.label((indices > 0) & (indices != IGNORE), structure=EIGHT)
     return labels.astype(np.int32, copy=False), int(count)
 
@@ -73,9 +74,6 @@ class StripLabels:
 
     def numbers(self) -> NDArray[np.int64]:
         """Provisional number → object number, 1 … n in the order of their first pixels, row by row."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
         pairs = np.concatenate(self._pairs, axis=1)
         graph = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), (self._count + 1, self._count + 1))
         # Components are numbered in the order of their first node; 0 stays alone.

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from seepseg.classes import IGNORE
 from seepseg.objects.components import EIGHT, label_objects
@@ -95,8 +96,6 @@ def object_boxes(labels: NDArray[np.integer[Any]], start: int = 0) -> NDArray[np
 
     The pixel is row · `WIDEST` + column. The minimum of each over the parts of an object is that of the object.
     """
-    from scipy import ndimage
-
     boxes = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
         column = columns.start + int((labels[rows.start, columns] == number).argmax())
@@ -129,8 +128,6 @@ def features_in(
 
 def describe(image: Floats, classes: NDArray[np.uint8], pixel: tuple[int, int]) -> Floats:
     """The `FEATURES` of the object that holds a pixel (row, column) of its window (h, w)."""
-    from scipy import ndimage
-
     labels, _ = label_objects(classes)
     here, valid = labels == labels[pixel], classes != IGNORE
     far = np.minimum(_distance(~here), np.float32(REACH + 1))
@@ -159,8 +156,6 @@ def describe(image: Floats, classes: NDArray[np.uint8], pixel: tuple[int, int]) 
 
 
 def _shape(mask: NDArray[np.bool_], depth: Floats, seen: NDArray[np.bool_]) -> list[float]:
-    from scipy import ndimage
-
     y, x = np.nonzero(mask)
     area = len(y)
     # A pixel is a square of side 1, so a single one has an extent too.

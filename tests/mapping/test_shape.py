@@ -9,9 +9,10 @@ from hypothesis.extra.numpy import arrays
 from rasterio.crs import CRS
 
 from seepseg.geo.place import Place, place_of
-from seepseg.io.raster import Georeference, outlines
+from seepseg.io.raster import Georeference
 from seepseg.mapping.polygons import COLUMNS
 from seepseg.mapping.shape import joined, measures, simplified, without_holes
+from seepseg.objects.outlines import outlines
 
 NOWHERE = place_of(Georeference())
 UTM_WKT = CRS.from_epsg(32616).to_wkt()

@@ -9,9 +9,9 @@ import pytest
 import shapely
 from rasterio.features import rasterize
 
-from seepseg.io.raster import outlines
 from seepseg.objects.centreline import Extents
 from seepseg.objects.extent import extents
+from seepseg.objects.outlines import outlines
 
 ANGLES = [0, 10, 22.5, 30, 45, 67.5, 90, 135]
 

@@ -7,10 +7,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from seepseg.io.raster import outlines
 from seepseg.objects import extent
 from seepseg.objects.centreline import Extents
 from seepseg.objects.extent import extents
+from seepseg.objects.outlines import outlines
 
 NORTH_UP = np.diag([1.0, -1.0])
 

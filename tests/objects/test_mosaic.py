@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from seepseg.io.raster import outlines
 from seepseg.objects.mosaic import mosaic
+from seepseg.objects.outlines import outlines
 
 MASKS = arrays(np.int32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.sampled_from([0, 1, 2]))
 
