@@ -12,7 +12,7 @@ import seepseg
 
 ROOT = Path(seepseg.__file__).parent
 LAYERS = [
-    {"errors"}, {"classes"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"}, {"objects", "figures"},
+    {"errors"}, {"classes", "bands"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"}, {"objects", "figures"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs"}, {"inference"},
     {"training", "evaluation", "mapping"}, {"audit"}, {"cli"},
 ]  # fmt: skip

@@ -32,6 +32,8 @@ KINDS = {
 """Kinds of label problems, and what they mean."""
 
 Plane = NDArray[np.uint8]
+Values = tuple[float, ...]
+"""A number for each band."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class TileFacts:
         tile: with its pixels of each class counted.
         shape: height, width.
         valid: share of pixels that hold data.
-        low: lowest valid value of the first band; None without valid pixels, as `high` and `mean`.
+        low: lowest valid value of each band; None without valid pixels, as `high` and `mean`.
         high: highest.
         mean: mean.
         digest: of the image's type, shape and pixels.
@@ -75,9 +77,9 @@ class TileFacts:
     tile: Tile
     shape: tuple[int, int]
     valid: float
-    low: float | None
-    high: float | None
-    mean: float | None
+    low: Values | None
+    high: Values | None
+    mean: Values | None
     digest: str
     mask_digest: str | None
     small: NDArray[np.float32]
@@ -145,16 +147,16 @@ def _facts(tile: Tile, source: Source) -> tuple[TileFacts, list[Problem]]:
     for row, col in _single_pixels(objects, n_objects):
         note("one-pixel object", classes.names[indices[row, col]], 1, f"row {row}, column {col}")
     band = raw[0].astype(np.float64)
-    values = band[valid]
+    values = raw[:, valid] if valid.any() else None
     counts = shrink(valid.astype(np.int64), np.add)
     sums = shrink(np.where(valid, band, 0), np.add)
     facts = TileFacts(
         tile=tile,
         shape=(valid.shape[0], valid.shape[1]),
         valid=float(valid.mean()),
-        low=float(values.min()) if values.size else None,
-        high=float(values.max()) if values.size else None,
-        mean=float(values.mean()) if values.size else None,
+        low=None if values is None else tuple(values.min(1).tolist()),
+        high=None if values is None else tuple(values.max(1).tolist()),
+        mean=None if values is None else tuple(values.mean(1, dtype=np.float64).tolist()),
         digest=_digest(raw),
         mask_digest=None if labels is None else _digest(labels.values),
         small=np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32),

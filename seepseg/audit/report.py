@@ -157,22 +157,18 @@ def _split(data: DatasetFacts, folder: Path) -> str:
 
 def _intensity(folder: Path) -> str:
     rows = read_rows(folder / "histograms.csv")
-    if not rows:
-        return ""
-    scenes: dict[str, list[dict[str, str]]] = {}
+    bands: dict[str, dict[str, list[dict[str, str]]]] = {}
     for row in rows:
-        scenes.setdefault(row["group"], []).append(row)
-    first = next(iter(scenes.values()))
-    edges = [float(row["low"]) for row in first] + [float(first[-1]["high"])]
-    chart = ridges(
-        "Values of valid pixels, each row to its own peak",
-        [(scene, [float(row["share"]) for row in bins]) for scene, bins in scenes.items()],
-        edges,
-        "value",
-    )
-    return chart + source_line("histograms.csv") + table(
-        read_rows(folder / "intensity.csv"), "intensity.csv", text=("group",)
-    )  # fmt: skip
+        bands.setdefault(row["band"], {}).setdefault(row["group"], []).append(row)
+    charts = []
+    for band, scenes in bands.items():
+        first = next(iter(scenes.values()))
+        edges = [float(row["low"]) for row in first] + [float(first[-1]["high"])]
+        shares = [(scene, [float(row["share"]) for row in bins]) for scene, bins in scenes.items()]
+        of_band = f" of band {band}" if len(bands) > 1 else ""
+        charts.append(ridges(f"Values of valid pixels{of_band}, each row to its own peak", shares, edges, "value"))
+    quantiles = table(read_rows(folder / "intensity.csv"), "intensity.csv", text=("group", "band"))
+    return "".join(charts) + source_line("histograms.csv") + quantiles if rows else ""
 
 
 def _tiles(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -59,37 +60,49 @@ def flags(catalog: Catalog) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["flag", "tiles", "meaning"])
 
 
-def intensities(
-    catalog: Catalog, source: Source
-) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64], pd.DataFrame]:
-    """Histograms (shares) of each band by scene, their common bin edges, and a table of quantiles.
+class Histograms(NamedTuple):
+    """Shares (BINS) of the valid pixels of each scene in equal bins between `edges`, of one band."""
+
+    scenes: dict[str, NDArray[np.float64]]
+    edges: NDArray[np.float64]
+
+
+def intensities(catalog: Catalog, source: Source) -> tuple[dict[str, Histograms], pd.DataFrame]:
+    """Histograms by band ("vv"; "" where there is one without a name), and a table of quantiles by scene and band.
 
     Values are raw (DN, dB) or, for linear backscatter, in dB. Measured on an even sample of the valid pixels.
 
     Raises:
         DataError: no tile holds a valid pixel.
     """
-    bands = source.data.numbers or [1]
-    parts: dict[tuple[str, int], list[NDArray[np.float32]]] = {}
+    bands = band_names(source)
+    parts: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
     many = len(catalog.groups()) * len(bands) > SCENES
     for tile in catalog.tiles:
         raw, valid = read_pixels(source, tile.image)
         pixels = transform(thin(raw[:, valid], 20_000), source.data.scaling.kind)
-        for number, band in zip(bands, pixels, strict=True):
-            parts.setdefault(("all tiles" if many else tile.group, number), []).append(band)
+        for name, band in zip(bands, pixels, strict=True):
+            parts.setdefault(("all tiles" if many else tile.group, name), []).append(band)
     values = {key: np.concatenate(of_tiles) for key, of_tiles in parts.items()}
-    everything = np.concatenate(list(values.values()))
-    if not everything.size:
+    if not any(v.size for v in values.values()):
         raise DataError("no valid pixel", source.data.root, "check data.nodata")
-    edges = np.linspace(everything.min(), max(everything.max(), everything.min() + 1), BINS + 1)
-    histograms = {
-        scene if len(bands) == 1 else f"{scene}, band {number}": np.histogram(v, edges)[0] / max(v.size, 1)
-        for (scene, number), v in values.items()
-    }
     quantiles = [
-        (*key, v.size, *(float(q) for q in np.percentile(v, (1, 50, 99))), float(v.mean()))
-        for key, v in values.items()
+        (scene, name or "1", v.size, *(float(q) for q in np.percentile(v, (1, 50, 99))), float(v.mean()))
+        for (scene, name), v in values.items()
         if v.size
     ]
     columns = ["group", "band", "sampled", "p1", "median", "p99", "mean"]
-    return histograms, edges, pd.DataFrame(quantiles, columns=columns)
+    histograms = {name: _histograms({scene: v for (scene, n), v in values.items() if n == name}) for name in bands}
+    return histograms, pd.DataFrame(quantiles, columns=columns)
+
+
+def band_names(source: Source) -> list[str]:
+    """What the bands of a data set are called on pages and in tables: by name or number; "" for the only one."""
+    bands = source.data.bands or [1]
+    return [""] if bands == [1] else [str(band) for band in bands]
+
+
+def _histograms(values: dict[str, NDArray[np.float32]]) -> Histograms:
+    everything = np.concatenate(list(values.values()))
+    edges = np.linspace(everything.min(), max(everything.max(), everything.min() + 1), BINS + 1)
+    return Histograms({scene: np.histogram(v, edges)[0] / max(v.size, 1) for scene, v in values.items()}, edges)

@@ -12,7 +12,7 @@ import pandas as pd
 from seepseg.audit.borders import border_problems
 from seepseg.audit.duplicates import Pair, duplicates
 from seepseg.audit.inspection import KINDS, Problem, TileFacts, inspect
-from seepseg.audit.statistics import balance, intensities
+from seepseg.audit.statistics import balance, band_names, intensities
 from seepseg.config import Config
 from seepseg.data.catalog import Catalog
 from seepseg.data.source import source_of
@@ -87,8 +87,8 @@ def _divide(recipe: Config, catalog: Catalog, folder: Path) -> tuple[dict[str, s
 
 
 def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:
-    names = data.catalog.classes.names
-    tiles = []
+    names, source = data.catalog.classes.names, source_of(data.recipe.data)
+    bands, tiles = band_names(source), []
     for facts in data.tiles:
         pixels = facts.tile.pixels or (0,) * len(names)
         tiles.append(
@@ -99,9 +99,7 @@ def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:
                 "height": facts.shape[0],
                 "width": facts.shape[1],
                 "nodata_percent": 100 * (1 - facts.valid),
-                "low": facts.low,
-                "mean": facts.mean,
-                "high": facts.high,
+                **_values(facts, bands),
                 "foreground_percent": 100 * sum(pixels[1:]) / max(sum(pixels), 1) if facts.tile.labelled else None,
                 **{name: n if facts.tile.labelled else None for name, n in zip(names[1:], pixels[1:], strict=True)},
             }
@@ -116,19 +114,31 @@ def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:
         for p in data.pairs
     ]
     readable = replace(data.catalog, tiles=tuple(facts.tile for facts in data.tiles if facts.mean is not None))
-    histograms, edges, quantiles = (
-        intensities(readable, source_of(data.recipe.data)) if len(readable) else ({}, np.zeros(2), pd.DataFrame())
-    )
-    long = [(g, edges[i], edges[i + 1], share) for g, shares in histograms.items() for i, share in enumerate(shares)]
+    histograms, quantiles = intensities(readable, source) if len(readable) else ({}, pd.DataFrame())
+    long = [
+        (scene, band or "1", edges[i], edges[i + 1], share)
+        for band, (scenes, edges) in histograms.items()
+        for scene, shares in scenes.items()
+        for i, share in enumerate(shares)
+    ]
     return {
         "tiles": frame,
         "classes": balance(data.catalog),
         "scenes": _by_scene(frame, names),
         "intensity": quantiles,
-        "histograms": pd.DataFrame(long, columns=["group", "low", "high", "share"]),
+        "histograms": pd.DataFrame(long, columns=["group", "band", "low", "high", "share"]),
         "coverage": _coverage(frame),
         "problems": pd.DataFrame([asdict(p) for p in data.problems], columns=list(Problem.__dataclass_fields__)),
         "duplicates": pd.DataFrame(pairs, columns=[*Pair.__dataclass_fields__, "parts"]),
+    }
+
+
+def _values(facts: TileFacts, bands: Sequence[str]) -> dict[str, float | None]:
+    """Lowest value, mean and highest of each band of a tile, as columns."""
+    return {
+        f"{what}_{band}" if band else what: values[k] if values else None
+        for k, band in enumerate(bands)
+        for what, values in (("low", facts.low), ("mean", facts.mean), ("high", facts.high))
     }
 
 

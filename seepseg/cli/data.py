@@ -70,7 +70,7 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
     catalog = _counted(recipe, quiet)
     folder = out or Path("runs") / f"{config.stem}-data"
     classes = balance(catalog)
-    histograms, edges, scenes = intensities(catalog, source)
+    histograms, scenes = intensities(catalog, source)
     print_table(classes, f"{len(catalog)} tiles of {len(catalog.groups())} scenes")
     if len(scenes) <= 40:
         print_table(scenes, "intensity of valid pixels, raw values")
@@ -79,7 +79,7 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
     save_class_balance(
         folder / "classes.png", catalog.classes.names, classes["pixels"].tolist(), classes["tiles"].tolist()
     )
-    save_intensity(folder / "intensity.png", histograms, edges)
+    save_intensity(folder / "intensity.png", histograms)
     save_gallery(folder / "examples.png", example_rows(catalog, source), catalog.classes, SHEET_PARTS)
     written = "classes.csv, classes.png, intensity.csv, intensity.png, examples.png"
     if source.per_tile:

@@ -75,8 +75,9 @@ Nodata = Annotated[
 class DataNode(Node):
     """What every data source has in common.
 
-    `bands` are numbers from 1, or names, as Sentinel-1 products have them; named bands of other files are the first,
-    the second and so on. `scenes` is a CSV of when and by what scenes were taken, for `seepseg predict`.
+    `bands` are numbers from 1, or names, as Sentinel-1 products have them; of other files those that the file describes
+    so ("Sigma0_VV"), or, if it names none and has as many, the first, the second and so on. `scenes` is a CSV of when
+    and by what scenes were taken, for `seepseg predict`.
     """
 
     root: Path
@@ -109,11 +110,6 @@ class DataNode(Node):
                 for k, c in enumerate(self.classes)
             )
         return ClassTable(classes, tuple(self.background_values), tuple(self.ignore_values))
-
-    @property
-    def numbers(self) -> list[int] | None:
-        """Bands of an image file by number: named ones are its first, its second and so on."""
-        return [b if isinstance(b, int) else k for k, b in enumerate(self.bands, 1)] if self.bands else None
 
     @property
     def names(self) -> list[str]:

@@ -93,13 +93,13 @@ def inspect_pixels(source: Source, path: Path) -> ImageInfo:
     data = source.data
     if is_product(path):
         return inspect_scene(path, _names(data, path))
-    return inspect_image(path, page=data.page, bands=data.numbers, max_pixels=2**36)
+    return inspect_image(path, page=data.page, bands=data.bands, max_pixels=2**36)
 
 
 def _opened(data: DataNode, path: Path) -> AbstractContextManager[Image]:
     if is_product(path):
         return open_scene(path, _names(data, path), decibels=data.scaling.kind == "db")
-    return open_image(path, page=data.page, bands=data.numbers)
+    return open_image(path, page=data.page, bands=data.bands)
 
 
 def _names(data: DataNode, path: Path) -> Sequence[str]:
@@ -113,7 +113,7 @@ def _names(data: DataNode, path: Path) -> Sequence[str]:
 
 def read_pixels(source: Source, path: Path) -> Pixels:
     """Raw pixels (C, H, W) of a whole tile, and where they are valid (H, W); errors as `io.image.read_image`."""
-    pixels, _ = read_image(path, page=source.data.page, bands=source.data.numbers)
+    pixels, _ = read_image(path, page=source.data.page, bands=source.data.bands)
     return _as_source(pixels, source)
 
 

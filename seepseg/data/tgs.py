@@ -18,8 +18,8 @@ from seepseg.data.tiles import Labels, read_labels
 from seepseg.errors import DataError, listed
 from seepseg.io.archive import data_root
 from seepseg.io.files import image_files
-from seepseg.io.rle import decode
 from seepseg.io.table import read_table
+from seepseg.objects.rle import decode
 
 IMAGES = "train/images"
 """Where the images are below the root."""

@@ -121,27 +121,30 @@ def save_class_balance(path: Path, names: Sequence[str], pixels: Sequence[int], 
     save(figure, path)
 
 
-def save_intensity(path: Path, histograms: Mapping[str, NDArray[Any]], edges: NDArray[Any]) -> None:
-    """Save the distribution of raw values of every scene, one row each so that many stay legible.
+def save_intensity(path: Path, bands: Mapping[str, tuple[Mapping[str, NDArray[Any]], NDArray[Any]]]) -> None:
+    """Save the distribution of raw values of every scene, one row each so that many stay legible; a panel a band.
 
     Args:
         path: the PNG file.
-        histograms: pixel counts (B,) by scene.
-        edges: limits of the bins (B + 1,), raw units.
+        bands: pixel counts (B,) by scene, and limits of their bins (B + 1,) in raw units, by the band's name.
     """
-    figure = blank(8, 1.2 + 0.42 * len(histograms))
-    axes = figure.add_subplot()
-    for row, counts in enumerate(histograms.values()):
-        share = np.asarray(counts, np.float64) / max(1.0, float(np.max(counts, initial=0)))
-        base = float(len(histograms) - 1 - row)
-        axes.stairs(base + 0.9 * share, edges, baseline=base, fill=True, color="#56B4E9")
-        axes.stairs(base + 0.9 * share, edges, baseline=base, color="#0072B2", linewidth=0.8)
-    axes.set_yticks([float(len(histograms) - 1 - row) for row in range(len(histograms))], list(histograms))
-    axes.set_ylim(-0.1, len(histograms) + 0.05)
-    axes.set_xlim(float(edges[0]), float(edges[-1]))
-    axes.set_xlabel("raw value")
-    axes.set_ylabel("scene (each scaled to its peak)")
-    axes.spines[["top", "right"]].set_visible(False)
+    rows = max(len(scenes) for scenes, _ in bands.values())
+    figure = blank(8 if len(bands) == 1 else 5 * len(bands), 1.2 + 0.42 * rows)
+    for panel, (band, (histograms, edges)) in enumerate(bands.items(), 1):
+        axes = figure.add_subplot(1, len(bands), panel)
+        for row, counts in enumerate(histograms.values()):
+            share = np.asarray(counts, np.float64) / max(1.0, float(np.max(counts, initial=0)))
+            base = float(len(histograms) - 1 - row)
+            axes.stairs(base + 0.9 * share, edges, baseline=base, fill=True, color="#56B4E9")
+            axes.stairs(base + 0.9 * share, edges, baseline=base, color="#0072B2", linewidth=0.8)
+        names = list(histograms) if panel == 1 else [""] * len(histograms)
+        axes.set_yticks([float(len(histograms) - 1 - row) for row in range(len(histograms))], names)
+        axes.set_ylim(-0.1, len(histograms) + 0.05)
+        axes.set_xlim(float(edges[0]), float(edges[-1]))
+        axes.set_xlabel(f"{band}, raw value".removeprefix(", "))
+        if panel == 1:
+            axes.set_ylabel("scene (each scaled to its peak)")
+        axes.spines[["top", "right"]].set_visible(False)
     save(figure, path)
 
 

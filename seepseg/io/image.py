@@ -19,6 +19,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from seepseg.bands import Bands, numbered
 from seepseg.errors import DataError
 from seepseg.io.files import beside, image_kind, open_regular
 from seepseg.io.images import inspect_picture, read_picture
@@ -35,15 +36,15 @@ class Choice(TypedDict, total=False):
 
     Attributes:
         page: 0-based directory of a TIFF; None where it holds one image (overviews and masks aside), or bands as pages.
-        bands: 1-based bands, not counting alpha, in the order wanted; pages, where a TIFF holds each band as one. None
-            where the image has one band or, in PNG and JPEG, three that are equal.
+        bands: 1-based bands, not counting alpha, in the order wanted, or their names (`bands`); pages, where a TIFF
+            holds each band as one. None where the image has one band or, in PNG and JPEG, three that are equal.
         max_pixels: the most values (height · width · bands) of a TIFF to accept: 2²⁸, or 2³⁶ to read by rows.
         labels: the numbers are labels: a palette is then only for display, and bits are 0 and 1; both are refused in an
             image.
     """
 
     page: int | None
-    bands: Sequence[int] | None
+    bands: Bands | None
     max_pixels: int
     labels: bool
 
@@ -145,7 +146,7 @@ class _Header:
 
     path: Path
     info: ImageInfo
-    bands: Sequence[int] | None
+    numbers: Sequence[int] | None  # bands of a PNG or JPEG, 1-based; None for what is grey
     labels: bool
     pam: Pam
     tiff: TiffInfo | None  # None for PNG and JPEG
@@ -156,33 +157,37 @@ class _Header:
 def _header(
     path: Path,
     page: int | None = None,
-    bands: Sequence[int] | None = None,
+    bands: Bands | None = None,
     max_pixels: int = 2**28,
     labels: bool = False,
     verify: bool = False,
 ) -> _Header:
-    kind = image_kind(path)
-    tiff, masks = None, []
+    kind, pam = image_kind(path), read_pam(path)
+    tiff, masks, numbers = None, list[str](), None
     if kind == "TIFF":
-        tiff = inspect_tiff(path, page, bands, max_pixels=max_pixels, labels=labels, verify=verify)
+        tiff = inspect_tiff(
+            path, page, bands, described=pam.described, max_pixels=max_pixels, labels=labels, verify=verify
+        )
         info = ImageInfo(kind, tiff.height, tiff.width, len(tiff.bands), tiff.dtype, tiff.nodata, tiff.pages[0])
         masks += [] if tiff.mask is None else [_gdal_name(path, tiff.mask)]
     else:
-        info = ImageInfo(kind, *inspect_picture(path, kind, bands, labels))
+        numbers = [band for band in bands or () if isinstance(band, int)] or None
+        if bands and not numbers:  # names: one band, what is grey, may be any; several would be colours
+            numbered(bands, 1, pam.described, path, colours=len(bands) > 1)
+        info = ImageInfo(kind, *inspect_picture(path, kind, numbers, labels))
     if mask := beside(path, ".msk"):
         size = inspect_tiff(mask, mask=True, max_pixels=max_pixels, verify=verify)
         if (size.height, size.width) != (info.height, info.width):
             what = f"is {size.height}×{size.width}, its image {info.height}×{info.width}"
             raise DataError(what, mask, "save it in the image's size, or remove it")
         masks.append(_gdal_name(mask))
-    pam = read_pam(path)
-    samples = tiff.bands if tiff else bands or (1,)
+    samples = tiff.bands if tiff else numbers or (1,)
     refuse_scaling(path, pam.scaling, samples)
     values = [(band, nodata_value(pam.nodata.get(sample), info.dtype)) for band, sample in enumerate(samples)]
     values = [(band, info.nodata) for band in range(info.bands)] + values
     nodata = tuple((band, value) for band, value in values if value is not None)
     info = replace(info, nodata=nodata[0][1] if nodata else None)
-    return _Header(path, info, bands, labels, pam, tiff, nodata, tuple(masks))
+    return _Header(path, info, numbers, labels, pam, tiff, nodata, tuple(masks))
 
 
 def _gdal_name(path: Path, directory: int = 0) -> str:
@@ -257,7 +262,7 @@ def _chunk(header: _Header) -> int:
 
 
 def _picture_planes(header: _Header) -> _Planes:
-    raw, alpha = read_picture(header.path, header.info.kind, header.bands, header.labels)
+    raw, alpha = read_picture(header.path, header.info.kind, header.numbers, header.labels)
     return lambda window: (raw[:, *window.toslices()], alpha[:, *window.toslices()])
 
 

@@ -37,12 +37,14 @@ class Pam:
     Attributes:
         georeference: each part as far as it is stated.
         nodata: the text of the no-data value, by 1-based band.
+        described: what bands are called, by number.
         scaling: as stated, by band.
         warnings: what is stated and not understood.
     """
 
     georeference: Georeference = field(default_factory=Georeference)
     nodata: Mapping[int, str] = field(default_factory=dict)
+    described: Mapping[int, str] = field(default_factory=dict)
     scaling: Scaling = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -95,6 +97,13 @@ def tag_scaling(text: str, path: Path) -> Scaling:
         for item in parse_xml(text.strip("\0 \n"), path).findall("Item")
         if item.get("role", "").upper() in ("SCALE", "OFFSET")
     }
+
+
+def tag_descriptions(text: str, path: Path) -> dict[int, str]:
+    """What the bands are called in the text of a GDAL_METADATA tag, by number."""
+    items = parse_xml(text.strip("\0 \n"), path).findall("Item")
+    named = (item for item in items if item.get("role", "").lower() == "description")
+    return {int(item.get("sample", "0")) + 1: item.text or "" for item in named}
 
 
 def refuse_scaling(path: Path, stated: Scaling, bands: Iterable[int]) -> None:
@@ -153,6 +162,7 @@ def _pam(root: Element, name: str) -> Pam:
     return Pam(
         georeference,
         {n: text for n, band in bands if (text := band.findtext("NoDataValue"))},
+        {n: text for n, band in bands if (text := band.findtext("Description"))},
         {(n, e.tag.upper()): float(e.text or "") for n, band in bands for e in band if e.tag in ("Scale", "Offset")},
         tuple(warnings),
     )

@@ -7,7 +7,7 @@ walked here, and what they promise is checked against the size of the file and a
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from seepseg.bands import Bands, numbered
 from seepseg.errors import DataError
 from seepseg.io.files import open_regular
 from seepseg.io.ifd import MASK, REDUCED, Directory, walk
-from seepseg.io.pam import nodata_value, refuse_scaling, tag_scaling
+from seepseg.io.pam import nodata_value, refuse_scaling, tag_descriptions, tag_scaling
 from seepseg.io.raster import as_data_error, quiet
 from seepseg.io.segments import DEFLATE, NONE, OLD_DEFLATE, check_segments
 
@@ -30,8 +31,8 @@ _JPEG = 7
 _CODECS = (NONE, 5, _JPEG, DEFLATE, 32773, 34925, OLD_DEFLATE, 34926, 50000)
 _PHOTOMETRIC, _ORIENTATION, _METADATA, _NODATA = 262, 274, 42112, 42113
 _ALPHA = (1, 2)
+_RGB, _PALETTE = 2, 3
 # Photometric interpretations that are no measurement. RGB is not among them: many writers call any three bands that.
-_PALETTE = 3
 _REFUSED = {0: "stored inverted (0 is white)", 4: "a mask", 5: "CMYK colours", 6: "YCbCr colours", 8: "CIE Lab colours"}
 
 
@@ -65,8 +66,9 @@ class TiffInfo:
 def inspect_tiff(
     path: Path,
     page: int | None = None,
-    bands: Sequence[int] | None = None,
+    bands: Bands | None = None,
     *,
+    described: Mapping[int, str] | None = None,
     max_pixels: int = 2**28,
     labels: bool = False,
     mask: bool = False,
@@ -76,6 +78,7 @@ def inspect_tiff(
 
     Args:
         path, page, bands, max_pixels, labels: as in `image.Choice`.
+        described: what an `.aux.xml` calls the bands, which goes before what the file does.
         mask: the file is the mask of another one: bits will do.
         verify: check the sums in deflate streams too, which GDAL does not; that takes inflating them once.
 
@@ -89,7 +92,7 @@ def inspect_tiff(
         stream.seek(0)
         # Vendors' dialects reinterpret offsets and bits; plain TIFF is read as it is written.
         with tifffile.TiffFile(stream, name=path.name, is_ndpi=False, is_lsm=False, is_scanimage=False) as tiff:
-            header = _Header(path, tiff, directories, size, max_pixels, verify)
+            header = _Header(path, tiff, directories, size, max_pixels, verify, described or {})
             return header.mask_info(0) if mask else header.image_info(page, bands, labels)
 
 
@@ -103,8 +106,9 @@ class _Header:
     size: int
     max_pixels: int
     verify: bool
+    described: Mapping[int, str]
 
-    def image_info(self, page: int | None, bands: Sequence[int] | None, labels: bool) -> TiffInfo:
+    def image_info(self, page: int | None, bands: Bands | None, labels: bool) -> TiffInfo:
         """The image of one directory, or of one directory for each band."""
         images = [i for i, d in enumerate(self.directories) if not d.subfile & (REDUCED | MASK)] or [0]
         if page is None and len(images) > 1:
@@ -116,15 +120,21 @@ class _Header:
         count, alpha = len(info.bands), " and alpha" if info.alpha else ""
         if not count:
             raise self._error("holds nothing but alpha", "save the bands you need")
-        if wrong := [b for b in bands or () if not 1 <= b <= count]:
+        colours = self._page(chosen).tags.valueof(_PHOTOMETRIC, 1) == _RGB
+        if colours and not bands:
+            fix = "save the radar's own band, or choose one with data.bands, for example data.bands=[1]"
+            raise self._error(f"is a picture in colours (RGB{alpha}), no measurement", fix)
+        described = {**self._descriptions(chosen), **self.described}
+        numbers = numbered(bands or (), count, described, self.path, colours=colours, alpha=bool(alpha))
+        if wrong := [b for b in numbers if not 1 <= b <= count]:
             what, fix = f"the file has {count}{alpha}", "set data.bands (the first is 1)"
             if len(images) > 1:
                 what, fix = f"page {page} has {count}{alpha}", "leave out data.page where the pages are the bands"
             raise self._error(f"no band {wrong[0]}, {what}", fix)
-        if not bands and count > 1:
+        if not numbers and count > 1:
             fix = "choose with data.bands (the first is 1), for example data.bands=[1]"
             raise self._error(f"holds {count} bands{alpha}", fix)
-        samples = tuple(info.bands[b - 1] for b in bands or (1,))
+        samples = tuple(info.bands[b - 1] for b in numbers or (1,))
         self._refuse_scaling(chosen, samples)
         return replace(info, bands=samples, mask=self._mask_of(chosen, info))
 
@@ -138,7 +148,7 @@ class _Header:
         self._segments(image, nodata=0)
         return TiffInfo(height, width, np.dtype(np.uint8))
 
-    def _bands_as_pages(self, images: Sequence[int], bands: Sequence[int] | None, labels: bool) -> TiffInfo:
+    def _bands_as_pages(self, images: Sequence[int], bands: Bands | None, labels: bool) -> TiffInfo:
         """Pages of one size and type as the bands of one image, as tifffile writes (bands, height, width)."""
         n = len(images)
         choice = "choose one with data.page (the first is 0)"
@@ -147,12 +157,14 @@ class _Header:
             raise self._error(f"holds {n} pages", fix)
         if n < len(self.directories) or n > MAX_BANDS:
             raise self._error(f"holds {n} pages with overviews or masks, which are no bands", choice)
-        if wrong := [b for b in bands if not 1 <= b <= n]:
+        described = {k: text for k, i in enumerate(images, 1) if (text := self._descriptions(i).get(1))}
+        numbers = numbered(bands, n, {**described, **self.described}, self.path)
+        if wrong := [b for b in numbers if not 1 <= b <= n]:
             raise self._error(f"no band {wrong[0]}, the file has {n} pages", "set data.bands (the first is 1)")
         infos = [self._page_info(i, labels) for i in images]
         if any(replace(info, pages=(0,)) != replace(infos[0], pages=(0,)) for info in infos) or infos[0].bands != (1,):
             raise self._error(f"holds {n} pages that differ in size, type or no-data value, or have bands", choice)
-        chosen = tuple(images[b - 1] for b in bands)
+        chosen = tuple(images[b - 1] for b in numbers)
         for index in chosen:
             self._refuse_scaling(index, (1,))
         return replace(infos[0], pages=chosen, bands=(1,) * len(chosen), start=None)
@@ -206,6 +218,11 @@ class _Header:
     def _refuse_scaling(self, index: int, samples: Sequence[int]) -> None:
         if text := self._page(index).tags.valueof(_METADATA):
             refuse_scaling(self.path, tag_scaling(str(text), self.path), samples)
+
+    def _descriptions(self, index: int) -> Mapping[int, str]:
+        """What GDAL's tag calls the bands of a directory, by sample."""
+        text = self._page(index).tags.valueof(_METADATA)
+        return tag_descriptions(str(text), self.path) if text else {}
 
     def _size_of(self, image: tifffile.TiffPage) -> tuple[int, int, int]:
         """Height, width and samples, none of them out of bounds."""

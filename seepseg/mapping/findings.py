@@ -19,9 +19,9 @@ from seepseg.geo.place import LONLAT, reproject
 from seepseg.geo.vector import read_vectors, write_vectors
 from seepseg.io.atomic import write_text
 from seepseg.io.image import read_image
-from seepseg.io.rle import encode
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.polygons import COLUMNS
+from seepseg.objects.rle import encode
 from seepseg.runs.folder import folder_lock
 
 FINDINGS_LOCK = ".lock-findings"

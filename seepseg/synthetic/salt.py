@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from seepseg.io.rle import encode
+from seepseg.objects.rle import encode
 from seepseg.synthetic.slicks import Rng, smooth_noise
 
 

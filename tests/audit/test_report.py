@@ -83,8 +83,8 @@ def test_oddities_of_single_tiles_are_listed_instead_of_raised(tmp_path: Path) -
     # 36 pixels: 6 without data, 2 of an unknown value, 1 of seep 1, 1 of seep 2, the rest sea.
     assert first.tile.pixels == (26, 1, 1, 0, 0, 0, 0, 0)
     assert first.valid == pytest.approx(30 / 36)
-    assert (first.low, first.high) == (image[:5].min(), image[:5].max())
-    assert first.mean == pytest.approx(image[:5].mean())
+    assert (first.low, first.high) == ((image[:5].min(),), (image[:5].max(),))
+    assert first.mean == (pytest.approx(image[:5].mean()),)
     assert last.tile.pixels is None and last.edges is None
 
 
@@ -199,6 +199,25 @@ def test_the_report_of_damaged_seep_tiles(damaged: Path, tmp_path: Path, capsys:
     # One map a scene.
     assert len(re.findall(r"<figcaption>90000\d · \d+ tiles</figcaption>", html)) == scenes["scene"].nunique() == 4
     assert 'value="prediction"' not in html
+
+
+def test_the_report_of_two_bands_has_both(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for n in range(4):
+        bands = np.stack([np.full((6, 6), 10.0 + n), np.arange(36.0).reshape(6, 6)]).astype(np.float32)
+        tifffile.imwrite(tmp_path / "images" / f"{n}.tif", bands, photometric="minisblack", planarconfig="separate")
+        tifffile.imwrite(tmp_path / "masks" / f"{n}.tif", empty())
+    data = {"source": "tiles", "root": str(tmp_path), "bands": ["vv", "incidence"]}
+    classes = [{"name": "slick", "values": [1]}]
+    html = write_dataset_report(
+        parse({"data": data | {"classes": classes}}, "test"), "two", tmp_path / "page"
+    ).read_text()
+    assert "Values of valid pixels of band vv" in html and "Values of valid pixels of band incidence" in html
+    tiles = pd.read_csv(tmp_path / "page" / "tiles.csv")
+    assert tiles[["low_vv", "mean_vv", "high_incidence"]].values.tolist() == [[10.0 + n, 10 + n, 35] for n in range(4)]
+    # One band of one value leaves the other to learn from.
+    assert '<dt>tiles of one value</dt><dd><div class="number">0</div>' in html
 
 
 def test_the_report_of_salt_tiles(salt_root: Path, tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ def test_class_balance_by_hand(tmp_path: Path) -> None:
 
 def test_intensities_of_each_scene_by_hand(tmp_path: Path) -> None:
     data = write(tmp_path, TILES)
-    histograms, edges, table = intensities(source_of(data).catalog(), source_of(data))
+    bands, table = intensities(source_of(data).catalog(), source_of(data))
+    histograms, edges = bands[""]
     # Scene a holds 10, 20, … 70: median 40, mean 40; the 0 is no data. Scene b is 100 everywhere.
     assert table["group"].tolist() == ["a", "b"]
     assert table["sampled"].tolist() == [7, 4]
@@ -61,29 +62,31 @@ def test_every_band_has_its_row_and_histogram(tmp_path: Path) -> None:
     for path, first in zip(sorted((tmp_path / "train_images_256").iterdir()), (10, 20, 30), strict=True):
         bands = np.stack([np.full((2, 2), first, np.uint16), np.full((2, 2), 10 * first, np.uint16)])
         tifffile.imwrite(path, bands, planarconfig="separate", photometric="minisblack")
-    histograms, edges, table = intensities(source_of(data).catalog(), source_of(data))
-    assert list(histograms) == ["a, band 2", "a, band 1", "b, band 2", "b, band 1"]
+    histograms, table = intensities(source_of(data).catalog(), source_of(data))
+    assert {band: list(of.scenes) for band, of in histograms.items()} == {"2": ["a", "b"], "1": ["a", "b"]}
     # Scene a: two tiles of 10 and 20, ten times that in band 2; scene b: one of 30.
     assert table[["group", "band", "mean"]].to_numpy().tolist() == [
-        ["a", 2, 150], ["a", 1, 15], ["b", 2, 300], ["b", 1, 30],
+        ["a", "2", 150], ["a", "1", 15], ["b", "2", 300], ["b", "1", 30],
     ]  # fmt: skip
-    assert (edges[0], edges[-1]) == (10, 300)
+    # Each band has an axis of its own: decibels and degrees would leave each other no room.
+    assert [(of.edges[0], of.edges[-1]) for of in histograms.values()] == [(100, 300), (10, 30)]
 
 
 def test_linear_backscatter_is_told_in_decibels(tmp_path: Path) -> None:
     data = write(tmp_path, {"a.1": ([[1, 10], [100, 1000]], [[0, 0], [0, 0]])})
-    _, edges, _ = intensities(
+    bands, _ = intensities(
         source_of(data).catalog(), source_of(data.model_copy(update={"scaling": Scaling(kind="linear")}))
     )
+    edges = bands[""].edges
     # 10 · log10(1) = 0 dB, 10 · log10(1000) = 30 dB.
     assert (edges[0], edges[-1]) == pytest.approx((0, 30))
 
 
 def test_data_without_a_valid_pixel_has_no_row(tmp_path: Path) -> None:
     data = write(tmp_path, TILES | {"c.1": ([[0, 0], [0, 0]], [[0, 0], [0, 0]])})
-    histograms, _, table = intensities(source_of(data).catalog(), source_of(data))
+    histograms, table = intensities(source_of(data).catalog(), source_of(data))
     assert table["group"].tolist() == ["a", "b"]
-    assert histograms["c"].sum() == 0
+    assert histograms[""].scenes["c"].sum() == 0
 
 
 def test_nothing_but_no_data_is_said(tmp_path: Path) -> None:

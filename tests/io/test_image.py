@@ -424,10 +424,12 @@ def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_rgb_is_what_writers_call_three_bands(tmp_path: Path) -> None:
+def test_rgb_is_a_picture_unless_bands_are_chosen(tmp_path: Path) -> None:
     pixels = RNG.integers(0, 256, (3, 40, 50), np.uint8)
     path = write(tmp_path / "s.tif", pixels, photometric="rgb")
     with rasterio.open(path) as source:
         assert source.colorinterp[0] == ColorInterp.red
     assert np.array_equal(both(path, bands=[3, 2])[0], pixels[[2, 1]])
-    assert refusal(path).what == "holds 3 bands"
+    # Many writers call any three bands that, so a number is believed, and a name is not.
+    assert refusal(path).what == "is a picture in colours (RGB), no measurement"
+    assert refusal(path, bands=["vv", "vh", "hh"]).what == "is a picture, not vv and vh and hh"

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from seepseg import synthetic
-from seepseg.io.rle import decode
+from seepseg.objects.rle import decode
 
 
 def _files(root: Path) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from seepseg.errors import DataError
-from seepseg.io.rle import decode, encode
+from seepseg.objects.rle import decode, encode
 
 # 3 rows, 2 columns. Down the columns, from 1:   1 4    salt at 2, 3 and 4 is one run "2 3": it goes on in the next
 #                                                2 5    column. Salt at 6 is "6 1".
