@@ -126,14 +126,14 @@ def save_intensity(path: Path, bands: Mapping[str, tuple[Mapping[str, NDArray[An
 
     Args:
         path: the PNG file.
-        bands: pixel counts (B,) by scene, and limits of their bins (B + 1,) in raw units, by the band's name.
+        bands: shares of pixels (B,) by scene, and limits of their bins (B + 1,) in raw units, by the band's name.
     """
     rows = max(len(scenes) for scenes, _ in bands.values())
-    figure = blank(8 if len(bands) == 1 else 5 * len(bands), 1.2 + 0.42 * rows)
+    figure = blank(8 if len(bands) == 1 else 5 * len(bands), max(2.4, 1.2 + 0.42 * rows))
     for panel, (band, (histograms, edges)) in enumerate(bands.items(), 1):
         axes = figure.add_subplot(1, len(bands), panel)
         for row, counts in enumerate(histograms.values()):
-            share = np.asarray(counts, np.float64) / max(1.0, float(np.max(counts, initial=0)))
+            share = np.asarray(counts, np.float64) / (float(np.max(counts, initial=0)) or 1.0)
             base = float(len(histograms) - 1 - row)
             axes.stairs(base + 0.9 * share, edges, baseline=base, fill=True, color="#56B4E9")
             axes.stairs(base + 0.9 * share, edges, baseline=base, color="#0072B2", linewidth=0.8)

@@ -123,7 +123,7 @@ class _Header:
         colours = self._page(chosen).tags.valueof(_PHOTOMETRIC, 1) == _RGB
         if colours and not bands:
             fix = "save the radar's own band, or choose one with data.bands, for example data.bands=[1]"
-            raise self._error(f"is a picture in colours (RGB{alpha}), no measurement", fix)
+            raise self._error(f"is a picture in colours (RGB{alpha})", fix)
         described = {**self._descriptions(chosen), **self.described}
         numbers = numbered(bands or (), count, described, self.path, colours=colours, alpha=bool(alpha))
         if wrong := [b for b in numbers if not 1 <= b <= count]:

@@ -283,7 +283,8 @@ def test_scores_of_any_rasters_by_hand(capsys: pytest.CaptureFixture[str], tmp_p
 def test_a_mask_of_three_bands_is_refused(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rgb(first(tree, MASKS))
     assert error(capsys, "data", "check", tree.parent / "c.yaml") == (
-        3, f"mask: holds 3 bands in {first(tree, MASKS)}: give a one-band mask of class values")  # fmt: skip
+        3, f"mask: is a picture in colours (RGB) in {first(tree, MASKS)}: give a one-band mask of class values",
+    )  # fmt: skip
 
 
 def test_unknown_labels_are_counted(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -431,5 +431,5 @@ def test_rgb_is_a_picture_unless_bands_are_chosen(tmp_path: Path) -> None:
         assert source.colorinterp[0] == ColorInterp.red
     assert np.array_equal(both(path, bands=[3, 2])[0], pixels[[2, 1]])
     # Many writers call any three bands that, so a number is believed, and a name is not.
-    assert refusal(path).what == "is a picture in colours (RGB), no measurement"
+    assert refusal(path).what == "is a picture in colours (RGB)"
     assert refusal(path, bands=["vv", "vh", "hh"]).what == "is a picture, not vv and vh and hh"

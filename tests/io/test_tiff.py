@@ -110,7 +110,7 @@ def test_planar_contiguous_and_alpha(tif: Path) -> None:
         tifffile.imwrite(tif, array, photometric="rgb", planarconfig=planar, extrasamples=["unassalpha"])
         assert np.array_equal(read_tiff(tif, bands=[1, 3, 2]), pixels[[0, 2, 1]]), planar
         assert str(_error(tif)) == (
-            f"is a picture in colours (RGB and alpha), no measurement in {tif}: save the radar's own band, or choose "
+            f"is a picture in colours (RGB and alpha) in {tif}: save the radar's own band, or choose "
             "one with data.bands, for example data.bands=[1]"
         )
         assert _error(tif, bands=[4]).what == "no band 4, the file has 3 and alpha"
