@@ -1,10 +1,12 @@
-"""Vector files: polygons with their attributes as GeoPackage or GeoJSON; the one module that uses pyogrio."""
+"""Vector files: layers of shapes with their attributes as GeoPackage or GeoJSON; the one module that uses pyogrio."""
 
 from __future__ import annotations
 
 import os
 import re
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from seepseg.io.atomic import atomic_path
 from seepseg.io.files import open_regular
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
+STYLES = "layer_styles"
+"""Where QGIS keeps styles in a GeoPackage."""
 _UTC = 100
 """GDAL's number of that time zone."""
 
@@ -30,40 +34,51 @@ os.environ.setdefault("OGR_CURRENT_DATE", "2000-01-01T00:00:00.000Z")
 pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": os.environ["OGR_CURRENT_DATE"]})
 
 
-def write_vectors(path: Path, shapes: NDArray[Any], table: pd.DataFrame, crs: str | None) -> None:
-    """Write shapes and their attributes, complete or absent; the suffix says the format.
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a vector file.
 
-    GeoJSON is longitude and latitude whatever `crs` (RFC 7946).
-
-    Args:
-        path: .gpkg or .geojson.
-        shapes: (n) shapely polygons or multi-polygons.
+    Attributes:
+        name: what the file calls it.
+        shapes: (n) shapely geometries.
         table: n rows; NaN, NaT, NA and None become null. Times are in UTC.
         crs: WKT, or None for pixel coordinates.
+        kind: of its geometries; parts of polygons become multi-polygons.
+        description: what a reader should know, kept in the file.
+        style: QGIS style (QML), kept in a GeoPackage and used by default there; "" for none.
+    """
+
+    name: str
+    shapes: NDArray[Any]
+    table: pd.DataFrame
+    crs: str | None
+    kind: str = "MultiPolygon"
+    description: str = ""
+    style: str = ""
+
+
+def write_vectors(path: Path, shapes: NDArray[Any], table: pd.DataFrame, crs: str | None) -> None:
+    """Write polygons as the only layer of a file, see `write_layers`."""
+    write_layers(path, [Layer(path.stem, shapes, table, crs)])
+
+
+def write_layers(path: Path, layers: Sequence[Layer]) -> None:
+    """Write layers, complete or absent; the suffix says the format, and only a GeoPackage holds several.
+
+    GeoJSON is longitude and latitude whatever the `crs` (RFC 7946).
 
     Raises:
         ConfigError: not writable.
         ResourceError: the disk is full, or fails.
     """
-    polygons, shape = shapely.get_parts(shapes, return_index=True)
-    many = shapely.multipolygons(polygons, indices=shape) if len(shapes) else shapes
-    extra = {"RFC7946": "YES"} if path.suffix == ".geojson" and crs else {}
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")
+        warnings.filterwarnings("ignore", "'geometry_type' was not provided|A geometry column was not provided")
         try:
-            pyogrio.raw.write(
-                temporary,
-                shapely.to_wkb(many),
-                [_column(table[name]) for name in table.columns],
-                list(table.columns),
-                field_mask=[_missing(table[name]) for name in table.columns],
-                gdal_tz_offsets={name: np.full(len(table), _UTC) for name in table.select_dtypes("datetimetz")},
-                layer=path.stem,
-                driver=DRIVERS[path.suffix],
-                geometry_type="MultiPolygon",
-                crs=crs,
-                **extra,
-            )
+            for number, layer in enumerate(layers):
+                _write(temporary, layer, path.suffix, append=number > 0)
+            if path.suffix == ".gpkg" and any(layer.style for layer in layers):
+                _write_styles(temporary, layers)
         except (DataSourceError, DataLayerError, FieldError, GeometryError, RuntimeError) as error:
             if not os.access(path.parent, os.W_OK):
                 raise ConfigError("not writable", path, "change its permissions, or choose another folder") from None
@@ -74,11 +89,53 @@ def write_vectors(path: Path, shapes: NDArray[Any], table: pd.DataFrame, crs: st
             ) from None
 
 
-def read_vectors(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
-    """Shapes, attributes and CRS (WKT or authority code) of a vector file of one layer.
+def _write(path: Path, layer: Layer, suffix: str, *, append: bool) -> None:
+    shapes, table = layer.shapes, layer.table
+    if layer.kind == "MultiPolygon" and len(shapes):
+        polygons, shape = shapely.get_parts(shapes, return_index=True)
+        shapes = np.asarray(shapely.multipolygons(polygons, indices=shape))
+    pyogrio.raw.write(
+        path,
+        shapely.to_wkb(shapes),
+        [_column(table[name]) for name in table.columns],
+        list(table.columns),
+        field_mask=[_missing(table[name]) for name in table.columns],
+        gdal_tz_offsets={name: np.full(len(table), _UTC) for name in table.select_dtypes("datetimetz")},
+        layer=layer.name,
+        driver=DRIVERS[suffix],
+        geometry_type=layer.kind,
+        crs=layer.crs,
+        append=append,
+        layer_options={"DESCRIPTION": layer.description} if layer.description else {},
+        **({"RFC7946": "YES"} if suffix == ".geojson" and layer.crs else {}),
+    )
+
+
+def _write_styles(path: Path, layers: Sequence[Layer]) -> None:
+    """Append QGIS's own table of styles, which it reads before any file beside."""
+    table = pd.DataFrame([{"f_table_name": layer.name, "styleQML": layer.style} for layer in layers if layer.style])
+    table = table.assign(f_table_catalog="", f_table_schema="", f_geometry_column="geom", styleName="seepseg")
+    table = table.assign(styleSLD="", useAsDefault=True, description="", owner="", ui="")
+    table["update_time"] = pd.Timestamp(os.environ["OGR_CURRENT_DATE"])
+    pyogrio.raw.write(
+        path,
+        None,
+        [_column(table[name]) for name in table.columns],
+        list(table.columns),
+        gdal_tz_offsets={name: np.full(len(table), _UTC) for name in table.select_dtypes("datetimetz")},
+        layer=STYLES,
+        driver="GPKG",
+        append=True,
+        layer_options={"FID": "id"},
+    )
+
+
+def read_vectors(path: Path, layer: str | None = None) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
+    """Shapes, attributes and CRS (WKT or authority code) of a layer: the one named, the only one, or that of polygons.
 
     Raises:
-        DataError: it is none of the kinds meant, by its first bytes, has several layers, or cannot be read.
+        DataError: it is none of the kinds meant, by its first bytes, has no such layer or none that must be the one
+            meant, or cannot be read.
     """
     with open_regular(path) as stream:
         head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -86,15 +143,24 @@ def read_vectors(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
     if not _KINDS.match(head) or b"gdal_streamed_alg" in head:
         raise DataError("not a GeoPackage, GeoJSON, Shapefile or FlatGeobuf", path, "convert it to one")
     try:
-        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
-        if len(layers) > 1:
-            what = f"holds {len(layers)} layers ({listed(layers)})"
-            raise DataError(what, path, "save the one that is meant in a file of its own")
-        meta, _, geometry, fields = pyogrio.raw.read(path)
+        meta, _, geometry, fields = pyogrio.raw.read(path, layer=_chosen(path, layer))
     except (DataSourceError, DataLayerError, RuntimeError) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None
     shapes = shapely.from_wkb(np.array([] if geometry is None else geometry, dtype=object))
     return shapes, pd.DataFrame(dict(zip(meta["fields"], fields, strict=True))), meta["crs"]
+
+
+def _chosen(path: Path, layer: str | None) -> str:
+    """The name of the layer that is meant."""
+    kinds = {str(name): str(kind or "") for name, kind in pyogrio.list_layers(path) if name != STYLES}
+    if layer is not None and layer not in kinds:
+        raise DataError(f"has no layer {layer}, only {listed(list(kinds))}", path, "give another file")
+    areas = [name for name, kind in kinds.items() if re.search("Polygon|Surface|Unknown|Collection", kind)]
+    meant = [layer] if layer is not None else areas if len(kinds) > 1 else list(kinds)
+    if len(meant) != 1:
+        what = f"holds {len(meant) or 'no'} layers of polygons ({listed(meant or list(kinds))})"
+        raise DataError(what, path, "save the one that is meant in a file of its own")
+    return meant[0]
 
 
 def read_shapes(path: Path) -> tuple[NDArray[Any], str | None]:

@@ -16,11 +16,11 @@ from seepseg.errors import ConfigError
 from seepseg.geo.identity import COLUMNS as IDENTITY
 from seepseg.geo.identity import with_identity
 from seepseg.geo.place import LONLAT, reproject
-from seepseg.geo.vector import read_vectors, write_vectors
+from seepseg.geo.vector import read_vectors, write_layers
 from seepseg.io.atomic import write_text
 from seepseg.io.image import read_image
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.polygons import COLUMNS
+from seepseg.mapping.polygons import COLUMNS, layers_of
 from seepseg.objects.rle import encode
 from seepseg.runs.folder import folder_lock
 
@@ -39,7 +39,7 @@ def write_findings(
         jobs: all inputs of the batch.
         read: reads their lines of the manifest, by name; called when no other shard writes.
         out: the output folder.
-        classes: names for the table of scenes.
+        classes: names and colours.
     """
     with folder_lock(out, FINDINGS_LOCK, wait=True):
         _write(jobs, read(), out, classes)
@@ -52,28 +52,32 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
     scenes: list[dict[str, Any]] = []
     for job in sorted(jobs, key=lambda j: j.name):
         line = lines.get(job.name)
-        path = next((out / p for p in (line or {}).get("outputs", {}) if p.endswith((".gpkg", ".geojson"))), None)
+        # "." comes before "_": origins that have a file of their own are not meant.
+        path = min((p for p in (line or {}).get("outputs", ()) if p.endswith((".gpkg", ".geojson"))), default=None)
         if line is None or path is None:
             continue
-        polygons, table, crs = read_vectors(path)
+        polygons, table, crs = read_vectors(out / path)
         table = table.reindex(columns=list(COLUMNS))
         table.insert(0, "scene", job.name)
-        known = line.get("identity") or {}
-        tables.append(table.assign(**{name: known.get(name) for name in IDENTITY}))
+        identity = line.get("identity") or {}
+        tables.append(table.assign(**{name: identity.get(name) for name in IDENTITY}))
         if crs is not None and "km2" in line:
             shapes.append(shapely.transform(polygons, reproject(crs)))
-            placed.append(with_identity(table, known))
+            placed.append(with_identity(table, identity))
         areas = {f"km2 {name}": (line.get("km2") or {}).get(name) for name in classes.names[1:]}
         row = {"scene": job.name, "objects": line["objects"], "valid_km2": line.get("valid_km2")} | areas
-        scenes.append(row | {name: known.get(name) for name in IDENTITY})
+        scenes.append(row | {name: identity.get(name) for name in IDENTITY})
     if not scenes:
         for name in ("findings.gpkg", "findings.csv", "scenes.csv"):
             (out / name).unlink(missing_ok=True)
         return
     columns = {"scene": "str"} | COLUMNS | IDENTITY
     empty = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
-    geometry = np.concatenate([np.empty(0, object), *shapes])
-    write_vectors(out / "findings.gpkg", geometry, _joined(placed, empty), LONLAT)
+    geometry, found = np.concatenate([np.empty(0, object), *shapes]), _joined(placed, empty)
+    origins = np.full(len(found), None)
+    known = found["origin_x"].notna().to_numpy(bool)
+    origins[known] = shapely.points(found.loc[known, ["origin_x", "origin_y"]].to_numpy())
+    write_layers(out / "findings.gpkg", layers_of("findings", geometry, origins, found, LONLAT, classes))
     write_text(out / "findings.csv", _joined(tables, empty).to_csv(index=False))
     write_text(out / "scenes.csv", pd.DataFrame(scenes, dtype=object).to_csv(index=False))
 

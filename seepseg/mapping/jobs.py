@@ -99,6 +99,10 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
                 "rename one, or predict them into two folders",
             )
         jobs[job.name] = job
+    for name, job in jobs.items():
+        if (beside := jobs.get(name.removesuffix("_origins"), job)) is not job:
+            what = f"its polygons and the origins of {beside.source} might both be {name}.geojson"
+            raise ConfigError(what, job.source, "rename one, or predict them into two folders")
     return sorted(jobs.values(), key=lambda job: job.name)
 
 

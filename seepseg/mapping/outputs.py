@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.figures.sheets import QuickLook
-from seepseg.figures.style import write_style
 from seepseg.geo.grid import Grid, Sheet, sheet_of, warped
 from seepseg.geo.identity import identity_of, with_identity
 from seepseg.geo.place import Place, place_of
-from seepseg.geo.vector import write_vectors
+from seepseg.geo.vector import write_layers
 from seepseg.inference.decode import calibrated, most_probable, uncertainty
 from seepseg.inference.stream import Strip
-from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path
+from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path, write_text
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
 from seepseg.io.image import Image
 from seepseg.io.images import write_class_png, write_png
@@ -31,7 +30,7 @@ from seepseg.machine.ahead import behind
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.objectwise import ObjectDecisions
-from seepseg.mapping.polygons import trace
+from seepseg.mapping.polygons import ORIGINS, layers_of, trace
 
 ROWS = 512
 """Rows read at once when a finished raster is written in another form."""
@@ -231,7 +230,7 @@ def _write_map(path: Path, raster: Path, image: Image, sheet: Sheet, layout: Lay
 def _write_polygons(
     job: Job, rasters: tuple[Path, Path], place: Place, ensemble: Ensemble, vectors: str, report: Report
 ) -> None:
-    """Write the polygons of finished rasters of classes and confidence, and their style; adds to the report."""
+    """Write the polygons and origins of finished rasters of classes and confidence; adds to the report."""
     config, table = ensemble.config, ensemble.classes
     polygons = trace(
         *rasters,
@@ -241,10 +240,19 @@ def _write_polygons(
         fill_holes=config.fill_holes,
         min_area_m2=config.min_area_m2,
     )
-    path, style = job.beside(f".{vectors}"), job.beside(".qml")
-    write_vectors(path, polygons.shapes, with_identity(polygons.table, report.facts.get("identity", {})), polygons.crs)
-    write_style(style, table)
-    report.outputs += [path, style]
+    columns = with_identity(polygons.table, report.facts.get("identity", {}))
+    columns.insert(0, "scene", job.name)
+    layers = layers_of(job.beside("").name, polygons.shapes, polygons.origins, columns, polygons.crs, table)
+    if vectors == "gpkg":
+        write_layers(job.beside(".gpkg"), layers)
+        report.outputs.append(job.beside(".gpkg"))
+    else:  # one layer a file, and styles beside
+        for layer in layers:
+            stem = job.beside("" if layer is layers[0] else f"_{ORIGINS}")
+            path, style = (stem.with_name(f"{stem.name}{ending}") for ending in (".geojson", ".qml"))
+            write_layers(path, [layer])
+            write_text(style, layer.style)
+            report.outputs += [path, style]
     if place.warning:
         report.warnings.append(place.warning)
     if place.accuracy_m is not None:

@@ -13,7 +13,9 @@ import shapely
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
+from seepseg.figures.style import qgis_style
 from seepseg.geo.place import Place
+from seepseg.geo.vector import Layer
 from seepseg.io.raster import raster_rows
 from seepseg.mapping.shape import joined, measures, simplified, without_holes
 from seepseg.objects.components import StripLabels
@@ -36,6 +38,8 @@ COLUMNS: dict[str, str] = {
     "perimeter_m": "float64",
     "length_m": "float64",
     "width_m": "float64",
+    "linearity": "float64",
+    "polsby_popper": "float64",
     "orientation_deg": "float64",
     "x": "float64",
     "y": "float64",
@@ -56,6 +60,16 @@ COLUMNS: dict[str, str] = {
 x and y are longitude and latitude in degrees; without georeference, column and row.
 """
 
+ORIGINS = "origins"
+"""The layer of points beside that of polygons."""
+
+SAID = "Each polygon is the part of one class of an object: a patch of foreground of any class, 8-connected."
+SAID_OF_ORIGINS = (
+    "The probable origins of slicks: the narrower end, where the other one is at least 1.5 times as wide. Hints, not"
+    " positions. The columns are those of the polygon of the same scene, object and class."
+)
+"""Descriptions of the layers."""
+
 TOGETHER = {
     "pixels": "sum",
     "mean_probability": "sum",
@@ -73,12 +87,14 @@ class Polygons:
     Attributes:
         shapes: (n) shapely polygons in the coordinates of `crs`.
         table: (n) rows of `COLUMNS`.
+        origins: (n) their probable origins as points in `crs`; None where none is probable.
         crs: WKT; None for pixel coordinates.
         valid_km2: area of the valid pixels; None without georeference.
     """
 
     shapes: NDArray[Any]
     table: pd.DataFrame
+    origins: NDArray[Any]
     crs: str | None
     valid_km2: float | None
 
@@ -134,17 +150,34 @@ def trace(
     if fill_holes:
         shapes = without_holes(shapes, fill_holes)
     shown = simplified(shapes, simplify) if simplify else shapes
-    table = polygons.agg(TOGETHER).reset_index().assign(**measures(shapes, shown, place))
+    values, corners = measures(shapes, shown, place)
+    table = polygons.agg(TOGETHER).reset_index().assign(**values)
     table["class_name"] = [classes.names[index] for index in table["class"]]
     table["mean_probability"] /= table["pixels"] * 255
     table["max_probability"] /= 255
     table = table.reindex(columns=list(COLUMNS)).astype(COLUMNS)
     written = shapely.transform(shown, place.to_map)
+    origins = np.full(len(shapes), None)
+    known = np.isfinite(corners).all(axis=1)
+    origins[known] = shapely.points(place.to_map(corners[known]))
     if min_area_m2 and place.crs:
         large = (table.groupby("object")["area_m2"].transform("sum") >= min_area_m2).to_numpy(bool)
-        table, written = table[large].reset_index(drop=True), written[large]
+        table, written, origins = table[large].reset_index(drop=True), written[large], origins[large]
     valid_km2 = _km2(np.stack(list(valid.values())), start, rows.shape[1], place)
-    return Polygons(written, table, place.crs, valid_km2)
+    return Polygons(written, table, origins, place.crs, valid_km2)
+
+
+def layers_of(
+    name: str, shapes: NDArray[Any], origins: NDArray[Any], table: pd.DataFrame, crs: str | None, classes: ClassTable
+) -> list[Layer]:
+    """The layer of polygons (n), and that of those origins (n) that are not None, with the same columns."""
+    there = ~shapely.is_missing(origins)
+    # A file has no two layers of one name, whatever its scene is called.
+    name = "polygons" if name.lower() == ORIGINS else name
+    return [
+        Layer(name, shapes, table, crs, "MultiPolygon", SAID, qgis_style(classes, "fill")),
+        Layer(ORIGINS, origins[there], table[there], crs, "Point", SAID_OF_ORIGINS, qgis_style(classes, "marker")),
+    ]
 
 
 def _count(cells: dict[int, NDArray[np.int64]], valid: NDArray[np.bool_], start: int) -> None:

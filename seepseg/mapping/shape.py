@@ -69,8 +69,12 @@ def simplified(shapes: NDArray[Any], tolerance: float) -> NDArray[Any]:
     return np.where(shapely.is_empty(simple) | ~shapely.is_valid(simple), shapes, simple)
 
 
-def measures(shapes: NDArray[Any], outlines: NDArray[Any], place: Place) -> dict[str, NDArray[np.float64]]:
-    """Attributes (n) of polygons that follow from their form; in metres they are NaN without a place.
+def measures(
+    shapes: NDArray[Any], outlines: NDArray[Any], place: Place
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    """Attributes (n) of polygons that follow from their form, and columns and rows (n, 2) of their probable origins.
+
+    What is in metres is NaN without a place, and origins where no end is clearly the narrower one.
 
     Args:
         shapes: (n) of pixel corners, whole pixels: what the centrelines are taken from. A simplified outline may be so
@@ -83,9 +87,9 @@ def measures(shapes: NDArray[Any], outlines: NDArray[Any], place: Place) -> dict
     area, perimeter = place.area_perimeter(shapely.segmentize(outlines, LONGEST_EDGE))
     points = np.concatenate([middle, *extent.ends.transpose(1, 0, 2)])
     (x, y), *ends = (place.to_lonlat(points) if place.to_lonlat else points).reshape(3, -1, 2).transpose(0, 2, 1)
-    ratio = extent.end_widths.max(axis=1) / extent.end_widths.min(axis=1)
-    origin = np.where(extent.end_widths.argmin(axis=1), ends[1], ends[0])
-    origin_x, origin_y, ratio = np.where(ratio >= NARROWER, [*origin, ratio], np.nan)
+    ratio, narrower = extent.end_widths.max(axis=1) / extent.end_widths.min(axis=1), extent.end_widths.argmin(axis=1)
+    origins = np.where(ratio >= NARROWER, np.take_along_axis(extent.ends.T, narrower[None, None], 1)[:, 0], np.nan)
+    origin_x, origin_y, ratio = np.where(ratio >= NARROWER, [*np.where(narrower, ends[1], ends[0]), ratio], np.nan)
     metres = {
         "area_m2": area,
         "perimeter_m": perimeter,
@@ -96,7 +100,9 @@ def measures(shapes: NDArray[Any], outlines: NDArray[Any], place: Place) -> dict
     }
     if not place.crs:
         metres = dict.fromkeys(metres, np.full(len(shapes), np.nan))
-    return metres | {
+    values = metres | {
+        "linearity": extent.length**2 / area,
+        "polsby_popper": 4 * np.pi * area / perimeter**2,
         "orientation_deg": np.where(extent.length >= ELONGATED * extent.width, place.azimuth(extent.middles), np.nan),
         "x": x,
         "y": y,
@@ -108,3 +114,4 @@ def measures(shapes: NDArray[Any], outlines: NDArray[Any], place: Place) -> dict
         "origin_y": origin_y,
         "origin_ratio": ratio,
     }
+    return values, origins.T

@@ -52,7 +52,7 @@ def test_a_scene_keeps_its_place_and_its_size(
     assert out == f"1 of 1 predicted, in {tmp_path / 'out'}/\n"
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {
-        "s_class.tif", "s_prob.tif", "s_quicklook.png", "s.gpkg", "s.qml",
+        "s_class.tif", "s_prob.tif", "s_quicklook.png", "s.gpkg",
         "findings.gpkg", "findings.csv", "scenes.csv", "manifest.jsonl", ".lock", ".lock-findings",
     }  # fmt: skip
     with (
@@ -209,7 +209,7 @@ def test_a_table_says_when_scenes_were_taken(trained: Path, capsys: pytest.Captu
     assert acquired == {"s1": "2010-04-26T03:45:06.000Z", "s2": ""}
     # Unknown is empty, in columns of the same kind.
     for name in ("s1", "s2", "findings"):
-        info = pyogrio.read_info(out / f"{name}.gpkg")
+        info = pyogrio.read_info(out / f"{name}.gpkg", layer=name)
         kinds = dict(zip(info["fields"], info["ogr_types"], strict=True))
         assert (kinds["acquired"], kinds["orbit"]) == ("OFTDateTime", "OFTInteger64")
     _, unknown, _ = read_vectors(out / "s2.gpkg")

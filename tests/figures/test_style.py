@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from seepseg.classes import SEEP
-from seepseg.figures.style import write_style
+from seepseg.figures.style import qgis_style
 
 
-def test_a_style_has_a_category_for_each_class(tmp_path: Path) -> None:
-    write_style(tmp_path / "v.qml", SEEP)
-    root = ET.parse(tmp_path / "v.qml").getroot()
+@pytest.mark.parametrize("kind", ["fill", "marker"])
+def test_a_style_has_a_category_and_a_symbol_for_each_class(kind: str) -> None:
+    root = ET.fromstring(qgis_style(SEEP, kind))
     assert [c.get("value") for c in root.iter("category")] == [str(i) for i in range(1, 8)]
-    assert len(list(root.iter("symbol"))) == 7
+    assert [s.get("type") for s in root.iter("symbol")] == [kind] * 7

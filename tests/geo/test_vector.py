@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import shapely
 from pyproj import CRS
 
 from seepseg.errors import ConfigError, DataError, ResourceError
-from seepseg.geo.vector import read_shapes, read_vectors, write_vectors
+from seepseg.geo.vector import Layer, read_shapes, read_vectors, write_layers, write_vectors
 
 UTM = CRS.from_epsg(32616).to_wkt()
 SHAPES = np.array([shapely.box(0, 0, 10, 20), shapely.union(shapely.box(30, 0, 40, 5), shapely.box(50, 0, 55, 5))])
@@ -91,14 +93,48 @@ def test_the_other_kinds_are_read(tmp_path: Path, suffix: str, driver: str) -> N
     assert [s.area for s in shapes] == [2]
 
 
-def test_a_file_of_several_layers_is_refused(tmp_path: Path) -> None:
-    box = shapely.to_wkb(np.array([shapely.box(0, 0, 2, 1)]))
-    for layer in ("notes", "land"):
-        pyogrio.raw.write(
-            tmp_path / "v.gpkg", box, [], [], layer=layer, driver="GPKG", geometry_type="Polygon", crs=UTM, append=True
-        )
-    with pytest.raises(ConfigError, match=r"holds 2 layers \(notes, land\)"):
-        read_shapes(tmp_path / "v.gpkg")
+def test_of_several_layers_the_one_of_polygons_is_meant(tmp_path: Path) -> None:
+    path, points = tmp_path / "v.gpkg", shapely.points([[1, 2], [3, 4]])
+    layers = [Layer("origins", points, TABLE, UTM, "Point"), Layer("slicks", SHAPES, TABLE, UTM)]
+    write_layers(path, layers)
+    assert [s.area for s in read_vectors(path)[0]] == [200, 75]  # 10 · 20, and 10 · 5 + 5 · 5
+    shapes, table, _ = read_vectors(path, "origins")
+    assert shapely.get_coordinates(shapes).tolist() == [[1, 2], [3, 4]]
+    assert table["object"].tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"has no layer vents, only origins, slicks"):
+        read_vectors(path, "vents")
+    write_layers(path, [layers[0], Layer("ships", points, TABLE, UTM, "Point")])
+    with pytest.raises(ConfigError, match=r"holds no layers of polygons \(origins, ships\)"):
+        read_shapes(path)
+    write_layers(path, [*layers, Layer("land", SHAPES, TABLE, UTM)])
+    with pytest.raises(ConfigError, match=r"holds 2 layers of polygons \(slicks, land\)"):
+        read_shapes(path)
+
+
+def test_layers_with_styles_are_the_same_bytes_twice(tmp_path: Path) -> None:
+    points = shapely.points([[1, 2], [3, 4]])
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        layers = [Layer("v", SHAPES, TABLE, UTM, style="<q/>"), Layer("p", points, TABLE, UTM, "Point", "two", "<p/>")]
+        write_layers(tmp_path / name / "v.gpkg", layers)
+    assert (tmp_path / "a" / "v.gpkg").read_bytes() == (tmp_path / "b" / "v.gpkg").read_bytes()
+
+
+def test_a_geopackage_keeps_descriptions_and_styles_as_qgis_does(tmp_path: Path) -> None:
+    layers = [Layer("v", SHAPES, TABLE, UTM, "MultiPolygon", "Slicks & more", '<qgis a="b"/>')]
+    write_layers(tmp_path / "v.gpkg", [*layers, Layer("p", shapely.points([[1, 2]]), TABLE[:1], UTM, "Point")])
+    with closing(sqlite3.connect(tmp_path / "v.gpkg")) as base:
+        contents = base.execute("SELECT table_name, data_type, description FROM gpkg_contents").fetchall()
+        assert contents[:2] == [("v", "features", "Slicks & more"), ("p", "features", "")]
+        # How QGIS looks for the style of a layer.
+        where = "f_table_schema = '' AND f_table_name = 'v' AND f_geometry_column = 'geom' AND useAsDefault"
+        assert base.execute(f"SELECT styleQML FROM layer_styles WHERE {where}").fetchall() == [('<qgis a="b"/>',)]
+        assert base.execute("SELECT column_name FROM gpkg_geometry_columns").fetchall() == [("geom",)] * 2
+
+
+def test_a_geojson_says_what_it_holds(tmp_path: Path) -> None:
+    write_layers(tmp_path / "v.geojson", [Layer("v", SHAPES, TABLE, UTM, "MultiPolygon", "Slicks & more")])
+    assert json.loads((tmp_path / "v.geojson").read_text())["description"] == "Slicks & more"
 
 
 def test_polygons_of_a_collection_count(tmp_path: Path) -> None:

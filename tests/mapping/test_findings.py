@@ -4,13 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+import shapely
 from PIL import Image
 
 from seepseg.classes import SALT, SEEP
 from seepseg.errors import ConfigError
+from seepseg.geo.vector import read_vectors
 from seepseg.mapping.findings import check_submission, write_findings, write_submission
 from seepseg.mapping.jobs import plan
 from seepseg.mapping.outputs import Wanted
+from seepseg.mapping.scene import predict_scene
 from seepseg.mapping.tiles import predict_tiles
 from tests.mapping.toy import recipe, toy
 
@@ -37,6 +41,30 @@ def test_no_data_is_no_salt(tmp_path: Path) -> None:
     jobs = plan([str(tmp_path / "in")], tmp_path / "out", "png")
     predict_tiles(jobs, toy(recipe(nodata=255)), Wanted())
     assert write_submission(jobs, tmp_path / "out").read_text() == "id,rle_mask\nx,2 2\n"
+
+
+def test_findings_hold_the_origins_of_all_scenes_in_longitude_and_latitude(tmp_path: Path) -> None:
+    row, column = np.mgrid[:40, :90]
+    # From 2 to 12 pixels wide, west to east; in the second scene east to west.
+    slick = np.where((column >= 10) & (column < 80) & (np.abs(row - 19.5) < 1 + (column - 10) / 14), 150, 60)
+    ensemble, lines = toy(recipe(nodata=None)), {}
+    (tmp_path / "in").mkdir()
+    for name, raw in (("b", slick), ("a", slick[:, ::-1]), ("c", slick * 0 + 60)):
+        profile = {"driver": "GTiff", "count": 1, "height": 40, "width": 90, "dtype": "uint16", "crs": "EPSG:4326"}
+        with rasterio.open(
+            tmp_path / "in" / f"{name}.tif", "w", transform=(0.001, 0, 5, 0, -0.001, 50), **profile
+        ) as to:
+            to.write(raw.astype(np.uint16), 1)
+    jobs, out = plan([str(tmp_path / "in")], tmp_path / "out"), tmp_path / "out"
+    for job in jobs:
+        report = predict_scene(job, ensemble, Wanted())
+        lines[job.name] = {"outputs": {p.relative_to(out).as_posix(): 1 for p in report.outputs}, **report.facts}
+    write_findings(jobs, lambda: lines, out, SALT)
+    points, origins, _ = read_vectors(out / "findings.gpkg", "origins")
+    assert origins["scene"].tolist() == read_vectors(out / "findings.gpkg")[1]["scene"].tolist() == ["a", "b"]
+    # The narrow ends are in columns 80 and 10, row 20.
+    assert shapely.get_coordinates(points) == pytest.approx(np.array([[5.08, 49.98], [5.01, 49.98]]), abs=2e-3)
+    assert origins["length_m"].min() > 70 * 0.001 * 60_000
 
 
 def test_where_nothing_has_polygons_any_more_no_findings_are_left(tmp_path: Path) -> None:

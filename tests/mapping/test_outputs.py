@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
+import shapely
 import tifffile
 import torch
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from seepseg.classes import SEEP
 from seepseg.config import Predict
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.grid import Grid
+from seepseg.geo.place import reproject
 from seepseg.geo.vector import read_vectors
 from seepseg.inference.stream import Rows, whole_strip
 from seepseg.io.image import open_image
@@ -79,7 +82,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_scene_has_the_same_files_whether_or_not_it_fits_into_a_window(folder: Path, window: int) -> None:
     geotiff(folder / "in" / "s.tif", sea())
     (report,) = predict(folder, Wanted(probabilities=True, uncertainty=True), window)
-    expected = ["_class.tif", "_prob.tif", "_uncertainty.tif", ".gpkg", ".qml", "_quicklook.png"]
+    expected = ["_class.tif", "_prob.tif", "_uncertainty.tif", ".gpkg", "_quicklook.png"]
     assert endings(report, "s") == expected
     assert sorted(files(folder / "out")) == sorted(f"s{ending}" for ending in expected)
     shapes, table, _ = read_vectors(folder / "out" / "s.gpkg")
@@ -91,6 +94,35 @@ def test_a_scene_has_the_same_files_whether_or_not_it_fits_into_a_window(folder:
     # 40 · 50 pixels of 1 ha; the map's metres are within a thousandth of the Earth's
     assert report.facts["valid_km2"] == pytest.approx(20, rel=2e-3)
     assert report.facts["objects"] == 1
+
+
+def wedge() -> NDArray[np.uint16]:
+    """Sea with an object that widens from west to east, from 2 pixels to 18, and one of 3 × 3."""
+    row, column = np.mgrid[:60, :140]
+    raw = np.full((60, 140), 60, np.uint16)
+    raw[(column >= 10) & (column < 130) & (np.abs(row - 29.5) < 1 + (column - 10) / 15)] = 150
+    raw[50:53, 3:6] = 150
+    return raw
+
+
+@pytest.mark.parametrize("vectors", ["gpkg", "geojson"])
+def test_origins_are_points_with_the_columns_of_their_polygons(folder: Path, vectors: str) -> None:
+    geotiff(folder / "in" / "origins.tif", wedge())
+    (report,) = predict(folder, Wanted(vectors=vectors, quicklook=False))
+    out, one = folder / "out", vectors == "gpkg"
+    more = [".gpkg"] if one else [".geojson", ".qml", "_origins.geojson", "_origins.qml"]
+    assert endings(report, "origins") == ["_class.tif", *more]
+    _, polygons, _ = read_vectors(out / f"origins.{vectors}")
+    points, origins, crs = read_vectors(
+        out / f"origins{'' if one else '_origins'}.{vectors}", "origins" if one else None
+    )
+    # The narrow end: 10 pixels of 100 m from the western edge, 30 from the northern one.
+    x, y = reproject(crs or "")(shapely.get_coordinates(points))[0]
+    assert (x, y) == pytest.approx(reproject("EPSG:32616")(np.array([[501_000.0, 2_997_000.0]]))[0], abs=2e-3)
+    assert (origins["origin_x"][0], origins["origin_y"][0]) == pytest.approx((x, y), abs=1e-6)
+    assert polygons["scene"].tolist() == ["origins"] * 2
+    assert polygons["object"].tolist() == [1, 2]
+    pd.testing.assert_frame_equal(origins, polygons[:1])
 
 
 def test_a_tile_that_lies_nowhere_has_a_class_raster_and_no_more(folder: Path) -> None:
@@ -108,7 +140,7 @@ def test_pictures_give_pngs_and_polygons_where_they_lie_on_the_map(folder: Path,
         Image.fromarray(raw).save(folder / "in" / f"{name}.{kind}", quality=100)
     (folder / "in" / f"here.{kind}.aux.xml").write_text(PAM)
     here, loose = predict(folder, Wanted(uncertainty=True))
-    assert endings(here, "here") == ["_class.png", "_uncertainty.png", ".gpkg", ".qml", "_quicklook.png"]
+    assert endings(here, "here") == ["_class.png", "_uncertainty.png", ".gpkg", "_quicklook.png"]
     assert endings(loose, "loose") == ["_class.png", "_uncertainty.png"]
     for name in ("here", "loose"):
         assert np.array_equal(np.asarray(Image.open(folder / "out" / f"{name}_class.png")), np.where(raw > 100, 255, 0))

@@ -30,7 +30,7 @@ def shape_of(mask: np.ndarray) -> shapely.Geometry:
 
 
 def measured(shape: shapely.Geometry, outline: shapely.Geometry, place: Place) -> dict[str, float]:
-    values = measures(np.array([shape]), np.array([outline]), place)
+    values, _ = measures(np.array([shape]), np.array([outline]), place)
     return {name: float(column[0]) for name, column in values.items()}
 
 
@@ -117,6 +117,18 @@ def test_without_a_place_nothing_is_said_in_metres() -> None:
     assert all(np.isnan(value) for name, value in found.items() if name.endswith(("_m", "_m2")))
     assert (found["x"], found["y"]) == (15, 2)
     assert found["orientation_deg"] == pytest.approx(90, abs=5)
+    # What has no unit needs no place: 30² / 120, and 4π · 120 / 68².
+    assert found["linearity"] == pytest.approx(7.5, rel=0.02)
+    assert found["polsby_popper"] == pytest.approx(0.3261, abs=1e-4)
+
+
+def test_a_disc_of_pixels_is_as_compact_as_its_steps_allow() -> None:
+    row, column = np.mgrid[:100, :100] - 49.5
+    shape = shape_of(row**2 + column**2 < 45**2)
+    (smooth,) = simplified(np.array([shape]), 1.0)
+    # Its edges run along its box: 4π · πr² / (8r)² = π² / 16.
+    assert measured(shape, shape, UTM)["polsby_popper"] == pytest.approx(np.pi**2 / 16, rel=0.01)
+    assert 0.9 < measured(shape, smooth, UTM)["polsby_popper"] < 1
 
 
 @pytest.mark.parametrize("side", [1, 2, 12])
@@ -161,7 +173,13 @@ def test_the_narrow_end_is_the_probable_source() -> None:
     # from 4 to 24 pixels wide, from west to east: over the outer 15 % of 200 pixels, 5.5 and 22.5 on average
     row, column = np.mgrid[:60, :220] - np.array([30, 10])[:, None, None]
     shape = shape_of((column >= 0) & (column < 200) & (np.abs(row + 0.5) < 2 + column / 20))
-    found = measured(shape, shape, UTM)
+    found, (origin, none) = (
+        measured(shape, shape, UTM),
+        measures(*[np.array([shape, shapely.box(0, 0, 9, 2)])] * 2, UTM)[1],
+    )
+    # Between the rows −2 and 2 of column 0, in pixels.
+    assert origin == pytest.approx((10, 30), abs=1.5)
+    assert np.isnan(none).all()
     assert found["origin_ratio"] == pytest.approx(22.5 / 5.5, rel=0.1)
     ends = [(found[f"{end}_x"], found[f"{end}_y"]) for end in ("end1", "end2")]
     assert (found["origin_x"], found["origin_y"]) == min(ends)
