@@ -53,6 +53,7 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     debug = "--debug" in sys.argv[1:]
+    _spin_less()
     try:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
@@ -71,6 +72,16 @@ def main() -> None:
         code, line = explain(error, _takes_keys(sys.argv[1:]))
         click.echo(f"error: {line}", err=True)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _spin_less() -> None:
+    """Let threads of torch that wait for one another sleep after some 20 µs, unless the environment says how they wait.
+
+    GNU's OpenMP, which torch's wheels for Linux hold, else lets them spin for milliseconds, on cores that others
+    may need. It reads this when torch is imported.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "10000"
 
 
 def explain(error: Exception, takes_keys: bool = True) -> tuple[int, str]:

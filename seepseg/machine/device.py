@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 import torch
@@ -84,6 +85,40 @@ def set_threads(runtime: Runtime) -> None:
     keep_freed_memory()
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
+
+
+def with_threads(runtime: Runtime) -> Runtime:
+    """The runtime with a number of CPU threads to train with: as many as cores that other programs leave idle.
+
+    Its own number, or that of OMP_NUM_THREADS, comes first. The threads of torch wait for one another after each layer,
+    so one that shares its core with another program holds up all.
+    """
+    if runtime.threads:
+        return runtime
+    threads = torch.get_num_threads()
+    if threads > 1 and "OMP_NUM_THREADS" not in os.environ:
+        threads = min(threads, max(1, round(idle_cores())))
+    return runtime.model_copy(update={"threads": threads})
+
+
+def idle_cores(seconds: float = 0.5) -> float:
+    """Cores that this process may use and that are idle now, on average over the seconds; infinite where unknown."""
+    if sys.platform != "linux":
+        return float("inf")
+    try:
+        before = _idle_ticks()
+        time.sleep(seconds)
+        ticks = _idle_ticks() - before
+    except OSError:
+        return float("inf")
+    return ticks / os.sysconf("SC_CLK_TCK") / seconds
+
+
+def _idle_ticks() -> int:
+    """Clock ticks that the cores of this process have been idle, or waiting for a disk, since the machine started."""
+    rows = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    cores = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    return sum(int(row[4]) + int(row[5]) for row in rows if row[0] in cores)
 
 
 def _cpu_has_bf16() -> bool:

@@ -15,7 +15,7 @@ from seepseg.data.loader import Batch
 from seepseg.errors import DataError, NonFiniteLossError
 from seepseg.figures.plots import save_rate_curve
 from seepseg.io.atomic import write_text
-from seepseg.machine.device import choose_device, set_threads
+from seepseg.machine.device import choose_device, set_threads, with_threads
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RATE_TEST, find_checkpoint
 from seepseg.training.epoch import train_batches
@@ -62,7 +62,7 @@ def find_rate(config: Config, folder: Path, *, fold: int | None, init: Path | No
         ResourceError: memory ran out.
     """
     device = choose_device(config.runtime.device)
-    set_threads(config.runtime)
+    set_threads(with_threads(config.runtime))
     trainer = assemble(config, prepare(config, fold), device, pretrained=init is None)
     if init:
         start_from(trainer, load_checkpoint(find_checkpoint(init)), init)

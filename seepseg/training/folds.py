@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
-from seepseg.config import Config
+from seepseg.config import Config, Runtime
 from seepseg.errors import SeepsegError
+from seepseg.machine.device import with_threads
 from seepseg.machine.executors import processes
 from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.runs.checkpoint import load_checkpoint
@@ -76,10 +75,10 @@ def train_together(
 ) -> Iterator[tuple[FoldRun, Best | SeepsegError]]:
     """Folds with their best checkpoint or their error, as they end, `jobs` at a time, one process each.
 
-    They share the threads of this process, unless the config says how many each takes. A fold already started
+    They share the idle cores, unless the config says how many each takes. A fold already started
     keeps its own number: its weights depend on it in the last bit.
     """
-    threads = max(1, torch.get_num_threads() // jobs)
+    threads = max(1, (with_threads(Runtime()).threads or 1) // jobs)
     yield from processes([_with_threads(run, threads) for run in runs], partial(_alone, init=init, quiet=quiet), jobs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from seepseg.config import Config, dump
 from seepseg.errors import ConfigError
 from seepseg.inference.predictor import place
 from seepseg.io.atomic import write_text
-from seepseg.machine.device import choose_device, set_threads
+from seepseg.machine.device import choose_device, set_threads, with_threads
 from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
@@ -64,6 +65,9 @@ def train(
         if device.type == "cuda":
             # NCCL sends objects, and waits, on the current device, which is the first GPU in every process.
             torch.cuda.set_device(device)
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        if not resume and device.type == "cpu":
+            config = config.model_copy(update={"runtime": with_threads(config.runtime)})
         set_threads(config.runtime)
         if config.runtime.deterministic:
             be_deterministic()
@@ -140,7 +144,7 @@ def assemble(
 def dry_run(config: Config, fold: int | None) -> dict[str, float | str]:
     """What a run, or one fold of it, would cost: batch, memory (NaN: unknown) and time, from a few real steps."""
     device = choose_device(config.runtime.device)
-    set_threads(config.runtime)
+    set_threads(with_threads(config.runtime))
     trainer = assemble(config, prepare(config, fold), device)
     seconds, loss = [], 0.0
     with advice_on_memory(trainer):
@@ -175,8 +179,9 @@ def memory_gib(device: torch.device) -> float:
 
 def summary(config: Config, data: TrainingData, device: torch.device) -> str:
     """One line of what is about to be trained."""
+    threads = f" with {torch.get_num_threads()} of {os.cpu_count()} threads" if device.type == "cpu" else ""
     losses = " then ".join(stage.loss.name for stage in stages_of(config))
     return (
         f"{config.model.name} ({config.model.head}), {losses}, {len(data.train)} training and "
-        f"{len(data.val)} validation tiles, {config.train.epochs} epochs on {device}"
+        f"{len(data.val)} validation tiles, {config.train.epochs} epochs on {device}{threads}"
     )

@@ -7,7 +7,7 @@ import torch
 
 from seepseg.config import Runtime, dump
 from seepseg.errors import ConfigError
-from seepseg.machine.device import autocast_dtype, choose_device, set_threads
+from seepseg.machine.device import autocast_dtype, choose_device, idle_cores, set_threads, with_threads
 from tests.command import error
 from tests.conftest import tiny_config
 
@@ -50,3 +50,37 @@ def test_the_threads_of_the_config_are_set() -> None:
     assert torch.get_num_threads() == 2
     set_threads(Runtime())
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("runtime", "environment", "idle", "threads"),
+    [
+        (None, None, 8.0, 4),  # never more than torch would take
+        (None, None, 2.6, 3),  # 1.4 of 4 cores are busy
+        (None, None, 0.3, 1),
+        (2, None, 0.3, 2),
+        (None, "4", 0.3, 4),
+    ],
+)
+def test_training_takes_the_cores_that_are_idle_unless_told(
+    monkeypatch: pytest.MonkeyPatch, runtime: int | None, environment: str | None, idle: float, threads: int
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr("seepseg.machine.device.idle_cores", lambda: idle)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if environment:
+        monkeypatch.setenv("OMP_NUM_THREADS", environment)
+    assert with_threads(Runtime(threads=runtime)).threads == threads
+
+
+def test_idle_cores_are_counted_from_the_ticks_of_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 100 ticks a second, of 1 s: core 0 idles 90 ticks and waits for a disk for 10, core 2 idles 50: 1.5 cores. The
+    # sum of all cores, and core 1, do not count.
+    stat = "cpu {0} 0 0 {0} 0\ncpu0 5 0 0 {1} {2}\ncpu1 0 0 0 {0} 0\ncpu2 7 0 0 {3} 0\nintr 4 1 1 1 1 1\n"
+    texts = iter([stat.format(1000, 100, 20, 300), stat.format(5000, 190, 30, 350)])
+    monkeypatch.setattr(Path, "read_text", lambda self: next(texts))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 2}, raising=False)
+    monkeypatch.setattr("os.sysconf", lambda name: 100)
+    assert idle_cores(1) == 1.5

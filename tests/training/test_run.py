@@ -31,6 +31,7 @@ from seepseg.training.board import part_row
 from seepseg.training.epoch import train_batches
 from seepseg.training.folds import FoldRun
 from seepseg.training.prepare import prepare
+from seepseg.training.resume import resumed_config
 from seepseg.training.run import assemble, train
 from seepseg.training.state import Trainer, restore, start_from
 from seepseg.training.step import train_step
@@ -185,6 +186,27 @@ def test_more_epochs_go_on_where_the_run_ended(tiny: Config, tmp_path: Path) -> 
     assert pd.read_csv(folder.metrics)["epoch"].tolist() == [1, 2, 3]
     board = EventAccumulator(str(folder.board)).Reload()
     assert [event.step for event in board.Scalars("val/loss")] == [1, 2, 3]
+
+
+def test_the_threads_are_chosen_once_and_kept_when_resumed(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, lines = torch.get_num_threads(), list[str]()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    torch.set_num_threads(3)
+    try:
+        folder = RunFolder(tmp_path / "run")
+        config = tiny.model_copy(update={"runtime": tiny.runtime.model_copy(update={"threads": None})})
+        monkeypatch.setattr("seepseg.machine.device.idle_cores", lambda: 1.9)
+        train(config, folder, echo=lines.append)
+        monkeypatch.setattr("seepseg.machine.device.idle_cores", lambda: 1.0)
+        train(resumed_config(folder, ["train.epochs=2"]), folder, resume=True, echo=lines.append)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert load(folder.config).runtime.threads == 2
+    said = f"with 2 of {os.cpu_count()} threads"
+    assert sum(said in line for line in lines) == 2
 
 
 def test_an_existing_run_is_not_overwritten(tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
