@@ -14,7 +14,7 @@ ROOT = Path(seepseg.__file__).parent
 LAYERS = [
     {"errors"}, {"classes", "bands"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"}, {"objects", "figures"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs"}, {"inference"},
-    {"training", "evaluation", "mapping"}, {"audit"}, {"cli"},
+    {"training", "evaluation", "mapping"}, {"audit", "zones"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
     "rasterio": {

@@ -20,6 +20,7 @@ COMMANDS = {
     "eval": "score a run, or rasters made by any tool",
     "compare": "which of two runs is better, by how much, and how sure that is",
     "predict": "class maps of tiles and scenes",
+    "zones": "where slicks come back: many maps to seep zones",
     "config": "list the shipped recipes, show a resolved config, or every key there is",
     "monitor": "open TensorBoard on run folders",
 }

@@ -137,3 +137,23 @@ def _read(source: Any, rows: slice, columns: slice) -> NDArray[Any]:
     window = Window.from_slices(rows, columns, height=source.height, width=source.width)
     with gdal():
         return np.asarray(source.read(1, window=window))
+
+
+def raster_header(path: Path) -> tuple[Georeference, int, int]:
+    """Where a finished raster lies, its height and width; DataError where it cannot be read."""
+    with as_data_error(path), _opened(path) as source:
+        return georeference_of(source), source.height, source.width
+
+
+def thinned(path: Path, step: int) -> NDArray[Any]:
+    """About every `step`-th row and column of the first band of a finished raster, from its overviews where it has any.
+
+    Pixel (i, j) lies at i + ½ and j + ½ of the result's rows and columns, as a share of the raster's height and width.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with as_data_error(path), _opened(path) as source:
+        shape = -(-source.height // step), -(-source.width // step)
+        with gdal():
+            return np.asarray(source.read(1, out_shape=shape))

@@ -8,12 +8,15 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seepseg.io.atomic import write_error
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.outputs import Report
-from seepseg.mapping.units import Unit
+
+if TYPE_CHECKING:
+    # They need torch, and zones reads manifests without it.
+    from seepseg.mapping.outputs import Report
+    from seepseg.mapping.units import Unit
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from rasterio.features import rasterize
 from rasterio.features import shapes as polygonized
 from rasterio.transform import Affine
 
@@ -34,3 +35,11 @@ def outlines(labels: NDArray[np.integer[Any]], first_row: int) -> tuple[NDArray[
     # All at once: one shapely call per patch takes as long as tracing them.
     rings = shapely.linearrings(np.array(points), indices=np.repeat(np.arange(len(lengths)), lengths))
     return np.array(values, np.int64), np.asarray(shapely.polygons(np.asarray(rings), indices=np.array(owners)))
+
+
+def touched(shapes: NDArray[Any], height: int, width: int) -> NDArray[np.bool_]:
+    """Pixels (height, width) that shapes of pixel corners touch; what lies outside is left out."""
+    drawn = [shape for shape in shapes if not shape.is_empty]
+    if not drawn:
+        return np.zeros((height, width), bool)
+    return np.asarray(rasterize(drawn, (height, width), all_touched=True, dtype="uint8") > 0)

@@ -1,0 +1,67 @@
+"""seepseg zones: reads prediction folders, makes the map of seep zones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from seepseg.cli.options import FILE, progress, quiet_option, relative
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=FILE, required=True, metavar="OUT...")
+@click.option("-o", "--out", type=FILE, required=True, help="Folder for the zones; give it again for the next run.")
+@click.option(
+    "--radius", type=click.FloatRange(0, min_open=True), help="Of a zone, metres.  [default: 1500; 50 pixels]"
+)
+@click.option("--cell", type=click.FloatRange(0, min_open=True), help="Of recurrence.tif.  [default: a third of it]")
+@click.option("--min-passes", type=click.IntRange(1), default=2, show_default=True, help="That must have seen a zone.")
+@click.option(
+    "--false-share",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    help="Of zones that chance alone would make, at most; 1 keeps all.",
+)
+@click.option("--frame", type=click.Choice(["map", "rows-columns"]), default="map", show_default=True)
+@click.option("--shifts", type=FILE, help="CSV of scene, column and row to add to a scene's own, for rows-columns.")
+@quiet_option
+def command(
+    folders: tuple[Path, ...],
+    out: Path,
+    radius: float | None,
+    cell: float | None,
+    min_passes: int,
+    false_share: float,
+    frame: str,
+    shifts: Path | None,
+    quiet: bool,
+) -> None:
+    """Where slicks come back: seep zones of the prediction folders OUT, and how often each was seen when it could be.
+
+    Leaves zones.gpkg, zones.csv, history.csv, recurrence.tif and what is new since the last run.
+
+    \b
+    seepseg zones out/ -o zones
+    """
+    from seepseg.zones.frame import PIXELS, read_shifts
+    from seepseg.zones.run import Options, make_zones
+
+    pixels = frame == PIXELS
+    options = Options(
+        radius=radius or (50.0 if pixels else 1500.0),
+        cell=cell,
+        min_passes=min_passes,
+        false_share=false_share,
+        pixels=pixels,
+        shifts=read_shifts(shifts) if shifts else {},
+    )
+    with progress("reading", None, quiet) as tick:
+        summary = make_zones(folders, out, options, tick)
+    for line in summary.warnings:
+        click.echo(f"warning: {line}", err=True)
+    click.echo(
+        f"{len(summary.zones)} zones ({summary.new_zones} new) of {summary.slicks} slicks in {summary.passes} passes"
+        f" ({summary.scenes} scenes), in {relative(out)}/; observed means: {options.basis}"
+    )

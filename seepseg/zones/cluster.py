@@ -1,0 +1,146 @@
+"""Zones: discs of one radius in which slicks of more passes begin than elsewhere, the densest first.
+
+Linking neighbours (DBSCAN) would join vents along a fault into one zone of any length. Here a zone never grows beyond
+its radius; what lies outside may be another zone.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from seepseg.zones.frame import Field
+
+Ints = NDArray[np.int64]
+
+MOVES = 5
+"""Times that the middle of a zone moves to the mean of its sightings."""
+CHUNK = 4096
+"""Points whose neighbours are counted at once."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where slicks may begin.
+
+    Attributes:
+        xy: (m, 2) points.
+        slick: (m) number of the slick of each.
+        passes: (m) number of its pass.
+        radius: (m) of a zone there.
+    """
+
+    xy: Field
+    slick: Ints
+    passes: Ints
+    radius: Field
+
+
+@dataclass(frozen=True)
+class Disc:
+    """A zone, as found.
+
+    Attributes:
+        centre: x, y: mean of its sightings, one of each pass.
+        radius: its own.
+        slicks: numbers (k) of its slicks.
+        origins: (k, 2) the point of each that is nearest to the centre.
+        passes: (k) the pass of each.
+    """
+
+    centre: Field
+    radius: float
+    slicks: Ints
+    origins: Field
+    passes: Ints
+
+    @property
+    def n_passes(self) -> int:
+        """Passes that saw it."""
+        return len(np.unique(self.passes))
+
+
+def candidates(points: Field, passes: Ints, radius: Field) -> Points:
+    """Where slicks may begin: at their origin; without one, at either end or in the middle.
+
+    Args:
+        points: (n, 4, 2) middle, ends and origin.
+        passes: (n) number of each slick's pass.
+        radius: (n) of a zone there.
+    """
+    use = np.isfinite(points[..., 0])
+    origin = use[:, 3].copy()
+    use[origin, :3] = False
+    slick, which = np.nonzero(use)
+    return Points(points[slick, which], slick, passes[slick], radius[slick])
+
+
+def discs(points: Points, min_passes: int) -> list[Disc]:
+    """Zones in which slicks of at least so many passes begin, in the order of that number; no slick is in two."""
+    tree = cKDTree(points.xy)
+    free = np.ones(int(points.slick.max(initial=-1)) + 1, bool)
+    counts = _passes_around(points, tree)
+    # Counts only fall as slicks are taken: the first of the heap that still has its count has the most.
+    heap = [(-count, i) for i, count in enumerate(counts.tolist()) if count >= min_passes]
+    heapq.heapify(heap)
+    zones = list[Disc]()
+    while heap:
+        _, i = heapq.heappop(heap)
+        near = _free_near(points, tree, free, points.xy[i], points.radius[i])
+        now = len(np.unique(points.passes[near]))
+        if now < min_passes or not free[points.slick[i]]:
+            continue
+        if heap and -now > heap[0][0]:
+            heapq.heappush(heap, (-now, i))
+            continue
+        zone = _settled(points, tree, free, i, near)
+        free[zone.slicks] = False
+        if zone.n_passes >= min_passes:
+            zones.append(zone)
+    return zones
+
+
+def _settled(points: Points, tree: cKDTree, free: NDArray[np.bool_], i: int, near: Ints) -> Disc:
+    """The disc around a point, moved to the mean of its sightings."""
+    centre, radius = points.xy[i], float(points.radius[i])
+    for _ in range(MOVES):
+        nearest = _nearest_of(near, points, points.passes, centre)
+        moved = points.xy[nearest].mean(axis=0)
+        around = _free_near(points, tree, free, moved, radius)
+        if len(np.unique(points.passes[around])) < len(nearest):
+            break
+        still = np.array_equal(around, near)
+        centre, near = moved, around
+        if still:
+            break
+    nearest = _nearest_of(near, points, points.slick, centre)
+    return Disc(centre, radius, points.slick[nearest], points.xy[nearest], points.passes[nearest])
+
+
+def _nearest_of(near: Ints, points: Points, group: Ints, centre: Field) -> Ints:
+    """Of some points, the one of each group (slick or pass) that is nearest to a centre."""
+    order = near[np.argsort(np.hypot(*(points.xy[near] - centre).T), kind="stable")]
+    return np.asarray(order[np.unique(group[order], return_index=True)[1]])
+
+
+def _free_near(points: Points, tree: cKDTree, free: NDArray[np.bool_], centre: Field, radius: float) -> Ints:
+    near = np.array(sorted(tree.query_ball_point(centre, radius)), np.int64)
+    return near[free[points.slick[near]]]
+
+
+def _passes_around(points: Points, tree: cKDTree) -> Ints:
+    """Passes (m) that have a point within the radius of each point."""
+    counts = np.zeros(len(points.xy), np.int64)
+    for start in range(0, len(counts), CHUNK):
+        part = slice(start, start + CHUNK)
+        lists = tree.query_ball_point(points.xy[part], points.radius[part])
+        lengths = np.fromiter(map(len, lists), np.int64, len(lists))
+        owner = np.repeat(np.arange(len(lists)), lengths)
+        passes = points.passes[np.concatenate([*map(np.asarray, lists), np.zeros(0)]).astype(np.int64)]
+        pairs = np.unique(owner * (points.passes.max() + 1) + passes)
+        counts[part] = np.bincount(pairs // (points.passes.max() + 1), minlength=len(lists))
+    return counts

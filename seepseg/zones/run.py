@@ -1,0 +1,217 @@
+"""From prediction folders to a folder of zones: the order of things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seepseg.errors import ConfigError, DataError
+from seepseg.geo.place import place_of
+from seepseg.io.raster import raster_header
+from seepseg.machine.progress import Tick, silent
+from seepseg.runs.folder import folder_lock
+from seepseg.zones.chance import chance_of
+from seepseg.zones.cluster import Disc, candidates, discs
+from seepseg.zones.coverage import Coverage, coverage_of, write_recurrence
+from seepseg.zones.frame import PIXELS, Field, Frame, frame_around
+from seepseg.zones.history import history_of, pass_rows, sample_cells
+from seepseg.zones.record import KEPT, Record, record_of
+from seepseg.zones.scenes import Pass, Scene, find_scenes, passes_of
+from seepseg.zones.since import State, news, numbered, read_state, write_state
+from seepseg.zones.table import zone_table
+from seepseg.zones.view import OBSERVED, Judge, View, merged
+from seepseg.zones.write import Tables, pass_table, write_alerts, write_package, write_tables
+
+CACHE = "cache"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What makes a zone.
+
+    Attributes:
+        radius: of a zone, metres (pixels without georeference).
+        cell: side of a cell of the recurrence raster; None for a third of the radius.
+        min_passes: passes that must have seen it.
+        false_share: of zones that are only chance, at most.
+        pixels: scenes are in one pixel frame, without georeference.
+        shifts: columns and rows to add to a scene's own, by name, in a pixel frame.
+        judges: what else decides whether a cell is observed.
+        basis: what "observed" rests on, in words; names the options of the judges.
+    """
+
+    radius: float = 1500.0
+    cell: float | None = None
+    min_passes: int = 2
+    false_share: float = 0.05
+    pixels: bool = False
+    shifts: dict[str, tuple[float, float]] = field(default_factory=dict)
+    judges: tuple[Judge, ...] = ()
+    basis: str = "valid pixels; wind not known"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run found: numbers of scenes, passes, slicks, zones, new zones, and what the user should know."""
+
+    scenes: int
+    passes: int
+    slicks: int
+    zones: pd.DataFrame
+    new_zones: int
+    warnings: list[str]
+
+
+def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick = silent) -> Summary:
+    """Make a folder of zones, or bring it up to date; scenes that stand are not read again.
+
+    Raises:
+        ConfigError: there is nothing to read, scenes too far apart, an output not writable.
+        DataError: an output of `predict` cannot be read, or does not go with the others.
+        LockedError: another process works on the folder.
+    """
+    with ExitStack() as stack:
+        scenes, warnings = find_scenes(folders)
+        stack.enter_context(folder_lock(out, ".lock"))
+        state, passes = read_state(out), passes_of(scenes)
+        frame = _frame(scenes, state, options)
+        reader = _Reader(frame, out / CACHE, options)
+        slicks, points, windows, classes = _slicks(passes, reader, tick)
+        coverage = coverage_of(windows, frame)
+        areas, outlines = list[float](), list[list[Field]]()
+        for one in passes:
+            view, borders = reader.of_pass(one)
+            coverage.add(view)
+            areas.append(float((view.codes == OBSERVED).sum() * frame.cell**2 / 1e6))
+            outlines.append(borders)
+        found, _ = _zones(points, slicks, coverage, frame, options)
+        ids = numbered(found, state)
+        history = _history(passes, found, slicks, reader)
+        at = np.full(len(slicks), -1)
+        for number, zone in enumerate(found):
+            at[zone.slicks] = number
+        zones = zone_table(found, ids, frame, history, slicks.assign(at=at), classes)
+        slicks.insert(0, "zone", pd.Series(np.append(ids, 0)[at], dtype="Int64").where(at >= 0))
+        counts = np.bincount(slicks.pop("number"), minlength=len(passes)).tolist()
+        history["zone"] = ids[history["zone"].to_numpy()]
+        tables = Tables(
+            frame, found, zones, slicks, pass_table(passes, areas, counts), history, outlines, options.basis
+        )
+        table, short = news(zones, slicks, [scene.name for scene in scenes], state)
+        write_package(out, tables, [scene for one in passes for scene in one.scenes], classes)
+        write_tables(out, tables)
+        write_recurrence(out / "recurrence.tif", coverage, frame, {"OBSERVED_MEANS": options.basis})
+        write_alerts(out, table, short | {"observed_means": options.basis})
+        last = max([state.last if state else 0, *ids.tolist()])
+        kept = [[int(i), *(float(v) for v in zone.centre)] for i, zone in zip(ids, found, strict=True)]
+        write_state(out, State(frame.crs, frame.cell, last, kept, sorted(scene.name for scene in scenes)))
+        reader.remove_others()
+    untimed = sum(one.identity.acquired is None for one in passes)
+    if untimed:
+        warnings.append(f"{untimed} scenes have no time: each counts as a pass, and none is first or last")
+    if state and (gone := set(state.scenes) - {scene.name for scene in scenes}):
+        warnings.append(f"{len(gone)} scenes of the last run are not in these folders, and no longer count")
+    return Summary(len(scenes), len(passes), len(slicks), zones, len(short["new_zones"]), warnings)
+
+
+class _Reader:
+    """The records of scenes, and the views of passes made of them."""
+
+    def __init__(self, frame: Frame, cache: Path, options: Options) -> None:
+        self._frame, self._cache, self._options = frame, cache, options
+        self._used = set[Path]()
+
+    def of(self, scene: Scene) -> Record:
+        record, path = record_of(scene, self._frame, self._cache, self._options.judges, self._options.basis)
+        self._used.add(path)
+        return record
+
+    def of_pass(self, one: Pass) -> tuple[View, list[Field]]:
+        """What a pass shows, and the borders of its scenes."""
+        records = [self.of(scene) for scene in one.scenes]
+        return merged(record.view for record in records), [record.outline for record in records]
+
+    def remove_others(self) -> None:
+        """Delete records that no scene needs any more."""
+        for path in set(self._cache.glob("*.npz")) - self._used:
+            path.unlink(missing_ok=True)
+
+
+def _frame(scenes: Sequence[Scene], state: State | None, options: Options) -> Frame:
+    """The frame of the last run, else one around the scenes."""
+    cell = options.cell or options.radius / 3
+    if state and (state.crs is None) != options.pixels:
+        kind = "in pixels" if state.crs is None else "on a map"
+        raise ConfigError(f"the last run here was {kind}", f"--frame {PIXELS}", "give another -o")
+    if options.pixels:
+        return Frame(None, cell, options.shifts)
+    if state:
+        return Frame(state.crs, cell)
+    return frame_around(list(_middles(scenes)), cell)
+
+
+def _middles(scenes: Sequence[Scene]) -> Iterator[tuple[float, float]]:
+    for scene in scenes:
+        header, height, width = raster_header(scene.raster)
+        place = place_of(header)
+        if place.to_lonlat is None:
+            raise DataError("has no georeference", scene.raster, f"leave it out, or give --frame {PIXELS}")
+        lon, lat = place.to_lonlat(np.array([[width / 2, height / 2]]))[0]
+        yield float(lon), float(lat)
+
+
+def _slicks(
+    passes: Sequence[Pass], reader: _Reader, tick: Tick
+) -> tuple[pd.DataFrame, Field, list[tuple[slice, slice]], tuple[str, ...]]:
+    """All slicks, their points (n, 4, 2), the windows of all scenes, and the names of the foreground classes.
+
+    Raises:
+        DataError: two scenes have different classes.
+    """
+    tables, points, windows = list[pd.DataFrame](), list[Field](), list[tuple[slice, slice]]()
+    first: tuple[Scene, tuple[str, ...]] | None = None
+    scenes = [(number, one, scene) for number, one in enumerate(passes) for scene in one.scenes]
+    for done, (number, one, scene) in enumerate(scenes, 1):
+        record = reader.of(scene)
+        first = first or (scene, record.classes)
+        if record.classes != first[1]:
+            what = f"its classes ({', '.join(record.classes[1:])}) are not those of {first[0].raster}"
+            raise DataError(what, scene.raster, "give predictions of one class table at a time")
+        identity = scene.identity
+        extra = {"scene": scene.name, "pass": one.name, "acquired": identity.acquired, "platform": identity.platform}
+        tables.append(record.slicks.assign(**extra, number=number))
+        points.append(record.points)
+        windows.append(record.view.window)
+        tick(done, len(scenes))
+    assert first
+    every = np.concatenate(points)
+    table = pd.concat(tables, ignore_index=True)[["scene", "pass", "acquired", "platform", *KEPT, "number"]]
+    table = table.assign(x=every[:, 0, 0], y=every[:, 0, 1], is_origin=np.isfinite(every[:, 3, 0]))
+    return table, every, windows, first[1][1:]
+
+
+def _zones(
+    points: Field, slicks: pd.DataFrame, coverage: Coverage, frame: Frame, options: Options
+) -> tuple[list[Disc], Field]:
+    """The zones, and the share of false ones up to each."""
+    starts = candidates(points, slicks["number"].to_numpy(np.int64), np.full(len(points), options.radius))
+    found = discs(starts, options.min_passes)
+    if not found:
+        return [], np.empty(0)
+    _, share = chance_of(found, starts, coverage, frame, options.false_share)
+    keep = share <= options.false_share
+    return [zone for zone, kept in zip(found, keep, strict=True) if kept], share[keep]
+
+
+def _history(passes: Sequence[Pass], found: Sequence[Disc], slicks: pd.DataFrame, reader: _Reader) -> pd.DataFrame:
+    cells = sample_cells(found, reader._frame)
+    sightings = np.zeros((len(passes), len(found)), bool)
+    for number, zone in enumerate(found):
+        sightings[zone.passes, number] = True
+    parts = [pass_rows(i, reader.of_pass(one)[0], cells, sightings[i]) for i, one in enumerate(passes)]
+    return history_of(parts, passes)

@@ -1,0 +1,108 @@
+"""From one run to the next: zones keep their numbers, and what is new is listed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from seepseg.errors import DataError
+from seepseg.io.atomic import write_text
+from seepseg.zones.cluster import Disc
+
+STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a run leaves for the next one.
+
+    Attributes:
+        crs, cell: of the frame.
+        last: the highest number that a zone has had.
+        zones: number, x, y of each.
+        scenes: names of the scenes.
+    """
+
+    crs: str | None
+    cell: float
+    last: int
+    zones: list[list[float]]
+    scenes: list[str]
+
+
+def read_state(out: Path) -> State | None:
+    """What the last run left; None before the first.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    path = out / STATE
+    if not path.is_file():
+        return None
+    try:
+        return State(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise DataError("is damaged", path, "remove it: zones then get new numbers") from None
+
+
+def write_state(out: Path, state: State) -> None:
+    """Write what the next run needs."""
+    write_text(out / STATE, json.dumps(asdict(state), indent=1) + "\n")
+
+
+def numbered(zones: Sequence[Disc], state: State | None) -> NDArray[np.int64]:
+    """Numbers (n) of zones: that of an earlier zone within the radius, the nearest pairs first; else new ones."""
+    ids, last = np.zeros(len(zones), np.int64), state.last if state else 0
+    if state and state.zones and zones:
+        earlier = np.array(state.zones, np.float64)
+        tree = cKDTree(earlier[:, 1:])
+        pairs = [
+            (float(np.hypot(*(earlier[j, 1:] - zone.centre))), i, j)
+            for i, zone in enumerate(zones)
+            for j in tree.query_ball_point(zone.centre, zone.radius)
+        ]
+        taken = set[int]()
+        for _, i, j in sorted(pairs):
+            if not ids[i] and j not in taken:
+                ids[i] = int(earlier[j, 0])
+                taken.add(j)
+    new = ids == 0
+    ids[new] = last + 1 + np.arange(new.sum())
+    return ids
+
+
+def news(
+    zones: pd.DataFrame, slicks: pd.DataFrame, scenes: Sequence[str], state: State | None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Zones and slicks that the last run did not have: a table, and the short form for scripts.
+
+    Args:
+        zones: rows of `zone_table`.
+        slicks: with the columns `scene`, `pass`, `acquired`, `zone`, x and y.
+        scenes: names of all scenes.
+        state: what the last run left; before the first, everything is new.
+    """
+    known = set(state.scenes) if state else set[str]()
+    old = {int(zone[0]) for zone in state.zones} if state else set[int]()
+    fresh = slicks[~slicks["scene"].isin(known)]
+    born = zones[~zones["zone"].isin(old)]
+    columns = ["zone", "scene", "pass", "acquired", "class_name", "area_m2", "x", "y"]
+    parts = [born.assign(what="zone"), fresh.assign(what="slick")]
+    table = pd.concat([part.reindex(columns=["what", *columns]).astype(object) for part in parts], ignore_index=True)
+    again = fresh[fresh["zone"].isin(old)].groupby("zone")["pass"].unique()
+    short = {
+        "first_run": state is None,
+        "new_scenes": sorted(set(scenes) - known),
+        "new_zones": born["zone"].astype(int).tolist(),
+        "seen_again": {str(zone): sorted(passes) for zone, passes in again.items()},
+        "new_slicks": len(fresh),
+    }
+    return table, short

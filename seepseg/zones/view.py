@@ -1,0 +1,140 @@
+"""What a scene shows of the common frame: for each cell, whether slicks could have been seen there, or why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seepseg.classes import IGNORE
+from seepseg.geo.place import Place
+from seepseg.io.raster import thinned
+from seepseg.zones.frame import Field, Frame
+from seepseg.zones.scenes import Scene
+
+REASONS = ("outside", "observed", "no data", "wind", "incidence")
+"""What a cell of a view can be, by its code; all but the second are why nothing could be seen there.
+
+A new reason is added at the end: codes are kept on disk.
+"""
+OUTSIDE, OBSERVED, NO_DATA = 0, 1, 2
+
+Codes = NDArray[np.uint8]
+Judge = Callable[[Scene, Field, Codes], Codes]
+"""(scene, longitude and latitude of cells (h, w, 2), their codes (h, w)) → codes, some no longer `OBSERVED`."""
+
+NODES = 8
+"""Cells between those whose place in a scene is computed; between them it is interpolated."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of the grid of cells.
+
+    Attributes:
+        row, column: of its first cell.
+        codes: (h, w), numbers of `REASONS`.
+        seen: (h, w), True where a slick touches the cell.
+    """
+
+    row: int
+    column: int
+    codes: Codes
+    seen: NDArray[np.bool_]
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Its rows and columns in the grid."""
+        height, width = self.codes.shape
+        return slice(self.row, self.row + height), slice(self.column, self.column + width)
+
+    def at(self, cells: NDArray[np.int64]) -> Codes:
+        """Codes (…) of cells (…, 2) of the grid."""
+        row, column = cells[..., 0] - self.row, cells[..., 1] - self.column
+        height, width = self.codes.shape
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        return np.where(inside, self.codes[np.where(inside, row, 0), np.where(inside, column, 0)], np.uint8(OUTSIDE))
+
+
+def look(
+    scene: Scene, frame: Frame, place: Place, size: tuple[int, int], judges: Sequence[Judge] = ()
+) -> tuple[View, Field]:
+    """The view of a scene of a size (height, width), nothing seen yet, and its outline (n, 2) in the frame.
+
+    A cell is observed where the pixel under its centre is valid.
+
+    Raises:
+        DataError: its class map cannot be read.
+    """
+    height, width = size
+    middle = np.array([[width / 2, height / 2]])
+    lonlat = place.to_lonlat(middle)[0] if frame.crs and place.to_lonlat else middle[0]
+    outline = frame.from_map(place.crs, place.to_map(_border(height, width)), scene.name)
+    cells = frame.cells(outline[np.isfinite(outline).all(axis=1)])
+    (top, left), (bottom, right) = cells.min(axis=0), cells.max(axis=0) + 1
+    rows, columns = (np.arange(a, b + NODES, NODES) for a, b in ((top, bottom), (left, right)))
+    nodes = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
+    centres = frame.corners(nodes.reshape(-1, 2) + 0.5)
+    pixels = frame.to_pixels(place, lonlat, centres, scene.name).reshape(*nodes.shape)
+    across, down = (_between(pixels[..., k], bottom - top, right - left) for k in (0, 1))
+    step = max(1, int(frame.cell / pixel_size(place, height, width) / 2))
+    few = thinned(scene.raster, step)
+    with np.errstate(invalid="ignore"):
+        inside = (across >= 0) & (across < width) & (down >= 0) & (down < height)
+    i, j = ((at[inside] / n * m).astype(np.intp) for at, n, m in zip((down, across), size, few.shape, strict=True))
+    codes = np.zeros(inside.shape, np.uint8)
+    codes[inside] = np.where(few[i, j] == IGNORE, NO_DATA, OBSERVED)
+    if judges:
+        every = np.mgrid[top:bottom, left:right].reshape(2, -1).T + 0.5
+        places = frame.lonlat(frame.corners(every)).reshape(*codes.shape, 2)
+        for judge in judges:
+            codes = judge(scene, places, codes)
+    return View(int(top), int(left), codes, np.zeros(codes.shape, bool)), outline
+
+
+def merged(views: Iterable[View]) -> View:
+    """The view of a pass: observed where any of its frames is, seen where any saw a slick."""
+    views = list(views)
+    if len(views) == 1:
+        return views[0]
+    top, left = (min(v.window[k].start for v in views) for k in (0, 1))
+    bottom, right = (max(v.window[k].stop for v in views) for k in (0, 1))
+    codes, seen = np.zeros((bottom - top, right - left), np.uint8), np.zeros((bottom - top, right - left), bool)
+    for view in views:
+        rows, columns = view.window
+        part = np.s_[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        codes[part] = better(codes[part], view.codes)
+        seen[part] |= view.seen
+    return View(top, left, codes, seen)
+
+
+def better(one: Codes, other: Codes) -> Codes:
+    """Codes of what two frames of a pass show together."""
+    return np.where((one == OBSERVED) | (other == OUTSIDE), one, other)
+
+
+def _border(height: int, width: int) -> Field:
+    """Pixel corners (n, 2) around a scene, 32 a side: (column, row)."""
+    t = np.linspace(0, 1, 33)[:-1]
+    sides = [(t, 0 * t), (0 * t + 1, t), (1 - t, 0 * t + 1), (0 * t, 1 - t)]
+    return np.concatenate([np.stack(side, axis=1) for side in sides]) * [width, height]
+
+
+def pixel_size(place: Place, height: int, width: int) -> float:
+    """Side of a pixel in the middle of a scene, metres; 1 without a place."""
+    return float(np.sqrt(abs(np.linalg.det(place.metric(np.array([[width / 2, height / 2]]))[0]))))
+
+
+def _between(nodes: Field, height: int, width: int) -> Field:
+    """Values (height, width) between nodes (n, m) that are `NODES` apart, bilinear."""
+    rows, columns = (
+        np.maximum(0, 1 - np.abs(np.arange(n)[:, None] / NODES - np.arange(m)))
+        for n, m in zip((height, width), nodes.shape, strict=True)
+    )
+    if np.isfinite(nodes).all():
+        return np.asarray(rows @ nodes @ columns.T)
+    # Beyond what a projection shows; what is bilinear with it is not known either.
+    unknown = rows @ ~np.isfinite(nodes) @ columns.T > 0
+    return np.where(unknown, np.nan, rows @ np.nan_to_num(nodes, posinf=0, neginf=0) @ columns.T)

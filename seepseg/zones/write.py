@@ -1,0 +1,150 @@
+"""What a folder of zones holds: one GeoPackage of four layers, and every table as CSV."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from seepseg.classes import COLORS, ClassTable, SegClass
+from seepseg.figures.style import qgis_style
+from seepseg.geo.vector import Layer, write_layers
+from seepseg.io.atomic import write_text
+from seepseg.zones.cluster import Disc
+from seepseg.zones.frame import Field, Frame
+from seepseg.zones.record import outlines_of
+from seepseg.zones.scenes import Pass, Scene
+from seepseg.zones.style import recurrence_style
+
+BATCH = 20_000
+"""Outlines of slicks, about, that are in memory at once."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All that is known at the end.
+
+    Attributes:
+        frame: common coordinates.
+        found: the zones, as found.
+        zones: rows of `zone_table`.
+        slicks: all slicks: scene, pass, zone (NA for none), columns of polygons, x and y of the middle.
+        passes: one row per pass.
+        history: rows of `history_of`, zones by their numbers.
+        outlines: borders (k, 2) of the scenes of each pass.
+        basis: what "observed" rests on, in words.
+    """
+
+    frame: Frame
+    found: Sequence[Disc]
+    zones: pd.DataFrame
+    slicks: pd.DataFrame
+    passes: pd.DataFrame
+    history: pd.DataFrame
+    outlines: Sequence[Sequence[Field]]
+    basis: str
+
+
+def write_tables(out: Path, tables: Tables) -> None:
+    """Write zones.csv, origins.csv, slicks.csv, passes.csv and history.csv."""
+    for name, table in [
+        ("zones", tables.zones.assign(observed_means=tables.basis)),
+        ("origins", origin_table(tables)),
+        ("slicks", tables.slicks),
+        ("passes", tables.passes),
+        ("history", tables.history),
+    ]:
+        write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g" if name == "history" else None))
+
+
+def origin_table(tables: Tables) -> pd.DataFrame:
+    """One row for each slick of a zone: the point that is taken for its origin, x and y of the frame."""
+    ids = tables.zones["zone"].to_numpy()
+    sizes = [len(zone.slicks) for zone in tables.found]
+    xy = np.concatenate([np.empty((0, 2)), *(zone.origins for zone in tables.found)])
+    slick = np.concatenate([np.empty(0, np.int64), *(zone.slicks for zone in tables.found)])
+    table = tables.slicks.iloc[slick][["scene", "pass", "acquired", "object", "class", "class_name", "is_origin"]]
+    places = tables.frame.lonlat(xy)
+    names = ("lon", "lat") if tables.frame.crs else ("column", "row")
+    distance = np.hypot(*(xy - np.repeat(tables.zones[["x", "y"]].to_numpy(np.float64), sizes, axis=0)).T)
+    return table.assign(
+        zone=np.repeat(ids, sizes), x=xy[:, 0], y=xy[:, 1], offset_m=distance, **dict(zip(names, places.T, strict=True))
+    ).reset_index(drop=True)
+
+
+def write_package(out: Path, tables: Tables, scenes: Sequence[Scene], classes: Sequence[str]) -> None:
+    """Write zones.gpkg with the layers zones (discs), origins (points), slicks and passes (outlines), with styles."""
+    table = ClassTable(tuple(SegClass(n, (i,), COLORS[(i - 1) % len(COLORS)]) for i, n in enumerate(classes, 1)))
+    crs, origins = tables.frame.crs, origin_table(tables)
+    centres = np.array([zone.centre for zone in tables.found]).reshape(-1, 2)
+    discs = np.asarray(shapely.buffer(shapely.points(centres), tables.zones["radius_m"]))
+    points = np.asarray(shapely.points(origins[["x", "y"]].to_numpy(np.float64)))
+    footprints = [shapely.union_all(shapely.make_valid(shapely.polygons(parts))) for parts in tables.outlines]
+
+    def layers() -> Iterator[Layer]:
+        style = recurrence_style()
+        yield Layer("zones", discs, tables.zones, crs, description=tables.basis, style=style)
+        yield Layer("origins", points, origins, crs, kind="Point", style=qgis_style(table, "marker"))
+        yield from _slicks(tables, scenes, qgis_style(table))
+        yield Layer("passes", _areas(footprints), tables.passes, crs)
+
+    write_layers(out / "zones.gpkg", layers())
+
+
+def _slicks(tables: Tables, scenes: Sequence[Scene], style: str) -> Iterator[Layer]:
+    """The layer of slicks in parts of bounded size, scene by scene."""
+    of_scene = tables.slicks.groupby("scene", sort=False).indices
+    shapes, rows = list[Any](), list[NDArray[Any]]()
+    for scene in scenes:
+        if scene.name in of_scene:
+            shapes.append(outlines_of(scene, tables.frame))
+            rows.append(np.asarray(of_scene[scene.name]))
+        if scene is scenes[-1] or sum(map(len, rows)) >= BATCH:
+            at = np.concatenate([np.empty(0, np.int64), *rows])
+            every = np.concatenate([np.empty(0, object), *shapes])
+            yield Layer("slicks", _areas(every), tables.slicks.iloc[at], tables.frame.crs, style=style)
+            shapes, rows = [], []
+
+
+def _areas(shapes: Any) -> Any:
+    """Polygons and multi-polygons; what is neither, as of a footprint that crosses itself, by its polygons only."""
+    return np.array(
+        [
+            s
+            if s.geom_type in ("Polygon", "MultiPolygon")
+            else shapely.MultiPolygon([p for p in shapely.get_parts(s) if p.geom_type == "Polygon"])
+            for s in shapes
+        ],
+        object,
+    )
+
+
+def pass_table(passes: Sequence[Pass], areas: Sequence[float], seen: Sequence[int]) -> pd.DataFrame:
+    """One row per pass, in their order: when, by what, of which scenes, km² observed and slicks seen."""
+    rows = [
+        {
+            "pass": one.name,
+            "acquired": one.identity.acquired,
+            "platform": one.identity.platform,
+            "relative_orbit": one.identity.relative_orbit,
+            "direction": one.identity.direction,
+            "scenes": "; ".join(scene.name for scene in one.scenes),
+            "observed_km2": round(area, 3),
+            "slicks": count,
+        }
+        for one, area, count in zip(passes, areas, seen, strict=True)
+    ]
+    return pd.DataFrame(rows).astype({"relative_orbit": "Int64"})
+
+
+def write_alerts(out: Path, table: pd.DataFrame, short: dict[str, Any]) -> None:
+    """Write new_since.csv and alerts.json."""
+    write_text(out / "new_since.csv", table.to_csv(index=False))
+    write_text(out / "alerts.json", json.dumps(short, indent=1) + "\n")
