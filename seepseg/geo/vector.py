@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,10 @@ def write_vectors(path: Path, shapes: NDArray[Any], table: pd.DataFrame, crs: st
     write_layers(path, [Layer(path.stem, shapes, table, crs)])
 
 
-def write_layers(path: Path, layers: Sequence[Layer]) -> None:
+def write_layers(path: Path, layers: Iterable[Layer]) -> None:
     """Write layers, complete or absent; the suffix says the format, and only a GeoPackage holds several.
+
+    Layers of one name, one after another, are parts of one.
 
     GeoJSON is longitude and latitude whatever the `crs` (RFC 7946).
 
@@ -75,10 +77,12 @@ def write_layers(path: Path, layers: Sequence[Layer]) -> None:
         warnings.filterwarnings("ignore", "'crs' was not provided")
         warnings.filterwarnings("ignore", "'geometry_type' was not provided|A geometry column was not provided")
         try:
+            styles = dict[str, str]()
             for number, layer in enumerate(layers):
                 _write(temporary, layer, path.suffix, append=number > 0)
-            if path.suffix == ".gpkg" and any(layer.style for layer in layers):
-                _write_styles(temporary, layers)
+                styles |= {layer.name: layer.style} if layer.style else {}
+            if path.suffix == ".gpkg" and styles:
+                _write_styles(temporary, styles)
         except (DataSourceError, DataLayerError, FieldError, GeometryError, RuntimeError) as error:
             if not os.access(path.parent, os.W_OK):
                 raise ConfigError("not writable", path, "change its permissions, or choose another folder") from None
@@ -111,9 +115,9 @@ def _write(path: Path, layer: Layer, suffix: str, *, append: bool) -> None:
     )
 
 
-def _write_styles(path: Path, layers: Sequence[Layer]) -> None:
+def _write_styles(path: Path, styles: Mapping[str, str]) -> None:
     """Append QGIS's own table of styles, which it reads before any file beside."""
-    table = pd.DataFrame([{"f_table_name": layer.name, "styleQML": layer.style} for layer in layers if layer.style])
+    table = pd.DataFrame([{"f_table_name": name, "styleQML": style} for name, style in styles.items()])
     table = table.assign(f_table_catalog="", f_table_schema="", f_geometry_column="geom", styleName="seepseg")
     table = table.assign(styleSLD="", useAsDefault=True, description="", owner="", ui="")
     table["update_time"] = pd.Timestamp(os.environ["OGR_CURRENT_DATE"])

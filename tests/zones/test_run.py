@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyogrio
+import pytest
+import rasterio
+
+from seepseg.geo.vector import read_vectors
+from seepseg.synthetic.vents import Sea, write_passes
+from seepseg.zones.run import Options, make_zones
+
+SEA = Sea(vents=4, rates=(0.5, 0.8), passes=16, side=40_000, pixel=200, lookalikes=2, wakes=0)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A prediction folder, and the zones of it."""
+    root = tmp_path_factory.mktemp("sea")
+    write_passes(root / "out", SEA, 3)
+    make_zones([root / "out"], root / "zones", Options())
+    return root / "out", root / "zones"
+
+
+def test_planted_vents_are_the_zones(folders: tuple[Path, Path]) -> None:
+    vents, zones = (pd.read_csv(p) for p in (folders[0] / "vents.csv", folders[1] / "zones.csv"))
+    assert len(zones) == len(vents)
+    for lon, lat, rate in zip(vents["lon"], vents["lat"], vents["mapped"], strict=True):
+        far = np.hypot((zones["lon"] - lon) * 98_000, (zones["lat"] - lat) * 111_000)
+        zone = zones.loc[far.idxmin()]
+        assert far.min() < 1000
+        assert zone["lower"] <= rate <= zone["upper"]
+
+
+def test_every_count_can_be_counted(folders: tuple[Path, Path]) -> None:
+    zones, history, slicks = (pd.read_csv(folders[1] / f"{n}.csv") for n in ("zones", "history", "slicks"))
+    counts = history.assign(both=history["seen"] & history["observed"]).groupby("zone")[["both", "observed"]].sum()
+    counts = counts.loc[zones["zone"]]
+    assert zones["n_seen"].tolist() == counts["both"].tolist()
+    assert zones["n_observed"].tolist() == counts["observed"].tolist()
+    assert zones["n_slicks"].tolist() == slicks.groupby("zone").size().loc[zones["zone"]].tolist()
+    passes = pd.read_csv(folders[1] / "passes.csv")
+    assert len(passes) == SEA.passes
+    assert passes["slicks"].sum() == len(slicks)
+    assert set(history["reason"].dropna()) <= {"no data", "outside"}
+
+
+def test_the_package_holds_the_same_tables(folders: tuple[Path, Path]) -> None:
+    path = folders[1] / "zones.gpkg"
+    assert {n for n, _ in pyogrio.list_layers(path)} >= {"zones", "origins", "slicks", "passes"}
+    for layer in ("zones", "origins", "slicks", "passes"):
+        shapes, table, _ = read_vectors(path, layer)
+        assert len(shapes) == len(table) == len(pd.read_csv(folders[1] / f"{layer}.csv"))
+    # Areas of slicks as drawn are those of the maps: the frame keeps areas.
+    shapes, table, _ = read_vectors(path, "slicks")
+    assert [s.area for s in shapes] == pytest.approx(table["area_m2"].tolist(), rel=5e-3)
+
+
+def test_the_raster_holds_counts_of_passes(folders: tuple[Path, Path]) -> None:
+    zones = pd.read_csv(folders[1] / "zones.csv")
+    with rasterio.open(folders[1] / "recurrence.tif") as source:
+        assert source.descriptions == ("observed", "seen", "recurrence", "lower", "upper")
+        bands = source.read()
+        at = [source.index(x, y) for x, y in zip(zones["x"], zones["y"], strict=True)]
+    assert np.nanmax(bands[0]) <= SEA.passes
+    assert (bands[1] <= bands[0])[np.isfinite(bands[0])].all()
+    for (row, column), zone in zip(at, zones.itertuples(), strict=True):
+        assert abs(bands[0, row, column] - zone.n_observed) <= 2
+
+
+def test_a_second_run_keeps_numbers_and_lists_what_is_new(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    lines = (folders[0] / "manifest.jsonl").read_text().splitlines(keepends=True)
+    first = tmp_path / "first"
+    first.mkdir()
+    for path in folders[0].iterdir():
+        (first / path.name).symlink_to(path)
+    (first / "manifest.jsonl").unlink()
+    (first / "manifest.jsonl").write_text("".join(lines[:-2]))
+    make_zones([first], tmp_path / "zones", Options())
+    before = pd.read_csv(tmp_path / "zones" / "zones.csv")
+    cached = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "zones" / "cache").iterdir()}
+    (first / "manifest.jsonl").write_text("".join(lines))
+    make_zones([first], tmp_path / "zones", Options())
+    after = pd.read_csv(tmp_path / "zones" / "zones.csv")
+    alerts = json.loads((tmp_path / "zones" / "alerts.json").read_text())
+    assert set(before["zone"]) <= set(after["zone"])
+    assert alerts["new_scenes"] == sorted(json.loads(line)["name"] for line in lines[-2:])
+    fresh = pd.read_csv(tmp_path / "zones" / "new_since.csv")
+    assert (fresh["what"] == "slick").sum() == alerts["new_slicks"] > 0
+    assert set(fresh["scene"].dropna()) <= set(alerts["new_scenes"])
+    # Records of scenes that stand were not made again.
+    now = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "zones" / "cache").iterdir()}
+    assert cached.items() <= now.items()
+
+
+def test_the_same_run_again_changes_no_table(folders: tuple[Path, Path]) -> None:
+    names = ("zones.csv", "history.csv", "slicks.csv", "zones.gpkg", "recurrence.tif")
+    before = {name: (folders[1] / name).read_bytes() for name in names}
+    make_zones([folders[0]], folders[1], Options())
+    assert {name: (folders[1] / name).read_bytes() for name in names} == before
+    assert json.loads((folders[1] / "alerts.json").read_text())["new_zones"] == []
