@@ -40,6 +40,8 @@ DARKEST = 5e-4
 
 CHUNK = 32
 """Rows calibrated at once, so that tables and intermediate numbers stay in the cache."""
+STRIP = 256
+"""Rows best read at once: of a measurement in taller blocks, a row of blocks is kept as digital numbers."""
 
 
 @contextmanager
@@ -78,7 +80,7 @@ def open_scene(
             return Pixels(raw, valid)
 
         yield Image(
-            "SAFE", height, width, len(bands), np.dtype(np.float32), path=path, chunk=256, window=window,
+            "SAFE", height, width, len(bands), np.dtype(np.float32), path=path, chunk=STRIP, window=window,
             georeference=_georeference(annotation, product.identity), warnings=tuple(dict.fromkeys(warnings)),
         )  # fmt: skip
 
@@ -110,6 +112,7 @@ class _Plane:
     dirty: bool
 
     def __post_init__(self) -> None:
+        self._kept = -1, Pixels(np.empty(0), np.empty(0, bool))
         if self.dirty:
             height, depth = self.image.height, min(DEPTH, self.image.height)
             edges = range(depth), range(height - depth, height)
@@ -123,7 +126,7 @@ class _Plane:
         # Borders are found in whole rows, so that they are the same whatever is read.
         taken = range(self.image.width) if self.dirty else columns
         own = slice(columns.start - taken.start, columns.stop - taken.start)
-        raw, known = self.image.window(slice(rows.start, rows.stop), slice(taken.start, taken.stop))
+        raw, known = self._numbers(rows, taken)
         numbers = raw[0]
         valid &= known[:, own] & (numbers[:, own] > 0)
         for start in range(0, len(rows), CHUNK):
@@ -143,6 +146,17 @@ class _Plane:
                 power *= 10
             if self.dirty:
                 valid[part] &= self._measured(here, numbers[part])[:, own]
+
+    def _numbers(self, rows: range, columns: range) -> Pixels:
+        block, window = self.image.chunk, slice(columns.start, columns.stop)
+        first = rows.start // block * block
+        if block <= STRIP or len(columns) < self.image.width or rows.stop > first + block:
+            return self.image.window(slice(rows.start, rows.stop), window)
+        if self._kept[0] != first:
+            self._kept = first, self.image.rows(first, first + block)
+        raw, known = self._kept[1]
+        part = slice(rows.start - first, rows.stop - first)
+        return Pixels(raw[:, part], known[part])
 
     def _measured(self, rows: range, numbers: NDArray[np.uint16]) -> NDArray[np.bool_]:
         """Where whole rows (n, W) are not border noise."""

@@ -5,6 +5,7 @@ The tables are bilinear in line and pixel, so that interpolating between their v
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,12 @@ def gain(line: Field, pixel: Field, scale: float = 500.0) -> Field:
 
 
 def noise(line: Field, pixel: Field, schema: str, width: int, scale: float = 500.0) -> Field:
-    """η, in squared DN: −25 dB at the left; in the schema "azimuth", the right half is scalloped along lines too."""
+    """η, in squared DN: −25 dB at the left; in the schema "azimuth", the right half is scalloped along lines too.
+
+    In the schema "removed" there is none.
+    """
+    if schema == "removed":
+        return np.zeros(np.broadcast(line, pixel).shape)
     eta = (scale**2 * 10**-2.5) * (1 + 1e-4 * pixel + 1e-5 * line)
     return eta * np.where(pixel >= width // 2, 1 + 1e-5 * line, 1.0) if schema == "azimuth" else eta
 
@@ -51,11 +57,11 @@ def write_product(
     Args:
         folder: what it is written to.
         sigma0: linear backscatter (H, W) by polarisation ("vv"); NaN is no data.
-        schema: of the noise: "azimuth" (since IPF 2.90) or "range" (one list of vectors).
+        schema: of the noise: "azimuth" (since IPF 2.90), "range" (one list of vectors), or "removed" by the processor.
         ipf: version of the processor.
         scale: of A; a large one makes rounding to digital numbers negligible.
         packed: as ZIP.
-        cog: the measurement in tiles and deflated, and named as in products in the form of COGs.
+        cog: the measurement as a COG, and files named as in such products.
         start: of the acquisition.
     """
     height, width = next(iter(sigma0.values())).shape
@@ -66,21 +72,18 @@ def write_product(
     root, files = folder / name, []
     (root / "annotation" / "calibration").mkdir(parents=True)
     (root / "measurement").mkdir()
-    line, pixel = np.mgrid[:height, :width].astype(np.float64)
     for number, (polarisation, backscatter) in enumerate(sigma0.items(), 1):
         stem = f"s1b-iw-grd-{polarisation}-{times.lower().replace('_', '-')}-{ORBIT:06}-{TAKE:06x}-{number:03}"
         stem += "-cog" * cog
         header = _header(polarisation, start, stop, number)
         contents = {
-            f"annotation/{stem}.xml": _annotation(header, height, width),
+            f"annotation/{stem}.xml": _annotation(header, height, width, denoised=schema == "removed"),
             f"annotation/calibration/calibration-{stem}.xml": _calibration(header, start, height, width, scale),
             f"annotation/calibration/noise-{stem}.xml": _noise(header, start, height, width, schema, scale),
         }
         for path, text in contents.items():
             (root / path).write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n')
-        power = backscatter * gain(line, pixel, scale) ** 2 + noise(line, pixel, schema, width, scale)
-        numbers = np.where(np.isnan(power), 0, np.clip(np.rint(np.sqrt(power)), 1, 65535)).astype(np.uint16)
-        _measurement(root / "measurement" / f"{stem}.tiff", numbers, cog)
+        _measurement(root / "measurement" / f"{stem}.tiff", backscatter, schema, scale, cog)
         files.append([*contents, f"measurement/{stem}.tiff"])
     (root / "manifest.safe").write_text(_manifest(list(sigma0), files, (height, width), start, stop, ipf))
     if not packed:
@@ -90,18 +93,34 @@ def write_product(
     return Path(archive)
 
 
-def _measurement(path: Path, numbers: NDArray[np.uint16], cog: bool) -> None:
+def _measurement(path: Path, backscatter: Field, schema: str, scale: float, cog: bool) -> None:
+    """Digital numbers in strips, so that products may be as large as real ones."""
     import rasterio
     from rasterio.control import GroundControlPoint
+    from rasterio.shutil import copy
+    from rasterio.windows import Window
 
-    height, width = numbers.shape
+    height, width = backscatter.shape
     lines, pixels = (v.ravel() for v in np.meshgrid(_places(height, 10), _places(width, 21), indexing="ij"))
     points = zip(lines, pixels, *ground(lines, pixels), strict=True)
     gcps = [GroundControlPoint(row=r, col=c, x=x, y=y, z=0) for r, c, x, y in points]
-    layout = {"tiled": True, "blockxsize": 128, "blockysize": 128, "compress": "deflate"} if cog else {"blockysize": 1}
-    options = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "uint16"} | layout
-    with rasterio.open(path, "w", gcps=gcps, crs="EPSG:4326", **options) as raster:
-        raster.write(numbers, 1)
+    options = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "uint16", "blockysize": 1}
+    options |= {"nodata": 0} if cog else {}
+    strips = path.with_suffix(".strips") if cog else path
+    with rasterio.open(strips, "w", gcps=gcps, crs="EPSG:4326", **options) as raster:
+        for top in range(0, height, 128):
+            sea = backscatter[top : top + 128]
+            line, pixel = np.mgrid[top : top + len(sea), :width].astype(np.float64)
+            power = sea * gain(line, pixel, scale) ** 2 + noise(line, pixel, schema, width, scale)
+            numbers = np.where(np.isnan(power), 0, np.clip(np.rint(np.sqrt(power)), 1, 65535)).astype(np.uint16)
+            raster.write(numbers, 1, window=Window(0, top, width, len(sea)))
+    if cog:
+        # As the Copernicus Data Space makes them, which keeps the original header behind the image.
+        form = {"blocksize": 1024, "compress": "zstd", "overview_count": 6, "overview_resampling": "rms"}
+        copy(strips, path, driver="COG", **form)
+        strips.unlink()
+        with path.open("ab") as stream:
+            stream.write(gzip.compress(b"II*", mtime=0))
 
 
 def _header(polarisation: str, start: datetime, stop: datetime, number: int) -> str:
@@ -114,7 +133,7 @@ def _header(polarisation: str, start: datetime, stop: datetime, number: int) -> 
     )
 
 
-def _annotation(header: str, height: int, width: int) -> str:
+def _annotation(header: str, height: int, width: int, *, denoised: bool) -> str:
     points = []
     for line in _places(height, 10):
         for pixel in _places(width, 21):
@@ -128,7 +147,8 @@ def _annotation(header: str, height: int, width: int) -> str:
         f"<product>{header}<imageAnnotation><imageInformation><rangePixelSpacing>{SPACING}</rangePixelSpacing>"
         f"<azimuthPixelSpacing>{SPACING}</azimuthPixelSpacing><numberOfSamples>{width}</numberOfSamples>"
         f"<numberOfLines>{height}</numberOfLines></imageInformation><processingInformation>"
-        "<thermalNoiseCorrectionPerformed>false</thermalNoiseCorrectionPerformed></processingInformation>"
+        f"<thermalNoiseCorrectionPerformed>{str(denoised).lower()}</thermalNoiseCorrectionPerformed>"
+        "</processingInformation>"
         f"</imageAnnotation><geolocationGrid><geolocationGridPointList>{''.join(points)}"
         "</geolocationGridPointList></geolocationGrid></product>"
     )
@@ -146,12 +166,12 @@ def _calibration(header: str, start: datetime, height: int, width: int, scale: f
 
 
 def _noise(header: str, start: datetime, height: int, width: int, schema: str, scale: float) -> str:
-    """Vectors of which each has pixels of its own."""
-    name = ("noiseRangeVector", "noiseRangeLut") if schema == "azimuth" else ("noiseVector", "noiseLut")
+    """Vectors that end short of the last line, of which each has pixels of its own."""
+    name = ("noiseVector", "noiseLut") if schema == "range" else ("noiseRangeVector", "noiseRangeLut")
     vectors = []
-    for number, line in enumerate(_places(height, 4)):
+    for number, line in enumerate(_places(height, 4) - height // 7):
         pixels = _places(width, 5 + number)
-        values = _list(name[1], noise(line, pixels, "range", width, scale))
+        values = _list(name[1], noise(line, pixels, "range" if schema == "azimuth" else schema, width, scale))
         vectors.append(f"<{name[0]}>{_line(start, line)}{_list('pixel', pixels, '.0f')}{values}</{name[0]}>")
     text = f"<{name[0]}List>{''.join(vectors)}</{name[0]}List>"
     if schema == "azimuth":

@@ -72,10 +72,19 @@ def test_backscatter_worked_by_hand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"schema": "range", "ipf": "002.72"}, {"packed": True}, {"cog": True}, {"cog": True, "packed": True}],
-    ids=["azimuth", "range", "zip", "cog", "cog-zip"],
+    [
+        {},
+        {"schema": "range", "ipf": "002.72"},
+        {"schema": "removed"},
+        {"packed": True},
+        {"cog": True},
+        {"cog": True, "packed": True},
+    ],
+    ids=["azimuth", "range", "removed", "zip", "cog", "cog-zip"],
 )
-def test_constant_backscatter_is_constant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any) -> None:
+def test_constant_backscatter_is_constant_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any
+) -> None:
     monkeypatch.setenv("SEEPSEG_CACHE", str(tmp_path / "cache"))
     sea = {"vv": np.full((150, 210), 0.05), "vh": np.full((150, 210), 0.01)}
     # With so large a scale, digital numbers are round to 1 in 16000: 5e-4 dB at the most.
@@ -169,18 +178,19 @@ def test_a_sea_as_dark_as_the_noise_is_no_border(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def products(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A clean one of two bands, and one with borders to be found."""
+    """A clean one of two bands, one with borders to be found, and a COG, whose blocks are taller than a strip."""
     rng = np.random.default_rng(0)
-    first, second = tmp_path_factory.mktemp("new"), tmp_path_factory.mktemp("old")
+    first, second, third = (tmp_path_factory.mktemp(name) for name in ("new", "old", "cog"))
     sea = {p: s * rng.gamma(4, 0.25, (90, 130)) for p, s in (("vv", 0.02), ("vh", 0.003))}
-    return [write_product(first, sea), with_numbers(second, dirty(rng, 150, 260)[0], ipf="002.72")]
+    cog = write_product(third, {"vv": 0.02 * rng.gamma(4, 0.25, (1100, 40))}, cog=True)
+    return [write_product(first, sea), with_numbers(second, dirty(rng, 150, 260)[0], ipf="002.72"), cog]
 
 
 @settings(max_examples=30)
 @given(data=st.data())
 def test_strips_and_windows_are_parts_of_the_whole(products: list[Path], data: st.DataObject) -> None:
-    number = data.draw(st.integers(0, 1))
-    bands = (("vh", "vv", "incidence"), ("vv",))[number]
+    number = data.draw(st.integers(0, 2))
+    bands = (("vh", "vv", "incidence"), ("vv",), ("incidence", "vv"))[number]
     with open_scene(products[number], bands, decibels=data.draw(st.booleans())) as scene:
         whole = scene.rows(0, scene.height)
         edges = sorted(data.draw(st.lists(st.integers(0, scene.height), max_size=4)))
