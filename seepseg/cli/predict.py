@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from seepseg.cli.options import FILE, device_option, fold_folder, progress, quiet_option, relative, runtime_for
+from seepseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from seepseg.mapping.batch import Outcome
     from seepseg.mapping.jobs import Job
+
+WIDEST_MARGIN = 100_000
+"""Metres of sea along land that can be left out."""
 
 
 def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -20,6 +25,13 @@ def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tup
     if not (slash and part.isdecimal() and of.isdecimal() and 1 <= int(part) <= int(of)):
         raise click.BadParameter(f"{text!r} is not I/N with 1 ≤ I ≤ N, for example 2/4")
     return int(part), int(of)
+
+
+def _metres(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    with suppress(ValueError):
+        if text is None or 0 <= float(text) <= WIDEST_MARGIN:
+            return None if text is None else float(text)
+    raise ConfigError(f"{text!r} is not metres from 0 to {WIDEST_MARGIN}", "--land", "without a number, put it last")
 
 
 @click.command()
@@ -35,7 +47,15 @@ def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.option("--no-fit", is_flag=True, help="Decode as the config says, not with the fit of `seepseg eval --fit`.")
 @click.option("--no-polygons", is_flag=True, help="No polygons and no findings.")
 @click.option("--vectors", type=click.Choice(["gpkg", "geojson"]), default="gpkg", show_default=True)
-@click.option("--mask", type=FILE, help="Raster or polygons of what to leave out: land, outside the area of interest.")
+@click.option("--mask", type=FILE, help="Raster or polygons of what to leave out, outside the area of interest say.")
+@click.option(
+    "--land",
+    metavar="[METRES]",
+    is_flag=False,
+    flag_value="1000",
+    callback=_metres,
+    help="Leave out land, by outlines of 1:10,000,000, and so many metres of sea along it; 1000 without a number.",
+)
 @click.option("--scenes", type=FILE, help="CSV of when and by what scenes were taken.  [default: data.scenes]")
 @click.option(
     "--format",
@@ -74,6 +94,7 @@ def command(
     no_polygons: bool,
     vectors: str,
     mask: Path | None,
+    land: float | None,
     scenes: Path | None,
     image_format: str,
     grid: str | None,
@@ -131,6 +152,7 @@ def command(
         probabilities=probabilities,
         vectors=None if no_polygons else vectors,
         mask=mask,
+        land=land,
         uncertainty=uncertainty,
         image_format=image_format,
         grid=map_grid,
@@ -147,7 +169,6 @@ def command(
 
 def _with_scenes(jobs: list[Job], table: Path, *, must: bool) -> list[Job]:
     """The jobs with what a table says of them; the table of the training scenes may say nothing, or be elsewhere."""
-    from seepseg.errors import ConfigError
     from seepseg.geo.identity import read_scenes
     from seepseg.mapping.jobs import with_scenes
 

@@ -134,8 +134,12 @@ def _write_styles(path: Path, styles: Mapping[str, str]) -> None:
     )
 
 
-def read_vectors(path: Path, layer: str | None = None) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
+def read_vectors(
+    path: Path, layer: str | None = None, box: tuple[float, float, float, float] | None = None
+) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
     """Shapes, attributes and CRS (WKT or authority code) of a layer: the one named, the only one, or that of polygons.
+
+    With a box (least x and y, greatest x and y, in the layer's own CRS), only of what may lie in it.
 
     Raises:
         DataError: it is none of the kinds meant, by its first bytes, has no such layer or none that must be the one
@@ -147,7 +151,7 @@ def read_vectors(path: Path, layer: str | None = None) -> tuple[NDArray[Any], pd
     if not _KINDS.match(head) or b"gdal_streamed_alg" in head:
         raise DataError("not a GeoPackage, GeoJSON, Shapefile or FlatGeobuf", path, "convert it to one")
     try:
-        meta, _, geometry, fields = pyogrio.raw.read(path, layer=_chosen(path, layer))
+        meta, _, geometry, fields = pyogrio.raw.read(path, layer=_chosen(path, layer), bbox=box)
     except (DataSourceError, DataLayerError, RuntimeError) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None
     shapes = shapely.from_wkb(np.array([] if geometry is None else geometry, dtype=object))

@@ -44,7 +44,8 @@ class Wanted:
         probabilities: `<stem>_prob.tif`, one band per class.
         vectors: "gpkg", "geojson", or None for no polygons.
         quicklook: `<stem>_quicklook.png`.
-        mask: raster or vector of what is left out: land, outside the area of interest.
+        mask: raster or vector of what is left out, outside the area of interest for example.
+        land: metres of sea that are left out along land, with the land; None leaves in both.
         uncertainty: `<stem>_uncertainty.tif`, 0 (sure) to 254, 255 = no data.
         image_format: of class rasters, as `jobs.plan` takes it.
         grid: `<stem>_map.tif`, the class raster on this map grid.
@@ -54,6 +55,7 @@ class Wanted:
     vectors: str | None = "gpkg"
     quicklook: bool = True
     mask: Path | None = None
+    land: float | None = None
     uncertainty: bool = False
     image_format: str = "auto"
     grid: Grid | None = None
@@ -126,6 +128,8 @@ def write_outputs(
         report = Report([job.class_raster, *(path for path, _ in list(files.values())[1:])], list(image.warnings))
         if identity.known:
             report.facts["identity"] = identity.known
+        if wanted.land is not None:
+            report.facts["land_margin_m"] = wanted.land
         if wanted.vectors:
             files["confidence"] = stack.enter_context(scratch()), Layout(1, "uint8", 0, {})
         with _writer(files, image, len(table)) as write:

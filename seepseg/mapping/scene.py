@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from seepseg.data.scaling import Limits, measure, thin, transform
 from seepseg.data.source import open_pixels
-from seepseg.geo.mask import RowMask, open_mask
+from seepseg.geo.land import open_masks
+from seepseg.geo.mask import RowMask
 from seepseg.inference.stream import Member, Rows, Strip, stream
 from seepseg.io.image import Image
 from seepseg.mapping.ensemble import Ensemble
@@ -83,11 +84,11 @@ def predict_scene(
 
     Raises:
         DataError: the scene cannot be read.
-        ConfigError: the mask does not fit, or an output is not writable.
+        ConfigError: the mask cannot be read, or an output is not writable.
         ResourceError: disk or memory ran out.
     """
     with open_pixels(ensemble.source, job.source) as scene, ExitStack() as stack:
-        rows = SceneRows(scene, stack.enter_context(open_mask(wanted.mask, scene)) if wanted.mask else None)
+        rows = SceneRows(scene, stack.enter_context(open_masks(scene, wanted.mask, wanted.land)))
         limits = _limits(rows, ensemble)
         members = ensemble.with_limits(limits)
         every_pixel = wanted.every_pixel

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from seepseg.data.mosaic import Cell, framed
 from seepseg.data.scaling import Limits, group_limits, thin
 from seepseg.data.source import open_pixels
 from seepseg.errors import DataError
-from seepseg.geo.mask import open_mask
+from seepseg.geo.land import open_masks
 from seepseg.geo.place import place_of
 from seepseg.inference.decode import decode
 from seepseg.inference.predictor import at_once
@@ -68,7 +67,7 @@ def predict_tiles(
     tiles: dict[str, _Tile] = {}
     for job in jobs:
         try:
-            tiles[job.name] = _read(job, ensemble, wanted.mask)
+            tiles[job.name] = _read(job, ensemble, wanted)
         except DataError as error:
             results[job.name] = error
     limits = [_limits(tiles.values(), member.scaling.config) for member in ensemble.members]
@@ -188,8 +187,8 @@ def _in_windows(
     return torch.stack([torch.cat(part).permute(2, 0, 1) for part in parts])
 
 
-def _read(job: Job, ensemble: Ensemble, mask: Path | None) -> _Tile:
+def _read(job: Job, ensemble: Ensemble, wanted: Wanted) -> _Tile:
     place = ensemble.source.tile(job.source, job.name)
     with open_pixels(ensemble.source, job.source) as image, ExitStack() as stack:
-        rows = SceneRows(image, stack.enter_context(open_mask(mask, image)) if mask else None)
+        rows = SceneRows(image, stack.enter_context(open_masks(image, wanted.mask, wanted.land)))
         return _Tile(place, rows.read(0, image.height), image)

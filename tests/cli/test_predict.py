@@ -15,6 +15,7 @@ import pytest
 import rasterio
 import tifffile
 from PIL import Image
+from rasterio.transform import Affine
 
 import seepseg
 from seepseg.cli.predict import command
@@ -227,6 +228,35 @@ def test_a_table_says_when_scenes_were_taken(trained: Path, capsys: pytest.Captu
     assert (code, line.startswith("says nothing of any of 2 inputs")) == (2, True)
 
 
+def test_land_is_left_out_with_a_margin_of_sea(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Pixels of 500 m over Grand Isle and the delta of the Mississippi, and a scene without a place."""
+    place, (rows, columns) = Affine(500, 0, 200_000, 0, -500, 3_260_000), (120, 180)
+    raw = np.random.default_rng(0).integers(1, 9000, (rows, columns)).astype(np.uint16)
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "height": rows, "width": columns}
+    with rasterio.open(tmp_path / "s.tif", "w", crs="EPSG:32616", transform=place, **profile) as target:
+        target.write(raw, 1)
+    tifffile.imwrite(tmp_path / "nowhere.tif", raw)
+    hidden = {}
+    for margin in ("0", "", "5000"):
+        out = tmp_path / f"out{margin}"
+        arguments = ("predict", trained, tmp_path / "s.tif", "-o", out, "--land", *([margin] if margin else []))
+        assert run(capsys, *arguments)[0] == 0
+        with rasterio.open(out / "s_class.tif") as classes:
+            hidden[margin] = classes.read(1) == 255
+        line = json.loads((out / "manifest.jsonl").read_text().splitlines()[-1])
+        assert line["land_margin_m"] == float(margin or 1000)
+        assert line["valid_km2"] == pytest.approx((~hidden[margin]).sum() * 0.25, rel=2e-3)
+    shares = [float(hidden[margin].mean()) for margin in ("0", "", "5000")]
+    assert 0.05 < shares[0] < shares[1] < shares[2] < 0.9
+    # Other margins are other outputs.
+    code, line = error(capsys, "predict", trained, tmp_path / "s.tif", "-o", tmp_path / "out", "--land", "0")
+    assert (code, "--overwrite" in line) == (2, True)
+    code, _, err = run(capsys, "predict", trained, tmp_path / "nowhere.tif", "-o", tmp_path / "none", "--land")
+    assert (code, err.splitlines()[0].startswith("failed: where its land lies is not known")) == (4, True)
+
+
 def test_a_product_that_lacks_a_band_is_one_line(
     backscatter: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -245,6 +275,8 @@ def test_a_product_that_lacks_a_band_is_one_line(
         (["s.tif", "--mask", "https://host/m.tif"], 2, "is a remote address, not a file in https://host/m.tif"),
         (["s.tif", "-o", "s3://bucket/out"], 2, "is a remote address, not a file in s3://bucket/out"),
         (["s.tif", "--mask", "none.gpkg"], 2, "no such mask in none.gpkg"),
+        (["--land", "s.tif"], 2, "'s.tif' is not metres from 0 to 100000 in --land: without a number, put it last"),
+        (["s.tif", "--land", "2e5"], 2, "'2e5' is not metres from 0 to 100000 in --land"),
         (["s.tif", "--grid", "mars"], 2, "is not EPSG[:METRES] or utm[:METRES] in --grid mars: for example utm"),
         (["X.SAFE"], 3, "no such file in X.SAFE/manifest.safe"),
         (["X.SAFE/measurement"], 3, "is part of a Sentinel-1 product in X.SAFE/measurement"),
@@ -277,7 +309,7 @@ def test_every_option_is_in_the_key_of_outputs_or_changes_none() -> None:
     """A new option is put into one of the two; tests/mapping/test_units.py checks that fields change the key."""
     keyed = {
         "run", "others", "fold", "tta", "threshold", "probabilities", "uncertainty", "no_fit", "no_polygons", "vectors",
-        "mask", "scenes", "image_format", "grid", "threads", "device",
+        "mask", "land", "scenes", "image_format", "grid", "threads", "device",
     }  # fmt: skip
     only_how = {
         "inputs", "out", "overwrite", "strict", "shard", "executor", "workers", "scheduler", "quiet",

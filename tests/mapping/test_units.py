@@ -26,7 +26,7 @@ PREDICT = {
 }  # fmt: skip
 WANTED = {
     "probabilities": True, "vectors": None, "quicklook": False, "mask": Path("mask.tif"), "uncertainty": True,
-    "image_format": "png", "grid": Grid(),
+    "image_format": "png", "grid": Grid(), "land": 0.0,
 }  # fmt: skip
 
 

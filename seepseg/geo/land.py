@@ -1,0 +1,131 @@
+"""Land in a scene and a margin of sea along it, from outlines of Natural Earth that come with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+from rasterio.features import rasterize
+from rasterio.transform import Affine
+
+from seepseg.errors import DataError
+from seepseg.geo.mask import RowMask, open_mask
+from seepseg.geo.place import LONLAT, place_of
+from seepseg.geo.vector import read_vectors
+from seepseg.io.image import Image
+
+OUTLINES = Path(__file__).with_name("land.fgb")
+"""Polygons of land by longitude and latitude; `scripts/land` makes it."""
+
+FARTHEST = 3e6
+"""Metres from the middle of a scene beyond which one plane does not show distances any more."""
+STRAIGHT = 5000.0
+"""Metres between the vertices of what is straight in one coordinate system and a curve in another."""
+_SIDE = np.stack([np.linspace(0, 1, 1024, endpoint=False), np.zeros(1024)], axis=1)
+BORDER = np.concatenate([_SIDE, _SIDE[:, ::-1] + [1, 0], 1 - _SIDE, 1 - _SIDE[:, ::-1] - [1, 0]])
+"""Around a unit square."""
+SEAM = 2.0
+"""The least margin, in metres: it closes the seams between the cells that the outlines are cut into."""
+
+
+@contextmanager
+def open_masks(scene: Image, mask: Path | None, land: float | None) -> Iterator[RowMask | None]:
+    """Rows of what is left out of a scene by a mask, see `open_mask`, or as land, see `land_rows`; None: nothing is.
+
+    Raises:
+        ConfigError: the mask cannot be read.
+        DataError: it cannot be laid over this scene, or nobody knows where the scene lies.
+    """
+    ashore = None if land is None else land_rows(scene, land)
+    if mask is None:
+        yield ashore
+        return
+    with open_mask(mask, scene) as masked:
+        yield masked if ashore is None else lambda start, stop: masked(start, stop) | ashore(start, stop)
+
+
+def land_rows(scene: Image, margin: float) -> RowMask:
+    """Rows of the pixels of a scene that lie on land, or within a margin of it.
+
+    Lakes are land. Coasts may be a kilometre off, and islands of a few km² be missing.
+
+    Args:
+        scene: with a georeference of any kind.
+        margin: metres.
+
+    Raises:
+        DataError: nobody knows where the scene lies, or it is a large part of the Earth.
+    """
+    pixels = land_in_pixels(scene, margin)
+    tree = shapely.STRtree(pixels)
+
+    def rows(start: int, stop: int) -> NDArray[np.bool_]:
+        near, shape = pixels[tree.query(shapely.box(0, start, scene.width, stop))], (stop - start, scene.width)
+        if not len(near):
+            return np.zeros(shape, bool)
+        return np.asarray(rasterize(near, shape, transform=Affine.translation(0, start), dtype="uint8") > 0)
+
+    return rows
+
+
+def land_in_pixels(scene: Image, margin: float) -> NDArray[Any]:
+    """Polygons (n) of land and a margin of sea, in columns and rows of a scene; as `land_rows`.
+
+    The margin is taken in a plane around the middle of the scene, where distances are right within .1 % up to 500 km
+    from there.
+    """
+    place = place_of(scene.georeference)
+    if place.to_lonlat is None or place.crs is None:
+        fix = "leave out --land, or give --mask of the scene's size"
+        raise DataError(f"where its land lies is not known ({place.warning})", scene.path, fix)
+    size = np.array([scene.width, scene.height])
+    # A quarter of a pixel less: on a border at 180°, places might be on the other side of the map.
+    (lon, lat), *border = place.to_lonlat(np.concatenate([size[None] / 2, 0.25 + BORDER * (size - 0.5)]))
+    own, plane = CRS(place.crs), {"proj": "aeqd", "lon_0": lon, "lat_0": lat, "datum": "WGS84"}
+    if not np.isfinite([(lon, lat), *border]).all():
+        raise DataError("part of it does not lie on the Earth", scene.path, "leave out --land")
+    flat = Transformer.from_crs(LONLAT, plane, always_xy=True)
+    back = Transformer.from_crs(plane, own, always_xy=True)
+    outline = shapely.Polygon(_mapped(np.array(border), flat))
+    reach = float(np.hypot(*shapely.get_coordinates(outline).T).max()) + margin
+    if reach > FARTHEST or not shapely.is_valid(outline):
+        raise DataError("too much of the Earth for one plane", scene.path, "leave out --land, or cut it into parts")
+    near = outline.envelope.buffer(margin + SEAM, join_style="mitre")
+    land = shapely.segmentize(_outlines(lon, lat, reach), STRAIGHT / 111_000)
+    land = np.asarray(shapely.transform(land, lambda points: _mapped(points, flat)))
+    land = shapely.intersection(shapely.make_valid(land, method="structure", keep_collapsed=False), near)
+    shore = shapely.intersection(shapely.buffer(shapely.union_all(land), max(margin, SEAM)), outline)
+    ((middle, _),) = place.to_map(size[None] / 2)
+
+    def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        xy = _mapped(points, back)
+        if own.is_geographic:  # scenes may count longitude from 0 to 360
+            xy[:, 0] += 360 * np.round((middle - xy[:, 0]) / 360)
+        return place.to_pixels(xy)
+
+    return np.asarray(shapely.get_parts(shapely.transform(shapely.segmentize(shore, STRAIGHT), to_pixels)))
+
+
+def _mapped(points: NDArray[np.float64], project: Transformer) -> NDArray[np.float64]:
+    return np.stack(project.transform(*points.T), axis=1)
+
+
+def _outlines(lon: float, lat: float, reach: float) -> NDArray[Any]:
+    """Polygons (n) of land within a reach in metres of a place, and more, by longitude and latitude."""
+    angle = 1.01 * reach / 6.357e6  # the least radius of the Earth
+    south, north = lat - np.degrees(angle), lat + np.degrees(angle)
+    # The meridians that touch a circle on a sphere; a circle around a pole meets all of them.
+    pole = south <= -90 or north >= 90
+    across = 180.0 if pole else float(np.degrees(np.arcsin(np.sin(angle) / np.cos(np.radians(lat)))))
+    found = []
+    for turn in (-360, 0, 360):
+        west, east = max(lon - across + turn, -180), min(lon + across + turn, 180)
+        if west < east:
+            found.append(read_vectors(OUTLINES, box=(west, south, east, north))[0])
+    return np.concatenate(found)
