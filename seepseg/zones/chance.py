@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from seepseg.zones.cluster import Disc, Points
@@ -15,8 +14,8 @@ from seepseg.zones.rates import by_chance, false_share
 
 ROUNDS = 3
 """Times that zones are chosen; each time, what is left over says anew how many slicks lie anywhere."""
-RING = (2.0, 6.0)
-"""Radii of a zone between which slicks around it are counted."""
+RINGS = ((1.0, 3.0), (2.0, 6.0))
+"""Radii of a zone between which slicks around it are counted: near it, as a shipping lane is narrow, and farther."""
 
 
 def chance_of(
@@ -38,13 +37,14 @@ def chance_of(
     radius, seen = np.array([disc.radius for disc in found]), np.array([disc.n_passes for disc in found])
     observed = np.maximum(coverage.observed_at(frame.cells(centres)), seen)
     tests, exposure = len(np.unique(points.slick)), float(coverage.observed.sum(dtype=np.int64)) * frame.cell**2
-    zones = np.zeros(len(found), bool)
+    owner = np.full(int(points.slick.max(initial=-1)) + 1, -1)
+    for number, disc in enumerate(found):
+        owner[disc.slicks] = number
+    of, zones = owner[points.slick], np.zeros(len(found), bool)
     for _ in range(ROUNDS):
-        left = ~np.isin(
-            points.slick,
-            np.concatenate([np.zeros(0, np.int64), *(d.slicks for d, z in zip(found, zones, strict=True) if z)]),
-        )
-        density = np.maximum(_around(centres, radius, observed, points.xy[left]), left.sum() / max(exposure, 1.0))
+        left = ~np.append(zones, False)[of]
+        around = _around(centres, radius, points.xy[left]) / observed
+        density = np.maximum(around, left.sum() / max(exposure, 1.0))
         per_pass = 1 - np.exp(-density * np.pi * radius**2)
         share = false_share(by_chance(seen, observed, per_pass), tests)
         before, zones = zones, share <= most
@@ -53,9 +53,10 @@ def chance_of(
     return per_pass * observed, share
 
 
-def _around(centres: Field, radius: Field, observed: NDArray[np.int64], xy: Field) -> Field:
-    """Points per area and pass (n) in a ring around each centre."""
-    tree = cKDTree(xy)
-    inner, outer = (tree.query_ball_point(centres, radius * times, return_length=True) for times in RING)
-    area = np.pi * radius**2 * (RING[1] ** 2 - RING[0] ** 2)
-    return np.asarray((outer - inner) / (area * observed))
+def _around(centres: Field, radius: Field, xy: Field) -> Field:
+    """Points per area (n) around each centre, in the ring that holds more."""
+    tree, densities = cKDTree(xy), list[Field]()
+    for inner, outer in RINGS:
+        less, more = (tree.query_ball_point(centres, radius * times, return_length=True) for times in (inner, outer))
+        densities.append((more - less) / (np.pi * radius**2 * (outer**2 - inner**2)))
+    return np.asarray(np.max(densities, axis=0))

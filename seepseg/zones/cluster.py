@@ -7,6 +7,7 @@ its radius; what lies outside may be another zone.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,7 @@ class Disc:
     """A zone, as found.
 
     Attributes:
-        centre: x, y: mean of its sightings, one of each pass.
+        centre: x, y: medians of its sightings, one of each pass.
         radius: its own.
         slicks: numbers (k) of its slicks.
         origins: (k, 2) the point of each that is nearest to the centre.
@@ -104,19 +105,45 @@ def discs(points: Points, min_passes: int) -> list[Disc]:
     return zones
 
 
+def joined(zones: Sequence[Disc], points: Field, passes: Ints) -> list[Disc]:
+    """The zones with the slicks, of passes that did not see them, of which the other end lies in them.
+
+    An origin is only the more likely end. Which places are zones, and where, is settled without these slicks.
+
+    Args:
+        zones: as found.
+        points: (n, 4, 2) middle, ends and origin of all slicks.
+        passes: (n) number of each slick's pass.
+    """
+    free = np.ones(len(points), bool)
+    free[np.concatenate([np.zeros(0, np.int64), *(zone.slicks for zone in zones)])] = False
+    slick, which = np.nonzero(np.isfinite(points[:, 1:3, 0]) & free[:, None])
+    xy = points[slick, which + 1]
+    tree, result = cKDTree(xy), list[Disc]()
+    for zone in zones:
+        near = np.array(sorted(tree.query_ball_point(zone.centre, zone.radius)), np.int64)
+        near = near[free[slick[near]] & ~np.isin(passes[slick[near]], zone.passes)]
+        near = near[np.argsort(np.hypot(*(xy[near] - zone.centre).T), kind="stable")]
+        near = near[np.unique(passes[slick[near]], return_index=True)[1]]
+        more = slick[near]
+        free[more] = False
+        parts = [(zone.slicks, more), (zone.origins, xy[near]), (zone.passes, passes[more])]
+        result.append(Disc(zone.centre, zone.radius, *(np.concatenate(pair) for pair in parts)))
+    return result
+
+
 def _settled(points: Points, tree: cKDTree, free: NDArray[np.bool_], i: int, near: Ints) -> Disc:
-    """The disc around a point, moved to the mean of its sightings."""
+    """The disc around a point, moved to the mean of its sightings while that loses none."""
     centre, radius = points.xy[i], float(points.radius[i])
     for _ in range(MOVES):
         nearest = _nearest_of(near, points, points.passes, centre)
         moved = points.xy[nearest].mean(axis=0)
         around = _free_near(points, tree, free, moved, radius)
-        if len(np.unique(points.passes[around])) < len(nearest):
+        if len(np.unique(points.passes[around])) < len(nearest) or np.array_equal(around, near):
             break
-        still = np.array_equal(around, near)
         centre, near = moved, around
-        if still:
-            break
+    # Some origins are put at the wrong end: they pull at a mean, and hardly at a median.
+    centre = np.median(points.xy[_nearest_of(near, points, points.passes, centre)], axis=0)
     nearest = _nearest_of(near, points, points.slick, centre)
     return Disc(centre, radius, points.slick[nearest], points.xy[nearest], points.passes[nearest])
 

@@ -16,7 +16,7 @@ from seepseg.io.raster import raster_header
 from seepseg.machine.progress import Tick, silent
 from seepseg.runs.folder import folder_lock
 from seepseg.zones.chance import chance_of
-from seepseg.zones.cluster import Disc, candidates, discs
+from seepseg.zones.cluster import Disc, candidates, discs, joined
 from seepseg.zones.coverage import Coverage, coverage_of, write_recurrence
 from seepseg.zones.frame import PIXELS, Field, Frame, frame_around
 from seepseg.zones.history import history_of, pass_rows, sample_cells
@@ -48,7 +48,7 @@ class Options:
     radius: float = 1500.0
     cell: float | None = None
     min_passes: int = 2
-    false_share: float = 0.05
+    false_share: float = 0.1
     pixels: bool = False
     shifts: dict[str, tuple[float, float]] = field(default_factory=dict)
     judges: tuple[Judge, ...] = ()
@@ -89,13 +89,13 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
             coverage.add(view)
             areas.append(float((view.codes == OBSERVED).sum() * frame.cell**2 / 1e6))
             outlines.append(borders)
-        found, _ = _zones(points, slicks, coverage, frame, options)
+        found, doubts = _zones(points, slicks, coverage, frame, options)
         ids = numbered(found, state)
         history = _history(passes, found, slicks, reader)
         at = np.full(len(slicks), -1)
         for number, zone in enumerate(found):
             at[zone.slicks] = number
-        zones = zone_table(found, ids, frame, history, slicks.assign(at=at), classes)
+        zones = zone_table(found, ids, frame, history, slicks.assign(at=at), classes).assign(**doubts)
         slicks.insert(0, "zone", pd.Series(np.append(ids, 0)[at], dtype="Int64").where(at >= 0))
         counts = np.bincount(slicks.pop("number"), minlength=len(passes)).tolist()
         history["zone"] = ids[history["zone"].to_numpy()]
@@ -197,15 +197,15 @@ def _slicks(
 
 def _zones(
     points: Field, slicks: pd.DataFrame, coverage: Coverage, frame: Frame, options: Options
-) -> tuple[list[Disc], Field]:
-    """The zones, and the share of false ones up to each."""
-    starts = candidates(points, slicks["number"].to_numpy(np.int64), np.full(len(points), options.radius))
+) -> tuple[list[Disc], dict[str, Field]]:
+    """The zones; and for each the sightings that chance would give, and the share of false ones up to it."""
+    starts_of = slicks["number"].to_numpy(np.int64)
+    starts = candidates(points, starts_of, np.full(len(points), options.radius))
     found = discs(starts, options.min_passes)
-    if not found:
-        return [], np.empty(0)
-    _, share = chance_of(found, starts, coverage, frame, options.false_share)
+    expected, share = chance_of(found, starts, coverage, frame, options.false_share)
     keep = share <= options.false_share
-    return [zone for zone, kept in zip(found, keep, strict=True) if kept], share[keep]
+    zones = [zone for zone, kept in zip(found, keep, strict=True) if kept]
+    return joined(zones, points, starts_of), {"by_chance": expected[keep], "false_share": share[keep]}
 
 
 def _history(passes: Sequence[Pass], found: Sequence[Disc], slicks: pd.DataFrame, reader: _Reader) -> pd.DataFrame:

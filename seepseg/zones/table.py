@@ -13,7 +13,9 @@ from seepseg.zones.frame import Field, Frame
 from seepseg.zones.rates import wilson
 
 R68 = 1.5096
-"""Radius that holds 68.27 % of a round two-dimensional normal distribution, in standard deviations along an axis."""
+"""Radius that holds 68 % of a round two-dimensional normal distribution, in standard deviations along an axis."""
+MEDIAN = np.sqrt(np.pi / 2)
+"""Standard error of a median of normal numbers, in that of their mean."""
 
 
 def zone_table(
@@ -78,10 +80,10 @@ def zone_table(
 
 
 def _scatter(zone: Disc) -> tuple[float, float]:
-    """Radius that holds the mean position with 68 %, and mean distance of origins from it, in units of the frame."""
+    """Radius that holds the median position with 68 %, and mean distance of origins from it, in units of the frame."""
     offsets = zone.origins - zone.centre
     n = zone.n_passes
-    error = R68 * np.sqrt((offsets**2).sum() / 2 / len(offsets) / max(1, n - 1)) if n > 1 else np.nan
+    error = MEDIAN * R68 * np.sqrt((offsets**2).sum() / 2 / len(offsets) / max(1, n - 1)) if n > 1 else np.nan
     return float(error), float(np.hypot(*offsets.T).mean())
 
 

@@ -13,7 +13,7 @@ from seepseg.geo.vector import read_vectors
 from seepseg.synthetic.vents import Sea, write_passes
 from seepseg.zones.run import Options, make_zones
 
-SEA = Sea(vents=4, rates=(0.5, 0.8), passes=16, side=40_000, pixel=200, lookalikes=2, wakes=0)
+SEA = Sea(vents=4, rates=(0.5, 0.8), passes=24, side=40_000, pixel=200, lookalikes=1, wakes=0)
 
 
 @pytest.fixture(scope="module")
