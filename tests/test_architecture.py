@@ -12,7 +12,8 @@ import seepseg
 
 ROOT = Path(seepseg.__file__).parent
 LAYERS = [
-    {"errors"}, {"classes", "bands"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"}, {"objects", "figures"},
+    {"errors"}, {"classes", "bands"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"},
+    {"objects", "figures", "scenes"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs"}, {"inference"},
     {"training", "evaluation", "mapping"}, {"audit", "zones"}, {"cli"},
 ]  # fmt: skip

@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+
+from seepseg.geo.vector import write_vectors
+from seepseg.objects.outlines import outlines
+from seepseg.synthetic.sentinel1 import write_product
 
 Grey = NDArray[np.uint8]
 
@@ -78,7 +83,8 @@ TREES = {"oil_mklab": write_mklab, "oil_sos": write_sos, "oil_zenodo_s1": write_
 
 
 def write_documented(root: Path) -> None:
-    """What the three configs of docs/data.md describe, side by side."""
+    """What the four configs of docs/data.md describe, side by side."""
+    write_scenes(root)
     for folder in ("sar", "labels", "tiles", "a", "masks"):
         (root / folder).mkdir()
     rows = ["image,mask,scene,split"]
@@ -94,3 +100,15 @@ def write_documented(root: Path) -> None:
         mask = "background" if number == 3 else f"masks/{number}.tif"
         rows.append(f"a/{number}.tif,{mask},{number},{'val' if number > 3 else 'train'}")
     (root / "tiles.csv").write_text("\n".join(rows))
+
+
+def write_scenes(root: Path) -> None:
+    """Two scenes in dB without a place, their outlines in pixels, and a product without a slick, as a ZIP."""
+    for folder in ("scenes", "slicks"):
+        (root / folder).mkdir()
+    for seed, name in enumerate(("2020a", "2020b")):
+        grey, labels = sea(seed, 300, 280, classes=2)
+        tifffile.imwrite(root / "scenes" / f"{name}.tif", 10 * np.log10(np.maximum(grey, 1) / np.float32(2000)))
+        kinds, shapes = outlines(labels, 0)
+        write_vectors(root / "slicks" / f"{name}.gpkg", shapes, pd.DataFrame({"kind": kinds}), None)
+    write_product(root / "scenes", {"vv": np.full((64, 64), 0.02)}, packed=True)

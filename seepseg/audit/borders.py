@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seepseg.audit.inspection import Problem, TileFacts
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.data.mosaic import Cell
+from seepseg.scenes.mosaic import Cell
 
 ENDS = "ends at a tile border"
 CHANGES = "class changes at a tile border"

@@ -122,7 +122,7 @@ def shrink(plane: NDArray[Any], how: np.ufunc) -> NDArray[Any]:
 
 def _facts(tile: Tile, source: Source) -> tuple[TileFacts, list[Problem]]:
     classes = source.classes
-    raw, valid = read_pixels(source, tile.image)
+    raw, valid = read_pixels(source, tile)
     problems: list[Problem] = []
 
     def note(kind: str, name: str, pixels: int, detail: str = "") -> None:

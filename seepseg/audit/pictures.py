@@ -11,10 +11,10 @@ from seepseg.audit.inspection import KINDS, SMALL, TileFacts
 from seepseg.audit.tables import DatasetFacts
 from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.mosaic import Cell, assemble
 from seepseg.data.source import Source, read_pixels, source_of
 from seepseg.figures.pictures import beside, overlay, rgb, stretch, thinned
 from seepseg.pages.pictures import Group, Picture
+from seepseg.scenes.mosaic import Cell, assemble
 
 PICTURED = 24
 """The most tiles shown of each: with problems, look-alikes, examples."""
@@ -101,7 +101,7 @@ def _spread(tiles: Sequence[Tile], count: int) -> list[Tile]:
 
 
 def _picture(source: Source, tile: Tile, caption: str) -> Picture:
-    raw, valid = read_pixels(source, tile.image)
+    raw, valid = read_pixels(source, tile)
     labels = source.labels(tile, valid.shape)
     truth = np.full(valid.shape, IGNORE, np.uint8)
     if labels is not None:

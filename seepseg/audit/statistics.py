@@ -79,7 +79,7 @@ def intensities(catalog: Catalog, source: Source) -> tuple[dict[str, Histograms]
     parts: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
     many = len(catalog.groups()) * len(bands) > SCENES
     for tile in catalog.tiles:
-        raw, valid = read_pixels(source, tile.image)
+        raw, valid = read_pixels(source, tile)
         pixels = transform(thin(raw[:, valid], 20_000), source.data.scaling.kind)
         for name, band in zip(bands, pixels, strict=True):
             parts.setdefault(("all tiles" if many else tile.group, name), []).append(band)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from seepseg.classes import COLORS, TABLES, ClassTable, SegClass
-from seepseg.config.node import Count, Named, Node, Positive
+from seepseg.config.node import Count, Fraction, Named, Names, Node, Positive
 from seepseg.config.preparation import Augment, Sampling, Scaling, Split
 
 Label = Annotated[int, Field(ge=0, le=65535)]
@@ -198,6 +198,42 @@ class SeepData(TileFolders):
     nodata: Nodata | None = 0.0
 
 
+class ScenesData(DataNode):
+    """Whole scenes, which are cut into windows as they are read: no tiles are written.
+
+    `images` are files, folders or patterns (`*.tif`) below `root`, or elsewhere by absolute paths: TIFF, PNG, JPEG and
+    Sentinel-1 products, each one scene, called by its name without suffix. `labels` are files, folders or patterns too:
+    masks of a scene's size, or polygons (GeoPackage, GeoJSON, Shapefile, FlatGeobuf), named as their scene and then
+    `label_suffix`; or one file of polygons for all, whose column `scene_column` (or `scene`) names the scene of each.
+    `attribute` is the column with the class, by name or label value; without it that is `class_name`, and one class
+    needs none. A scene without a mask or a polygon is not labelled, unless `background` names it (* and ? stand for any
+    text): then all of it is background. `extent` is polygons beyond which nothing is labelled, matched to scenes as
+    `labels` are, or for all of them; a scene that it names is labelled.
+
+    Windows are `window` pixels a side and touch, so that each pixel is scored once; with a shorter `stride` there are
+    more of them in training, which overlap. `empty` is the share of windows without foreground that train.
+    """
+
+    source: Literal["scenes"] = "scenes"
+    images: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)] = ["images"]
+    labels: Annotated[list[str], BeforeValidator(_listed)] = ["labels"]
+    label_suffix: str = ""
+    attribute: str | None = None
+    scene_column: str | None = None
+    extent: Annotated[list[str], BeforeValidator(_listed)] = []
+    background: Names = []
+    window: Annotated[int, Field(ge=8)] = 256
+    stride: Count | None = None
+    empty: Fraction = 1.0
+    pixel_size: Positive | None = None
+
+    @model_validator(mode="after")
+    def _no_gaps(self) -> ScenesData:
+        if self.stride and self.stride > self.window:
+            raise ValueError(f"stride: windows of {self.window} that begin {self.stride} apart leave gaps; give less")
+        return self
+
+
 class TgsData(DataNode):
     """The TGS salt folder or its ZIP: train/images, train/masks or train.csv, depths.csv, test/images.
 
@@ -212,4 +248,4 @@ class TgsData(DataNode):
     nodata: Nodata | None = None
 
 
-Data = Annotated[SeepData | TilesData | TgsData, Field(discriminator="source")]
+Data = Annotated[SeepData | TilesData | ScenesData | TgsData, Field(discriminator="source")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
-from seepseg.data.mosaic import Cell
 from seepseg.errors import DataError, listed
+from seepseg.scenes.images import Window
+from seepseg.scenes.mosaic import Cell
 
 FLAGS = {
     "constant": "one grey level all over: no information, whatever its mask says",
@@ -36,6 +38,8 @@ class Tile:
         depth: depth of a salt tile, in the units of depths.csv.
         part: "train", "val", "test" or "unused" where the data set's own table says it, or "".
         fold: the fold that validates on it, where the table says it.
+        window: the part of `image` that it is, where that is a whole scene.
+        extent: a layer of polygons beyond which nothing is labelled.
         pixels: pixels of each class (K), None when unlabelled; filled in by `with_counts`.
         flag: what is odd about a salt tile, a key of `FLAGS`, or "" (also before `with_counts`).
     """
@@ -50,6 +54,8 @@ class Tile:
     depth: float | None = None
     part: str = ""
     fold: int | None = None
+    window: Window | None = None
+    extent: Path | None = None
     pixels: tuple[int, ...] | None = None
     flag: str = ""
 
@@ -57,6 +63,11 @@ class Tile:
     def labelled(self) -> bool:
         """Whether it has truth."""
         return self.mask is not None or self.rle is not None or self.background
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it is read from."""
+        return tuple(path for path in (self.image, self.mask, self.extent) if path)
 
     @property
     def coverage(self) -> float | None:
@@ -79,12 +90,14 @@ class Catalog:
         tiles: with ids that are unique.
         classes: the class table their masks are read with.
         train_flagged: whether flagged tiles may train.
+        empty: share of the tiles without foreground that may train, and then none without labelled pixels; None = all.
         warnings: what is odd about the data set, a sentence each, for the user.
     """
 
     tiles: tuple[Tile, ...]
     classes: ClassTable
     train_flagged: bool = True
+    empty: float | None = None
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -95,6 +108,14 @@ class Catalog:
         """The tiles whose id is in `ids`, in catalog order."""
         ids = set(ids)
         return replace(self, tiles=tuple(t for t in self.tiles if t.id in ids))
+
+    def may_train(self, seed: int) -> NDArray[np.bool_]:
+        """Which tiles (N) may train: those without foreground are drawn by seed and id."""
+        known = [not (t.flag and not self.train_flagged) for t in self.tiles]
+        if self.empty is None:
+            return np.array(known, bool)
+        drawn = [bool(t.coverage) or (t.coverage == 0 and _uniform(f"{seed} {t.id}") < self.empty) for t in self.tiles]
+        return np.array(known, bool) & drawn
 
     def pixels(self) -> NDArray[np.int64]:
         """(N, K) pixels of each class in each tile; zeros for an unlabelled one."""
@@ -108,6 +129,11 @@ class Catalog:
     def groups(self) -> tuple[str, ...]:
         """Names of the scenes, sorted."""
         return tuple(sorted({t.group for t in self.tiles}))
+
+
+def _uniform(text: str) -> float:
+    """A number from 0 to below 1 that a text stands for."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest()) / 2**48
 
 
 @contextmanager

@@ -16,9 +16,9 @@ from seepseg.classes import IGNORE
 from seepseg.config import Scaling
 from seepseg.data.augment import Augmentation
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.mosaic import Cell, framed
 from seepseg.data.scaling import Limits, MeasuredScaling
 from seepseg.data.source import Source, read_mask, read_pixels, refuse_non_finite
+from seepseg.scenes.mosaic import Cell, framed, inner
 
 
 class Sample(TypedDict):
@@ -88,9 +88,10 @@ class TileDataset(Dataset[Sample]):
 
     def __getitem__(self, draw: Draw) -> Sample:
         """The sample of a draw."""
-        unit, mask, valid = self._decoded(draw.tile)
+        tile = self._read(draw.tile)
+        unit, mask, valid = self._alone(draw.tile, tile)
         if draw.seed is None or self.augmentation is None:
-            pixels = self._framed(draw.tile) if self.margin else (unit, valid)
+            pixels = self._framed(draw.tile, tile) if self.margin else (unit, valid)
         else:
             unit, mask, valid = self.augmentation(unit, mask, valid, draw.seed)
             pixels = (unit, valid)
@@ -101,15 +102,17 @@ class TileDataset(Dataset[Sample]):
             id=self.catalog.tiles[draw.tile].id,
         )
 
-    def _framed(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def _framed(self, index: int, own: _Decoded) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """A tile with its margin on all sides: pixels and where they are valid; missing cells are no-data."""
-        tile, own = self.catalog.tiles[index], self._decoded(index)
+        tile = self.catalog.tiles[index]
+        if self._around(index):
+            return own.unit, own.valid
 
         def beside(cell: Cell) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
             neighbour = self._cells.get((tile.group, cell))
             if neighbour is None:
                 return None
-            decoded = self._decoded(neighbour)
+            decoded = self._read(neighbour)
             return decoded.unit, decoded.valid
 
         unit, valid = framed((own.unit, own.valid), beside, tile.cell, self.margin, (0, False))
@@ -122,15 +125,28 @@ class TileDataset(Dataset[Sample]):
 
     def unit(self, tile: str) -> NDArray[np.float32]:
         """The image (C, H, W) of a tile by its id, scaled to [0, 1]: as it is before it is standardised."""
-        return self._decoded(self._index[tile]).unit
+        index = self._index[tile]
+        return self._alone(index, self._read(index)).unit
 
-    def _decoded(self, index: int) -> _Decoded:
+    def _around(self, index: int) -> int:
+        """The margin that a tile is read with: a window of a scene needs no neighbours."""
+        return self.margin if self.catalog.tiles[index].window else 0
+
+    def _alone(self, index: int, tile: _Decoded) -> _Decoded:
+        """A tile that was read, without what is around it."""
+        margin = self._around(index)
+        return _Decoded(inner(tile.unit, margin), tile.mask, inner(tile.valid, margin))
+
+    def _read(self, index: int) -> _Decoded:
+        """A tile with `_around` pixels on all sides, except for the mask."""
         if index in self._cache:
             return self._cache[index]
         tile = self.catalog.tiles[index]
-        raw, valid = read_pixels(self.source, tile.image)
+        around = self._around(index)
+        raw, valid = read_pixels(self.source, tile, margin=around)
         refuse_non_finite(raw, valid, tile.image)
-        mask = np.where(valid, read_mask(self.source, tile, valid.shape), np.uint8(IGNORE))
+        own = inner(valid, around)
+        mask = np.where(own, read_mask(self.source, tile, own.shape), np.uint8(IGNORE))
         decoded = _Decoded(self.scaling.to_unit(raw, valid, self.limits.get(tile.group)), mask, valid)
         if self._one_pass and tile.group != self._scene:
             self._cache.clear()
@@ -144,6 +160,6 @@ class TileDataset(Dataset[Sample]):
     def preload(self) -> None:
         """Decode now what the cache has room for, so that forked loader workers share it."""
         for index in range(len(self)):
-            self._decoded(index)
+            self._read(index)
             if index not in self._cache:
                 break

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import cv2
@@ -224,10 +226,9 @@ def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _by_group(config: Scaling, parts: Iterable[tuple[str, NDArray[np.float32]]]) -> dict[str, Limits]:
-    groups: dict[str, list[NDArray[np.float32]]] = {}
-    for group, pixels in parts:
-        groups.setdefault(group, []).append(pixels)
-    return {group: measure(pixels, config) for group, pixels in groups.items()}
+    # Tiles of a scene come one after the other: one scene at a time is in memory.
+    scenes = groupby(parts, key=itemgetter(0))
+    return {group: measure([pixels for _, pixels in of], config) for group, of in scenes}
 
 
 def _valid_pixels(config: Scaling, images: Iterable[Image], n_images: int) -> Iterator[tuple[str, NDArray[np.float32]]]:

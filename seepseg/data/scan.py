@@ -17,6 +17,7 @@ import numpy as np
 
 import seepseg
 from seepseg.data.catalog import Catalog, Tile, uncollected
+from seepseg.data.scenes import ScenesSource
 from seepseg.data.source import Source, read_mask, read_pixels, refuse_non_finite
 from seepseg.errors import DataError, ResourceError, SeepsegError
 from seepseg.io.archive import cache_folder
@@ -86,6 +87,15 @@ def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalo
     return _filled(catalog, [one for one in facts if one], mixed=source.eight_bit)
 
 
+def with_overlaps(source: Source, train: Catalog, seed: int) -> Catalog:
+    """Training tiles and, of scenes whose windows overlap in training, the windows between them; errors as above."""
+    if not isinstance(source, ScenesSource) or not (more := source.between(train.tiles)):
+        return train
+    counted = with_counts(source, replace(train, tiles=more))
+    chosen = tuple(tile for tile, may in zip(counted.tiles, counted.may_train(seed), strict=True) if may)
+    return replace(train, tiles=train.tiles + chosen)
+
+
 def _read(block: _Block, source: Source) -> list[Facts] | DataError:
     """The facts of each tile, or what is wrong with one."""
     try:
@@ -95,7 +105,7 @@ def _read(block: _Block, source: Source) -> list[Facts] | DataError:
 
 
 def _facts(tile: Tile, source: Source) -> Facts:
-    raw, valid = read_pixels(source, tile.image)
+    raw, valid = read_pixels(source, tile, verify=True)
     refuse_non_finite(raw, valid, tile.image)
     mask = read_mask(source, tile, valid.shape) if tile.labelled else None
     counts = None if mask is None else np.bincount(mask[valid], minlength=256)[: len(source.classes)]
@@ -127,8 +137,10 @@ class _Kept:
 
     def __init__(self, source: Source, tiles: Sequence[Tile]) -> None:
         data = source.data
-        asked = [seepseg.__version__, type(source).__name__, str(source.classes), data.nodata, data.page, data.bands]
-        name = hashlib.sha256(json.dumps([str(data.root.absolute()), *asked]).encode()).hexdigest()[:32]
+        other = {"scaling", "split", "augment", "sampling", "cache_gb", "scenes"}  # change no count
+        asked = [seepseg.__version__, str(source.classes), str(data.root.absolute())]
+        asked.append(data.model_dump_json(exclude=other))
+        name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
         self._path = cache_folder() / "scans" / f"{name}.json"
         self._tiles, self._settled = tiles, time.time_ns() - SETTLED * 1e9
         self._stamps = _stamps(tiles)
@@ -165,7 +177,7 @@ def _stamps(tiles: Sequence[Tile]) -> list[tuple[str, int]]:
     stamps = []
     for tile in tiles:
         text, last = f"{tile.rle} {tile.background}", 0
-        for path in (tile.image, tile.mask) if tile.mask else (tile.image,):
+        for path in tile.files:
             folder, _, name = str(path).rpartition(os.sep)
             if folder not in folders:
                 folders[folder] = _states(folder)

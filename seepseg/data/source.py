@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -12,14 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.config import DataNode, SeepData, TgsData, TilesData
+from seepseg.config import DataNode, ScenesData, SeepData, TgsData, TilesData
 from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.scenes import ScenesSource
 from seepseg.data.tgs import TgsSource
 from seepseg.data.tiles import Labels, TilesSource
 from seepseg.errors import DataError
-from seepseg.io.image import Image, ImageInfo, Pixels, inspect_image, open_image, read_image
-from seepseg.sentinel1 import is_product
-from seepseg.sentinel1.pixels import inspect_scene, open_scene
+from seepseg.io.image import Image, ImageInfo, Pixels, read_image
+from seepseg.scenes.images import inspected, opened, read_window
+
+MEASURED = 256
+"""Limits of a scene are measured on at most so many of its tiles: more would take minutes, and change nothing."""
 
 
 class Source(Protocol):
@@ -75,6 +79,8 @@ def source_of(data: DataNode) -> Source:
             return TilesSource(data)
         case TgsData():
             return TgsSource(data)
+        case ScenesData():
+            return ScenesSource(data)
     raise AssertionError(f"no source for {type(data).__name__}")
 
 
@@ -84,36 +90,30 @@ def open_pixels(source: Source, path: Path) -> Iterator[Image]:
 
     Training and prediction see the same pixels of one file, whole or row by row.
     """
-    with _opened(source.data, path) as image:
+    with opened(source.data, path) as image:
         yield replace(image, window=lambda rows, columns: _as_source(image.window(rows, columns), source))
 
 
 def inspect_pixels(source: Source, path: Path) -> ImageInfo:
     """What the header of an image or a product says; errors as `open_pixels`."""
+    return inspected(source.data, path)
+
+
+def read_pixels(source: Source, tile: Tile, *, margin: int = 0, verify: bool = False) -> Pixels:
+    """Raw pixels (C, H, W) of a tile, and where they are valid (H, W); errors as `io.image.read_image`.
+
+    Args:
+        margin: of a window of a scene, pixels around it on all sides too.
+        verify: check the sums of compressed scenes that are not open yet; those of tile files always are.
+    """
     data = source.data
-    if is_product(path):
-        return inspect_scene(path, _names(data, path))
-    return inspect_image(path, page=data.page, bands=data.bands, max_pixels=2**36)
-
-
-def _opened(data: DataNode, path: Path) -> AbstractContextManager[Image]:
-    if is_product(path):
-        return open_scene(path, _names(data, path), decibels=data.scaling.kind == "db")
-    return open_image(path, page=data.page, bands=data.bands)
-
-
-def _names(data: DataNode, path: Path) -> Sequence[str]:
-    """The bands of a product that a run reads; DataError where it was trained on other numbers than backscatter."""
-    if data.scaling.kind == "dn" or not data.names:
-        trained = "digital numbers" if data.scaling.kind == "dn" else "bands without names"
-        what = f"a Sentinel-1 product gives backscatter by polarisation, and the run was trained on {trained}"
-        raise DataError(what, path, "use one with data.bands=[vv] and data.scaling.kind=db (docs/howto-sentinel1.md)")
-    return data.names
-
-
-def read_pixels(source: Source, path: Path) -> Pixels:
-    """Raw pixels (C, H, W) of a whole tile, and where they are valid (H, W); errors as `io.image.read_image`."""
-    pixels, _ = read_image(path, page=source.data.page, bands=source.data.bands)
+    if tile.window is None:
+        pixels, _ = read_image(tile.image, page=data.page, bands=data.bands)
+        return _as_source(pixels, source)
+    row, column, height, width = tile.window
+    window = (row - margin, column - margin, height + 2 * margin, width + 2 * margin)
+    choice = (data.page, data.bands, data.scaling.kind, verify)
+    pixels, _ = read_window(tile.image, window, choice, lambda: opened(data, tile.image, verify=verify))
     return _as_source(pixels, source)
 
 
@@ -140,8 +140,15 @@ def refuse_non_finite(raw: NDArray[np.generic], valid: NDArray[np.bool_], where:
 def images_of(source: Source, tiles: Sequence[Tile]) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.bool_]]]:
     """Scene, raw pixels (C, H, W) and validity (H, W) of each tile, as scaling is measured on them."""
     for tile in tiles:
-        raw, valid = read_pixels(source, tile.image)
+        raw, valid = read_pixels(source, tile)
         yield tile.group, raw, valid
+
+
+def scene_images(source: Source, tiles: Iterable[Tile]) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.bool_]]]:
+    """The same of at most `MEASURED` tiles of each scene, at even distances: for limits by scene."""
+    for _, of_scene in groupby(tiles, key=lambda tile: tile.group):
+        every = list(of_scene)
+        yield from images_of(source, every[:: -(-len(every) // MEASURED)])
 
 
 def _as_source(pixels: Pixels, source: Source) -> Pixels:

@@ -19,7 +19,7 @@ from seepseg.io.table import read_table
 Card = TypeVar("Card", bound=np.generic)
 PARTS = ("train", "val", "test")
 UNUSED = "unused"
-"""The part of flagged tiles that would train, where the catalog says they may not, and of what a file leaves out."""
+"""The part of tiles that would train, where the catalog says they may not, and of what a file leaves out."""
 BLOCK = 10
 """Similar tiles, of which each part gets its share."""
 
@@ -44,7 +44,7 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
         tiles["fold"] = _folds(catalog, split, seed)
         # All of them, so that one that cannot train is reported before hours go into the others.
         sides = [
-            _settled(catalog, np.where(tiles["fold"] == k, "val", "train"), split, f"fold {k}")
+            _settled(catalog, np.where(tiles["fold"] == k, "val", "train"), split, f"fold {k}", seed)
             for k in range(split.folds)
         ]
         tiles["split"] = sides[fold]
@@ -55,7 +55,7 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
         parts = _by_group(catalog, split)
     else:
         parts = _at_random(catalog, split, seed)
-    tiles["split"] = _settled(catalog, parts, split, "data.split")
+    tiles["split"] = _settled(catalog, parts, split, "data.split", seed)
     return tiles
 
 
@@ -258,11 +258,9 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     return np.array([chosen[g] for g in member])
 
 
-def _settled(catalog: Catalog, parts: NDArray[np.str_], split: Split, where: str) -> NDArray[np.str_]:
-    """The part of each tile (N,), flagged ones left out of training where they must be, once training can work."""
-    if not catalog.train_flagged:
-        flagged = np.array([bool(t.flag) for t in catalog.tiles])
-        parts = np.where(flagged & (parts == "train"), UNUSED, parts)
+def _settled(catalog: Catalog, parts: NDArray[np.str_], split: Split, where: str, seed: int) -> NDArray[np.str_]:
+    """The part of each tile (N,), some left out of training where they must be, once training can work."""
+    parts = np.where((parts == "train") & ~catalog.may_train(seed), UNUSED, parts)
     for name in ("train", "val"):
         if not (parts == name).any():
             raise ConfigError(f"the {name} part is empty", where, "change the fractions, the named scenes or the folds")

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from seepseg.classes import ClassTable
 from seepseg.config import SeepData, TilesData
 from seepseg.data.catalog import Catalog, Tile, same_names, uncollected, unique_names
-from seepseg.data.mosaic import Cell
 from seepseg.errors import DataError, listed
 from seepseg.io.archive import data_root
 from seepseg.io.files import SUFFIXES, image_names
-from seepseg.io.image import read_image
+from seepseg.io.image import Pixels, read_image
 from seepseg.io.table import read_table
+from seepseg.scenes.mosaic import Cell
 from seepseg.sentinel1 import is_product
 
 BACKGROUND = "background"
@@ -201,17 +201,19 @@ def read_labels(path: Path, shape: tuple[int, int], classes: ClassTable) -> Labe
         # Which page and bands are read is said of images only.
         fix = "give a one-band mask of class values" if "data." in error.fix else error.fix
         raise DataError(f"mask: {error.what}", error.where, fix) from None
-    labels = values[0]
-    if labels.shape != shape:
-        raise DataError(
-            f"mask is {labels.shape[0]}×{labels.shape[1]}, image {shape[0]}×{shape[1]}",
-            path,
-            "give a mask of the image's size",
-        )
+    if valid.shape != shape:
+        what = f"mask is {valid.shape[0]}×{valid.shape[1]}, image {shape[0]}×{shape[1]}"
+        raise DataError(what, path, "give a mask of the image's size")
+    return as_labels(Pixels(values, valid), info.nodata, path, classes)
+
+
+def as_labels(pixels: Pixels, nodata: float | None, path: Path, classes: ClassTable) -> Labels:
+    """Labels of the pixels of a mask whose no-data value is known; DataError where they are not of whole numbers."""
+    labels, valid = pixels.raw[0], pixels.valid
     if labels.dtype.kind not in "ui" and not classes.soft:
         raise DataError(f"mask holds {labels.dtype} values", path, "save class values as uint8, or give at_least")
-    named = info.nodata is not None and classes.has(info.nodata)
-    ignored = ~valid & (labels != info.nodata) if named else ~valid
+    named = nodata is not None and classes.has(nodata)
+    ignored = ~valid & (labels != nodata) if named else ~valid
     return Labels(np.where(ignored, np.uint16(classes.background_values[0]), labels), ignored)
 
 
@@ -240,7 +242,7 @@ def inside(path: PurePosixPath) -> PurePosixPath:
 def _refuse_product(path: Path) -> None:
     if is_product(path):
         what = "a Sentinel-1 product is a whole scene, and training reads tiles"
-        raise DataError(what, path, "cut tiles of backscatter from it (docs/howto-sentinel1.md)")
+        raise DataError(what, path, "use data.source=scenes (docs/data.md)")
 
 
 def _files(folder: Path, what: str, suffix: str, without: str, apart: Collection[Path]) -> dict[str, Path]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.mosaic import Cell, assemble, clusters
 from seepseg.evaluation.summary import Decoded, Evidence, Headline, headline
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics import calibration
@@ -24,6 +23,7 @@ from seepseg.metrics.detection import CRITERIA, Detections, ObjectScores, detect
 from seepseg.metrics.froc import FrocCounts, froc_counts
 from seepseg.metrics.matching import TruthObjects
 from seepseg.metrics.salt_score import batch_scores, soft_counts
+from seepseg.scenes.mosaic import Cell, assemble, clusters
 
 FROC_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 

@@ -136,7 +136,7 @@ def _accumulator(parts: Sequence[Labelled]) -> Accumulator:
     catalog = Catalog(tuple(t for p in parts for t in p.catalog.tiles), parts[0].classes)
 
     def brightness(tile: Tile) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        raw, valid = read_pixels(source, tile.image)
+        raw, valid = read_pixels(source, tile)
         return raw[0], valid
 
     return Accumulator(

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.features import rasterize
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
@@ -57,7 +56,9 @@ def _raster(path: Path, scene: Image) -> Iterator[RowMask]:
             raise ConfigError(f"the mask cannot be read ({error.what})", path, error.fix) from None
         own = mask.georeference
         if own.crs_wkt and own.transform and place.crs_wkt and place.transform:
-            _between(own.crs_wkt, place.crs_wkt, path, scene)
+            from seepseg.geo.polygons import between
+
+            between(own.crs_wkt, place.crs_wkt, path, scene.path)
             # With EMPTY_DIR, GDAL opens no other file in the mask's folder.
             with gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
                 source = stack.enter_context(rasterio.open(path, driver=DRIVERS[mask.kind]))
@@ -102,68 +103,9 @@ def _warped_rows(source: Any, path: Path) -> RowMask:
 
 def _polygons(path: Path, scene: Image) -> RowMask:
     """Polygons as pixels: in the scene's grid their vertices are (column, row)."""
-    import shapely
-
+    from seepseg.geo.polygons import drawing, in_pixels
     from seepseg.geo.vector import read_shapes
 
-    shapes, wkt = read_shapes(path)
-    to_pixels = _to_pixels(path, wkt, scene)
-    valid = shapely.make_valid(shapes, method="structure", keep_collapsed=False)
-    near_by = shapely.intersection(valid, _surroundings(path, wkt, scene))
-    # A straight edge in one coordinate system is a curve in another.
-    pixels = [
-        shapely.transform(shapely.segmentize(s, np.ptp(np.reshape(s.bounds, (2, 2)), 0).max() / 200), to_pixels)
-        for s in near_by
-        if s.area
-    ]
-    tree = shapely.STRtree(pixels)
-
-    def rows(start: int, stop: int) -> NDArray[np.bool_]:
-        near = [pixels[i] for i in tree.query(shapely.box(0, start, scene.width, stop))]
-        if not near:
-            return np.zeros((stop - start, scene.width), bool)
-        drawn = rasterize(near, (stop - start, scene.width), transform=Affine.translation(0, start), dtype="uint8")
-        return np.asarray(drawn > 0)
-
-    return rows
-
-
-def _between(source: str | None, target: str, path: Path, scene: Image) -> Any:
-    """The pyproj transformer from one coordinate system to another."""
-    from pyproj import Transformer
-    from pyproj.exceptions import ProjError
-
-    try:
-        return Transformer.from_crs(source, target, always_xy=True)
-    except ProjError:
-        what = f"{path.name} cannot be laid over it: nothing leads from one coordinate system to the other"
-        raise DataError(what, scene.path, "give a raster of the scene's size") from None
-
-
-def _surroundings(path: Path, wkt: str | None, scene: Image) -> Any:
-    """The box of a scene and half its size around it, in a coordinate system; empty where that does not reach it.
-
-    Masks of land may cover the Earth, and most of it has no place in the coordinates of one scene.
-    """
-    import shapely
-
-    from seepseg.geo.place import place_of
-
-    place = place_of(scene.georeference)
-    assert place.crs, "_to_pixels refused"
-    steps = np.linspace(-0.5, 1.5, 41)
-    corners = np.stack(np.meshgrid(steps * scene.width, steps * scene.height), axis=-1).reshape(-1, 2)
-    points = np.stack(_between(wkt, place.crs, path, scene).transform(*place.to_map(corners).T, direction="INVERSE"), 1)
-    return shapely.envelope(shapely.multipoints(points[np.isfinite(points).all(1)]))
-
-
-def _to_pixels(path: Path, wkt: str | None, scene: Image) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """The function from vertices (n, 2) of a vector file to (column, row)."""
-    from seepseg.geo.place import place_of
-
-    place = place_of(scene.georeference)
-    if not place.crs or not wkt:
-        what = f"{path.name} cannot be laid over a scene when either has no CRS"
-        raise DataError(f"{what} ({place.warning})" if wkt else what, scene.path, "give a raster of the scene's size")
-    project = _between(wkt, place.crs, path, scene)
-    return lambda vertices: place.to_pixels(np.stack(project.transform(*vertices.T), axis=1))
+    shapes, crs = read_shapes(path)
+    drawn = drawing(in_pixels(shapes, crs, path, scene), np.ones(len(shapes), np.uint8))
+    return lambda start, stop: drawn.window(start, 0, stop - start, scene.width).view(bool)

@@ -14,7 +14,7 @@ from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.loader import Batch, in_batches, load_batches
 from seepseg.data.scaling import group_limits
 from seepseg.data.scan import with_counts
-from seepseg.data.source import images_of, source_of
+from seepseg.data.source import scene_images, source_of
 from seepseg.data.splits import part
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.inference.predictor import Predictor, load_predictor
@@ -115,7 +115,7 @@ def open_labelled(
     catalog = with_counts(source, _chosen(everything, folder, "all" if data_root else split, data.root))
     # Limits are of the whole scene, whichever of its tiles are wanted.
     scenes = set(catalog.groups())
-    images = images_of(source, [t for t in everything.tiles if t.group in scenes])
+    images = scene_images(source, [t for t in everything.tiles if t.group in scenes])
     limits = group_limits(data.scaling, images) if data.scaling.basis == "scene" else {}
     return Labelled(
         path=path,

@@ -14,12 +14,12 @@ from seepseg.classes import IGNORE
 from seepseg.config import Predict
 from seepseg.data.catalog import Tile
 from seepseg.data.dataset import TileDataset
-from seepseg.data.mosaic import Cell, assemble, clusters, places
 from seepseg.inference.score import Answer, Decoding
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.objects.components import label_objects, log_sums
 from seepseg.objects.features import object_features
 from seepseg.runs.fit import Fit
+from seepseg.scenes.mosaic import Cell, assemble, clusters, places
 
 ImageOf = Callable[[str], NDArray[np.float32]]
 """The image (C, h, w) of a tile, scaled to [0, 1], by its id."""

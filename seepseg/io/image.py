@@ -39,6 +39,7 @@ class Choice(TypedDict, total=False):
         bands: 1-based bands, not counting alpha, in the order wanted, or their names (`bands`); pages, where a TIFF
             holds each band as one. None where the image has one band or, in PNG and JPEG, three that are equal.
         max_pixels: the most values (height · width · bands) of a TIFF to accept: 2²⁸, or 2³⁶ to read by rows.
+        verify: check the sums of compressed data before anything is read, which GDAL does not.
         labels: the numbers are labels: a palette is then only for display, and bits are 0 and 1; both are refused in an
             image.
     """
@@ -46,6 +47,7 @@ class Choice(TypedDict, total=False):
     page: int | None
     bands: Bands | None
     max_pixels: int
+    verify: bool
     labels: bool
 
 
@@ -117,7 +119,8 @@ def read_image(path: Path, **choice: Unpack[Choice]) -> tuple[Pixels, ImageInfo]
     Raises:
         DataError: whatever is wrong with the file; no other error, for any bytes.
     """
-    header = _header(path, verify=True, **choice)
+    choice.setdefault("verify", True)
+    header = _header(path, **choice)
     if header.tiff and header.tiff.start is not None and not header.masks:
         return _as_stored(header, header.tiff.start), header.info
     # Metadata files are searched by name; GDAL would list the folder again for every tile in it.
@@ -129,7 +132,8 @@ def read_image(path: Path, **choice: Unpack[Choice]) -> tuple[Pixels, ImageInfo]
 def open_image(path: Path, **choice: Unpack[Choice]) -> Iterator[Image]:
     """An image, open while the block lasts; errors as `read_image`. PNG and JPEG are decoded whole."""
     choice.setdefault("max_pixels", 2**36)
-    header = _header(path, verify=True, **choice)
+    choice.setdefault("verify", True)
+    header = _header(path, **choice)
     with ExitStack() as stack:
         # GDAL's settings are a stack: they must not stay while other code runs.
         with gdal(), as_data_error(path):

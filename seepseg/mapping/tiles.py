@@ -16,7 +16,6 @@ from seepseg.classes import IGNORE
 from seepseg.config import Predict, Scaling
 from seepseg.data.catalog import Tile
 from seepseg.data.dataset import margin_of
-from seepseg.data.mosaic import Cell, framed
 from seepseg.data.scaling import Limits, group_limits, thin
 from seepseg.data.source import open_pixels
 from seepseg.errors import DataError
@@ -33,6 +32,7 @@ from seepseg.mapping.ensemble import FAR_TILES, Ensemble
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.outputs import Report, Wanted, write_outputs
 from seepseg.mapping.scene import SAMPLE, SceneRows
+from seepseg.scenes.mosaic import Cell, framed
 
 
 @dataclass(frozen=True)

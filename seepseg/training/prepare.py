@@ -12,8 +12,8 @@ from seepseg.data.augment import build_augmentation
 from seepseg.data.catalog import labelled_of
 from seepseg.data.dataset import TileDataset
 from seepseg.data.scaling import Limits, MeasuredScaling, group_limits, measure_scaling
-from seepseg.data.scan import with_counts
-from seepseg.data.source import images_of, source_of
+from seepseg.data.scan import with_counts, with_overlaps
+from seepseg.data.source import images_of, scene_images, source_of
 from seepseg.data.splits import make_splits, part
 from seepseg.errors import DataError
 
@@ -49,8 +49,8 @@ def prepare(
         tiles = tiles[:: -(-len(tiles) // MEASURED)]
         scaling = measure_scaling(config.data.scaling, images_of(source, tiles), len(tiles))
     if config.data.scaling.basis == "scene":
-        limits = group_limits(config.data.scaling, images_of(source, catalog.tiles))
+        limits = group_limits(config.data.scaling, scene_images(source, catalog.tiles))
     augmentation = build_augmentation(config.data.augment)
-    train_set = TileDataset(parts["train"], source, scaling, limits, augmentation)
+    train_set = TileDataset(with_overlaps(source, parts["train"], config.seed), source, scaling, limits, augmentation)
     val_set = TileDataset(parts["val"], source, scaling, limits, margin=config.predict.margin)
     return TrainingData(train_set, val_set, scaling, catalog.classes, splits)

@@ -207,7 +207,7 @@ def test_scores_as_published_are_those_of_a_network_that_says_one_half_everywher
     source = source_of(data)
     catalog = source.catalog().subset(set(splits.loc[splits["split"] == "val", "id"]))
     # What is no data counts nowhere.
-    known = [read_mask(source, tile, (64, 64))[read_pixels(source, tile.image).valid] for tile in catalog.tiles]
+    known = [read_mask(source, tile, (64, 64))[read_pixels(source, tile).valid] for tile in catalog.tiles]
     dice, iou = [], []
     for start in range(0, len(known), 16):
         batch = np.concatenate(known[start : start + 16])

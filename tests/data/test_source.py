@@ -38,7 +38,7 @@ def test_validity(tmp_path: Path, nodata: str | float | None, tag: str | None, v
     tags = [(42113, 2, 0, tag, True)] if tag else []
     tifffile.imwrite(path, np.array([[0.0, 5.0, np.nan, np.inf]], np.float32), extratags=tags)
     source = source_of(SeepData(root=tmp_path, nodata=nodata))
-    assert read_pixels(source, path).valid.astype(int).tolist() == [valid]
+    assert read_pixels(source, Tile("x", path)).valid.astype(int).tolist() == [valid]
     with open_pixels(source, path) as image:
         assert image.rows(0, 1).valid.astype(int).tolist() == [valid]
 
@@ -47,7 +47,7 @@ def test_a_pixel_is_valid_where_every_band_is(tmp_path: Path) -> None:
     raw = np.array([[[0, 1, 2, 0]], [[3, 0, 4, 0]]], np.uint16)
     tifffile.imwrite(tmp_path / "x.tif", raw, planarconfig="separate", photometric="minisblack")
     source = source_of(SeepData(root=tmp_path, bands=[1, 2]))
-    assert read_pixels(source, tmp_path / "x.tif").valid.tolist() == [[False, False, True, False]]
+    assert read_pixels(source, Tile("x", tmp_path / "x.tif")).valid.tolist() == [[False, False, True, False]]
 
 
 def tree(root: Path, image: np.ndarray, labels: np.ndarray) -> Path:
@@ -119,7 +119,7 @@ def test_ticks_tell_how_far_it_is(seep_root: Path) -> None:
 def test_black_salt_tiles_are_data(salt_root: Path) -> None:
     data = TgsData(root=salt_root)
     for tile in source_of(data).catalog().tiles:
-        assert read_pixels(source_of(data), tile.image)[1].all()
+        assert read_pixels(source_of(data), tile)[1].all()
 
 
 def test_where_a_loose_file_belongs(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_file_holds_the_same_numbers_in_training_evaluation_and_prediction(
     pixels = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
     path = write_as(tmp_path_factory.mktemp("x") / name, pixels)
     source = source_of(TilesData(root=path.parent, classes=[ClassNode(name="oil", values=[1])], nodata=nodata))
-    raw, valid = read_pixels(source, path)
+    raw, valid = read_pixels(source, Tile("x", path))
     with open_pixels(source, path) as image:
         strips = [image.rows(start, min(start + step, image.height)) for start in range(0, image.height, step)]
     assert np.array_equal(np.concatenate([s.raw for s in strips], axis=1), raw)
@@ -199,7 +199,7 @@ def test_bands_are_the_same_however_they_are_stored(tmp_path: Path, interleave: 
     stored = np.moveaxis(bands, 0, -1) if interleave == "contig" else bands
     tifffile.imwrite(tmp_path / "x.tif", stored, photometric="minisblack", planarconfig=interleave)
     source = source_of(TilesData(root=tmp_path, classes="seep_binary", bands=[2, 1], nodata="nan"))
-    raw, valid = read_pixels(source, tmp_path / "x.tif")
+    raw, valid = read_pixels(source, Tile("x", tmp_path / "x.tif"))
     assert np.array_equal(raw, bands[::-1], equal_nan=True)
     assert np.array_equal(valid, np.isfinite(bands[1]))
     with open_pixels(source, tmp_path / "x.tif") as image:

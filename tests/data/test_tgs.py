@@ -126,7 +126,7 @@ def test_masks_of_any_depth_are_above_zero(tmp_path: Path) -> None:
 
 def test_images_are_one_band_of_eight_bits(salt_root: Path) -> None:
     source = TgsSource(TgsData(root=salt_root))
-    image, valid = read_pixels(source, source.catalog().tiles[0].image)
+    image, valid = read_pixels(source, source.catalog().tiles[0])
     assert (image.shape, image.dtype.name) == ((1, 101, 101), "uint8")
     assert valid.all()
 
@@ -137,7 +137,7 @@ def test_a_sixteen_bit_image_is_on_the_scale_of_eight(tmp_path: Path) -> None:
     Image.fromarray(eight.astype(np.uint16) * 257).save(tmp_path / "16.png")
     (tmp_path / "rgba.png").write_bytes(imagecodecs.png_encode(np.dstack([eight] * 3 + [eight // 2])))
     for name in ("8", "16", "rgba"):
-        raw, valid = read_pixels(TgsSource(TgsData(root=tmp_path)), tmp_path / f"{name}.png")
+        raw, valid = read_pixels(TgsSource(TgsData(root=tmp_path)), Tile(name, tmp_path / f"{name}.png"))
         assert np.array_equal(raw, eight[None]), name
         # What is transparent is no data: 0 // 2 and 1 // 2 are 0.
         assert valid.tolist() == ([[False, False], [True, True]] if name == "rgba" else [[True, True]] * 2)

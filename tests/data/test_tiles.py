@@ -99,7 +99,7 @@ def test_bands_and_the_own_no_data_value_are_read(tmp_path: Path) -> None:
     tifffile.imwrite(
         path, pixels, planarconfig="separate", photometric="minisblack", extratags=[(42113, 2, 0, "7", True)]
     )
-    raw, valid = read_pixels(TilesSource(SeepData(root=tmp_path, bands=[2, 1])), path)
+    raw, valid = read_pixels(TilesSource(SeepData(root=tmp_path, bands=[2, 1])), Tile("x", path))
     assert np.array_equal(raw, pixels[::-1])
     # The file's own value is 7, the config's 0: pixel 0 and pixel 7 of the first band.
     assert np.argwhere(~valid).tolist() == [[0, 0], [1, 3]]
@@ -546,5 +546,7 @@ def test_a_sentinel_1_product_among_tiles_is_one_line(tmp_path: Path) -> None:
         {"root": measured.parent, "images": ["measurement"]},
     ):  # fmt: skip
         data = TilesData(**{"root": tmp_path, "images": ["images"], "masks": None, "classes": "seep", **change})
-        with pytest.raises(DataError, match=r"is a whole scene, and training reads tiles in .*S1A.SAFE: cut tiles"):
+        with pytest.raises(
+            DataError, match=r"is a whole scene, and training reads tiles in .*S1A.SAFE: use data.source=scenes"
+        ):
             TilesSource(data).catalog()

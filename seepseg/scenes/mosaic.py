@@ -59,6 +59,11 @@ def places(shapes: Mapping[Cell, tuple[int, ...]]) -> tuple[dict[Cell, tuple[sli
     return slices, ((max(rows) - top + 1) * height, (max(columns) - left + 1) * width)
 
 
+def inner(planes: NDArray[T], margin: int) -> NDArray[T]:
+    """Planes (…, H + 2m, W + 2m) without their margin."""
+    return planes[..., margin:-margin, margin:-margin] if margin else planes
+
+
 def framed(
     own: Sequence[NDArray[Any]],
     beside: Callable[[Cell], Sequence[NDArray[Any]] | None],

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from seepseg.config import Augment, Scaling, SeepData
 from seepseg.data.augment import build_augmentation
 from seepseg.data.dataset import Draw, TileDataset
-from seepseg.data.mosaic import Cell, assemble, clusters, framed, places
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.source import source_of
 from seepseg.objects.components import label_objects
+from seepseg.scenes.mosaic import Cell, assemble, clusters, framed, places
 
 
 def test_tiles_go_to_their_cells() -> None:

@@ -1,0 +1,126 @@
+"""Scenes with their labels: masks of their size, or polygons laid over them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from seepseg.classes import ClassTable
+from seepseg.config import ScenesData
+from seepseg.errors import DataError, listed
+from seepseg.geo.labels import Layer
+from seepseg.geo.place import place_of
+from seepseg.geo.polygons import Drawing, drawing, in_pixels
+from seepseg.io.archive import data_root
+from seepseg.io.image import inspect_image
+from seepseg.io.raster import Georeference
+from seepseg.scenes.files import Labelling, labelling, scene_files
+from seepseg.scenes.images import opened
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A scene: its file, size and place, and what labels it.
+
+    Attributes:
+        truth: the file that does; None where it is all background, or not labelled.
+        drawn: its polygons by class index; None where `truth` is a mask.
+        background: whether no pixel is foreground, though no file says so.
+        extent: the file of polygons beyond which nothing is labelled.
+        within: its polygons.
+    """
+
+    path: Path
+    height: int
+    width: int
+    georeference: Georeference
+    truth: Path | None = None
+    drawn: Drawing | None = None
+    background: bool = False
+    extent: Path | None = None
+    within: Drawing | None = None
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Side in metres of a pixel in its middle; None without georeference."""
+        place = place_of(self.georeference)
+        middle = np.array([[self.width / 2, self.height / 2]])
+        return float(np.sqrt(abs(np.linalg.det(place.metric(middle)[0])))) if place.crs else None
+
+
+def read_scenes(data: ScenesData, classes: ClassTable) -> tuple[dict[str, Scene], tuple[str, ...]]:
+    """The scenes of a data set by name, in order, and warnings; no pixel is read.
+
+    Raises:
+        DataError: none, or two of one name; labels that belong to none, or do not fit theirs.
+    """
+    root = data_root(data.root, data.images[0])
+    files, scenes = scene_files(data, root), dict[str, Scene]()
+    for name, path in sorted(files.items()):
+        with opened(data, path, verify=False) as image:
+            scenes[name] = Scene(path, image.height, image.width, image.georeference)
+    for pattern in data.background:
+        if not fnmatch.filter(scenes, pattern):
+            what = f"scene {pattern!r} is not in the data"
+            raise DataError(what, "data.background", f"the scenes are {listed(list(scenes))}")
+    truths, extents = (labelling(data, root, kind, files) for kind in ("labels", "extent"))
+    warnings = [*truths.warnings, *extents.warnings]
+    scenes = {name: _within(scene, name, extents) for name, scene in scenes.items()}
+    beyond = [name for name, scene in scenes.items() if extents.of and not extents.named and not scene.within]
+    if beyond:
+        warnings.append(f"the polygons of data.extent do not reach {listed(beyond)}: nothing there is labelled")
+    for name in [name for name in scenes if name not in beyond]:
+        seen = extents.named and name in extents.of
+        scenes[name] = _labelled(scenes[name], name, truths.of, data, classes, seen=seen)
+    return scenes, tuple(warnings)
+
+
+def _within(scene: Scene, name: str, extents: Labelling) -> Scene:
+    """A scene with the extent of its labels, where there is one and it reaches the scene."""
+    extent = extents.of.get(name)
+    if not isinstance(extent, Layer):
+        return scene
+    within = drawing(in_pixels(extent.shapes, extent.crs, extent.path, scene), np.ones(len(extent.shapes), np.uint8))
+    if within.touches(scene.height, scene.width):
+        return replace(scene, extent=extent.path, within=within)
+    if extents.named:
+        raise _elsewhere(name, extent)
+    return scene
+
+
+def _labelled(
+    scene: Scene, name: str, truths: Mapping[str, Path | Layer], data: ScenesData, classes: ClassTable, *, seen: bool
+) -> Scene:
+    """A scene with its mask or polygons; without, it is background where it was `seen`, or the config says so."""
+    truth = truths.get(name)
+    seen = seen or any(fnmatch.fnmatchcase(name, pattern) for pattern in data.background)
+    if isinstance(truth, Path):
+        _check_mask(truth, scene)
+        return replace(scene, truth=truth)
+    if truth is None or (seen and not len(truth.shapes)):
+        return replace(scene, background=seen)
+    if not len(truth.shapes):
+        fix = f"remove it or, if nothing in {name} is foreground, name the scene in data.background"
+        raise DataError("holds no polygon", truth.path, fix)
+    indices = truth.classes(data.attribute, classes)
+    drawn = drawing(in_pixels(truth.shapes, truth.crs, truth.path, scene), indices)
+    if not drawn.touches(scene.height, scene.width):
+        raise _elsewhere(name, truth)
+    return replace(scene, truth=truth.path, drawn=drawn)
+
+
+def _check_mask(path: Path, scene: Scene) -> None:
+    """Raise DataError where a mask cannot be read, or differs in size from its scene."""
+    info = inspect_image(path, labels=True, max_pixels=2**36)
+    if (info.height, info.width) != (scene.height, scene.width):
+        what = f"mask is {info.height}×{info.width}, its scene {scene.height}×{scene.width}"
+        raise DataError(what, path, "give a mask of the scene's size, or polygons")
+
+
+def _elsewhere(name: str, layer: Layer) -> DataError:
+    what = f"none of its {len(layer.shapes)} polygons lies on scene {name}"
+    return DataError(what, layer.path, f"check its coordinate system ({layer.crs or 'none: columns and rows'})")

@@ -1,0 +1,375 @@
+"""Whole scenes as training data: windows, masks, polygons, and what labels which scene."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from pydantic import ValidationError
+from rasterio.transform import Affine
+
+from seepseg.classes import IGNORE
+from seepseg.config import ScenesData, Split
+from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.scan import with_counts, with_overlaps
+from seepseg.data.source import read_mask, read_pixels, source_of
+from seepseg.data.splits import make_splits
+from seepseg.errors import DataError
+from seepseg.geo.vector import write_vectors
+from seepseg.io.image import read_image
+from seepseg.objects.outlines import outlines
+
+UTM = rasterio.CRS.from_epsg(32616).to_wkt()
+NORTH_UP = Affine(10, 0, 500_000, 0, -10, 3_000_000)
+DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".shp": "ESRI Shapefile", ".fgb": "FlatGeobuf"}
+OIL = [{"name": "oil", "values": [1]}, {"name": "look-alike", "values": [2, 3]}]
+
+
+def save(path: Path, pixels: np.ndarray, **profile: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shape = {"height": pixels.shape[0], "width": pixels.shape[1], "count": 1, "dtype": pixels.dtype.name}
+        with rasterio.open(path, "w", driver="GTiff", **shape, **profile) as target:
+            target.write(pixels, 1)
+    return path
+
+
+def stored(path: Path) -> np.ndarray:
+    return read_image(path, labels=True)[0].raw[0]
+
+
+def image(height: int = 40, width: int = 50, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(1, 60_000, (height, width)).astype(np.uint16)
+
+
+def truth(height: int = 40, width: int = 50, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed + 100)
+    small = (rng.random((height // 5, width // 5)) < 0.3) * rng.integers(1, 4, (height // 5, width // 5))
+    return np.kron(small, np.ones((5, 5), int)).astype(np.uint8)
+
+
+def vectorised(path: Path, mask: np.ndarray, crs: str | None = UTM, place: Affine = NORTH_UP, **columns: Any) -> Path:
+    """The outlines of a mask as a layer, with the values in the column `kind`."""
+    owners, shapes = outlines(mask, 0)
+    placed = shapely.transform(shapes, lambda p: p * [place.a, place.e] + [place.c, place.f]) if crs else shapes
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame({"kind": owners, **{name: [value] * len(owners) for name, value in columns.items()}})
+    columns = [table[name].to_numpy() for name in table]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "crs was not provided", as it should not be
+        pyogrio.raw.write(
+            path,
+            shapely.to_wkb(placed),
+            columns,
+            list(table),
+            driver=DRIVERS[path.suffix],
+            crs=crs,
+            geometry_type="Polygon",
+        )
+    return path
+
+
+def two_scenes(root: Path) -> None:
+    """Scenes a (40 × 50) and b (33 × 21), with masks; 0 is no data in the first three rows."""
+    for seed, (name, shape) in enumerate({"a": (40, 50), "b": (33, 21)}.items()):
+        pixels = image(*shape, seed)
+        pixels[:3] = 0
+        save(root / "images" / f"{name}.tif", pixels, crs=UTM, transform=NORTH_UP)
+        mask = np.zeros(shape, np.uint8)
+        mask[: shape[0] // 5 * 5, : shape[1] // 5 * 5] = truth(*shape, seed)
+        save(root / "masks" / f"{name}.tif", mask)
+
+
+def config(root: Path, **more: Any) -> ScenesData:
+    base = {"root": root, "classes": OIL, "nodata": 0, "window": 16, "labels": "masks"}
+    return ScenesData(**base | more)
+
+
+def counted(data: ScenesData) -> Catalog:
+    source = source_of(data)
+    return with_counts(source, source.catalog())
+
+
+def pixels_of(catalog: Catalog) -> list[tuple[int, ...] | None]:
+    return [tile.pixels for tile in catalog.tiles]
+
+
+def test_windows_touch_and_hold_every_pixel_once(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    source = source_of(config(tmp_path))
+    catalog = source.catalog()
+    # 40 × 50 in windows of 16: 3 × 4; 33 × 21: 3 × 2
+    assert [t.id for t in catalog.tiles][:6] == [
+        "a/r0000c0000", "a/r0000c0001", "a/r0000c0002", "a/r0000c0003", "a/r0001c0000", "a/r0001c0001",
+    ]  # fmt: skip
+    assert len(catalog) == 12 + 6
+    for name, (height, width) in {"a": (40, 50), "b": (33, 21)}.items():
+        raw, mask, seen = (np.zeros((48, 64), kind) for kind in (np.uint16, np.uint8, bool))
+        for tile in (t for t in catalog.tiles if t.group == name):
+            assert tile.window and tile.cell
+            here = np.s_[tile.window[0] :, tile.window[1] :]
+            pixels = read_pixels(source, tile)
+            assert pixels.raw.shape == (1, 16, 16)
+            labels = read_mask(source, tile, (16, 16))
+            raw[here][:16, :16], mask[here][:16, :16], seen[here][:16, :16] = pixels.raw[0], labels, pixels.valid
+        pixels_in_file = stored(tmp_path / "images" / f"{name}.tif")
+        assert np.array_equal(raw[:height, :width], pixels_in_file)
+        pixels_in_file = stored(tmp_path / "masks" / f"{name}.tif")
+        # value 3 is class 2 as well
+        assert np.array_equal(mask[:height, :width], np.minimum(pixels_in_file, 2))
+        assert seen[3:height, :width].all()
+        assert not seen[:3].any()
+        assert not seen[height:].any()
+        assert not seen[:, width:].any()
+
+
+def test_a_margin_is_read_from_the_scene(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    source = source_of(config(tmp_path))
+    tile = next(t for t in source.catalog().tiles if t.id == "a/r0001c0003")
+    raw, valid = read_pixels(source, tile, margin=4)
+    whole = image(40, 50, 0)
+    # rows 12 to 35, columns 44 to 67, of which 50 are there
+    assert raw.shape == (1, 24, 24)
+    assert np.array_equal(raw[0, :, :6], whole[12:36, 44:50])
+    assert valid[:, :6].all()
+    assert not valid[:, 6:].any()
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".fgb"])
+def test_polygons_count_as_their_mask_does(tmp_path: Path, suffix: str) -> None:
+    two_scenes(tmp_path)
+    for name in "ab":
+        pixels_in_file = stored(tmp_path / "masks" / f"{name}.tif")
+        vectorised(tmp_path / "drawn" / f"{name}{suffix}", pixels_in_file)
+    masks, drawn = counted(config(tmp_path)), counted(config(tmp_path, labels="drawn", attribute="kind"))
+    assert pixels_of(masks) == pixels_of(drawn)
+    assert masks.pixels()[:, 1:].sum() > 500
+    alone = counted(config(tmp_path, labels="drawn", classes=[{"name": "any", "values": [9]}]))
+    assert np.array_equal(alone.pixels()[:, 1], masks.pixels()[:, 1:].sum(1))  # one class needs no column
+
+
+def test_one_layer_names_the_scene_of_each_polygon(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    box = shapely.box(500_000, 2_999_900, 500_100, 3_000_000)  # 10 × 10 pixels, rows 0 to 9
+    table = pd.DataFrame({"scene": ["maps/a.tif", "c"], "class_name": ["Oil", "oil"]})
+    write_vectors(tmp_path / "all.gpkg", np.array([box, box]), table, UTM)
+    catalog = counted(config(tmp_path, labels="all.gpkg"))
+    # without the three rows of no data
+    assert catalog.pixels()[[t.group == "a" for t in catalog.tiles]].sum(0).tolist() == [37 * 50 - 70, 70, 0]
+    assert {t.labelled for t in catalog.tiles if t.group == "b"} == {False}
+    assert catalog.warnings == ("all.gpkg has polygons of 1 scenes that are not there (c …)",)
+    # By another column; a scene that the config names is background.
+    table = table.rename(columns={"scene": "which"})
+    write_vectors(tmp_path / "all.gpkg", np.array([box, box]), table, UTM)
+    with pytest.raises(DataError, match=r"which of 2 scenes a polygon lies on.*set data.scene_column"):
+        source_of(config(tmp_path, labels="all.gpkg")).catalog()
+    catalog = counted(config(tmp_path, labels="all.gpkg", scene_column="which", background="b, nothing*"[:1]))
+    assert catalog.pixels()[[t.group == "b" for t in catalog.tiles]].sum(0).tolist() == [30 * 21, 0, 0]
+
+
+def test_beyond_the_extent_nothing_is_labelled(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    # Columns 10 to 19 of every scene, rows 3 to 32: 10 × 30 pixels.
+    write_vectors(tmp_path / "seen.gpkg", np.array([shapely.box(500_100, 2_999_670, 500_200, 3_000_000)]), ONE, UTM)
+    catalog = counted(config(tmp_path, extent="seen.gpkg"))
+    for name in "ab":
+        assert catalog.pixels()[[t.group == name for t in catalog.tiles]].sum() == 300
+    # An extent that names a scene says that somebody looked at it; one for all scenes does not.
+    assert not any(t.labelled for t in source_of(config(tmp_path, labels=[], extent="seen.gpkg")).catalog().tiles)
+    (tmp_path / "seen.gpkg").rename(tmp_path / "b.gpkg")
+    catalog = counted(config(tmp_path, labels=[], extent="b.gpkg"))
+    assert {t.group for t in catalog.tiles if t.labelled} == {"b"}
+    assert catalog.pixels().sum(0).tolist() == [300, 0, 0]
+    # One that does not reach a scene.
+    write_vectors(tmp_path / "seen.gpkg", np.array([shapely.box(500_400, 2_999_670, 500_500, 3_000_000)]), ONE, UTM)
+    catalog = counted(config(tmp_path, extent="seen.gpkg"))
+    assert {t.group for t in catalog.tiles if t.labelled} == {"a"}
+    assert catalog.warnings == ("the polygons of data.extent do not reach b: nothing there is labelled",)
+
+
+ONE = pd.DataFrame({"n": [1]})
+
+
+def test_masks_may_lie_beside_their_images(tmp_path: Path) -> None:
+    save(tmp_path / "s.tif", image())
+    save(tmp_path / "s_mask.tif", truth())
+    data = config(tmp_path, images="*.tif", labels=".", label_suffix="_mask")
+    assert {t.group for t in source_of(data).catalog().tiles} == {"s"}
+    assert np.array_equal(counted(data).pixels().sum(0), np.bincount(np.minimum(truth(), 2).ravel()))
+    # Polygons as well, in pixels, for a scene without a place.
+    vectorised(tmp_path / "s.gpkg", truth(), None)
+    (tmp_path / "s_mask.tif").unlink()
+    drawn = counted(config(tmp_path, images=".", labels=".", attribute="kind"))
+    assert np.array_equal(drawn.pixels(), np.stack([t.pixels for t in counted(data_of(tmp_path)).tiles]))
+
+
+def data_of(root: Path) -> ScenesData:
+    save(root / "apart" / "s.tif", truth())
+    return config(root, images="s.tif", labels="apart")
+
+
+def test_few_empty_windows_train_and_those_without_a_label_never(tmp_path: Path) -> None:
+    for name in "abcd":
+        pixels, mask = image(64, 64), np.zeros((64, 64), np.uint8)
+        pixels[:16] = 0  # four windows without data
+        mask[20, 20], mask[40, 40] = 1, 2
+        save(tmp_path / "images" / f"{name}.tif", pixels)
+        save(tmp_path / "masks" / f"{name}.tif", mask)
+    split = Split(val=["a"], val_fraction=0)
+
+    def parts(share: float, seed: int = 0) -> dict[str, int]:
+        table = make_splits(counted(config(tmp_path, empty=share)), split, seed)
+        assert (table["split"][table["group"] == "a"] == "val").all()  # all of it counts
+        return dict(table["split"].value_counts())
+
+    # 3 scenes train, of 16 windows: 4 without data, 2 with foreground, 10 empty.
+    assert parts(1) == {"train": 36, "val": 16, "unused": 12}
+    assert parts(0) == {"train": 6, "val": 16, "unused": 42}
+    some = parts(0.5)
+    assert 12 < some["train"] < 30
+    assert parts(0.5) == some
+    tables = [make_splits(counted(config(tmp_path, empty=0.5)), split, seed)["split"].tolist() for seed in (0, 1)]
+    assert tables[0] != tables[1]
+
+
+def test_windows_overlap_in_training_only(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    data = config(tmp_path, stride=8)
+    source = source_of(data)
+    catalog = with_counts(source, source.catalog())
+    assert len(catalog) == 18
+    train = catalog.subset([t.id for t in catalog.tiles if t.group == "a"])
+    more = with_overlaps(source, train, 0).tiles[12:]
+    # Rows start at 0, 8, 16, 24 and columns at 0, 8, 16, 24, 32: 20 places, of which 2 × 3 are windows already.
+    assert len(more) == 20 - 6
+    assert {t.group for t in more} == {"a"}
+    assert all(t.pixels and t.cell is None for t in more)
+    tile = next(t for t in more if t.id == "a/y00008x00016")
+    assert np.array_equal(read_pixels(source, tile).raw[0], image(40, 50, 0)[8:24, 16:32])
+    # Never over a window that does not train.
+    half = train.subset([t.id for t in train.tiles if t.cell and t.cell[1] < 2])
+    assert {t.window[1] for t in with_overlaps(source, half, 0).tiles if t.window} == {0, 8, 16}
+    assert with_overlaps(source_of(config(tmp_path)), train, 0) is train
+    with pytest.raises(ValidationError, match="leave gaps"):
+        config(tmp_path, stride=17)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"labels": "absent"}, r"no labels in .*absent: set data.root and data.labels"),
+        ({"images": "x*"}, r"no images in .*x\*: set data.root and data.images"),
+        ({"background": ["c*"]}, r"scene 'c\*' is not in the data in data.background: the scenes are a, b"),
+        ({"labels": "empty"}, r"holds no polygon in .*a.gpkg: remove it or, if nothing in a is foreground, name"),
+        ({"labels": "far"}, r"none of its 1 polygons lies on scene a in .*a.gpkg: check its coordinate system"),
+        ({"labels": "nowhere"}, r"a.gpkg cannot be laid over a scene when either has no CRS"),
+        ({"labels": "odd", "attribute": "kind"}, r"unknown kind 7 \(2 polygons\), 'sea' \(1 polygons\)|unknown kind"),
+        ({"labels": "odd", "attribute": "type"}, r"has no column type in .*a.gpkg: it has kind"),
+        ({"labels": "odd"}, r"which class a polygon is, is not said: its columns are kind.*set data.attribute"),
+        ({"labels": "small"}, r"mask is 5×5, its scene 40×50 in .*small/a.tif"),
+        ({"labels": ["masks", "far"]}, r"two labels are named 'a' \(.*masks/a.tif, .*far/a.gpkg\)"),
+        ({"images": ["images", "again"]}, r"two images are named 'a'"),
+        ({"labels": "other"}, r"none of 1 files has the name of a scene \(scenes are a, b …, files z.tif …\)"),
+        ({"extent": "far"}, r"none of its 1 polygons lies on scene a"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    two_scenes(tmp_path)
+    box = shapely.box(500_000, 2_999_900, 500_100, 3_000_000)
+    for folder, shapes, crs in (
+        ("empty", [], UTM), ("far", [shapely.box(0, 0, 9, 9)], UTM), ("nowhere", [box], None), ("odd", [box] * 4, UTM),
+    ):  # fmt: skip
+        (tmp_path / folder).mkdir()
+        table = pd.DataFrame({"kind": np.array([7, 7, 1, 8][: len(shapes)], np.int64)})
+        if folder != "odd":
+            table = table.rename(columns={"kind": "class_name"}).astype({"class_name": "str"}).assign(class_name="oil")
+        write_vectors(tmp_path / folder / "a.gpkg", np.array(shapes, object), table, crs)
+    save(tmp_path / "small" / "a.tif", np.zeros((5, 5), np.uint8))
+    save(tmp_path / "other" / "z.tif", np.zeros((5, 5), np.uint8))
+    save(tmp_path / "again" / "a.tif", image())
+    with pytest.raises(DataError, match=says):
+        source_of(config(tmp_path, **change)).catalog()
+
+
+def test_an_empty_layer_of_a_scene_that_is_said_to_be_background_is_that(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a.tif", image(), crs=UTM, transform=NORTH_UP)
+    (tmp_path / "labels").mkdir()
+    write_vectors(
+        tmp_path / "labels" / "a.gpkg", np.array([], object), pd.DataFrame({"class_name": []}, dtype="str"), UTM
+    )
+    catalog = counted(config(tmp_path, labels="labels", background="*"))
+    assert catalog.pixels().sum(0).tolist() == [2000, 0, 0]
+
+
+def test_points_are_no_labels_and_rows_without_a_shape_say_nothing(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a.tif", image(), crs=UTM, transform=NORTH_UP)
+    (tmp_path / "labels").mkdir()
+    box = shapely.box(500_000, 2_999_900, 500_100, 3_000_000)
+    for shapes in ([box, None], [box, shapely.Point(500_000, 2_999_900)]):
+        pyogrio.raw.write(
+            tmp_path / "labels" / "a.gpkg", shapely.to_wkb(np.array(shapes, object)), [np.array(["oil", "oil"])],
+            ["class_name"], crs=UTM, geometry_type="Unknown",
+        )  # fmt: skip
+        if shapes[1] is None:
+            assert counted(config(tmp_path, labels="labels")).pixels().sum(0).tolist() == [1900, 100, 0]
+    with pytest.raises(DataError, match="holds 1 points or lines"):
+        source_of(config(tmp_path, labels="labels")).catalog()
+
+
+def test_values_that_are_ignored_and_soft_classes(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a.tif", image(), crs=UTM, transform=NORTH_UP)
+    vectorised(tmp_path / "labels" / "a.gpkg", truth())
+    plain = np.bincount(truth().ravel(), minlength=4)
+    some = counted(config(tmp_path, labels="labels", attribute="kind", classes=OIL[:1], ignore_values=[2, 3]))
+    assert some.pixels().sum(0).tolist() == [plain[0], plain[1]]
+    soft = [{"name": "high", "at_least": 2.5}, {"name": "low", "at_least": 0.5}]
+    catalog = counted(config(tmp_path, labels="labels", attribute="kind", classes=soft))
+    assert catalog.pixels().sum(0).tolist() == [plain[0], plain[3], plain[1] + plain[2]]
+
+
+def test_another_process_reads_the_files_once(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    source = source_of(config(tmp_path))
+    source.catalog()
+    copies = [pickle.loads(pickle.dumps(source)) for _ in range(2)]
+    assert copies[0] is copies[1]
+    assert copies[0].catalog() == source.catalog()
+    assert len(pickle.dumps(source)) < 3000
+
+
+def test_pixels_know_their_size(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    # 10 m in UTM, 500 km from the middle of the zone: the scale there is .9996.
+    assert source_of(config(tmp_path)).pixel_size == pytest.approx(10 / 0.9996, rel=1e-5)
+    assert source_of(config(tmp_path, pixel_size=25)).pixel_size == 25
+    save(tmp_path / "images" / "c.tif", image())
+    assert source_of(config(tmp_path)).pixel_size is None
+
+
+def test_a_file_from_anywhere_is_a_scene_of_its_own(tmp_path: Path) -> None:
+    source = source_of(config(tmp_path))
+    assert source.tile(tmp_path / "x.tif", "x") == Tile("x", tmp_path / "x.tif", group="x")
+
+
+@pytest.mark.parametrize("name", ["041871", "045590"])
+def test_the_outlines_of_a_real_mask_give_it_back(real_data: Path, tmp_path: Path, name: str) -> None:
+    scenes = real_data / "scenes"
+    mask = stored(scenes / f"{name}_mask.tif")
+    vectorised(tmp_path / f"{name}.gpkg", mask, None)
+    data = {"root": scenes, "images": f"{name}.tif", "classes": "seep", "nodata": 0}
+    drawn = source_of(ScenesData(**data, labels=str(tmp_path), attribute="kind"))
+    for tile in drawn.catalog().tiles:
+        assert tile.window
+        row, column = tile.window[:2]
+        assert np.array_equal(read_mask(drawn, tile, (256, 256)), mask[row : row + 256, column : column + 256])
+    assert IGNORE not in np.unique(mask)
