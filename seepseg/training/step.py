@@ -35,7 +35,7 @@ def train_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float
     progress, device = trainer.progress, trainer.device
     torch.manual_seed(hash((trainer.config.seed, progress.epoch, progress.batch, rank())) % 2**63)
     image, mask = placed(trainer, batch)
-    if not any_rank(bool((batch.mask != IGNORE).any()), device):
+    if not any_rank(bool(batch.mask.min() < IGNORE), device):
         progress.skipped += 1
         return math.nan
     for group in trainer.optimizer.param_groups:
@@ -101,7 +101,9 @@ def count(trainer: Trainer, logits: Tensor, mask: Tensor, terms: dict[str, Tenso
     if number % SCORED:
         return
     likely = probabilities(logits, trainer.loss.head)
-    matrix = confusion_matrix(mask, most_probable(likely, trainer.config.predict.threshold), len(trainer.data.classes))
+    chosen = most_probable(likely, trainer.config.predict.threshold)
+    # As bytes, a tenth of the time.
+    matrix = confusion_matrix(mask.byte().cpu().numpy(), chosen.cpu().numpy(), len(trainer.data.classes))
     sums.matrix += matrix
     sums.tiles += matrix.sum(1) > 0
     sums.n_tiles += len(mask)
