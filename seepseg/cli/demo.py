@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from seepseg.cli.options import FILE, override_option, quiet_option
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARK = ".seepseg-demo"
 """Says that a folder was made by the demo, so that the next demo may replace it."""
@@ -16,16 +20,19 @@ MARK = ".seepseg-demo"
 
 @click.command()
 @click.option("--salt", is_flag=True, help="Salt tiles instead of seeps.")
+@click.option("--sentinel1", is_flag=True, help="Sentinel-1 products and polygons drawn on a map, to maps in UTM.")
 @click.option("-o", "--out", type=FILE, default=Path("demo"), show_default=True, help="Folder to make.")
 @override_option
 @quiet_option
-def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> None:
+def command(salt: bool, sentinel1: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     """Generate data, train, evaluate per class, predict, and list the results. Minutes, no download, no GPU."""
     from seepseg import synthetic
     from seepseg.cli.options import print_table, progress, relative
     from seepseg.config import load, recipes
+    from seepseg.errors import ConfigError
     from seepseg.evaluation.evaluate import Options, evaluate
     from seepseg.evaluation.printing import per_class
+    from seepseg.geo.grid import parse_grid
     from seepseg.inference.labelled import open_labelled
     from seepseg.io.atomic import write_text
     from seepseg.mapping.batch import Execution, predict_batch
@@ -35,15 +42,21 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
     from seepseg.runs.folder import RunFolder
     from seepseg.training.run import train
 
-    kind = "salt" if salt else "seep"
+    if salt and sentinel1:
+        raise ConfigError("give --salt or --sentinel1, not both")
+    kind = "salt" if salt else "sentinel1" if sentinel1 else "seep"
     begin, root = time.monotonic(), out / kind
     _clear(root)
     write_text(root / MARK, "made by seepseg demo\n")
     recipe = load(recipes()[f"demo_{kind}"], [f"data.root={root / 'data'}", *overrides])
-    click.echo(f"1/4 synthetic {kind} data in {relative(root / 'data')}/")
+    what = "Sentinel-1 products and polygons" if sentinel1 else f"{kind} data"
+    click.echo(f"1/4 synthetic {what} in {relative(root / 'data')}/")
     if salt:
         synthetic.write_salt(root / "data", seed=recipe.seed)
         inputs = [str(root / "data" / "test" / "images")]
+    elif sentinel1:
+        synthetic.write_products(root / "data", seed=recipe.seed)
+        inputs = [str(root / "data" / "new")]
     else:
         synthetic.write_seep(root / "data", seed=recipe.seed)
         synthetic.write_scene(root / "scene.tif", rows=768, cols=768, seed=recipe.seed + 1000)
@@ -66,17 +79,29 @@ def command(salt: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> N
         click.echo(f"TGS score {summary.tgs_score:.4f}")
     click.echo("4/4 predicting")
     maps = root / "maps"
-    how = Recipe((folder.best,), recipe.runtime, recipe.predict, False, Wanted())
+    wanted = Wanted(grid=parse_grid("utm") if sentinel1 else None)
+    how = Recipe((folder.best,), recipe.runtime, recipe.predict, False, wanted)
     predict_batch(plan(inputs, maps), how, maps, Execution(strict=True))
+    if sentinel1:
+        print_table(_largest(maps / "findings.csv"), f"the largest slicks of {relative(maps)}/findings.gpkg")
     scores, tiles = folder.eval("val"), relative(folder.eval("val") / "tiles.png")
     click.echo(
         f"\ndone in {time.monotonic() - begin:.0f} s; look at\n"
         f"  report   {relative(scores / 'report.html')}\n"
         f"  table    {relative(scores / 'per_class.csv')}\n"
         f"  figures  {relative(scores / 'confusion.png')}, {tiles}\n"
-        f"  maps     {relative(maps)}/\n"
+        f"  maps     {relative(maps)}/{' (in UTM: *_map.tif)' * sentinel1}\n"
         f"  curves   seepseg monitor {relative(folder.root)}"
     )
+
+
+def _largest(findings: Path) -> pd.DataFrame:
+    """The largest polygons of each class, with time and place."""
+    import pandas as pd
+
+    columns = ["acquired", "class_name", "area_m2", "x", "y", "mean_probability"]
+    ranked = pd.read_csv(findings).sort_values(["class_name", "area_m2"], ascending=[True, False])
+    return ranked.groupby("class_name").head(2)[columns]
 
 
 def _clear(root: Path) -> None:

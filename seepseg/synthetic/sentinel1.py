@@ -23,6 +23,7 @@ START = datetime(2021, 4, 1, 5, 26, 23, 794457, UTC)
 CORNER, HEADING = (-91.0, 28.0), 194.0
 """Longitude and latitude of the first pixel, over the northern Gulf of Mexico, and where a descending pass goes."""
 ORBIT, TAKE = 26269, 205463
+"""Absolute orbit and data take at `START`; a cycle of 12 days has 175 orbits."""
 
 
 def gain(line: Field, pixel: Field, scale: float = 500.0) -> Field:
@@ -67,15 +68,16 @@ def write_product(
     height, width = next(iter(sigma0.values())).shape
     stop = start + timedelta(seconds=height * LINE_TIME)
     channels = ("S" if len(sigma0) == 1 else "D") + next(iter(sigma0))[0].upper()
+    orbit = ORBIT + round((start - START) / timedelta(days=12) * 175)
     times = f"{start:%Y%m%dT%H%M%S}_{stop:%Y%m%dT%H%M%S}"
-    name = f"S1B_IW_GRDH_1S{channels}_{times}_{ORBIT:06}_{TAKE:06X}_ECC8{'_COG' * cog}.SAFE"
+    name = f"S1B_IW_GRDH_1S{channels}_{times}_{orbit:06}_{TAKE:06X}_ECC8{'_COG' * cog}.SAFE"
     root, files = folder / name, []
     (root / "annotation" / "calibration").mkdir(parents=True)
     (root / "measurement").mkdir()
     for number, (polarisation, backscatter) in enumerate(sigma0.items(), 1):
-        stem = f"s1b-iw-grd-{polarisation}-{times.lower().replace('_', '-')}-{ORBIT:06}-{TAKE:06x}-{number:03}"
+        stem = f"s1b-iw-grd-{polarisation}-{times.lower().replace('_', '-')}-{orbit:06}-{TAKE:06x}-{number:03}"
         stem += "-cog" * cog
-        header = _header(polarisation, start, stop, number)
+        header = _header(polarisation, start, stop, number, orbit)
         contents = {
             f"annotation/{stem}.xml": _annotation(header, height, width, denoised=schema == "removed"),
             f"annotation/calibration/calibration-{stem}.xml": _calibration(header, start, height, width, scale),
@@ -85,7 +87,7 @@ def write_product(
             (root / path).write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n')
         _measurement(root / "measurement" / f"{stem}.tiff", backscatter, schema, scale, cog)
         files.append([*contents, f"measurement/{stem}.tiff"])
-    (root / "manifest.safe").write_text(_manifest(list(sigma0), files, (height, width), start, stop, ipf))
+    (root / "manifest.safe").write_text(_manifest(list(sigma0), files, (height, width), start, stop, orbit, ipf))
     if not packed:
         return root
     archive = shutil.make_archive(str(folder / name.removesuffix(".SAFE")), "zip", folder, name)
@@ -123,12 +125,12 @@ def _measurement(path: Path, backscatter: Field, schema: str, scale: float, cog:
             stream.write(gzip.compress(b"II*", mtime=0))
 
 
-def _header(polarisation: str, start: datetime, stop: datetime, number: int) -> str:
+def _header(polarisation: str, start: datetime, stop: datetime, number: int, orbit: int) -> str:
     return (
         "<adsHeader><missionId>S1B</missionId><productType>GRD</productType>"
         f"<polarisation>{polarisation.upper()}</polarisation><mode>IW</mode><swath>IW</swath>"
         f"<startTime>{_time(start)}</startTime><stopTime>{_time(stop)}</stopTime>"
-        f"<absoluteOrbitNumber>{ORBIT}</absoluteOrbitNumber><missionDataTakeId>{TAKE}</missionDataTakeId>"
+        f"<absoluteOrbitNumber>{orbit}</absoluteOrbitNumber><missionDataTakeId>{TAKE}</missionDataTakeId>"
         f"<imageNumber>{number:03}</imageNumber></adsHeader>"
     )
 
@@ -188,7 +190,7 @@ def _noise(header: str, start: datetime, height: int, width: int, schema: str, s
 
 def _manifest(
     polarisations: list[str], files: list[list[str]], shape: tuple[int, int], start: datetime, stop: datetime,
-    ipf: str,
+    orbit: int, ipf: str,
 ) -> str:  # fmt: skip
     kinds = ("Product", "Calibration", "Noise", "Measurement")
     units, described, objects = list[str](), list[str](), list[str]()
@@ -222,7 +224,7 @@ def _manifest(
         f"<informationPackageMap><xfdu:contentUnit>{''.join(units)}</xfdu:contentUnit></informationPackageMap>"
         f'<metadataSection>{"".join(described)}<safe:software name="Sentinel-1 IPF" version="{ipf}"/>'
         "<safe:familyName>SENTINEL-1</safe:familyName><safe:number>B</safe:number><s1sarl1:mode>IW</s1sarl1:mode>"
-        f'<safe:orbitNumber type="start">{ORBIT}</safe:orbitNumber>'
+        f'<safe:orbitNumber type="start">{orbit}</safe:orbitNumber>'
         '<safe:relativeOrbitNumber type="start">168</safe:relativeOrbitNumber><s1:pass>DESCENDING</s1:pass>'
         f"{modes}<s1sarl1:productType>GRD</s1sarl1:productType><safe:startTime>{_time(start)}</safe:startTime>"
         f"<safe:stopTime>{_time(stop)}</safe:stopTime><gml:coordinates>{footprint}</gml:coordinates>"

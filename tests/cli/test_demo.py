@@ -4,7 +4,9 @@ import functools
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import rasterio
 
 from seepseg import synthetic
 from tests.command import error, run
@@ -22,6 +24,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scene = synthetic.write_scene
     monkeypatch.setattr(synthetic, "write_seep", seep)
     monkeypatch.setattr(synthetic, "write_salt", salt)
+    monkeypatch.setattr(synthetic, "write_products", functools.partial(synthetic.write_products, scenes=3, side=384))
     monkeypatch.setattr(
         synthetic, "write_scene", lambda path, rows, cols, seed: scene(path, rows=300, cols=280, seed=seed)
     )
@@ -33,9 +36,9 @@ def places(out: str) -> list[str]:
     return re.findall(r"demo/[^\s,]+", pointed)
 
 
-@pytest.mark.parametrize("kind", ["seep", "salt"])
+@pytest.mark.parametrize("kind", ["seep", "salt", "sentinel1"])
 def test_the_demo_goes_the_whole_way_and_says_where_to_look(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    flag = ["--salt"] if kind == "salt" else []
+    flag = [] if kind == "seep" else [f"--{kind}"]
     code, out, err = run(capsys, "demo", *flag, *FAST)
     assert (code, err) == (0, "")
     for step in ("1/4", "2/4", "3/4", "4/4"):
@@ -46,6 +49,23 @@ def test_the_demo_goes_the_whole_way_and_says_where_to_look(kind: str, capsys: p
     assert ("TGS score" in out) == (kind == "salt")
     maps = list(Path(f"demo/{kind}/maps").iterdir())
     assert len([p for p in maps if "_class." in p.name]) == (2 if kind == "salt" else 1)
+
+
+def test_the_demo_of_products_ends_with_a_map_in_utm_and_findings_with_time_and_place(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(capsys, "demo", "--sentinel1", *FAST)[0] == 0
+    maps = Path("demo/sentinel1/maps")
+    with rasterio.open(next(maps.glob("*_map.tif"))) as raster:
+        assert (raster.crs.to_epsg(), raster.res) == (32615, (10, 10))  # 91° W lies in zone 15
+    findings = pd.read_csv(maps / "findings.csv")
+    # The third product, two cycles of 12 days after the first.
+    assert len(findings) and set(findings["acquired"]) == {"2021-04-25T05:26:23.794Z"}
+    assert findings["x"].between(-91.1, -90.9).all() and findings["y"].between(27.9, 28.1).all()
+
+
+def test_one_demo_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    assert error(capsys, "demo", "--salt", "--sentinel1") == (2, "give --salt or --sentinel1, not both")
 
 
 def test_a_folder_of_someone_else_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

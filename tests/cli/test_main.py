@@ -32,7 +32,7 @@ HEAVY = ("torch", "monai", "pandas", "albumentations", "sklearn", "matplotlib", 
 # What each command's help must name.
 MENTIONS = {
     (): ["demo", "data", "train", "eval", "compare", "predict", "zones", "config", "monitor", "--version", "--debug"],
-    ("demo",): ["--salt", "-o, --out", "-s, --set"],
+    ("demo",): ["--salt", "--sentinel1", "-o, --out", "-s, --set"],
     ("data",): ["check", "stats", "split"],
     ("data", "check"): ["CONFIG", "-s, --set"],
     ("data", "stats"): ["CONFIG", "-s, --set", "-o, --out"],

@@ -13,6 +13,8 @@ import tifffile
 from PIL import Image
 
 from seepseg import synthetic
+from seepseg.config import load, recipes
+from seepseg.data.source import read_mask, read_pixels, source_of
 from seepseg.objects.rle import decode
 
 
@@ -124,6 +126,27 @@ def test_written_scene_is_georeferenced_and_repeats(tmp_path: Path) -> None:
         labels = truth.read(1)
         assert labels.any()
         assert not labels[scene.read(1) == 0].any()
+
+
+def test_products_repeat_and_their_outlines_lie_on_the_slicks(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        synthetic.write_products(tmp_path / name, scenes=2, side=384, seed=1)
+    assert _files(tmp_path / "a") == _files(tmp_path / "b")
+    (path,) = (tmp_path / "a" / "products").iterdir()
+    (new,) = (tmp_path / "a" / "new").iterdir()
+    assert (path.name[:32], new.name[:32]) == ("S1B_IW_GRDH_1SDV_20210401T052623", "S1B_IW_GRDH_1SDV_20210413T052623")
+    _, labels = synthetic.seep_scene(np.random.default_rng([1, 0]), 384, 384)
+    recipe = load(recipes()["demo_sentinel1"], [f"data.root={tmp_path / 'a'}", "data.window=384"])
+    source = source_of(recipe.data)
+    (tile,) = source.catalog().tiles
+    drawn = read_mask(source, tile, (384, 384))
+    truth = np.array([0, 3, 1, 1, 3, 3, 1, 2], np.uint8)[labels]
+    # Outlines are up to a pixel off.
+    assert (drawn == truth).mean() > 0.98
+    assert all(((drawn == value) & (truth == value)).sum() > 0.85 * (truth == value).sum() for value in (1, 2, 3))
+    raw, valid = read_pixels(source, tile)
+    inside = 10 ** (raw[0, (truth == 1) & valid] / 10)
+    assert inside.mean() < 0.5 * np.median(10 ** (raw[0, (truth == 0) & valid] / 10))
 
 
 def test_salt_follows_the_tgs_layout(tmp_path: Path) -> None:
