@@ -107,7 +107,7 @@ def in_streams(work: Callable[[T], R], items: Iterable[T], device: torch.device)
         try:
             for item in items:
                 waiting.append((item, pool.submit(work, item)))
-                if len(waiting) > streams + 2:
+                if len(waiting) > streams + 1:
                     first, future = waiting.popleft()
                     yield first, future.result()
             while waiting:

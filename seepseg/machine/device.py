@@ -80,6 +80,13 @@ def keep_freed_memory() -> None:
         mallopt(mmap_threshold, 64 * 2**20)
 
 
+def give_back_memory() -> None:
+    """Give memory that is kept though it is free back to the system, where the C library is glibc."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
 def set_threads(runtime: Runtime) -> None:
     """Set how memory is kept, and the number of CPU threads, on which training depends in the last bit."""
     keep_freed_memory()

@@ -27,10 +27,11 @@ from seepseg.io.image import Image
 from seepseg.io.images import write_class_png, write_png
 from seepseg.io.raster import raster_rows, raster_windows
 from seepseg.machine.ahead import behind
+from seepseg.machine.device import give_back_memory
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.objectwise import ObjectDecisions
-from seepseg.mapping.polygons import ORIGINS, layers_of, trace
+from seepseg.mapping.polygons import ORIGINS, NoisyMapError, layers_of, trace
 
 ROWS = 512
 """Rows read at once when a finished raster is written in another form."""
@@ -143,6 +144,7 @@ def write_outputs(
                     decisions.see(strip)
             # The blended rows of a wide scene are large, and what follows needs room of its own.
             del strip
+            give_back_memory()
         if first:
             with _writer({"classes": (job.class_raster, layout)}, image, len(table)) as write:
                 start = 0
@@ -236,14 +238,18 @@ def _write_polygons(
 ) -> None:
     """Write the polygons and origins of finished rasters of classes and confidence; adds to the report."""
     config, table = ensemble.config, ensemble.classes
-    polygons = trace(
-        *rasters,
-        place,
-        table,
-        simplify=config.simplify,
-        fill_holes=config.fill_holes,
-        min_area_m2=config.min_area_m2,
-    )
+    try:
+        polygons = trace(
+            *rasters,
+            place,
+            table,
+            simplify=config.simplify,
+            fill_holes=config.fill_holes,
+            min_area_m2=config.min_area_m2,
+        )
+    except NoisyMapError as error:
+        report.warnings.append(error.what)
+        return
     columns = with_identity(polygons.table, report.facts.get("identity", {}))
     columns.insert(0, "scene", job.name)
     layers = layers_of(job.beside("").name, polygons.shapes, polygons.origins, columns, polygons.crs, table)

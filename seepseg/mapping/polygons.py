@@ -13,6 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
+from seepseg.errors import DataError
 from seepseg.figures.style import qgis_style
 from seepseg.geo.place import Place
 from seepseg.geo.vector import Layer
@@ -21,8 +22,11 @@ from seepseg.mapping.shape import joined, measures, simplified, without_holes
 from seepseg.objects.components import StripLabels
 from seepseg.objects.outlines import outlines
 
-STRIP = 512
+STRIP = 256
 """Rows traced at once."""
+
+MOST = 1_000_000
+"""Parts of polygons that a map may have; each takes some 2 kB of memory, and a scene has thousands."""
 
 CELL = 64
 """Pixels a side of the cells in which valid pixels are counted: one area of a pixel holds for all of a cell."""
@@ -80,6 +84,10 @@ TOGETHER = {
 """How the parts of a polygon in several strips add up; probabilities are sums and maxima of bytes until then."""
 
 
+class NoisyMapError(DataError):
+    """A map has more polygons than anybody could use."""
+
+
 @dataclass(frozen=True)
 class Polygons:
     """The polygons of one scene, in the order of their objects' first pixels, then of class.
@@ -125,6 +133,9 @@ def trace(
         min_area_m2: objects of less area are left out, the others keep their numbers; without a place there are no
             areas, and every object is kept.
         strip: rows read at once.
+
+    Raises:
+        NoisyMapError: there are more than `MOST` parts.
     """
     labels, tables, patches, owners = (
         StripLabels(),
@@ -142,6 +153,11 @@ def trace(
         owners.append(owner - 1 + number)
         _count(valid, rows != IGNORE, start)
         previous, start, number = rows[-1:], start + len(rows), number + len(table)
+        if number > MOST:
+            raise NoisyMapError(
+                f"is a map of more than {MOST:,} polygons, as noise has: none are written; larger predict.min_pixels "
+                "leaves out small objects"
+            )
     parts = pd.concat(tables, ignore_index=True)
     parts["object"] = labels.numbers()[parts["object"].to_numpy()]
     polygons = parts.groupby(["object", "class"])

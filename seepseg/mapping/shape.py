@@ -14,6 +14,9 @@ from seepseg.objects.extent import extents
 LONGEST_EDGE = 64
 """Pixels between two vertices when areas are taken: a long straight edge on the map is no geodesic."""
 
+TOGETHER = 20_000
+"""Shapes measured at once."""
+
 NARROWER = 1.5
 """Minimum ratio of the widths of both ends for the narrower one to be the probable origin.
 
@@ -70,6 +73,15 @@ def simplified(shapes: NDArray[Any], tolerance: float) -> NDArray[Any]:
 
 
 def measures(
+    shapes: NDArray[Any], outlines: NDArray[Any], place: Place
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    """As `_measures`, some shapes at a time: their corners in several coordinates take far more memory than they do."""
+    parts = [slice(start, start + TOGETHER) for start in range(0, max(1, len(shapes)), TOGETHER)]
+    values, origins = zip(*(_measures(shapes[part], outlines[part], place) for part in parts), strict=True)
+    return {name: np.concatenate([v[name] for v in values]) for name in values[0]}, np.concatenate(origins)
+
+
+def _measures(
     shapes: NDArray[Any], outlines: NDArray[Any], place: Place
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
     """Attributes (n) of polygons that follow from their form, and columns and rows (n, 2) of their probable origins.

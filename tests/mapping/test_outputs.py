@@ -171,6 +171,19 @@ def test_a_map_of_what_lies_on_the_grid_already_is_its_class_raster(
         assert np.array_equal(source.read(1), np.where(hidden, 255, raw > 100))
 
 
+def test_a_map_of_noise_has_no_polygons_and_a_line_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = np.zeros((40, 40), np.uint16)
+    raw[::2, ::2] = 200  # 400 objects of one pixel
+    geotiff(folder / "in" / "s.tif", raw)
+    monkeypatch.setattr("seepseg.mapping.polygons.MOST", 399)
+    (report,) = predict(folder, Wanted(quicklook=False))
+    assert endings(report, "s") == ["_class.tif"]
+    assert "more than 399 polygons, as noise has: none are written" in report.warnings[0]
+    monkeypatch.setattr("seepseg.mapping.polygons.MOST", 400)
+    (report,) = predict(folder, Wanted(quicklook=False))
+    assert endings(report, "s") == ["_class.tif", ".gpkg"]
+
+
 def test_what_lies_nowhere_has_no_map_and_a_line_says_so(folder: Path) -> None:
     tifffile.imwrite(folder / "in" / "s.tif", sea())
     (report,) = predict(folder, Wanted(grid=Grid()))

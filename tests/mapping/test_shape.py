@@ -94,6 +94,19 @@ def test_any_shape_can_be_measured(mask: np.ndarray, tolerance: float) -> None:
         assert min(numbers) > 0
 
 
+def test_shapes_measured_in_several_turns_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = np.array(
+        [shapely.box(0, 0, width, height) for width, height in ((1, 1), (3, 40), (9, 2), (30, 30), (2, 5))]
+    )
+    whole, origins = measures(shapes, shapes, UTM)
+    monkeypatch.setattr("seepseg.mapping.shape.TOGETHER", 2)
+    parts, same = measures(shapes, shapes, UTM)
+    for name, values in whole.items():
+        np.testing.assert_allclose(parts[name], values, rtol=1e-9)
+    np.testing.assert_allclose(same, origins, rtol=1e-9)
+    assert measures(shapes[:0], shapes[:0], UTM)[1].shape == (0, 2)
+
+
 def test_holes_count_out_and_the_scale_of_the_projection_too() -> None:
     mask = np.ones((40, 40))
     mask[10:30, 10:30] = 0
