@@ -15,7 +15,7 @@ LAYERS = [
     {"errors"}, {"classes", "bands"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"},
     {"objects", "figures", "scenes"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs"}, {"inference"},
-    {"training", "evaluation", "mapping"}, {"audit", "zones"}, {"cli"},
+    {"training", "evaluation", "mapping"}, {"audit", "zones"}, {"atlas"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
     "rasterio": {

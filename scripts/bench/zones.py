@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from seepseg.atlas.page import write_map_page
 from seepseg.synthetic.vents import Sea, write_passes
 from seepseg.zones.rates import wilson
 from seepseg.zones.run import Options, make_zones
@@ -35,7 +36,7 @@ def one_sea(sea: Sea, seed: int, options: Options) -> dict[str, float]:
     """Scores of the zones of one sea."""
     with tempfile.TemporaryDirectory() as folder:
         vents = write_passes(Path(folder) / "out", sea, seed)
-        zones = make_zones([Path(folder) / "out"], Path(folder) / "zones", options).zones
+        zones = make_zones([Path(folder) / "out"], Path(folder) / "zones", options).tables.zones
     vent, far = nearest(zones, vents)
     near = far <= options.radius
     # The zone nearest to a vent is its zone, any other is false.
@@ -69,9 +70,11 @@ def many(scenes: int, slicks: int, options: Options) -> None:
         for what in ("first run", "again"):
             begin, cpu = time.monotonic(), time.process_time()
             summary = make_zones([out], zones, options)
+            write_map_page(zones, summary)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
             print(
-                f"{what}: {summary.scenes} scenes, {summary.slicks} slicks, {len(summary.zones)} zones:"
+                f"{what}: {sum(len(one.scenes) for one in summary.passes)} scenes, {len(summary.tables.slicks)} slicks,"
+                f" {len(summary.tables.zones)} zones:"
                 f" {time.monotonic() - begin:.0f} s, {time.process_time() - cpu:.0f} s of CPU, {peak:.2f} GiB",
                 flush=True,
             )

@@ -40,11 +40,12 @@ def command(
 ) -> None:
     """Where slicks come back: seep zones of the prediction folders OUT, and how often each was seen when it could be.
 
-    Leaves zones.gpkg, zones.csv, history.csv, recurrence.tif and what is new since the last run.
+    Leaves zones.gpkg, zones.csv, history.csv, recurrence.tif, what is new since the last run, and a page to send.
 
     \b
     seepseg zones out/ -o zones
     """
+    from seepseg.atlas.page import write_map_page
     from seepseg.zones.frame import PIXELS, read_shifts
     from seepseg.zones.run import Options, make_zones
 
@@ -59,9 +60,13 @@ def command(
     )
     with progress("reading", None, quiet) as tick:
         summary = make_zones(folders, out, options, tick)
+    write_map_page(out, summary)
     for line in summary.warnings:
         click.echo(f"warning: {line}", err=True)
+    tables, scenes = summary.tables, sum(len(one.scenes) for one in summary.passes)
+    new = len(tables.zones) if summary.new_zones is None else summary.new_zones
     click.echo(
-        f"{len(summary.zones)} zones ({summary.new_zones} new) of {summary.slicks} slicks in {summary.passes} passes"
-        f" ({summary.scenes} scenes), in {relative(out)}/; observed means: {options.basis}"
+        f"{len(tables.zones)} zones ({new} new) of {len(tables.slicks)} slicks in {len(summary.passes)} passes"
+        f" ({scenes} scenes), in {relative(out)}/; observed means: {options.basis}"
     )
+    click.echo(f"to send: the folder {relative(out / 'page')}/, which opens offline with index.html")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from seepseg.figures.pictures import ERROR_COLORS, PANEL_PARTS, Rgb, stretch
 from seepseg.io.atomic import atomic_path
 
 QUICKLOOK_SIDE = 2000
+CUT_SIDE = 320
 
 
 def save_gallery(
@@ -109,6 +111,43 @@ class QuickLook:
         sheet.putpalette(palette.tobytes())
         with atomic_path(path) as partial:
             sheet.save(partial, "PNG", compress_level=1)
+
+
+def cut_quicklook(
+    path: Path, size: tuple[int, int], middle: NDArray[np.float64], radius: float, around: float, least: int = 60
+) -> tuple[bytes, float, float, float] | None:
+    """A part of a saved quick-look: JPEG, and the middle (across, down) and radius of a place in parts of its width.
+
+    Args:
+        path: a picture that `QuickLook.save` made.
+        size: height and width of its scene.
+        middle: column and row of the place.
+        radius: of the place, pixels of the scene.
+        around: radii that are shown to each side.
+        least: pixels of the quick-look to each side, at least.
+
+    Returns:
+        None where it cannot be read, or shows nothing there.
+    """
+    step = max(1, -(-max(size) // QUICKLOOK_SIDE))
+    height, width = (-(-n // step) for n in size)
+    column, row = middle / step
+    half = max(around * radius / step, least)
+    try:
+        with Image.open(path) as sheet:
+            left = (sheet.width - width) // 2
+            x0, x1 = (int(np.clip(column + d, 0, width)) for d in (-half, half))
+            y0, y1 = (int(np.clip(row + d, 0, height)) for d in (-half, half))
+            if x1 <= x0 or y1 <= y0:
+                return None
+            part = sheet.crop((left + x0, y0, left + x1, y1)).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    part.thumbnail((CUT_SIDE, CUT_SIDE))
+    stream = BytesIO()
+    part.save(stream, "JPEG", quality=80, optimize=True)
+    wide, high = x1 - x0, y1 - y0
+    return stream.getvalue(), float((column - x0) / wide), float((row - y0) / high), float(radius / step / wide)
 
 
 def _palette(table: ClassTable) -> tuple[Rgb, NDArray[np.uint8]]:

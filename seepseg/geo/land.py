@@ -97,7 +97,7 @@ def land_in_pixels(scene: Image, margin: float) -> NDArray[Any]:
     if reach > FARTHEST or not shapely.is_valid(outline):
         raise DataError("too much of the Earth for one plane", scene.path, "leave out --land, or cut it into parts")
     near = outline.envelope.buffer(margin + SEAM, join_style="mitre")
-    land = shapely.segmentize(_outlines(lon, lat, reach), STRAIGHT / 111_000)
+    land = shapely.segmentize(outlines_near(lon, lat, reach), STRAIGHT / 111_000)
     land = np.asarray(shapely.transform(land, lambda points: _mapped(points, flat)))
     land = shapely.intersection(shapely.make_valid(land, method="structure", keep_collapsed=False), near)
     shore = shapely.intersection(shapely.buffer(shapely.union_all(land), max(margin, SEAM)), outline)
@@ -116,7 +116,7 @@ def _mapped(points: NDArray[np.float64], project: Transformer) -> NDArray[np.flo
     return np.stack(project.transform(*points.T), axis=1)
 
 
-def _outlines(lon: float, lat: float, reach: float) -> NDArray[Any]:
+def outlines_near(lon: float, lat: float, reach: float) -> NDArray[Any]:
     """Polygons (n) of land within a reach in metres of a place, and more, by longitude and latitude."""
     angle = 1.01 * reach / 6.357e6  # the least radius of the Earth
     south, north = lat - np.degrees(angle), lat + np.degrees(angle)

@@ -38,21 +38,30 @@ class Section:
         return "part-" + "".join(c if c.isalnum() else "-" for c in self.title.lower())
 
 
-def write_page(path: Path, title: str, subtitle: str, sections: Iterable[Section]) -> None:
+def write_page(
+    path: Path,
+    title: str,
+    subtitle: str,
+    sections: Iterable[Section],
+    styles: Sequence[str] = (),
+    scripts: Sequence[str] = (),
+) -> None:
     """Write one HTML file of the sections that hold anything; it needs no network, and its policy allows none.
 
-    Scripts are allowed by their hash alone, so that nothing in a scene's name could ever run.
+    Scripts are allowed by their hash alone, so that nothing in a scene's name could ever run. A page with styles and
+    scripts of its own may also show pictures from beside it.
     """
     shown_sections = [section for section in sections if section.html]
     assets = files("seepseg.pages") / "assets"
-    style, script = ((assets / name).read_text("utf-8") for name in ("page.css", "page.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    every = [(assets / "page.js").read_text("utf-8"), *scripts]
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in every]
     page = Template((assets / "page.html").read_text("utf-8")).substitute(
         title=escape(title),
         subtitle=escape(subtitle),
-        style=style,
-        script=script,
-        script_hash=f"sha256-{digest}",
+        style="\n".join([(assets / "page.css").read_text("utf-8"), *styles]),
+        scripts="\n".join(f"<script>{script}</script>" for script in every),
+        hashes=" ".join(f"'sha256-{digest}'" for digest in digests),
+        pictures="data: 'self' file:" if scripts else "data:",
         version=escape(seepseg.__version__),
         links="".join(f'<li><a href="#{s.anchor}">{escape(s.title)}</a></li>' for s in shown_sections),
         sections="\n".join(

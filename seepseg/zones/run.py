@@ -57,13 +57,22 @@ class Options:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run found: numbers of scenes, passes, slicks, zones, new zones, and what the user should know."""
+    """What a run found.
 
-    scenes: int
-    passes: int
-    slicks: int
-    zones: pd.DataFrame
-    new_zones: int
+    Attributes:
+        tables: everything that it wrote.
+        coverage: how often each cell was observed.
+        passes: all of them, in order.
+        classes: names of the foreground.
+        new_zones: how many the last run did not have; None at the first run.
+        warnings: what the user should know.
+    """
+
+    tables: Tables
+    coverage: Coverage
+    passes: Sequence[Pass]
+    classes: tuple[str, ...]
+    new_zones: int | None
     warnings: list[str]
 
 
@@ -116,7 +125,7 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
         warnings.append(f"{untimed} scenes have no time: each counts as a pass, and none is first or last")
     if state and (gone := set(state.scenes) - {scene.name for scene in scenes}):
         warnings.append(f"{len(gone)} scenes of the last run are not in these folders, and no longer count")
-    return Summary(len(scenes), len(passes), len(slicks), zones, len(short["new_zones"]), warnings)
+    return Summary(tables, coverage, passes, classes, len(short["new_zones"]) if state else None, warnings)
 
 
 class _Reader:

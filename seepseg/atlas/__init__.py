@@ -1,0 +1,1 @@
+"""What is sent of zones: the page that opens offline."""

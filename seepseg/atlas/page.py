@@ -1,0 +1,163 @@
+"""The page to send: a folder that opens offline, with a map of the zones, what each pass showed of them, and tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from seepseg.atlas.shown import FINE, OUTLINES, PICTURES, graticule, observed_picture, shown_land, shown_zones
+from seepseg.classes import COLORS
+from seepseg.io.atomic import write_bytes
+from seepseg.pages.page import Section, as_rows, cards, folded, paragraph, source_line, table, write_page
+from seepseg.zones.run import Summary
+from seepseg.zones.style import STEPS
+from seepseg.zones.view import REASONS
+from seepseg.zones.write import Tables
+
+COPIES = ("zones.csv", "history.csv", "origins.csv", "passes.csv")
+
+
+def write_map_page(out: Path, made: Summary) -> None:
+    """Write OUT/page: index.html, the tables that hold its numbers, and quick-looks of the latest sightings.
+
+    Args:
+        out: the folder that `make_zones` wrote.
+        made: what it holds.
+    """
+    tables, coverage, passes, classes = made.tables, made.coverage, made.passes, made.classes
+    page, frame = out / "page", tables.frame
+    for name in COPIES:
+        write_bytes(page / name, [(out / name).read_bytes()])
+    corners = frame.corners(np.add([[0.0, 0.0], coverage.observed.shape], [coverage.row, coverage.column]))
+    (left, low), (right, high) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    box, more = (left, low, right, high), 0.3 * max(right - left, high - low)
+    around = (left - more, low - more, right + more, high + more)
+    data = {
+        "up": bool(frame.crs),
+        "fine": FINE,
+        "box": box,
+        "steps": STEPS,
+        "reasons": REASONS,
+        "classes": [[name, COLORS[i % len(COLORS)]] for i, name in enumerate(classes)],
+        "passes": [[one.name, one.identity.acquired] for one in passes],
+        "zones": list(shown_zones(tables, passes, page / "pictures")),
+        "observed": observed_picture(coverage),
+        "land": shown_land(frame, around),
+        "graticule": graticule(frame, around),
+    }
+    # "<" alone could end the script element; nothing else can.
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    store = f'<script type="application/json" id="zones-data">{text}</script>'
+    rows = as_rows(tables.passes)
+    every = table(rows, "passes.csv", text=("pass", "acquired", "platform", "direction", "scenes"))
+    sections = [
+        Section("Zones", _cards(tables, made.new_zones) + _filters(tables, classes) + _map(tables) + store),
+        Section("What the numbers mean", _meaning(tables)),
+        Section("Passes", folded(f"All {len(rows)} passes: when, by what, how much of it was observed", every)),
+    ]
+    assets = files("seepseg.atlas") / "assets"
+    styles, scripts = (
+        [(assets / f"{name}.{end}").read_text("utf-8") for name in ("leaflet", "zones")] for end in ("css", "js")
+    )
+    write_page(page / "index.html", "Seep zones", _subtitle(tables), sections, styles, scripts)
+
+
+def _dates(tables: Tables) -> tuple[str, str]:
+    """The first and the last day; empty where no time is known."""
+    times = tables.passes["acquired"].dropna()
+    return (times.min()[:10], times.max()[:10]) if len(times) else ("", "")
+
+
+def _subtitle(tables: Tables) -> str:
+    first, last = _dates(tables)
+    when, where = f"{first} to {last}" if first else "times not known", ""
+    if tables.frame.crs and len(tables.zones):
+        lon, lat = tables.zones["lon"].median(), tables.zones["lat"].median()
+        where = f" around {abs(lat):.1f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.1f}° {'E' if lon >= 0 else 'W'}"
+    return f"Where slicks come back{where}: {len(tables.passes)} passes, {when}. Observed means: {tables.basis}."
+
+
+def _cards(tables: Tables, new: int | None) -> str:
+    zones, slicks = tables.zones, tables.slicks
+    (first, last), inside = _dates(tables), int(slicks["zone"].notna().sum())
+    twice = int((zones["n_seen"] * 2 >= zones["n_observed"]).sum())
+    facts = [
+        ("Zones", f"{len(zones):,}", "" if new is None else f"{new:,} new since the last run"),
+        ("Seen on half of the passes or more", f"{twice:,}", f"of {len(zones):,} zones"),
+        ("Passes", f"{len(tables.passes):,}", f"{first} to {last}" if first else "times not known"),
+        ("Slicks", f"{len(slicks):,}", f"{inside:,} of them in zones"),
+    ]
+    return cards(facts)
+
+
+def _filters(tables: Tables, classes: Sequence[str]) -> str:
+    first, last = _dates(tables)
+    dates = "".join(
+        f'<label>{word} <input type="date" id="{word}" min="{first}" max="{last}" value="{value}"></label>'
+        for word, value in (("from", first), ("to", last))
+        if first
+    )
+    kinds = "".join(
+        f'<label><input type="checkbox" name="class" value="{i}" checked><span class="swatch" '
+        f'style="background:{COLORS[(i - 1) % len(COLORS)]}"></span>{escape(name)}</label>'
+        for i, name in enumerate(classes, 1)
+    )
+    return (
+        f'<form class="controls" id="filters" aria-label="Filters">{dates}'
+        f'<fieldset aria-label="Classes of slicks that count">{kinds}</fieldset>'
+        '<label>confidence at least <input type="range" id="sure" min="0" max="100" value="0">'
+        '<output for="sure">0 %</output></label><button type="reset">Clear</button>'
+        '<span id="status" class="muted" role="status"></span></form>'
+    )
+
+
+def _map(tables: Tables) -> str:
+    place = ("lat", "lon") if tables.frame.crs else ("row", "column")
+    heads = (("zone", ""), ("seen of observed", ""), ("recurrence (95 % interval)", ""), ("last seen", ' class="text"'))
+    head = "".join(f'<th scope="col"{kind}><button type="button">{name}</button></th>' for name, kind in heads)
+    rows = "".join(
+        f'<tr data-zone="{row["zone"]}"><td data-v="{row["zone"]}">{row["zone"]}</td><td></td><td></td>'
+        '<td class="text"></td></tr>'
+        for row in as_rows(tables.zones)
+    )
+    steps = "".join(
+        f'<li><i style="background:rgb({color})"></i>{100 * a:g}–{100 * b:g} %</li>' for a, b, color in STEPS
+    )
+    more = f"Blue was observed, the darker the more often (of {len(tables.passes)} passes); the rest never."
+    return (
+        f'<div class="zones" data-place="{" ".join(place)}">'
+        '<div class="side"><div id="map" aria-label="Map of the zones; the table beside it lists them"></div>'
+        f'<ul class="legend" aria-label="Recurrence">{steps}<li><i></i>not seen with these filters</li></ul>'
+        f'<p class="muted">{more}</p></div>'
+        '<div class="panel"><div id="list"><div class="scroll" tabindex="-1"><table class="sortable" '
+        'aria-label="Zones: arrow keys move, Enter opens">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{source_line('zones.csv', 'history.csv')}"
+        '</div><div id="zone" tabindex="-1" hidden></div></div></div>'
+        '<noscript><p class="warn">The map needs JavaScript; its numbers are in zones.csv.</p></noscript>'
+    )
+
+
+def _meaning(tables: Tables) -> str:
+    unit = "m" if tables.frame.crs else "pixels"
+    radius = tables.zones["radius_m"].median() if len(tables.zones) else 0
+    texts = (
+        f"A zone is a disc (radius {radius:,.0f} {unit}) in which slicks of several passes begin. A slick on one pass "
+        "may be a ship; a natural seep comes back at the same place.",
+        "“17 of 42: 40 % (27–56)” says that 42 passes could have shown a slick there and 17 did. The interval (Wilson, "
+        "95 %) is the range of true rates that such counts go with: few passes, wide interval. Compare zones by their "
+        "intervals, not by the middle alone.",
+        "A pass counts as observed where at least half of the disc could be judged. Here that means: "
+        f"{tables.basis}. Passes that covered a zone but could not have shown it are listed with the reason, and count "
+        "in no rate.",
+        "The rate is that at which maps show a slick, not that at which oil flows. Places with few sightings that made "
+        "the list were lucky: their rates are too high on average. Look-alikes that lie where they lie for a reason (a "
+        "lane, a lee, a platform) come back, too.",
+        f"Drawn are outlines of the last {OUTLINES} slicks of a zone and quick-looks of its last {PICTURES} sightings, "
+        "where predictions have any. With filters, counts are those of history.csv and origins.csv within them.",
+    )
+    return f'<div class="means">{"".join(map(paragraph, texts))}</div>{source_line(*COPIES)}'

@@ -1,0 +1,169 @@
+"""What the page shows of zones: outlines in few points, a letter per pass, quick-looks, land and a grid of degrees."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from PIL import Image
+
+from seepseg.figures.sheets import cut_quicklook
+from seepseg.geo.land import outlines_near
+from seepseg.geo.place import GEOD, place_of
+from seepseg.io.atomic import write_bytes
+from seepseg.io.raster import raster_header
+from seepseg.pages.page import as_rows
+from seepseg.zones.coverage import Coverage
+from seepseg.zones.frame import Field, Frame
+from seepseg.zones.record import outlines_of
+from seepseg.zones.scenes import Pass, Scene
+from seepseg.zones.view import REASONS
+from seepseg.zones.write import Tables
+
+OUTLINES, PICTURES, ALL_PICTURES = 100, 4, 400
+"""Slicks of a zone that are drawn, and quick-looks of a zone and of a page, at most: those of the last passes."""
+FINE = 1000
+"""Parts of a zone's radius in which places around it are given."""
+AROUND = 5.0
+"""Radii that a quick-look shows to each side of a zone, where its pixels are fine enough."""
+DEGREES = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20)
+"""Between the lines of the grid."""
+Box = tuple[float, float, float, float]
+"""Least x and y, greatest x and y."""
+
+
+def shown_zones(tables: Tables, passes: Sequence[Pass], pictures: Path) -> Iterator[dict[str, Any]]:
+    """What the map shows of each zone, in the order of the table; its quick-looks go to a folder.
+
+    `line` has a letter per pass: S seen and observed, s seen only, o observed and not seen, the number of a reason of
+    `REASONS`, or a dot where the pass did not cover the zone.
+    """
+    number = {one.name: i for i, one in enumerate(passes)}
+    scenes = {scene.name: scene for one in passes for scene in one.scenes}
+    slicks, of_zone = tables.slicks, tables.history.groupby("zone").indices
+    at = slicks["pass"].map(number).to_numpy(np.int64)
+    latest = [zone.slicks[np.argsort(-at[zone.slicks], kind="stable")] for zone in tables.found]
+    drawn = _outlines(tables, [order[:OUTLINES] for order in latest], scenes)
+    columns = slicks[["class", "mean_probability", "area_m2"]].to_numpy(np.float64)
+    used = set[Path]()
+    for zone, order, row in zip(tables.found, latest, as_rows(tables.zones), strict=True):
+        history = tables.history.iloc[of_zone.get(int(row["zone"]), [])]
+        line = ["."] * len(passes)
+        for name, seen, observed, reason in history[["pass", "seen", "observed", "reason"]].itertuples(index=False):
+            line[number[name]] = (
+                ("S" if observed else "s") if seen else (f"{REASONS.index(reason):x}" if reason else "o")
+            )
+        places = [_rings(drawn[i], zone.centre, zone.radius) if i in drawn else 0 for i in order.tolist()]
+        own = [
+            [int(at[i]), int(kind), round(100 * sure), round(area), rings]
+            for i, (kind, sure, area), rings in zip(order.tolist(), columns[order].tolist(), places, strict=True)
+        ]
+        kept = dict[int, list[Any]]()
+        for i in order.tolist():
+            if len(kept) < PICTURES and len(used) < ALL_PICTURES and at[i] not in kept:
+                scene = scenes[str(slicks["scene"].iat[i])]
+                if picture := _picture(tables.frame, scene, zone.centre, zone.radius):
+                    path = pictures / f"zone{row['zone']}-{len(kept) + 1}.jpg"
+                    write_bytes(path, [picture[0]])
+                    used.add(path)
+                    kept[int(at[i])] = [int(at[i]), path.name, *picture[1:]]
+        place = [round(float(v), 1) for v in (*zone.centre, zone.radius)]
+        yield {"id": int(row["zone"]), "at": place, "line": "".join(line), "row": row, "slicks": own} | (
+            {"pictures": list(kept.values())} if kept else {}
+        )
+    for path in set(pictures.glob("*.jpg")) - used:
+        path.unlink(missing_ok=True)
+
+
+def _outlines(tables: Tables, wanted: Sequence[NDArray[np.int64]], scenes: Mapping[str, Scene]) -> dict[int, Any]:
+    """The polygons of some slicks by their number, in few points."""
+    every = np.concatenate([np.empty(0, np.int64), *wanted])
+    first, found = tables.slicks.groupby("scene").indices, dict[int, Any]()
+    fine = {i: zone.radius / 40 for zone, own in zip(tables.found, wanted, strict=True) for i in own.tolist()}
+    for name, rows in tables.slicks.iloc[every].groupby("scene").indices.items():
+        numbers = every[rows]
+        shapes = outlines_of(scenes[str(name)], tables.frame)[np.searchsorted(first[name], numbers)]
+        simple = shapely.simplify(shapes, [fine[i] for i in numbers.tolist()])
+        found |= dict(zip(numbers.tolist(), simple, strict=True))
+    return found
+
+
+def _rings(shape: Any, centre: Field, radius: float) -> list[list[int]]:
+    """The outer rings of a polygon: x, y, x, y and so on, in parts of the radius from the centre of its zone."""
+    rings = [shapely.get_coordinates(part.exterior) for part in shapely.get_parts(shape) if not part.is_empty]
+    return [np.rint((ring[:-1] - centre) / radius * FINE).astype(int).ravel().tolist() for ring in rings]
+
+
+def _picture(frame: Frame, scene: Scene, centre: Field, radius: float) -> tuple[bytes, float, float, float] | None:
+    """The quick-look of a scene around a zone: JPEG, where its middle is and its radius, in parts of its width.
+
+    None where there is no quick-look, or it cannot be read.
+    """
+    path = scene.raster.with_name(scene.raster.name.replace("_class", "_quicklook")).with_suffix(".png")
+    if not path.is_file():
+        return None
+    header, height, width = raster_header(scene.raster)
+    place = place_of(header)
+    middle = np.array([[width / 2, height / 2]])
+    lonlat = place.to_lonlat(middle)[0] if frame.crs and place.to_lonlat else middle[0]
+    points = frame.to_pixels(place, lonlat, centre + np.array([[0.0, 0.0], [radius, 0.0]]), scene.name)
+    if not np.isfinite(points).all():
+        return None
+    return cut_quicklook(path, (height, width), points[0], float(np.hypot(*(points[1] - points[0]))), AROUND)
+
+
+def observed_picture(coverage: Coverage) -> str:
+    """How often each cell was observed, as an image of one colour, as opaque as it was often observed (a data URL)."""
+    step = -(-max(coverage.observed.shape) // 600)
+    counts = coverage.observed[::step, ::step].astype(np.float64)
+    alpha = np.where(counts > 0, 25 + 75 * counts / max(1.0, counts.max()), 0).astype(np.uint8)
+    picture = np.concatenate([np.full((*alpha.shape, 3), (0, 114, 178), np.uint8), alpha[..., None]], axis=2)
+    stream = BytesIO()
+    Image.fromarray(picture).save(stream, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def shown_land(frame: Frame, box: Box) -> list[list[int]]:
+    """Outlines of land in a box of the frame: x, y, x, y and so on, metres."""
+    if not frame.crs:
+        return []
+    middle, far = frame.lonlat(np.array([[(box[0] + box[2]) / 2, (box[1] + box[3]) / 2], box[:2]]))
+    reach = float(GEOD.inv(*middle, *far)[2])
+    land = shapely.segmentize(outlines_near(float(middle[0]), float(middle[1]), 1.05 * reach), 0.1)
+    land = shapely.transform(land, lambda points: frame.from_lonlat(points, ""))
+    land = np.array([s for s in shapely.make_valid(land) if np.isfinite(s.bounds).all()], object)
+    # The outlines are cut into cells; a metre more closes the seams between them.
+    whole = shapely.intersection(shapely.union_all(shapely.buffer(land, 1.0)), shapely.box(*box))
+    simple = shapely.get_parts(shapely.simplify(whole, (box[2] - box[0]) / 2000))
+    areas = [part for part in simple if part.geom_type == "Polygon" and not part.is_empty]
+    return [np.rint(shapely.get_coordinates(a.exterior)).astype(int).ravel().tolist() for a in areas]
+
+
+def graticule(frame: Frame, box: Box) -> list[list[Any]]:
+    """Meridians and parallels in a box of the frame: each its label, then x, y, x, y and so on, metres."""
+    if not frame.crs:
+        return []
+    x, y = (np.linspace(box[k], box[k + 2], 9) for k in (0, 1))
+    lon, lat = frame.lonlat(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)).T
+    lon = lon[40] + (lon - lon[40] + 180) % 360 - 180
+    step = next((d for d in DEGREES if np.ptp(lat) / d <= 6), DEGREES[-1])
+    lines = list[list[Any]]()
+    for values, others, meridian in ((lon, lat, True), (lat, lon, False)):
+        along = np.linspace(others.min(), others.max(), 65)
+        for value in np.arange(np.ceil(values.min() / step), np.floor(values.max() / step) + 1) * step:
+            line = np.stack([np.full(65, value), along] if meridian else [along, np.full(65, value)], axis=1)
+            at = (value + 180) % 360 - 180 if meridian else value
+            side = ("W" if at < 0 else "E") if meridian else ("S" if at < 0 else "N")
+            inside = shapely.intersection(shapely.LineString(frame.from_lonlat(line, "")), shapely.box(*box))
+            for part in shapely.get_parts(inside):
+                if not part.is_empty:
+                    lines.append(
+                        [f"{abs(at):g}° {side}", *np.rint(shapely.get_coordinates(part)).astype(int).ravel().tolist()]
+                    )
+    return lines
