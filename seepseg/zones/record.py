@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,9 +139,18 @@ def _save(path: Path, record: Record) -> None:
         np.savez_compressed(stream, **arrays)
 
 
+def view_of(path: Path) -> tuple[View, Field]:
+    """The view and the outline of a record that `record_of` has put in its place."""
+    with np.load(path, allow_pickle=False) as kept:
+        return _view(kept), kept["outline"]
+
+
 def _load(path: Path) -> Record:
     with np.load(path, allow_pickle=False) as kept:
-        row, column = (int(v) for v in kept["at"])
         slicks = pd.DataFrame({name: kept[f"slicks {name}"] for name in KEPT}).astype(KEPT)
-        view, classes = View(row, column, kept["codes"], kept["seen"]), tuple(kept["classes"].tolist())
-        return Record(view, kept["outline"], slicks, kept["points"], classes)
+        return Record(_view(kept), kept["outline"], slicks, kept["points"], tuple(kept["classes"].tolist()))
+
+
+def _view(kept: Mapping[str, NDArray[Any]]) -> View:
+    row, column = (int(v) for v in kept["at"])
+    return View(row, column, kept["codes"], kept["seen"])

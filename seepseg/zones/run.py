@@ -20,7 +20,7 @@ from seepseg.zones.cluster import Disc, candidates, discs, joined
 from seepseg.zones.coverage import Coverage, coverage_of, write_recurrence
 from seepseg.zones.frame import PIXELS, Field, Frame, frame_around
 from seepseg.zones.history import history_of, pass_rows, sample_cells
-from seepseg.zones.record import KEPT, Record, record_of
+from seepseg.zones.record import KEPT, Record, record_of, view_of
 from seepseg.zones.scenes import Pass, Scene, find_scenes, passes_of
 from seepseg.zones.since import State, news, numbered, read_state, write_state
 from seepseg.zones.table import zone_table
@@ -133,21 +133,22 @@ class _Reader:
 
     def __init__(self, frame: Frame, cache: Path, options: Options) -> None:
         self._frame, self._cache, self._options = frame, cache, options
-        self._used = set[Path]()
+        self._paths = dict[str, Path]()
 
     def of(self, scene: Scene) -> Record:
+        """The record of a scene, made where there is none."""
         record, path = record_of(scene, self._frame, self._cache, self._options.judges, self._options.basis)
-        self._used.add(path)
+        self._paths[scene.name] = path
         return record
 
     def of_pass(self, one: Pass) -> tuple[View, list[Field]]:
-        """What a pass shows, and the borders of its scenes."""
-        records = [self.of(scene) for scene in one.scenes]
-        return merged(record.view for record in records), [record.outline for record in records]
+        """What a pass shows, and the borders of its scenes, whose records there are."""
+        views, borders = zip(*(view_of(self._paths[scene.name]) for scene in one.scenes), strict=True)
+        return merged(views), list(borders)
 
     def remove_others(self) -> None:
         """Delete records that no scene needs any more."""
-        for path in set(self._cache.glob("*.npz")) - self._used:
+        for path in set(self._cache.glob("*.npz")) - set(self._paths.values()):
             path.unlink(missing_ok=True)
 
 
