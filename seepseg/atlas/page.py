@@ -48,7 +48,7 @@ def write_map_page(out: Path, made: Summary) -> None:
         "zones": list(shown_zones(tables, passes, page / "pictures")),
         "observed": observed_picture(coverage),
         "land": shown_land(frame, around),
-        "graticule": graticule(frame, around),
+        "graticule": graticule(frame, box, more),
     }
     # "<" alone could end the script element; nothing else can.
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -32,7 +32,7 @@ FINE = 1000
 """Parts of a zone's radius in which places around it are given."""
 AROUND = 5.0
 """Radii that a quick-look shows to each side of a zone, where its pixels are fine enough."""
-DEGREES = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20)
+DEGREES = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
 """Between the lines of the grid."""
 Box = tuple[float, float, float, float]
 """Least x and y, greatest x and y."""
@@ -145,25 +145,34 @@ def shown_land(frame: Frame, box: Box) -> list[list[int]]:
     return [np.rint(shapely.get_coordinates(a.exterior)).astype(int).ravel().tolist() for a in areas]
 
 
-def graticule(frame: Frame, box: Box) -> list[list[Any]]:
-    """Meridians and parallels in a box of the frame: each its label, then x, y, x, y and so on, metres."""
+def graticule(frame: Frame, box: Box, more: float) -> list[list[Any]]:
+    """Meridians and parallels in a box of the frame and around it.
+
+    Each has its label, where in the box that goes (x, y, or None twice), then x, y, x, y and so on, metres.
+
+    Args:
+        frame: on a map; in pixels there are none.
+        box: what is labelled.
+        more: metres around it.
+    """
     if not frame.crs:
         return []
-    x, y = (np.linspace(box[k], box[k + 2], 9) for k in (0, 1))
+    inner, outer = shapely.box(*box), shapely.buffer(shapely.box(*box), more, join_style="mitre")
+    x, y = (np.linspace(outer.bounds[k], outer.bounds[k + 2], 9) for k in (0, 1))
     lon, lat = frame.lonlat(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)).T
     lon = lon[40] + (lon - lon[40] + 180) % 360 - 180
-    step = next((d for d in DEGREES if np.ptp(lat) / d <= 6), DEGREES[-1])
     lines = list[list[Any]]()
-    for values, others, meridian in ((lon, lat, True), (lat, lon, False)):
+    for values, others, letters in ((lon, lat, "WE"), (lat, lon, "SN")):
+        step = next((d for d in DEGREES if np.ptp(values) / d <= 12), DEGREES[-1])
         along = np.linspace(others.min(), others.max(), 65)
         for value in np.arange(np.ceil(values.min() / step), np.floor(values.max() / step) + 1) * step:
-            line = np.stack([np.full(65, value), along] if meridian else [along, np.full(65, value)], axis=1)
-            at = (value + 180) % 360 - 180 if meridian else value
-            side = ("W" if at < 0 else "E") if meridian else ("S" if at < 0 else "N")
-            inside = shapely.intersection(shapely.LineString(frame.from_lonlat(line, "")), shapely.box(*box))
-            for part in shapely.get_parts(inside):
-                if not part.is_empty:
-                    lines.append(
-                        [f"{abs(at):g}° {side}", *np.rint(shapely.get_coordinates(part)).astype(int).ravel().tolist()]
-                    )
+            line = np.stack([np.full(65, value), along][:: 1 if letters == "WE" else -1], axis=1)
+            at = (value + 180) % 360 - 180 if letters == "WE" else value
+            whole = shapely.LineString(frame.from_lonlat(line, ""))
+            labelled = shapely.get_coordinates(shapely.intersection(whole, inner))
+            for part in shapely.get_parts(shapely.intersection(whole, outer)):
+                place = np.rint(labelled[0]).astype(int).tolist() if len(labelled) else [None, None]
+                points = np.rint(shapely.get_coordinates(part)).astype(int).ravel().tolist()
+                lines.append([f"{abs(at):g}° {letters[int(at >= 0)]}", *place, *points])
+                labelled = labelled[:0]
     return lines

@@ -191,10 +191,16 @@ def test_land_and_degrees_around_a_place() -> None:
     points = np.concatenate([np.reshape(ring, (-1, 2)) for ring in land])
     assert abs(points).max() <= 100_000
     assert points[:, 1].max() == 100_000 and points[:, 1].min() > -20_000
-    lines = {line[0] for line in graticule(frame, (-100_000, -100_000, 100_000, 100_000))}
-    assert {"29° N", "90° W"} <= lines
+    lines = graticule(frame, (-100_000, -100_000, 100_000, 100_000), 30_000)
+    assert {"29° N", "90° W"} <= {line[0] for line in lines}
+    (middle,) = [line for line in lines if line[0] == "90° W"]
+    # The meridian of the middle is the y axis, labelled where it enters the box and drawn around it.
+    assert middle[1:3] == [0, -100_000]
+    assert set(middle[3::2]) == {0} and min(middle[4::2]) == -130_000
     # Across the antimeridian longitudes go on; in pixels there are none.
     assert {"179.5° E", "180° W", "179.5° W"} <= {
-        line[0] for line in graticule(Frame(laea(180, -17), 500), (-100_000, -100_000, 100_000, 100_000))
+        line[0] for line in graticule(Frame(laea(180, -17), 500), (-100_000, -100_000, 100_000, 100_000), 0)
     }
-    assert graticule(Frame(None, 10), (0, 0, 10, 10)) == shown_land(Frame(None, 10), (0, 0, 10, 10)) == []
+    # Around a pole there are no more meridians than that can be drawn.
+    assert 4 <= len(graticule(Frame(laea(0, 90), 500), (-100_000, -100_000, 100_000, 100_000), 0)) <= 40
+    assert graticule(Frame(None, 10), (0, 0, 10, 10), 1) == shown_land(Frame(None, 10), (0, 0, 10, 10)) == []

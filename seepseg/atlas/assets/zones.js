@@ -75,11 +75,10 @@
   const sea = L.imageOverlay(data.observed, everything, { className: "observed" }).addTo(map);
   const still = { interactive: false };
   L.polygon(data.land.map((ring) => path(ring)), { ...still, className: "land" }).addTo(map);
-  for (const [label, ...line] of data.graticule) {
+  for (const [label, x, y, ...line] of data.graticule) {
     L.polyline(path(line), { ...still, className: "graticule", weight: 1 }).addTo(map);
-    L.marker(path(line)[0], {
-      ...still, keyboard: false, icon: L.divIcon({ className: "degrees", html: label, iconSize: null }),
-    }).addTo(map);
+    const icon = () => L.divIcon({ className: "degrees", html: label, iconSize: null });
+    if (x !== null) L.marker(point(x, y), { ...still, keyboard: false, icon: icon() }).addTo(map);
   }
   if (data.up) L.control.scale({ imperial: false }).addTo(map);
   const outlines = L.featureGroup().addTo(map);
@@ -154,11 +153,13 @@
     return data.up ? `${degrees(a, "NS")}, ${degrees(b, "EW")}` : `row ${a.toFixed(0)}, column ${b.toFixed(0)}`;
   }
   function chart(zone) {
-    const dated = passes.map((pass, i) => [pass, zone.line[i], i]).filter(([pass, code]) => pass.time && code !== ".");
-    if (!dated.length) return element("p", { class: "muted" }, "No pass has a time: see the table of passes.");
+    const timed = passes.some((pass) => pass.time); // else in the order of their names
+    const dated = passes.map((pass, i) => [pass, zone.line[i], i]).filter(([pass, code]) => (pass.time || !timed) && code !== ".");
     const wide = Math.max(300, panel.clientWidth - 4);
     const start = 104;
-    const [first, last] = [passes, passes.slice().reverse()].map((some) => some.find((pass) => pass.time).at);
+    const place = (pass, i) => (timed ? pass.at : i);
+    const places = passes.map(place).filter((at) => at !== null);
+    const [first, last] = [Math.min(...places), Math.max(...places)];
     const x = (time) => start + 6 + ((wide - start - 12) * (time - first)) / (last - first || 1);
     const svg = element("svg:svg", { viewBox: `0 0 ${wide} 118`, role: "img", "aria-label": `Passes over zone ${zone.id} in time` });
     const lanes = [["seen", 8, 34], ["not seen", 46, 18], ["not observable", 70, 14]];
@@ -172,7 +173,7 @@
     tick.setUTCDate(1);
     const months = Math.max(1, Math.round(step / 30.5));
     tick.setUTCMonth(Math.ceil(tick.getUTCMonth() / months) * months);
-    for (; tick <= last; tick.setUTCMonth(tick.getUTCMonth() + months)) {
+    for (; timed && tick <= last; tick.setUTCMonth(tick.getUTCMonth() + months)) {
       if (tick < first) continue;
       const text = months % 12 ? tick.toISOString().slice(0, 7) : tick.toISOString().slice(0, 4);
       svg.append(element("svg:path", { class: "grid", d: `M${x(tick)} 8V88` }));
@@ -184,9 +185,9 @@
       const hidden = !within(pass) || (on === 0 && !zone.slicks.some((slick) => slick[0] === i && counts(slick)));
       const [, top, tall] = lanes[on];
       const mark = element("svg:rect", {
-        class: `mark lane${on}${hidden ? " out" : ""}`, x: x(pass.at) - thick / 2, y: top, width: thick, height: tall - 1,
+        class: `mark lane${on}${hidden ? " out" : ""}`, x: x(place(pass, i)) - thick / 2, y: top, width: thick, height: tall - 1,
       });
-      mark.append(element("svg:title", {}, `${pass.day}: ${say(code)}`));
+      mark.append(element("svg:title", {}, `${pass.day || pass.name}: ${say(code)}`));
       mark.addEventListener("mouseenter", () => outlines.eachLayer((layer) => layer.getElement()?.classList.toggle("hot", layer.pass === i)));
       svg.append(mark);
     }
