@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.config import Head
+from seepseg.data.mosaic import assemble
 from seepseg.figures.plots import save_threshold
+from seepseg.inference.decode import sure
 from seepseg.inference.labelled import Labelled
-from seepseg.inference.score import TileResult
+from seepseg.inference.scene_objects import scenes
+from seepseg.inference.score import Answer, TileResult
 from seepseg.io.atomic import write_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.metrics.calibration import PixelSample, apply_temperature, fit_temperature, sample_pixels
+from seepseg.metrics.grades import PolygonCounts, polygon_counts
 from seepseg.metrics.threshold import ThresholdCounts, fit_offsets, threshold_counts
 from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from seepseg.runs.fit import Fit
@@ -100,7 +104,7 @@ def fit_decoding(part: Labelled, tick: Tick = silent) -> Search:
     by = _decided_by(part)
     offsets = "macro_dice" in by and not part.config.predict.vote
     # Classes of whole objects are not what is counted, and take long.
-    part = replace(part, objects=None)
+    classifier, part = part.objects, replace(part, objects=None)
     k, head = len(part.classes), part.config.model.head
     # Nothing of the config's own decoding: its threshold and sizes are what is looked for.
     plain = part.config.predict.model_copy(update={"threshold": None, "min_pixels": 0})
@@ -122,7 +126,28 @@ def fit_decoding(part: Labelled, tick: Tick = silent) -> Search:
     at = points.counts.best(SCORES[by[0]](points.counts))
     threshold, min_pixels = points.counts.thresholds[at[0]], points.counts.sizes[at[1]]
     chosen = points.offsets(threshold) if offsets else ()
-    return Search(Fit(head, temperature, threshold, chosen, min_pixels, "val", part.ids), points.counts, at, by)
+    fit = Fit(head, temperature, threshold, chosen, min_pixels, "val", part.ids)
+    if not part.per_tile:  # salt has no polygons
+        fit = _with_polygons(replace(part, objects=classifier), fit)
+    return Search(fit, points.counts, at, by)
+
+
+def _with_polygons(part: Labelled, fit: Fit) -> Fit:
+    """The fit with the counts of the polygons that it gives on the same tiles, scene by scene."""
+    total, tiles = PolygonCounts.empty(), {t.id: t for t in part.catalog.tiles}
+
+    def thinned(answer: Answer) -> Answer:
+        """Without what a whole scene would fill memory with."""
+        own = sure(answer.probabilities[None], fit.threshold, fit)[0].cpu()
+        return replace(answer, image=answer.image[:0], probabilities=own)
+
+    for by_cell in scenes(map(thinned, part.decided(part.config.predict, fit)), tiles):
+        truth, prediction, own = (
+            assemble({cell: np.asarray(getattr(answer, plane)) for cell, answer in by_cell.items()})
+            for plane in ("truth", "prediction", "probabilities")
+        )
+        total += polygon_counts(truth, prediction, own)
+    return replace(fit, polygons=tuple(total.polygons.tolist()), right=tuple(total.right.tolist()))
 
 
 def _decided_by(part: Labelled) -> tuple[str, ...]:
@@ -166,10 +191,13 @@ class _Points:
 
 
 def write_search(folder: Path, search: Search) -> None:
-    """Write threshold.csv (at the best minimum size), area.csv (at the best threshold) and a figure of both."""
+    """Write threshold.csv (at the best minimum size), area.csv (at the best threshold), a figure, grades.csv."""
     scores, counts, (t, a) = search.scores(), search.counts, search.at
     by_threshold = pd.DataFrame({"threshold": counts.thresholds} | {n: s[:, a] for n, s in scores.items()})
     by_size = pd.DataFrame({"min_pixels": counts.sizes} | {n: s[t] for n, s in scores.items()})
     for name, frame in (("threshold", by_threshold), ("area", by_size)):
         write_text(folder / f"{name}.csv", frame.to_csv(index=False))
+    rows = [asdict(grade) | {"precision": grade.precision} for grade in search.fit.grades]
+    columns = ["letter", "least", "polygons", "right", "precision"]
+    write_text(folder / "grades.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
     save_threshold(folder / "threshold.png", by_threshold, by_size, search.at)

@@ -83,7 +83,7 @@ def land_in_pixels(scene: Image, margin: float) -> NDArray[Any]:
     place = place_of(scene.georeference)
     if place.to_lonlat is None or place.crs is None:
         fix = "leave out --land, or give --mask of the scene's size"
-        raise DataError(f"where its land lies is not known ({place.warning})", scene.path, fix)
+        raise DataError(f"where its land lies is not known ({str(place.warning).split(':')[0]})", scene.path, fix)
     size = np.array([scene.width, scene.height])
     # A quarter of a pixel less: on a border at 180°, places might be on the other side of the map.
     (lon, lat), *border = place.to_lonlat(np.concatenate([size[None] / 2, 0.25 + BORDER * (size - 0.5)]))

@@ -120,6 +120,15 @@ def calibrated(probabilities: Tensor, fit: Fit | None, axis: int = 1) -> Tensor:
     return apply_temperature(probabilities, fit.temperature, fit.head, axis) if fit else probabilities
 
 
+def sure(probabilities: Tensor, threshold: float | None, fit: Fit | None) -> Tensor:
+    """255 times the calibrated probability, uint8 (N, H, W), of the class that the network gives each pixel.
+
+    Of averaged probabilities (N, K, H, W). A vote or an object classifier may choose another class.
+    """
+    own = most_probable(probabilities, threshold, fit).long()
+    return (calibrated(probabilities, fit).gather(1, own[:, None])[:, 0] * 255).round().to(torch.uint8)
+
+
 def uncertainty(probabilities: Tensor, axis: int = 1) -> Tensor:
     """Entropy of probabilities over its largest value log K, without `axis`: 0 = sure, 1 = all classes equal.
 

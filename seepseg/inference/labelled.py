@@ -78,6 +78,11 @@ class Labelled:
         """The tiles in the order of the catalog, each decoded on its own."""
         return answers(self.predictor(), self._batches(1), Decoding(config))
 
+    def decided(self, config: Predict, fit: Fit) -> Iterator[Answer]:
+        """The tiles in the order of the catalog, decoded with a fit, whole objects by the classifier if it may."""
+        decoding = object_stage(self.objects, self.dataset, fit.onto(config), fit)
+        return decoding.decide(answers(self.predictor(), self._batches(1), decoding))
+
     def score(self, config: Predict, fit: Fit | None, on_tile: Callable[[TileResult], None], every: int = 1) -> Sums:
         """Sums over the tiles (every k-th of them), in the order of the catalog; `on_tile` sees each in passing."""
         decoding = object_stage(self.objects, self.dataset, fit.onto(config) if fit else config, fit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from seepseg.geo.grid import Grid, Sheet, sheet_of, warped
 from seepseg.geo.identity import identity_of, with_identity
 from seepseg.geo.place import Place, place_of
 from seepseg.geo.vector import write_layers
-from seepseg.inference.decode import calibrated, most_probable, uncertainty
+from seepseg.inference.decode import calibrated, sure, uncertainty
 from seepseg.inference.stream import Strip
 from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path, write_text
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
@@ -212,12 +212,9 @@ def _planes(strip: Strip, names: Collection[str], ensemble: Ensemble) -> dict[st
         steps = (uncertainty(probabilities, 2) * 254).round().to(torch.uint8).cpu().numpy()
         planes["uncertainty"] = np.where(strip.rows.valid, steps, np.uint8(IGNORE))
     if "confidence" in names:
-        # Of the class that the network gives: a vote or an object classifier may have chosen another.
-        own = most_probable(strip.pixels.T[None, :, :, None], ensemble.config.threshold, ensemble.fit)[0].long()
-        confidence = calibrated(strip.pixels, ensemble.fit).gather(1, own)[:, 0]
-        where = strip.where.cpu().numpy()
+        own = sure(strip.pixels.T[None, :, :, None], ensemble.config.threshold, ensemble.fit)[0, :, 0]
         planes["confidence"] = np.zeros(strip.classes.shape, np.uint8)
-        planes["confidence"].ravel()[where] = (confidence * 255).round().cpu().numpy()
+        planes["confidence"].ravel()[strip.where.cpu().numpy()] = own.cpu().numpy()
         planes["confidence"][(strip.classes == 0) | (strip.classes == IGNORE)] = 0
     return planes
 
@@ -237,7 +234,7 @@ def _write_polygons(
     job: Job, rasters: tuple[Path, Path], place: Place, ensemble: Ensemble, vectors: str, report: Report
 ) -> None:
     """Write the polygons and origins of finished rasters of classes and confidence; adds to the report."""
-    config, table = ensemble.config, ensemble.classes
+    config, table, grades = ensemble.config, ensemble.classes, ensemble.fit.grades if ensemble.fit else ()
     try:
         polygons = trace(
             *rasters,
@@ -246,13 +243,14 @@ def _write_polygons(
             simplify=config.simplify,
             fill_holes=config.fill_holes,
             min_area_m2=config.min_area_m2,
+            grades=grades,
         )
     except NoisyMapError as error:
         report.warnings.append(error.what)
         return
     columns = with_identity(polygons.table, report.facts.get("identity", {}))
     columns.insert(0, "scene", job.name)
-    layers = layers_of(job.beside("").name, polygons.shapes, polygons.origins, columns, polygons.crs, table)
+    layers = layers_of(job.beside("").name, replace(polygons, table=columns), table, grades)
     if vectors == "gpkg":
         write_layers(job.beside(".gpkg"), layers)
         report.outputs.append(job.beside(".gpkg"))
@@ -271,4 +269,6 @@ def _write_polygons(
         areas = polygons.table.groupby("class")["area_m2"].sum() / 1e6
         report.facts["valid_km2"] = round(polygons.valid_km2, 6)
         report.facts["km2"] = {table.names[i]: round(float(areas.get(i, 0.0)), 6) for i in range(1, len(table))}
+    if grades:
+        report.facts["grades"] = [asdict(grade) for grade in grades]
     report.facts["objects"] = int(polygons.table["object"].nunique())

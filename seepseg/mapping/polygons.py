@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from seepseg.geo.place import Place
 from seepseg.geo.vector import Layer
 from seepseg.io.raster import raster_rows
 from seepseg.mapping.shape import joined, measures, simplified, without_holes
+from seepseg.metrics.grades import Grade, graded, grades_text
 from seepseg.objects.components import StripLabels
 from seepseg.objects.outlines import outlines
 
@@ -38,6 +39,7 @@ COLUMNS: dict[str, str] = {
     "pixels": "int64",
     "mean_probability": "float64",
     "max_probability": "float64",
+    "grade": "object",
     "area_m2": "float64",
     "perimeter_m": "float64",
     "length_m": "float64",
@@ -116,6 +118,7 @@ def trace(
     simplify: float = 0,
     fill_holes: float = 0,
     min_area_m2: float = 0,
+    grades: Sequence[Grade] = (),
     strip: int = STRIP,
 ) -> Polygons:
     """The polygons of a class raster: the one-class parts of its objects (8-connected foreground of any class).
@@ -132,6 +135,7 @@ def trace(
         fill_holes: holes of up to so many pixels are filled.
         min_area_m2: objects of less area are left out, the others keep their numbers; without a place there are no
             areas, and every object is kept.
+        grades: by mean probability.
         strip: rows read at once.
 
     Raises:
@@ -171,6 +175,7 @@ def trace(
     table["class_name"] = [classes.names[index] for index in table["class"]]
     table["mean_probability"] /= table["pixels"] * 255
     table["max_probability"] /= 255
+    table["grade"] = graded(table["mean_probability"].to_numpy(), grades)
     table = table.reindex(columns=list(COLUMNS)).astype(COLUMNS)
     written = shapely.transform(shown, place.to_map)
     origins = np.full(len(shapes), None)
@@ -183,16 +188,17 @@ def trace(
     return Polygons(written, table, origins, place.crs, valid_km2)
 
 
-def layers_of(
-    name: str, shapes: NDArray[Any], origins: NDArray[Any], table: pd.DataFrame, crs: str | None, classes: ClassTable
-) -> list[Layer]:
-    """The layer of polygons (n), and that of those origins (n) that are not None, with the same columns."""
-    there = ~shapely.is_missing(origins)
+def layers_of(name: str, polygons: Polygons, classes: ClassTable, grades: Sequence[Grade]) -> list[Layer]:
+    """The layer of polygons, called `name`, and that of their origins, with the same columns."""
+    table, crs, about = polygons.table, polygons.crs, grades_text(grades)
+    there = ~shapely.is_missing(polygons.origins)
+    points, rows = polygons.origins[there], table[there]
     # A file has no two layers of one name, whatever its scene is called.
     name = "polygons" if name.lower() == ORIGINS else name
+    said, also = (f"{text} {about}" for text in (SAID, SAID_OF_ORIGINS))
     return [
-        Layer(name, shapes, table, crs, "MultiPolygon", SAID, qgis_style(classes, "fill")),
-        Layer(ORIGINS, origins[there], table[there], crs, "Point", SAID_OF_ORIGINS, qgis_style(classes, "marker")),
+        Layer(name, polygons.shapes, table, crs, "MultiPolygon", said, qgis_style(classes, "fill")),
+        Layer(ORIGINS, points, rows, crs, "Point", also, qgis_style(classes, "marker")),
     ]
 
 

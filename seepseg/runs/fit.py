@@ -9,6 +9,7 @@ from typing import Any
 
 from seepseg.config import Head, Predict
 from seepseg.errors import ConfigError
+from seepseg.metrics.grades import Grade, grades
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Fit:
         min_pixels: objects of fewer pixels are background.
         split: the part the tiles are of.
         tiles: their ids. No score of any of them is ever decoded with this fit.
+        polygons, right: polygons on them by mean probability, and those that are right, see `metrics.grades`.
     """
 
     head: Head
@@ -32,6 +34,13 @@ class Fit:
     min_pixels: int
     split: str
     tiles: tuple[str, ...]
+    polygons: tuple[int, ...] = ()
+    right: tuple[int, ...] = ()
+
+    @property
+    def grades(self) -> tuple[Grade, ...]:
+        """The grades of polygons, best first; () where none rests on enough of them."""
+        return grades(self.polygons, self.right)
 
     def onto(self, config: Predict) -> Predict:
         """The config with the fitted values in place of its own."""
@@ -39,14 +48,15 @@ class Fit:
 
     def to_plain(self) -> dict[str, Any]:
         """Plain types, for the checkpoint."""
-        return asdict(self) | {"offsets": list(self.offsets), "tiles": list(self.tiles)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Fit | None:
         """The fit that `to_plain` wrote; None of an empty dict: nothing was fitted."""
         if not plain:
             return None
-        return cls(**plain | {"offsets": tuple(plain["offsets"]), "tiles": tuple(plain["tiles"])})
+        lists: dict[str, Any] = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
+        return cls(**plain | lists)
 
 
 def mean_fit(fits: Sequence[Fit | None], names: Sequence[object] = ()) -> Fit | None:
@@ -75,6 +85,11 @@ def mean_fit(fits: Sequence[Fit | None], names: Sequence[object] = ()) -> Fit | 
     offsets = [f.offsets or (0.0,) * longest for f in present]
     if len({f.head for f in present}) > 1 or len({len(o) for o in offsets}) > 1:
         raise ConfigError("the fits are of different heads or classes", fix="use none with --no-fit")
+    # Each network's own polygons on the tiles that were held out of it.
+    polygons, right = (
+        tuple(map(sum, zip(*(counts for counts in each if counts), strict=True)))
+        for each in ([f.polygons for f in present], [f.right for f in present])
+    )
     return Fit(
         present[0].head,
         fmean(f.temperature for f in present),
@@ -83,6 +98,8 @@ def mean_fit(fits: Sequence[Fit | None], names: Sequence[object] = ()) -> Fit | 
         round(fmean(f.min_pixels for f in present)),
         present[0].split,
         tuple(dict.fromkeys(t for f in present for t in f.tiles)),
+        polygons,
+        right,
     )
 
 

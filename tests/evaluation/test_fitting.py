@@ -4,14 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import ndimage
 
 from seepseg.config import Config, parse
+from seepseg.data import mosaic
 from seepseg.evaluation.fitting import fit_decoding, write_search
 from seepseg.evaluation.printing import decoding_text
 from seepseg.inference.labelled import Labelled, open_labelled
+from seepseg.inference.scene_objects import scenes
 from seepseg.inference.score import TileResult
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
@@ -50,6 +54,21 @@ def test_what_the_search_promises_is_what_decoding_scores(untrained: Open, seep_
     sums = part.score(part.config.predict, search.fit, ignore)
     assert sums.scores().foreground.dice == pytest.approx(search.scores()["foreground_dice"][search.at], abs=1e-12)
     assert list(search.scores()) == ["macro_dice", "foreground_dice"]
+    # As many polygons as the same decoding draws, in scenes put together from their tiles.
+    tiles = {t.id: t for t in part.catalog.tiles}
+    drawn = [
+        mosaic.assemble({cell: answer.prediction for cell, answer in by_cell.items()})
+        for by_cell in scenes(part.decided(part.config.predict, search.fit), tiles)
+    ]
+    assert sum(search.fit.polygons) == sum(number_of_polygons(classes) for classes in drawn)
+    assert 0 < sum(search.fit.right) <= sum(search.fit.polygons)
+
+
+def number_of_polygons(classes: np.ndarray) -> int:
+    """The pairs of an object and a class, by scipy."""
+    found = np.where(classes == 255, 0, classes)
+    objects, _ = ndimage.label(found, np.ones((3, 3)))
+    return len(set(zip(objects[found > 0].tolist(), found[found > 0].tolist(), strict=True)))
 
 
 def test_class_offsets_raise_macro_dice(untrained: Open, seep_root: Path, tmp_path: Path) -> None:
@@ -65,6 +84,7 @@ def test_class_offsets_raise_macro_dice(untrained: Open, seep_root: Path, tmp_pa
     assert (part.score(decoding, search.fit, ignore).scores().macro_dice or 0) > promised[search.at]
     write_search(tmp_path / "s", search)
     assert pd.read_csv(tmp_path / "s" / "threshold.csv")["macro_dice"].max() == pytest.approx(promised.max())
+    assert list(pd.read_csv(tmp_path / "s" / "grades.csv")) == ["letter", "least", "polygons", "right", "precision"]
     assert (tmp_path / "s" / "threshold.png").stat().st_size > 1000
     assert decoding_text(search.fit).startswith("temperature ")
 
@@ -96,6 +116,7 @@ def test_salt_is_fitted_by_the_tgs_score(untrained: Open, salt_root: Path) -> No
     assert list(search.scores()) == ["tgs_score", "foreground_dice"]
     sums = part.score(part.config.predict, search.fit, ignore)
     assert sums.tgs_score == pytest.approx(search.scores()["tgs_score"].max(), abs=1e-12)
+    assert search.fit.polygons == ()
 
 
 def test_a_fit_that_predicts_nothing_says_so(untrained: Open, salt_root: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def test_land_and_mask_are_both_left_out(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("place", "line"),
     [
-        ({}, "where its land lies is not known (no georeference: .*"),
+        ({}, "where its land lies is not known (no georeference)"),
         ({"crs": DEGREES, "transform": Affine(6, 0, -180, 0, -3.6, 90)}, "too much of the Earth for one plane"),
         ({"crs": CRS.from_string("+proj=ortho"), "transform": Affine(3e5, 0, -9e6, 0, -3e5, 9e6)}, "part of it"),
     ],
@@ -168,6 +169,6 @@ def test_land_and_mask_are_both_left_out(tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_where_land_cannot_be_told_one_line_says_why(tmp_path: Path, place: dict[str, Any], line: str) -> None:
     path = scene(tmp_path, **place)
-    with open_image(path) as opened, pytest.raises(DataError, match=line.replace("(", r"\(")) as error:
+    with open_image(path) as opened, pytest.raises(DataError, match=re.escape(line)) as error:
         land_rows(opened, 1000)
     assert "leave out --land" in error.value.fix

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyogrio
 import pytest
 import rasterio
 import shapely
@@ -29,6 +30,7 @@ from seepseg.mapping.outputs import Report, Wanted, write_outputs
 from seepseg.mapping.scene import predict_scene
 from seepseg.mapping.tiles import predict_tiles
 from seepseg.mapping.units import cut_units
+from seepseg.runs.fit import Fit
 from tests.mapping.toy import files, recipe, toy
 
 EVERY = Wanted()
@@ -226,6 +228,31 @@ def test_confidence_is_of_the_class_that_the_network_gave(folder: Path) -> None:
     _, table, _ = read_vectors(folder / "out" / "s.gpkg")
     assert table["class"].tolist() == [2]
     assert table["mean_probability"].tolist() == pytest.approx([0.7], abs=1 / 255)
+
+
+def test_polygons_have_the_grade_of_those_that_were_as_sure(folder: Path) -> None:
+    raw = sea()
+    raw[20:23, 20:30] = 180
+    geotiff(folder / "in" / "s.tif", raw)
+    # Probabilities of .62 and .69 (logits of .5 and .8) are in bins 31 and 34 of .02.
+    counts = {31: (100, 60), 34: (50, 45)}
+    polygons, right = (tuple(counts.get(b, (0, 0))[k] for b in range(50)) for k in (0, 1))
+    fit = Fit("binary", 1, 0.5, (), 0, "val", (), polygons, right)
+    (job,) = plan([str(folder / "in")], folder / "out")
+    grades = {}
+    for name, ensemble in {
+        "with": replace(toy(recipe(nodata=None)), fit=fit),
+        "without": toy(recipe(nodata=None)),
+    }.items():
+        report = predict_scene(job, ensemble, EVERY)
+        _, table, _ = read_vectors(folder / "out" / "s.gpkg")
+        said = pyogrio.read_info(folder / "out" / "s.gpkg", layer="s")["layer_metadata"]["DESCRIPTION"]
+        grades[name] = (
+            table["grade"].tolist(),
+            "A 0.90 of 50" in said,
+            [g["letter"] for g in report.facts.get("grades", [])],
+        )
+    assert grades == {"with": (["B", "A"], True, ["A", "B"]), "without": ([None, None], False, [])}
 
 
 LEFT = np.arange(50) < 15

@@ -29,8 +29,12 @@ def test_plain_types_and_back() -> None:
         "min_pixels": 10,
         "split": "val",
         "tiles": ["a", "b"],
+        "polygons": [],
+        "right": [],
     }
     assert Fit.from_plain(plain) == ONE
+    # As one that an earlier version kept.
+    assert Fit.from_plain({name: value for name, value in plain.items() if name not in ("polygons", "right")}) == ONE
     assert Fit.from_plain({}) is None
 
 
@@ -43,6 +47,17 @@ def test_an_ensemble_is_decoded_with_the_mean() -> None:
     assert without
     assert without.offsets == (0.25, -0.25)
     assert mean_fit([None, None]) is mean_fit([]) is None
+
+
+def test_an_ensemble_is_graded_by_the_polygons_of_all() -> None:
+    one, two = replace(ONE, polygons=(0, 40), right=(0, 36)), replace(TWO, polygons=(10, 20), right=(1, 18))
+    both = mean_fit([one, two])
+    assert both
+    assert (both.polygons, both.right) == ((10, 60), (1, 54))
+    # Of 60 polygons in the second bin 54 are right; ten are too few for a grade.
+    assert [(grade.letter, grade.precision) for grade in both.grades] == [("A", 0.9)]
+    assert (mean_fit([one, TWO]) or ONE).polygons == (0, 40)
+    assert ONE.grades == ()
 
 
 def test_a_fit_for_some_networks_only_is_refused() -> None:
