@@ -19,7 +19,7 @@ LAYERS = [
 ]  # fmt: skip
 HOMES = {
     "rasterio": {
-        "io/raster.py", "io/image.py", "io/pam.py", "io/cog.py", "geo/mask.py", "geo/land.py", "objects/outlines.py",
+        "io/raster.py", "io/image.py", "io/pam.py", "io/cog.py", "geo/mask.py", "objects/outlines.py",
         "synthetic/sar.py", "synthetic/sentinel1.py",
     },
     "pyogrio": {"geo/vector.py"},

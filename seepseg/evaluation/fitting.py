@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.config import Head
-from seepseg.data.mosaic import assemble
 from seepseg.figures.plots import save_threshold
 from seepseg.inference.decode import sure
 from seepseg.inference.labelled import Labelled
@@ -27,6 +26,7 @@ from seepseg.metrics.threshold import ThresholdCounts, fit_offsets, threshold_co
 from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from seepseg.runs.fit import Fit
 from seepseg.runs.folder import folder_lock
+from seepseg.scenes.mosaic import assemble
 
 TEMPERATURE_TILES = 200
 """The most tiles the temperature is fitted on, evenly chosen: it is one number, and they hold millions of pixels."""

@@ -11,12 +11,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
-from rasterio.features import rasterize
-from rasterio.transform import Affine
 
 from seepseg.errors import DataError
 from seepseg.geo.mask import RowMask, open_mask
 from seepseg.geo.place import LONLAT, place_of
+from seepseg.geo.polygons import Drawing, Located, drawing
 from seepseg.geo.vector import read_vectors
 from seepseg.io.image import Image
 
@@ -36,13 +35,13 @@ SEAM = 2.0
 
 @contextmanager
 def open_masks(scene: Image, mask: Path | None, land: float | None) -> Iterator[RowMask | None]:
-    """Rows of what is left out of a scene by a mask, see `open_mask`, or as land, see `land_rows`; None: nothing is.
+    """Rows of what is left out of a scene by a mask, see `open_mask`, or as land, see `draw_land`; None: nothing is.
 
     Raises:
         ConfigError: the mask cannot be read.
         DataError: it cannot be laid over this scene, or nobody knows where the scene lies.
     """
-    ashore = None if land is None else land_rows(scene, land)
+    ashore = None if land is None else _rows(draw_land(scene, land), scene.width)
     if mask is None:
         yield ashore
         return
@@ -50,10 +49,18 @@ def open_masks(scene: Image, mask: Path | None, land: float | None) -> Iterator[
         yield masked if ashore is None else lambda start, stop: masked(start, stop) | ashore(start, stop)
 
 
-def land_rows(scene: Image, margin: float) -> RowMask:
-    """Rows of the pixels of a scene that lie on land, or within a margin of it.
+def _rows(drawn: Drawing, width: int) -> RowMask | None:
+    """What is drawn, as rows; None where that is nothing."""
+    if not len(drawn.values):
+        return None
+    return lambda start, stop: drawn.window(start, 0, stop - start, width).view(bool)
 
-    Lakes are land. Coasts may be a kilometre off, and islands of a few km² be missing.
+
+def draw_land(scene: Located, margin: float) -> Drawing:
+    """Land in a scene, and a margin of sea along it, as polygons in its pixels.
+
+    Lakes are land. Coasts may be a kilometre off, and islands of a few km² be missing. The margin is taken in a plane
+    around the middle of the scene, where distances are right within .1 % up to 500 km from there.
 
     Args:
         scene: with a georeference of any kind.
@@ -61,24 +68,6 @@ def land_rows(scene: Image, margin: float) -> RowMask:
 
     Raises:
         DataError: nobody knows where the scene lies, or it is a large part of the Earth.
-    """
-    pixels = land_in_pixels(scene, margin)
-    tree = shapely.STRtree(pixels)
-
-    def rows(start: int, stop: int) -> NDArray[np.bool_]:
-        near, shape = pixels[tree.query(shapely.box(0, start, scene.width, stop))], (stop - start, scene.width)
-        if not len(near):
-            return np.zeros(shape, bool)
-        return np.asarray(rasterize(near, shape, transform=Affine.translation(0, start), dtype="uint8") > 0)
-
-    return rows
-
-
-def land_in_pixels(scene: Image, margin: float) -> NDArray[Any]:
-    """Polygons (n) of land and a margin of sea, in columns and rows of a scene; as `land_rows`.
-
-    The margin is taken in a plane around the middle of the scene, where distances are right within .1 % up to 500 km
-    from there.
     """
     place = place_of(scene.georeference)
     if place.to_lonlat is None or place.crs is None:
@@ -109,7 +98,8 @@ def land_in_pixels(scene: Image, margin: float) -> NDArray[Any]:
             xy[:, 0] += 360 * np.round((middle - xy[:, 0]) / 360)
         return place.to_pixels(xy)
 
-    return np.asarray(shapely.get_parts(shapely.transform(shapely.segmentize(shore, STRAIGHT), to_pixels)))
+    pixels = shapely.get_parts(shapely.transform(shapely.segmentize(shore, STRAIGHT), to_pixels))
+    return drawing(pixels, np.ones(len(pixels), np.uint8))
 
 
 def _mapped(points: NDArray[np.float64], project: Transformer) -> NDArray[np.float64]:

@@ -11,7 +11,6 @@ import torch
 from scipy import ndimage
 
 from seepseg.config import Config, parse
-from seepseg.data import mosaic
 from seepseg.evaluation.fitting import fit_decoding, write_search
 from seepseg.evaluation.printing import decoding_text
 from seepseg.inference.labelled import Labelled, open_labelled
@@ -19,6 +18,7 @@ from seepseg.inference.scene_objects import scenes
 from seepseg.inference.score import TileResult
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
+from seepseg.scenes import mosaic
 from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble
 from seepseg.training.state import to_checkpoint

@@ -15,7 +15,7 @@ from rasterio.transform import Affine
 
 from seepseg.errors import DataError
 from seepseg.geo import land
-from seepseg.geo.land import land_rows, open_masks
+from seepseg.geo.land import draw_land, open_masks
 from seepseg.geo.place import place_of
 from seepseg.io.image import open_image
 from tests.geo.test_mask import save
@@ -31,8 +31,8 @@ def scene(path: Path, rows: int = 50, columns: int = 60, **place: Any) -> Path:
 
 def ashore(path: Path, margin: float) -> np.ndarray:
     """The mask, read in strips of seven rows."""
-    with open_image(path) as opened:
-        rows = land_rows(opened, margin)
+    with open_image(path) as opened, open_masks(opened, None, margin) as rows:
+        assert rows
         return np.concatenate([rows(s, min(s + 7, opened.height)) for s in range(0, opened.height, 7)])
 
 
@@ -170,5 +170,5 @@ def test_land_and_mask_are_both_left_out(tmp_path: Path, monkeypatch: pytest.Mon
 def test_where_land_cannot_be_told_one_line_says_why(tmp_path: Path, place: dict[str, Any], line: str) -> None:
     path = scene(tmp_path, **place)
     with open_image(path) as opened, pytest.raises(DataError, match=re.escape(line)) as error:
-        land_rows(opened, 1000)
+        draw_land(opened, 1000)
     assert "leave out --land" in error.value.fix
