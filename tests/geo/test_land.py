@@ -32,7 +32,8 @@ def scene(path: Path, rows: int = 50, columns: int = 60, **place: Any) -> Path:
 def ashore(path: Path, margin: float) -> np.ndarray:
     """The mask, read in strips of seven rows."""
     with open_image(path) as opened, open_masks(opened, None, margin) as rows:
-        assert rows
+        if rows is None:
+            return np.zeros((opened.height, opened.width), bool)
         return np.concatenate([rows(s, min(s + 7, opened.height)) for s in range(0, opened.height, 7)])
 
 
