@@ -7,24 +7,30 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from seepseg.config.node import Fraction, Names, Node
+from seepseg.config.node import Fraction, Names, Node, Positive
 
 
 class Split(Node):
-    """How tiles are divided: whole scenes (`by: group`), single tiles, or as a table says.
+    """How tiles are divided: whole scenes (`by: group`), single tiles, blocks of ground, or as a table says.
 
     With `folds`, fold k validates on part k and trains on the rest. Otherwise `val` and `test` name scenes (* and ?
     stand for any text), and what they leave open is drawn by the fractions. With `by: file`, the columns id and split
     of `file`, or, with `folds`, id and fold, decide; without `file` those of `data.table`.
+
+    With `by: blocks`, ground is divided into squares of `size` metres (pixels, where scenes have no georeference), each
+    on one side in all scenes. Training tiles that come closer than `margin` to a block of another side are unused, and
+    so are tiles of other parts that reach into one.
     """
 
-    by: Literal["group", "random", "file"] = "group"
+    by: Literal["group", "random", "file", "blocks"] = "group"
     val_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.0
     val: Names | None = None
     test: Names | None = None
     folds: Annotated[int, Field(ge=2)] | None = None
     file: Path | None = None
+    size: Positive | None = None
+    margin: Annotated[float, Field(ge=0)] = 0.0
     allow_missing_classes: bool = False
     allow_leak: bool = False
 
@@ -32,6 +38,8 @@ class Split(Node):
     def _consistent(self) -> Split:
         if self.file and self.by != "file":
             raise ValueError("file goes with by: file")
+        if (self.by == "blocks") != bool(self.size) or (self.margin and not self.size):
+            raise ValueError("by: blocks needs size, the side of a block; size and margin go with nothing else")
         if self.by != "group" and (self.val or self.test):
             raise ValueError("val and test name scenes, so they need by: group")
         if self.folds and (self.val or self.test):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
 from seepseg.errors import DataError, listed
+from seepseg.scenes.blocks import Blocks
 from seepseg.scenes.images import Window
 from seepseg.scenes.mosaic import Cell
 
@@ -40,6 +41,7 @@ class Tile:
         fold: the fold that validates on it, where the table says it.
         window: the part of `image` that it is, where that is a whole scene.
         extent: a layer of polygons beyond which nothing is labelled.
+        blocks: of ground, where the split is by them.
         pixels: pixels of each class (K), None when unlabelled; filled in by `with_counts`.
         flag: what is odd about a salt tile, a key of `FLAGS`, or "" (also before `with_counts`).
     """
@@ -56,6 +58,7 @@ class Tile:
     fold: int | None = None
     window: Window | None = None
     extent: Path | None = None
+    blocks: Blocks | None = None
     pixels: tuple[int, ...] | None = None
     flag: str = ""
 

@@ -16,6 +16,7 @@ from seepseg.config import ScenesData
 from seepseg.data.catalog import Catalog, Tile, uncollected
 from seepseg.data.tiles import Labels, as_labels
 from seepseg.io.image import open_image
+from seepseg.scenes.blocks import scene_blocks
 from seepseg.scenes.images import read_window
 from seepseg.scenes.labelled import Scene, read_scenes
 
@@ -60,6 +61,9 @@ class ScenesSource:
                 for column in range(-(-scene.width // size)):
                     tile = self._tile(name, row * size, column * size, f"r{row:04d}c{column:04d}")
                     tiles.append(replace(tile, cell=(row, column)))
+        if self.data.split.by == "blocks":
+            blocks = scene_blocks(self.data.split, self.scenes, [(t.group, t.window) for t in tiles if t.window])
+            tiles = [replace(t, blocks=b) for t, b in zip(tiles, blocks, strict=True)]
         return Catalog(tuple(tiles), self.classes, empty=self.data.empty, warnings=self._read[1])
 
     def between(self, tiles: Sequence[Tile]) -> tuple[Tile, ...]:

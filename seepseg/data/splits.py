@@ -25,7 +25,7 @@ BLOCK = 10
 
 
 def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = None) -> pd.DataFrame:
-    """A row per labelled tile: id, group (its scene), split (train, val, test or unused) and, with folds, the fold.
+    """A row per labelled tile: id, group (its scene), split (train, val, test or unused), its fold and block, if any.
 
     Args:
         catalog: labelled tiles with their class counts.
@@ -40,6 +40,8 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
     """
     tiles = pd.DataFrame({"id": [t.id for t in catalog.tiles], "group": [t.group for t in catalog.tiles]})
     check_fold(split, fold)
+    if split.by == "blocks":
+        tiles["block"] = _members(catalog, split)
     if split.folds and fold is not None:
         tiles["fold"] = _folds(catalog, split, seed)
         # All of them, so that one that cannot train is reported before hours go into the others.
@@ -51,7 +53,7 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
         return tiles
     if split.by == "file":
         parts = _from_table(catalog, split)
-    elif split.by == "group":
+    elif split.by in ("group", "blocks"):
         parts = _by_group(catalog, split)
     else:
         parts = _at_random(catalog, split, seed)
@@ -75,15 +77,16 @@ def part(splits: pd.DataFrame, name: str) -> list[str]:
 
 
 def shares(catalog: Catalog, splits: pd.DataFrame) -> pd.DataFrame:
-    """Tiles, scenes (where a tile is not one) and pixels of each class in each part: a check before training."""
+    """Tiles, blocks or scenes (where a tile is not one) and pixels of each class in each part."""
     pixels = pd.DataFrame(catalog.pixels(), columns=list(catalog.classes.names))
     pixels["split"] = splits["split"].to_numpy()
-    pixels["group"] = splits["group"].to_numpy()
+    kind = "block" if "block" in splits else "group"
+    pixels["group"] = splits[kind].to_numpy()
     by = pixels.groupby("split")
     table = by[list(catalog.classes.names)].sum()
     table.insert(0, "tiles", by.size())
-    if len(catalog.groups()) < len(catalog):
-        table.insert(1, "scenes", by["group"].nunique())
+    if pixels["group"].nunique() < len(catalog):
+        table.insert(1, {"block": "blocks", "group": "scenes"}[kind], by["group"].nunique())
     return table.reindex([p for p in (*PARTS, UNUSED) if p in table.index])
 
 
@@ -103,7 +106,7 @@ def _folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
     match split.by:
         case "random":
             return _dealt_folds(catalog, split, seed)
-        case "group":
+        case "group" | "blocks":
             return _group_folds(catalog, split, seed)
         case "file":
             return _folds_from_table(catalog, split)
@@ -111,9 +114,10 @@ def _folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
 
 def _group_folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
     assert split.folds
-    groups = [t.group for t in catalog.tiles]
-    if len(set(groups)) < split.folds:
-        raise ConfigError(f"{split.folds} folds of {len(set(groups))} scenes", "data.split.folds", "ask for fewer")
+    groups = _members(catalog, split)
+    if (n := len(set(groups))) < split.folds:
+        kind = "blocks" if split.by == "blocks" else "scenes"
+        raise ConfigError(f"{split.folds} folds of {n} {kind}", "data.split.folds", "ask for fewer")
     from sklearn.model_selection import StratifiedGroupKFold  # takes .6 s to import, which only folds need
 
     stratum = strata(catalog)
@@ -222,8 +226,14 @@ def _refuse_leak(catalog: Catalog, sides: Sequence[str], split: Split, where: ob
 
 
 def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
-    """The part of each tile: named scenes as named, the others, largest first, to the part that lacks most of them."""
-    groups = list(catalog.groups())
+    """The part of each tile: named scenes as named, the others, largest first, to the part that lacks most of them.
+
+    Blocks of ground are divided as scenes are.
+    """
+    member = np.array(_members(catalog, split))
+    groups = sorted(set(member.tolist()))
+    if len(groups) == 1 and split.by == "blocks":
+        raise ConfigError(f"all tiles lie in one block of {split.size:g}", "data.split.size", "give less")
     if len(groups) == 1:
         advice = "name scenes with data.name_pattern, or set data.split.by=random, whose scores are too high"
         raise ConfigError(f"all tiles are of one scene ({groups[0]})", "data.split", advice)
@@ -244,7 +254,6 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     target = {"val": 0.0 if split.val else split.val_fraction, "test": 0.0 if split.test else split.test_fraction}
     target["train"] = 1 - sum(target.values())
     pixels = catalog.pixels()
-    member = np.array([t.group for t in catalog.tiles])
     # A class counts by its share of itself, so that rare ones weigh as much as common ones.
     totals = np.zeros((len(groups), pixels.shape[1]))
     np.add.at(totals, np.searchsorted(groups, member), pixels)
@@ -258,8 +267,35 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     return np.array([chosen[g] for g in member])
 
 
+def _members(catalog: Catalog, split: Split) -> list[str]:
+    """What each tile (N) must not be divided from: its scene, or its block."""
+    if split.by != "blocks":
+        return [t.group for t in catalog.tiles]
+    if any(t.blocks is None for t in catalog.tiles):
+        raise ConfigError("these tiles have no place", "data.split.by", "use another one than blocks")
+    return [t.blocks.own for t in catalog.tiles if t.blocks]
+
+
+def _inside(catalog: Catalog, parts: NDArray[np.str_]) -> NDArray[np.str_]:
+    """The part of each tile (N,), unused where it reaches into a block of another one, or trains within the margin.
+
+    So no two tiles of several parts share ground. A block in which no tile has its middle goes with the first that
+    reaches into it.
+    """
+    blocks = [t.blocks for t in catalog.tiles if t.blocks]
+    side = {b.own: part for b, part in zip(blocks, parts.tolist(), strict=True)}
+    for b, part in zip(blocks, parts.tolist(), strict=True):
+        side.update((name, part) for name in b.under if name not in side)
+    reach = (b.near if part == "train" else b.under for b, part in zip(blocks, parts, strict=True))
+    stays = [
+        all(side.get(name, part) == part for name in names) for names, part in zip(reach, parts.tolist(), strict=True)
+    ]
+    return np.where(stays, parts, UNUSED)
+
+
 def _settled(catalog: Catalog, parts: NDArray[np.str_], split: Split, where: str, seed: int) -> NDArray[np.str_]:
-    """The part of each tile (N,), some left out of training where they must be, once training can work."""
+    """The part of each tile (N,), some left out where they must be, once training can work."""
+    parts = _inside(catalog, parts) if split.by == "blocks" else parts
     parts = np.where((parts == "train") & ~catalog.may_train(seed), UNUSED, parts)
     for name in ("train", "val"):
         if not (parts == name).any():

@@ -264,6 +264,29 @@ def test_windows_overlap_in_training_only(tmp_path: Path) -> None:
         config(tmp_path, stride=17)
 
 
+def test_blocks_divide_windows_that_lie_on_the_same_ground(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, east in (("a", 0), ("b", 70)):  # b begins 7 pixels further east
+        place = Affine(10, 0, 500_000 + east, 0, -10, 3_000_000)
+        save(tmp_path / "images" / f"{name}.tif", image(64, 320), crs=UTM, transform=place)
+        save(tmp_path / "masks" / f"{name}.tif", rng.integers(0, 4, (64, 320)).astype(np.uint8))
+    split = {"by": "blocks", "size": 500, "margin": 100, "val_fraction": 0.4}
+    catalog = counted(config(tmp_path, split=split))
+    splits = make_splits(catalog, Split(**split), 0).set_index("id")
+    east = {t.id: t.window[1] + 7 * (t.group == "b") for t in catalog.tiles if t.window}
+    south = {t.id: t.window[0] for t in catalog.tiles if t.window}
+    sides = {p: list(splits.index[splits["split"] == p]) for p in ("train", "val")}
+    assert min(map(len, sides.values())) >= 8
+    for one in sides["train"]:
+        for other in sides["val"]:
+            # 16 pixels of 10 m and 100 m between them
+            assert abs(east[one] - east[other]) >= 26 or abs(south[one] - south[other]) >= 26
+    save(tmp_path / "images" / "c.tif", image())
+    save(tmp_path / "masks" / "c.tif", truth())
+    with pytest.raises(DataError, match=r"only some scenes have a georeference, so .* in .*c.tif"):
+        source_of(config(tmp_path, split=split)).catalog()
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
