@@ -91,7 +91,7 @@ class ScenesSource:
             values, ignored = as_labels(pixels, info.nodata, mask, self.classes)
         else:
             indices = scene.drawn.window(*tile.window) if scene.drawn else np.zeros(shape, np.uint8)
-            values, ignored = self._values[indices], indices == IGNORE
+            values, ignored = self._values.take(indices, mode="clip"), indices == IGNORE
         if scene.within:
             ignored |= scene.within.window(*tile.window) == 0
         return Labels(values, ignored)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
@@ -122,7 +123,7 @@ def read_image(path: Path, **choice: Unpack[Choice]) -> tuple[Pixels, ImageInfo]
     choice.setdefault("verify", True)
     header = _header(path, **choice)
     if header.tiff and header.tiff.start is not None and not header.masks:
-        return _as_stored(header, header.tiff.start), header.info
+        return _as_stored(header, header.tiff.start, slice(None), slice(None)), header.info
     # Metadata files are searched by name; GDAL would list the folder again for every tile in it.
     with ExitStack() as stack, gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), as_data_error(path):
         return _window(header, stack)(slice(None), slice(None)), header.info
@@ -207,6 +208,8 @@ _Planes = Callable[[Window], tuple[NDArray[Any], NDArray[Any]]]
 def _window(header: _Header, stack: ExitStack) -> Callable[[slice, slice], Pixels]:
     """The function that reads pixels until the stack is closed."""
     info = header.info
+    if header.tiff and header.tiff.start is not None and not header.masks:
+        return partial(_as_stored, header, header.tiff.start)
     planes = _tiff_planes(header.path, header.tiff, stack) if header.tiff else _picture_planes(header)
     masks = [stack.enter_context(rasterio.open(name, driver="GTiff")) for name in header.masks]
 
@@ -223,16 +226,22 @@ def _window(header: _Header, stack: ExitStack) -> Callable[[slice, slice], Pixel
     return window
 
 
-def _as_stored(header: _Header, start: int) -> Pixels:
-    """All pixels of a TIFF that stores them as they are in memory: GDAL takes longer to open it than to read it."""
+def _as_stored(header: _Header, start: int, rows: slice, columns: slice) -> Pixels:
+    """Pixels of a TIFF that stores them as they are in memory: GDAL takes longer to open it, and reads whole rows."""
     info = header.info
+    down, across = range(*rows.indices(info.height)), range(*columns.indices(info.width))
+    raw = np.empty((1, len(down), len(across)), info.dtype)
+    row_bytes = info.width * raw.itemsize
+    # Whole rows are one piece.
+    pieces = [raw] if len(across) == info.width else raw[0]
     with open_regular(header.path) as stream, as_data_error(header.path):
         str(header.path).encode()  # a name that GDAL cannot open is an error here too
-        stream.seek(start)
-        raw = np.fromfile(stream, info.dtype, info.height * info.width)
-    if raw.size < info.height * info.width:
-        raise DataError("its pixels end too early", header.path, "it was cut short: copy it again")
-    return _validated(raw.reshape(1, info.height, info.width), [], header)
+        file = stream.raw  # type: ignore[attr-defined]  # through a buffer, each piece would be 8 KiB
+        for row, piece in zip(down, pieces, strict=False):
+            file.seek(start + row * row_bytes + across.start * raw.itemsize)
+            if file.readinto(piece) < piece.nbytes:
+                raise DataError("its pixels end too early", header.path, "it was cut short: copy it again")
+    return _validated(raw, [], header)
 
 
 def _validated(raw: NDArray[Any], validity: Sequence[NDArray[Any]], header: _Header) -> Pixels:
