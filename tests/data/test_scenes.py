@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import pickle
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,8 @@ from seepseg.errors import DataError
 from seepseg.geo.vector import write_vectors
 from seepseg.io.image import read_image
 from seepseg.objects.outlines import outlines
+from seepseg.synthetic.sentinel1 import write_product
+from tests.command import run
 
 UTM = rasterio.CRS.from_epsg(32616).to_wkt()
 NORTH_UP = Affine(10, 0, 500_000, 0, -10, 3_000_000)
@@ -382,6 +387,79 @@ def test_pixels_know_their_size(tmp_path: Path) -> None:
 def test_a_file_from_anywhere_is_a_scene_of_its_own(tmp_path: Path) -> None:
     source = source_of(config(tmp_path))
     assert source.tile(tmp_path / "x.tif", "x") == Tile("x", tmp_path / "x.tif", group="x")
+
+
+NETWORK = {
+    "model": {"name": "unet", "channels": [8, 16, 32], "num_res_units": 1, "head": "softmax"},
+    "loss": "dice_ce",
+    "train": {"epochs": 2, "batch_size": 4, "panels_every": 0},
+    "runtime": {"device": "cpu", "amp": "off", "threads": 1},
+    "predict": {"margin": 8},
+}
+
+
+def trained(capsys: pytest.CaptureFixture[str], root: Path, name: str, **data: Any) -> dict[str, Any]:
+    """The scores of a small network on the scene b, in counts, after training on a and c."""
+    base = {"root": str(root), "classes": OIL, "nodata": 0, "split": {"val": ["b"], "val_fraction": 0}}
+    (root / f"{name}.yaml").write_text(json.dumps({"data": base | data, **NETWORK}))
+    code, _, err = run(capsys, "train", root / f"{name}.yaml", "--run", root / name)
+    assert code == 0, err
+    code, _, err = run(capsys, "eval", root / name, "--no-figures")
+    assert code == 0, err
+    scores: dict[str, Any] = json.loads((root / name / "eval" / "val" / "metrics.json").read_text())
+    return {key: value for key, value in scores.items() if key not in ("run", "checkpoint", "data")}
+
+
+def test_masks_their_outlines_and_tiles_of_the_same_windows_train_the_same_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, name in enumerate("abc"):
+        mask = np.kron(truth(40, 60, seed), np.ones((2, 2), np.uint8))[:64, :96]
+        pixels = (image(64, 96, seed) // (1 + 3 * mask)).astype(np.uint16)
+        save(tmp_path / "images" / f"{name}.tif", pixels, crs=UTM, transform=NORTH_UP)
+        save(tmp_path / "masks" / f"{name}.tif", mask)
+        vectorised(tmp_path / "drawn" / f"{name}.gpkg", mask)
+        for row, column in itertools.product(range(2), range(3)):
+            here = np.s_[32 * row : 32 * row + 32, 32 * column : 32 * column + 32]
+            save(tmp_path / "tiles" / "images" / f"{name}_{row}_{column}.tif", pixels[here])
+            save(tmp_path / "tiles" / "masks" / f"{name}_{row}_{column}.tif", mask[here])
+    scenes = {"source": "scenes", "window": 32, "labels": "masks", "pixel_size": 10}
+    from_masks = trained(capsys, tmp_path, "by_mask", **scenes)
+    assert from_masks == trained(capsys, tmp_path, "by_outline", **scenes | {"labels": "drawn", "attribute": "kind"})
+    pattern = r"^(?P<group>.+)_(?P<row>\d+)_(?P<column>\d+)$"
+    tiles = {"source": "tiles", "images": "tiles/images", "masks": "tiles/masks", "name_pattern": pattern}
+    assert from_masks == trained(capsys, tmp_path, "by_tile", **tiles, pixel_size=10)  # tiles do not know it
+
+
+def test_products_train_and_what_is_predicted_for_them_are_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(2):
+        mask = np.kron(truth(40, 60, seed), np.ones((2, 2), np.uint8))[:64, :96]
+        noise = np.random.default_rng(seed).gamma(4, 0.02 / 4, mask.shape)
+        start = datetime(2021, 4, 1 + seed, 5, 26, tzinfo=UTC)
+        product = write_product(tmp_path / "products", {"vv": noise / (1 + 3 * mask)}, start=start, packed=seed == 0)
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        save(tmp_path / "masks" / f"{product.name.removesuffix('.zip').removesuffix('.SAFE')}.tif", mask)
+    base = {
+        "source": "scenes", "root": str(tmp_path), "images": "products", "window": 32, "bands": ["vv"],
+        "classes": OIL, "scaling": {"kind": "db"}, "split": {"val_fraction": 0.5},
+    }  # fmt: skip
+    (tmp_path / "own.yaml").write_text(json.dumps({"data": base | {"labels": "masks"}, **NETWORK}))
+    code, out, err = run(capsys, "train", tmp_path / "own.yaml", "--run", tmp_path / "run")
+    assert code == 0, err
+    assert "6 training and 6 validation tiles" in out
+    code, _, err = run(capsys, "predict", tmp_path / "run", tmp_path / "products", "-o", tmp_path / "maps")
+    assert code == 0, err
+    for labels in ("maps/*T05*.gpkg", "maps/findings.gpkg"):
+        catalog = counted(ScenesData(**base, labels=labels))
+        maps = [stored(path) for path in sorted((tmp_path / "maps").glob("*_class.tif"))]
+        predicted = [np.bincount(one[one < 255], minlength=3).tolist() for one in maps]
+        groups = catalog.groups()
+        assert len(groups) == len(predicted) == 2
+        for group, counts in zip(groups, predicted, strict=True):
+            own = catalog.pixels()[[t.group == group for t in catalog.tiles]].sum(0)
+            assert own.tolist() == counts
 
 
 @pytest.mark.parametrize("name", ["041871", "045590"])
