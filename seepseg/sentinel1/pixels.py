@@ -103,6 +103,7 @@ class _Plane:
         floor: noise to look for borders with; None where the table is not usable.
         dirty: whether its borders hold small numbers.
         top, bottom: (W) of a dirty one, the first row that is data and the row after the last.
+        sides: (2, H), the first column that is data and the one after the last; -1 of rows not looked at yet.
     """
 
     image: Image
@@ -118,22 +119,22 @@ class _Plane:
             edges = range(depth), range(height - depth, height)
             first, last = (self._dark(r, self.image.rows(r.start, r.stop).raw[0]) for r in edges)
             self.top, self.bottom = _border(first.T), height - _border(last[::-1].T)
+            self.sides = np.full((2, height), -1)
 
     def read(
         self, rows: range, columns: range, out: NDArray[np.float32], valid: NDArray[np.bool_], decibels: bool
     ) -> None:
         """Fill `out` (n, w) with σ0, and clear `valid` (n, w) where there is no data."""
-        # Borders are found in whole rows, so that they are the same whatever is read.
-        taken = range(self.image.width) if self.dirty else columns
-        own = slice(columns.start - taken.start, columns.stop - taken.start)
-        raw, known = self._numbers(rows, taken)
+        raw, known = self._numbers(rows, columns)
         numbers = raw[0]
-        valid &= known[:, own] & (numbers[:, own] > 0)
+        valid &= known & (numbers > 0)
+        if self.dirty:
+            valid &= self._measured(rows, columns, numbers)
         for start in range(0, len(rows), CHUNK):
             part = slice(start, start + CHUNK)
             here = rows[part]
             power = out[part]
-            power[:] = numbers[part, own]
+            power[:] = numbers[part]
             power *= power
             if self.noise is not None:
                 power -= self.noise.block(here, columns)
@@ -144,8 +145,6 @@ class _Plane:
             if decibels:
                 np.log10(power, out=power)
                 power *= 10
-            if self.dirty:
-                valid[part] &= self._measured(here, numbers[part])[:, own]
 
     def _numbers(self, rows: range, columns: range) -> Pixels:
         block, window = self.image.chunk, slice(columns.start, columns.stop)
@@ -158,12 +157,22 @@ class _Plane:
         part = slice(rows.start - first, rows.stop - first)
         return Pixels(raw[:, part], known[part])
 
-    def _measured(self, rows: range, numbers: NDArray[np.uint16]) -> NDArray[np.bool_]:
-        """Where whole rows (n, W) are not border noise."""
-        dark, width = self._dark(rows, numbers), self.image.width
-        left, right = _border(dark)[:, None], width - _border(dark[:, ::-1])[:, None]
-        row, column = np.arange(rows.start, rows.stop)[:, None], np.arange(width)
-        return (column >= left) & (column < right) & (row >= self.top) & (row < self.bottom)
+    def _measured(self, rows: range, columns: range, numbers: NDArray[np.uint16]) -> NDArray[np.bool_]:
+        """Where pixels with these numbers (n, w) are not border noise.
+
+        Borders are found in whole rows, so that they are the same whatever is read, and once: windows are narrow.
+        """
+        width = self.image.width
+        if (self.sides[0, rows.start : rows.stop] < 0).any():
+            whole = numbers if len(columns) == width else self._numbers(rows, range(width)).raw[0]
+            for start in range(0, len(rows), CHUNK):
+                here = rows[start : start + CHUNK]
+                dark = self._dark(here, whole[start : start + CHUNK])
+                self.sides[:, here.start : here.stop] = _border(dark), width - _border(dark[:, ::-1])
+        left, right = self.sides[:, rows.start : rows.stop, None]
+        row, column = np.arange(rows.start, rows.stop)[:, None], np.arange(columns.start, columns.stop)
+        top, bottom = (edge[columns.start : columns.stop] for edge in (self.top, self.bottom))
+        return np.asarray((column >= left) & (column < right) & (row >= top) & (row < bottom))
 
     def _dark(self, rows: range, numbers: NDArray[np.uint16]) -> NDArray[np.float32]:
         """Power less half the noise, of whole rows (n, W): what was measured is above 0 on average."""
