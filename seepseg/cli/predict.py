@@ -144,6 +144,10 @@ def command(
         check_submission(jobs, checkpoint.classes)
     if table := scenes or first.data.scenes:
         jobs = _with_scenes(jobs, table, must=scenes is not None)
+    if land is None and (left_out := getattr(first.data, "land", None)) is not None:
+        click.echo(
+            f"warning: the run has seen no land: leave it out with --land {left_out:g}, as in training", err=True
+        )
     config = first.predict if threshold is None else first.predict.model_copy(update={"threshold": threshold})
     if threads is None and executor != "serial":
         threads = max(1, (os.cpu_count() or 1) // workers)

@@ -211,7 +211,8 @@ class ScenesData(DataNode):
     `labels` are, or for all of them; a scene that it names is labelled.
 
     Windows are `window` pixels a side and touch, so that each pixel is scored once; with a shorter `stride` there are
-    more of them in training, which overlap. `empty` is the share of windows without foreground that train.
+    more of them in training, which overlap. `empty` is the share of windows without foreground that train. With `land`,
+    land and so many metres of sea along it are no data, as with `seepseg predict --land`.
     """
 
     source: Literal["scenes"] = "scenes"
@@ -225,6 +226,7 @@ class ScenesData(DataNode):
     window: Annotated[int, Field(ge=8)] = 256
     stride: Count | None = None
     empty: Fraction = 1.0
+    land: Annotated[float, Field(ge=0)] | None = None
     pixel_size: Positive | None = None
 
     @model_validator(mode="after")

@@ -114,7 +114,9 @@ def read_pixels(source: Source, tile: Tile, *, margin: int = 0, verify: bool = F
     window = (row - margin, column - margin, height + 2 * margin, width + 2 * margin)
     choice = (data.page, data.bands, data.scaling.kind, verify)
     pixels, _ = read_window(tile.image, window, choice, lambda: opened(data, tile.image, verify=verify))
-    return _as_source(pixels, source)
+    raw, valid = _as_source(pixels, source)
+    land = source.scenes[tile.group].land if isinstance(source, ScenesSource) else None
+    return Pixels(raw, valid & (land.window(*window) == 0) if land else valid)
 
 
 def read_mask(source: Source, tile: Tile, shape: tuple[int, int]) -> NDArray[np.uint8]:

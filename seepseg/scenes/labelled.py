@@ -13,8 +13,9 @@ from seepseg.classes import ClassTable
 from seepseg.config import ScenesData
 from seepseg.errors import DataError, listed
 from seepseg.geo.labels import Layer
+from seepseg.geo.land import draw_land
 from seepseg.geo.place import place_of
-from seepseg.geo.polygons import Drawing, drawing, in_pixels
+from seepseg.geo.polygons import Drawing, Located, drawing, in_pixels
 from seepseg.io.archive import data_root
 from seepseg.io.image import inspect_image
 from seepseg.io.raster import Georeference
@@ -32,6 +33,7 @@ class Scene:
         background: whether no pixel is foreground, though no file says so.
         extent: the file of polygons beyond which nothing is labelled.
         within: its polygons.
+        land: land and a margin of sea, where they are left out.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Scene:
     background: bool = False
     extent: Path | None = None
     within: Drawing | None = None
+    land: Drawing | None = None
 
     @property
     def pixel_size(self) -> float | None:
@@ -56,13 +59,14 @@ def read_scenes(data: ScenesData, classes: ClassTable) -> tuple[dict[str, Scene]
     """The scenes of a data set by name, in order, and warnings; no pixel is read.
 
     Raises:
-        DataError: none, or two of one name; labels that belong to none, or do not fit theirs.
+        DataError: none, or two of one name; labels that belong to none, or do not fit theirs; `data.land`, and one
+            without a place.
     """
     root = data_root(data.root, data.images[0])
     files, scenes = scene_files(data, root), dict[str, Scene]()
     for name, path in sorted(files.items()):
         with opened(data, path, verify=False) as image:
-            scenes[name] = Scene(path, image.height, image.width, image.georeference)
+            scenes[name] = Scene(path, image.height, image.width, image.georeference, land=_land(image, data.land))
     for pattern in data.background:
         if not fnmatch.filter(scenes, pattern):
             what = f"scene {pattern!r} is not in the data"
@@ -77,6 +81,13 @@ def read_scenes(data: ScenesData, classes: ClassTable) -> tuple[dict[str, Scene]
         seen = extents.named and name in extents.of
         scenes[name] = _labelled(scenes[name], name, truths.of, data, classes, seen=seen)
     return scenes, tuple(warnings)
+
+
+def _land(scene: Located, margin: float | None) -> Drawing | None:
+    try:
+        return None if margin is None else draw_land(scene, margin)
+    except DataError as error:
+        raise DataError(error.what, error.where, "set data.land=null, or leave the scene out") from None
 
 
 def _within(scene: Scene, name: str, extents: Labelling) -> Scene:

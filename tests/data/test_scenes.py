@@ -269,6 +269,26 @@ def test_windows_overlap_in_training_only(tmp_path: Path) -> None:
         config(tmp_path, stride=17)
 
 
+def test_land_is_no_data_in_windows_and_their_margins(tmp_path: Path) -> None:
+    # From the middle of the Nile's delta, at 31° E and 31° N, to the west: 10 pixels of 2 km are land for certain, and
+    # in the open sea north of it, at 33° N, there is none.
+    for name, north in (("delta", 31.0), ("sea", 33.0)):
+        place = {"crs": rasterio.CRS.from_epsg(4326).to_wkt(), "transform": Affine(0.02, 0, 31.0, 0, -0.02, north)}
+        save(tmp_path / "images" / f"{name}.tif", image(20, 20), **place)
+        save(tmp_path / "masks" / f"{name}.tif", truth(20, 20))
+    catalog = counted(config(tmp_path, land=1000, window=20))
+    assert catalog.pixels().sum(1).tolist() == [0, 400]
+    source = source_of(config(tmp_path, land=1000, window=10))
+    tile = next(t for t in source.catalog().tiles if t.id == "sea/r0000c0000")
+    raw, valid = read_pixels(source, tile, margin=5)
+    assert raw.shape == (1, 20, 20)
+    assert valid[5:, 5:].all()
+    save(tmp_path / "images" / "nowhere.tif", image())
+    line = r"where its land lies is not known \(no georeference\) in .*nowhere.tif: set data.land=null"
+    with pytest.raises(DataError, match=line):
+        source_of(config(tmp_path, land=0)).catalog()
+
+
 def test_blocks_divide_windows_that_lie_on_the_same_ground(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name, east in (("a", 0), ("b", 70)):  # b begins 7 pixels further east
