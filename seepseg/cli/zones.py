@@ -26,6 +26,9 @@ from seepseg.cli.options import FILE, progress, quiet_option, relative
 )
 @click.option("--frame", type=click.Choice(["map", "rows-columns"]), default="map", show_default=True)
 @click.option("--shifts", type=FILE, help="CSV of scene, column and row to add to a scene's own, for rows-columns.")
+@click.option(
+    "--align", "images", type=FILE, help="Folder with the images of the scenes: shifts by their fixed bright points."
+)
 @quiet_option
 def command(
     folders: tuple[Path, ...],
@@ -36,6 +39,7 @@ def command(
     false_share: float,
     frame: str,
     shifts: Path | None,
+    images: Path | None,
     quiet: bool,
 ) -> None:
     """Where slicks come back: seep zones of the prediction folders OUT, and how often each was seen when it could be.
@@ -46,10 +50,14 @@ def command(
     seepseg zones out/ -o zones
     """
     from seepseg.atlas.page import write_map_page
+    from seepseg.errors import ConfigError
     from seepseg.zones.frame import PIXELS, read_shifts
     from seepseg.zones.run import Options, make_zones
 
     pixels = frame == PIXELS
+    if (shifts or images) and (not pixels or (shifts and images)):
+        where = "--shifts and --align" if shifts and images else "--shifts" if shifts else "--align"
+        raise ConfigError(f"goes with --frame {PIXELS} only, and alone", where, "leave it out")
     options = Options(
         radius=radius or (50.0 if pixels else 1500.0),
         cell=cell,
@@ -57,6 +65,7 @@ def command(
         false_share=false_share,
         pixels=pixels,
         shifts=read_shifts(shifts) if shifts else {},
+        images=images,
     )
     with progress("reading", None, quiet) as tick:
         summary = make_zones(folders, out, options, tick)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from seepseg.errors import ConfigError, DataError
+from seepseg.errors import ConfigError, DataError, listed
 from seepseg.geo.place import place_of
+from seepseg.io.atomic import write_text
 from seepseg.io.raster import raster_header
 from seepseg.machine.progress import Tick, silent
 from seepseg.runs.folder import folder_lock
+from seepseg.zones.align import align_images
 from seepseg.zones.chance import chance_of
 from seepseg.zones.cluster import Disc, candidates, discs, joined
 from seepseg.zones.coverage import Coverage, coverage_of, write_recurrence
@@ -41,6 +43,7 @@ class Options:
         false_share: of zones that are only chance, at most.
         pixels: scenes are in one pixel frame, without georeference.
         shifts: columns and rows to add to a scene's own, by name, in a pixel frame.
+        images: folder of the images of the scenes, which give the shifts by their bright points.
         judges: what else decides whether a cell is observed.
         basis: what "observed" rests on, in words; names the options of the judges.
     """
@@ -51,6 +54,7 @@ class Options:
     false_share: float = 0.1
     pixels: bool = False
     shifts: dict[str, tuple[float, float]] = field(default_factory=dict)
+    images: Path | None = None
     judges: tuple[Judge, ...] = ()
     basis: str = "valid pixels; wind not known"
 
@@ -87,6 +91,8 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
     with ExitStack() as stack:
         scenes, warnings = find_scenes(folders)
         stack.enter_context(folder_lock(out, ".lock"))
+        if options.images:
+            scenes, options = _aligned(scenes, options, out, warnings)
         state, passes = read_state(out), passes_of(scenes)
         frame = _frame(scenes, state, options)
         reader = _Reader(frame, out / CACHE, options)
@@ -163,6 +169,21 @@ def _frame(scenes: Sequence[Scene], state: State | None, options: Options) -> Fr
     if state:
         return Frame(state.crs, cell)
     return frame_around(list(_middles(scenes)), cell)
+
+
+def _aligned(scenes: Sequence[Scene], options: Options, out: Path, warnings: list[str]) -> tuple[list[Scene], Options]:
+    """The scenes that bright points tie together, with their shifts, which shifts.csv then holds."""
+    assert options.images
+    found = align_images(options.images, [scene.name for scene in scenes])
+    rows = [(name, *shift, found.accuracy[name], found.points[name]) for name, shift in found.shifts.items()]
+    table = pd.DataFrame(rows, columns=["scene", "column", "row", "accuracy", "points"])
+    write_text(out / "shifts.csv", table.round(2).to_csv(index=False))
+    if found.loose:
+        warnings.append(
+            f"{len(found.loose)} scenes share too few bright points and are left out: {listed(found.loose)}"
+        )
+    warnings.append(f"scenes are placed to {table['accuracy'].median():.1f} pixels (RMS, median scene), see shifts.csv")
+    return [scene for scene in scenes if scene.name in found.shifts], replace(options, shifts=found.shifts)
 
 
 def _middles(scenes: Sequence[Scene]) -> Iterator[tuple[float, float]]:
