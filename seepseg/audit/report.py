@@ -144,7 +144,7 @@ def _split(data: DatasetFacts, folder: Path) -> str:
     names = data.catalog.classes.names
     total = {name: sum(int(row[name]) for row in rows) for name in names}
     parts = [
-        {key: row[key] for key in ("split", "tiles", "scenes") if key in row}
+        {key: row[key] for key in ("split", "tiles", "scenes", "blocks") if key in row}
         | {f"{n}_%": f"{100 * int(row[n]) / total[n]:.1f}" if total[n] else "n/a" for n in names}
         for row in rows
     ]

@@ -98,6 +98,8 @@ class DataNode(Node):
     def _has_table(self) -> DataNode:
         if self.split.by == "file" and not (self.split.file or getattr(self, "table", None)):
             raise ValueError("split.by file needs split.file: a CSV of id and split, or id and fold")
+        if self.split.by == "extent" and not getattr(self, "extent", None):
+            raise ValueError("split.by extent needs extent: polygons with a column split (source: scenes)")
         return self
 
     def class_table(self) -> ClassTable:

@@ -19,10 +19,12 @@ class Split(Node):
 
     With `by: blocks`, ground is divided into squares of `size` metres (pixels, where scenes have no georeference), each
     on one side in all scenes. Training tiles that come closer than `margin` to a block of another side are unused, and
-    so are tiles of other parts that reach into one.
+    so are tiles of other parts that reach into one. With `by: extent`, the polygons of `data.extent` say in their
+    column split to which part their ground belongs: train, val, test or unused. A window goes where most of its pixels
+    with a part belong, and its others are ignored.
     """
 
-    by: Literal["group", "random", "file", "blocks"] = "group"
+    by: Literal["group", "random", "file", "blocks", "extent"] = "group"
     val_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.0
     val: Names | None = None
@@ -42,6 +44,8 @@ class Split(Node):
             raise ValueError("by: blocks needs size, the side of a block; size and margin go with nothing else")
         if self.by != "group" and (self.val or self.test):
             raise ValueError("val and test name scenes, so they need by: group")
+        if self.folds and self.by == "extent":
+            raise ValueError("polygons name parts, not folds: leave out folds, or use by: blocks")
         if self.folds and (self.val or self.test):
             raise ValueError("val and test cannot be named where there are folds")
         if self.folds and self.test_fraction:

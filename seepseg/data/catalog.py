@@ -37,7 +37,7 @@ class Tile:
         rle: TGS run lengths, where masks come from the table instead of `mask`.
         background: whether no pixel is foreground, so that it is labelled without a mask.
         depth: depth of a salt tile, in the units of depths.csv.
-        part: "train", "val", "test" or "unused" where the data set's own table says it, or "".
+        part: "train", "val", "test" or "unused" where the data set's own table or extent says it, or "".
         fold: the fold that validates on it, where the table says it.
         window: the part of `image` that it is, where that is a whole scene.
         extent: a layer of polygons beyond which nothing is labelled.

@@ -139,7 +139,7 @@ class _Kept:
         data = source.data
         other = {"scaling", "split", "augment", "sampling", "cache_gb", "scenes"}  # change no count
         asked = [seepseg.__version__, str(source.classes), str(data.root.absolute())]
-        asked.append(data.model_dump_json(exclude=other))
+        asked.append(data.model_dump_json(exclude=other) + f" {data.split.by == 'extent'}")
         name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
         self._path = cache_folder() / "scans" / f"{name}.json"
         self._tiles, self._settled = tiles, time.time_ns() - SETTLED * 1e9

@@ -77,7 +77,7 @@ class ScenesSource:
                     rows, columns = ({start // size, (start + size - 1) // size} for start in (y, x))
                     below = {(name, (row, column)) for row in rows for column in columns}
                     if len(below) > 1 and below <= cells:
-                        more.append(self._tile(name, y, x, f"y{y:05d}x{x:05d}"))
+                        more.append(self._tile(name, y, x, f"y{y:05d}x{x:05d}", training=True))
         return tuple(more)
 
     def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:
@@ -92,8 +92,8 @@ class ScenesSource:
         else:
             indices = scene.drawn.window(*tile.window) if scene.drawn else np.zeros(shape, np.uint8)
             values, ignored = self._values.take(indices, mode="clip"), indices == IGNORE
-        if scene.within:
-            ignored |= scene.within.window(*tile.window) == 0
+        if (beyond := scene.beyond(tile.window, tile.part)) is not None:
+            ignored |= beyond
         return Labels(values, ignored)
 
     def tile(self, path: Path, name: str) -> Tile:
@@ -114,11 +114,12 @@ class ScenesSource:
     def _read(self) -> tuple[dict[str, Scene], tuple[str, ...]]:
         return read_scenes(self.data, self.classes)
 
-    def _tile(self, name: str, row: int, column: int, place: str) -> Tile:
-        scene, size = self.scenes[name], self.data.window
+    def _tile(self, name: str, row: int, column: int, place: str, *, training: bool = False) -> Tile:
+        scene, window = self.scenes[name], (row, column, self.data.window, self.data.window)
+        part = ("train" if training else scene.part(window)) if self.data.split.by == "extent" else ""
         return Tile(
             f"{name}/{place}", scene.path, scene.truth, name,
-            background=scene.background, window=(row, column, size, size), extent=scene.extent,
+            background=scene.background, part=part, window=window, extent=scene.extent,
         )  # fmt: skip
 
     @cached_property

@@ -55,6 +55,8 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
         parts = _from_table(catalog, split)
     elif split.by in ("group", "blocks"):
         parts = _by_group(catalog, split)
+    elif split.by == "extent":
+        parts = np.array([t.part for t in catalog.tiles])
     else:
         parts = _at_random(catalog, split, seed)
     tiles["split"] = _settled(catalog, parts, split, "data.split", seed)
@@ -110,6 +112,7 @@ def _folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:
             return _group_folds(catalog, split, seed)
         case "file":
             return _folds_from_table(catalog, split)
+    raise AssertionError(f"no folds by {split.by}")
 
 
 def _group_folds(catalog: Catalog, split: Split, seed: int) -> NDArray[np.int64]:

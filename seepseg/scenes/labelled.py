@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
 from seepseg.config import ScenesData
@@ -20,7 +21,10 @@ from seepseg.io.archive import data_root
 from seepseg.io.image import inspect_image
 from seepseg.io.raster import Georeference
 from seepseg.scenes.files import Labelling, labelling, scene_files
-from seepseg.scenes.images import opened
+from seepseg.scenes.images import Window, opened
+
+PARTS = ("", "train", "val", "test", "unused")
+"""What a polygon of the extent says of a split, in its column split; "" where nothing is asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,7 @@ class Scene:
         drawn: its polygons by class index; None where `truth` is a mask.
         background: whether no pixel is foreground, though no file says so.
         extent: the file of polygons beyond which nothing is labelled.
-        within: its polygons.
+        within: its polygons, their values one more than the index of `PARTS`.
         land: land and a margin of sea, where they are left out.
     """
 
@@ -46,6 +50,19 @@ class Scene:
     extent: Path | None = None
     within: Drawing | None = None
     land: Drawing | None = None
+
+    def part(self, window: Window) -> str:
+        """The part that most pixels of a window belong to: train, val or test, unused where none does."""
+        row, column, height, width = window
+        height, width = min(height, self.height - row), min(width, self.width - column)
+        if not self.within:
+            return "unused"
+        counts = np.bincount(self.within.window(row, column, height, width).ravel(), minlength=6)[2:5]
+        return PARTS[1 + int(counts.argmax())] if counts.any() else "unused"
+
+    def beyond(self, window: Window, part: str) -> NDArray[np.bool_] | None:
+        """Pixels of a window beyond the extent of its labels, or of a part of it; None where there is no extent."""
+        return self.within.window(*window) != 1 + PARTS.index(part) if self.within else None
 
     @property
     def pixel_size(self) -> float | None:
@@ -73,7 +90,7 @@ def read_scenes(data: ScenesData, classes: ClassTable) -> tuple[dict[str, Scene]
             raise DataError(what, "data.background", f"the scenes are {listed(list(scenes))}")
     truths, extents = (labelling(data, root, kind, files) for kind in ("labels", "extent"))
     warnings = [*truths.warnings, *extents.warnings]
-    scenes = {name: _within(scene, name, extents) for name, scene in scenes.items()}
+    scenes = {name: _within(scene, name, extents, by_part=data.split.by == "extent") for name, scene in scenes.items()}
     beyond = [name for name, scene in scenes.items() if extents.of and not extents.named and not scene.within]
     if beyond:
         warnings.append(f"the polygons of data.extent do not reach {listed(beyond)}: nothing there is labelled")
@@ -90,12 +107,17 @@ def _land(scene: Located, margin: float | None) -> Drawing | None:
         raise DataError(error.what, error.where, "set data.land=null, or leave the scene out") from None
 
 
-def _within(scene: Scene, name: str, extents: Labelling) -> Scene:
+def _within(scene: Scene, name: str, extents: Labelling, *, by_part: bool) -> Scene:
     """A scene with the extent of its labels, where there is one and it reaches the scene."""
     extent = extents.of.get(name)
     if not isinstance(extent, Layer):
         return scene
-    within = drawing(in_pixels(extent.shapes, extent.crs, extent.path, scene), np.ones(len(extent.shapes), np.uint8))
+    parts = extent.column("split").tolist() if by_part else [""] * len(extent.shapes)
+    if unknown := [str(part) for part in parts if part not in PARTS[by_part:]]:
+        what = f"unknown split {unknown[0]!r} ({len(unknown)} polygons)"
+        raise DataError(what, extent.path, f"use {', '.join(PARTS[1:])}")
+    values = np.array([1 + PARTS.index(part) for part in parts], np.uint8)
+    within = drawing(in_pixels(extent.shapes, extent.crs, extent.path, scene), values)
     if within.touches(scene.height, scene.width):
         return replace(scene, extent=extent.path, within=within)
     if extents.named:

@@ -289,6 +289,51 @@ def test_land_is_no_data_in_windows_and_their_margins(tmp_path: Path) -> None:
         source_of(config(tmp_path, land=0)).catalog()
 
 
+def parts_layer(root: Path, boxes: dict[str, tuple[float, float, float, float]]) -> None:
+    """A layer for all scenes of parts as boxes (first and last row, first and last column)."""
+    shapes = [
+        shapely.box(500_000 + 10 * left, 3_000_000 - 10 * bottom, 500_000 + 10 * right, 3_000_000 - 10 * top)
+        for top, bottom, left, right in boxes.values()
+    ]
+    write_vectors(root / "parts.gpkg", np.array(shapes, object), pd.DataFrame({"split": list(boxes)}, dtype="str"), UTM)
+
+
+def test_polygons_say_what_trains_and_no_labelled_pixel_is_on_two_sides(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    # Of the windows of 16 columns, 20 is in the second: 4 of its columns train, 12 validate.
+    parts_layer(tmp_path, {"train": (0, 40, 0, 20), "val": (0, 40, 20, 40), "test": (0, 40, 44, 50)})
+    data = config(tmp_path, extent="parts.gpkg", split={"by": "extent"}, stride=8)
+    source, catalog = source_of(data), counted(data)
+    splits = make_splits(catalog, data.split, 0).set_index("id")["split"]
+    assert [splits[f"a/r0000c{c:04d}"] for c in range(4)] == ["train", "val", "val", "test"]
+    assert [splits[f"b/r0000c{c:04d}"] for c in range(2)] == ["train", "train"]  # 4 columns of train, 1 of val
+    scored = {}
+    for tile in catalog.tiles:
+        assert tile.window
+        mask = read_mask(source, tile, (16, 16))
+        columns = np.flatnonzero((mask != IGNORE).any(0)) + tile.window[1]
+        scored.setdefault(splits[tile.id], set()).update(columns.tolist())
+    assert scored["train"] == set(range(20))
+    assert scored["val"] == set(range(20, 40))
+    assert scored["test"] == {48, 49}  # 44 to 47 lie in a window of which more validates
+    train = catalog.subset([i for i in splits.index if splits[i] == "train"])
+    for tile in with_overlaps(source, train, 0).tiles:
+        assert tile.window
+        inside = np.arange(16) + tile.window[1] < 20
+        assert ((read_mask(source, tile, (16, 16)) != IGNORE).any(0) <= inside).all()
+
+
+def test_parts_that_are_none_are_refused(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    parts_layer(tmp_path, {"train": (0, 40, 0, 20), "valid": (0, 40, 20, 40)})
+    with pytest.raises(DataError, match=r"unknown split 'valid' \(1 polygons\) in .*parts.gpkg: use train, val, test"):
+        source_of(config(tmp_path, extent="parts.gpkg", split={"by": "extent"})).catalog()
+    with pytest.raises(ValidationError, match="split.by extent needs extent"):
+        config(tmp_path, split={"by": "extent"})
+    with pytest.raises(ValidationError, match="polygons name parts, not folds"):
+        config(tmp_path, extent="parts.gpkg", split={"by": "extent", "folds": 3})
+
+
 def test_blocks_divide_windows_that_lie_on_the_same_ground(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name, east in (("a", 0), ("b", 70)):  # b begins 7 pixels further east
