@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS, Proj, Transformer
 
 from seepseg.errors import DataError
 from seepseg.geo.mask import RowMask, open_mask
@@ -76,34 +76,34 @@ def draw_land(scene: Located, margin: float) -> Drawing:
     size = np.array([scene.width, scene.height])
     # A quarter of a pixel less: on a border at 180°, places might be on the other side of the map.
     (lon, lat), *border = place.to_lonlat(np.concatenate([size[None] / 2, 0.25 + BORDER * (size - 0.5)]))
-    own, plane = CRS(place.crs), {"proj": "aeqd", "lon_0": lon, "lat_0": lat, "datum": "WGS84"}
     if not np.isfinite([(lon, lat), *border]).all():
         raise DataError("part of it does not lie on the Earth", scene.path, "leave out --land")
-    flat = Transformer.from_crs(LONLAT, plane, always_xy=True)
-    back = Transformer.from_crs(plane, own, always_xy=True)
-    outline = shapely.Polygon(_mapped(np.array(border), flat))
+    plane, own = Proj(proj="aeqd", lon_0=lon, lat_0=lat, datum="WGS84"), CRS(place.crs)
+
+    def flat(lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack(plane(*lonlat.T), axis=1)
+
+    outline = shapely.Polygon(flat(np.array(border)))
     reach = float(np.hypot(*shapely.get_coordinates(outline).T).max()) + margin
     if reach > FARTHEST or not shapely.is_valid(outline):
         raise DataError("too much of the Earth for one plane", scene.path, "leave out --land, or cut it into parts")
     near = outline.envelope.buffer(margin + SEAM, join_style="mitre")
     land = shapely.segmentize(outlines_near(lon, lat, reach), STRAIGHT / 111_000)
-    land = np.asarray(shapely.transform(land, lambda points: _mapped(points, flat)))
+    land = np.asarray(shapely.transform(land, flat))
     land = shapely.intersection(shapely.make_valid(land, method="structure", keep_collapsed=False), near)
     shore = shapely.intersection(shapely.buffer(shapely.union_all(land), max(margin, SEAM)), outline)
+    project = Transformer.from_crs(LONLAT, own, always_xy=True)
     ((middle, _),) = place.to_map(size[None] / 2)
 
     def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        xy = _mapped(points, back)
+        east, north = points.T
+        x, y = project.transform(*plane(east, north, inverse=True))
         if own.is_geographic:  # scenes may count longitude from 0 to 360
-            xy[:, 0] += 360 * np.round((middle - xy[:, 0]) / 360)
-        return place.to_pixels(xy)
+            x = x + 360 * np.round((middle - x) / 360)
+        return place.to_pixels(np.stack([x, y], axis=1))
 
     pixels = shapely.get_parts(shapely.transform(shapely.segmentize(shore, STRAIGHT), to_pixels))
     return drawing(pixels, np.ones(len(pixels), np.uint8))
-
-
-def _mapped(points: NDArray[np.float64], project: Transformer) -> NDArray[np.float64]:
-    return np.stack(project.transform(*points.T), axis=1)
 
 
 def outlines_near(lon: float, lat: float, reach: float) -> NDArray[Any]:
