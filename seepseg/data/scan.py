@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -194,7 +195,7 @@ def _states(folder: str) -> dict[str, tuple[str, int]]:
         for entry in entries:
             with suppress(OSError):
                 now = entry.stat()
-                name = entry.name.removesuffix(".msk").removesuffix(".aux.xml")
+                name = re.sub(r"(\.msk|\.aux\.xml|-wal)$", "", re.sub(r"\.(dbf|shx|prj)$", ".shp", entry.name))
                 text, last = states.get(name, ("", 0))
                 text = f"{text} {entry.name} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}"
                 states[name] = text, max(last, now.st_mtime_ns, now.st_ctime_ns)

@@ -58,7 +58,7 @@ class Layer:
             raise DataError(what, self.path, "set data.attribute to the column with the class")
         column = self.column(attribute or NAMES)
         by_name = {name.casefold(): index for index, name in enumerate(classes.names)}
-        index = {value: _index(value, by_name, classes) for value in column.unique()}
+        index = {value: _index(value, by_name, classes) for value in column.unique().tolist()}
         if unknown := {v: int((column == v).sum() if v == v else column.isna().sum()) for v in index if index[v] < 0}:
             shown = ", ".join(f"{value!r} ({n} polygons)" for value, n in list(unknown.items())[:8])
             raise DataError(

@@ -116,7 +116,7 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
     """Shapes (n) of a vector file as columns and rows of a scene, repaired; empty where they are nowhere near it.
 
     Without a CRS they are columns and rows already, or, as GIS programs show a scene without a place, have rows
-    counted below 0.
+    counted below 0. So are numbers in a GeoJSON, which cannot say that it has no CRS, that are no degrees.
 
     Args:
         crs: WKT or code of the file's coordinate system.
@@ -130,6 +130,9 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
         # What goes around an area twice, or crosses itself, becomes the areas that it goes around.
         shapes = np.where(invalid, shapely.make_valid(shapes, method="structure", keep_collapsed=False), shapes)
     place = place_of(scene.georeference)
+    if place.crs is None and path.suffix.lower() in (".geojson", ".json"):
+        degrees = np.abs(shapely.total_bounds(shapes)) <= [180, 90, 180, 90]
+        crs = crs if degrees.all() else None
     if crs is None or place.crs is None:
         if crs is not None or place.crs is not None:
             what = f"{path.name} cannot be laid over a scene when either has no CRS"

@@ -75,7 +75,10 @@ def labelling(data: ScenesData, root: Path, what: str, scenes: Mapping[str, Path
     ]
     if own:
         named = _by_name(own, what, suffix).items()
-        return Labelling({name: read_layer(f) if f.suffix.lower() in VECTORS else f for name, f in named})
+        of = {name: read_layer(f) if f.suffix.lower() in VECTORS else f for name, f in named}
+        others = [f.name for f in files if f not in own and f not in images]
+        odd = f"{len(others)} files of data.{what} have the name of no scene and are not read ({listed(others[:3])} …)"
+        return Labelling(of, warnings=(odd,) if others else ())
     layers = [f for f in files if f.suffix.lower() in VECTORS]
     if len(layers) != 1:
         example = f"scenes are {listed(sorted(scenes)[:3])} …, files {listed([f.name for f in files[:3]])} …"

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from pyproj import CRS
 
 from seepseg.classes import ClassTable
 from seepseg.config import ScenesData
@@ -97,6 +99,10 @@ def read_scenes(data: ScenesData, classes: ClassTable) -> tuple[dict[str, Scene]
     for name in [name for name in scenes if name not in beyond]:
         seen = extents.named and name in extents.of
         scenes[name] = _labelled(scenes[name], name, truths.of, data, classes, seen=seen)
+    without = [name for name, scene in scenes.items() if not (scene.truth or scene.background) and name not in beyond]
+    if 0 < len(without) < len(scenes):
+        named = f"{len(without)} of {len(scenes)} scenes ({listed(without[:3])} …)"
+        warnings.append(f"{named} have no labels and do not count: name those without foreground in data.background")
     return scenes, tuple(warnings)
 
 
@@ -156,4 +162,7 @@ def _check_mask(path: Path, scene: Scene) -> None:
 
 def _elsewhere(name: str, layer: Layer) -> DataError:
     what = f"none of its {len(layer.shapes)} polygons lies on scene {name}"
-    return DataError(what, layer.path, f"check its coordinate system ({layer.crs or 'none: columns and rows'})")
+    left, bottom, right, top = shapely.total_bounds(layer.shapes)
+    system = CRS(layer.crs).name if layer.crs else "columns and rows"
+    where = f"in {system}, they lie from {left:.7g}, {bottom:.7g} to {right:.7g}, {top:.7g}"
+    return DataError(what, layer.path, f"check its coordinate system ({where})")

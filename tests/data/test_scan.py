@@ -99,6 +99,14 @@ def test_a_changed_file_is_read_again(counted: Scan, tmp_path: Path, beside: str
     assert foreground(catalog)[0] == (0 if beside else 4)
 
 
+@pytest.mark.parametrize(("layer", "beside"), [("a.shp", "a.dbf"), ("a.gpkg", "a.gpkg-wal")])
+def test_a_layer_is_in_several_files(tmp_path: Path, layer: str, beside: str) -> None:
+    (tmp_path / layer).write_text("")
+    before = scan._states(str(tmp_path))[layer]
+    (tmp_path / beside).write_text("")
+    assert scan._states(str(tmp_path))[layer] != before
+
+
 def test_a_change_that_leaves_size_and_time_is_seen(counted: Scan, tmp_path: Path) -> None:
     mask = tmp_path / "data" / "train_masks_256" / "000001.000000.tif"
     counted()

@@ -127,6 +127,13 @@ def test_rows_below_zero_are_those_of_a_program_that_counts_upwards() -> None:
     assert shapely.bounds(found[0]).tolist() == [1, 2, 3, 4]
 
 
+def test_a_geojson_cannot_say_that_it_is_in_pixels() -> None:
+    box = np.array([shapely.box(10, 20, 30, 95)])
+    assert in_pixels(box, "EPSG:4326", Path("m.geojson"), Scene(Georeference()))[0] == box[0]
+    with pytest.raises(DataError, match="no georeference"):  # these may be degrees
+        in_pixels(np.array([shapely.box(10, 20, 30, 40)]), "EPSG:4326", Path("m.json"), Scene(Georeference()))
+
+
 def test_a_place_on_one_side_only_is_refused() -> None:
     box = np.array([shapely.box(0, 0, 1, 1)])
     with pytest.raises(DataError, match="either has no CRS"):
