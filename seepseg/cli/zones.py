@@ -29,6 +29,16 @@ from seepseg.cli.options import FILE, progress, quiet_option, relative
 @click.option(
     "--align", "images", type=FILE, help="Folder with the images of the scenes: shifts by their fixed bright points."
 )
+@click.option(
+    "--wind",
+    type=FILE,
+    multiple=True,
+    metavar="FILE|image",
+    help="CSV of scene and wind_speed, or GRIB or netCDF with u10 and v10; or image. Repeatable.",
+)
+@click.option("--wind-direction", type=click.FloatRange(0, 360), help="That it comes from, for --wind image.")
+@click.option("--wind-range", default="2:10", show_default=True, metavar="LOW:HIGH", help="That shows slicks, m/s.")
+@click.option("--incidence", default="20:45", show_default=True, metavar="LOW:HIGH", help="That shows them, degrees.")
 @quiet_option
 def command(
     folders: tuple[Path, ...],
@@ -40,6 +50,10 @@ def command(
     frame: str,
     shifts: Path | None,
     images: Path | None,
+    wind: tuple[Path, ...],
+    wind_direction: float | None,
+    wind_range: str,
+    incidence: str,
     quiet: bool,
 ) -> None:
     """Where slicks come back: seep zones of the prediction folders OUT, and how often each was seen when it could be.
@@ -48,8 +62,10 @@ def command(
 
     \b
     seepseg zones out/ -o zones
+    seepseg zones out/ -o zones --wind era5_2024.grib
     """
     from seepseg.atlas.page import write_map_page
+    from seepseg.conditions.judges import judges_of, parse_range
     from seepseg.errors import ConfigError
     from seepseg.zones.frame import PIXELS, read_shifts
     from seepseg.zones.run import Options, make_zones
@@ -58,6 +74,8 @@ def command(
     if (shifts or images) and (not pixels or (shifts and images)):
         where = "--shifts and --align" if shifts and images else "--shifts" if shifts else "--align"
         raise ConfigError(f"goes with --frame {PIXELS} only, and alone", where, "leave it out")
+    shown = parse_range(wind_range, "--wind-range", 100), parse_range(incidence, "--incidence", 90)
+    judges, basis = judges_of(wind, *shown, wind_direction)
     options = Options(
         radius=radius or (50.0 if pixels else 1500.0),
         cell=cell,
@@ -66,6 +84,8 @@ def command(
         pixels=pixels,
         shifts=read_shifts(shifts) if shifts else {},
         images=images,
+        judges=judges,
+        basis=basis,
     )
     with progress("reading", None, quiet) as tick:
         summary = make_zones(folders, out, options, tick)

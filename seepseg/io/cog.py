@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Layout:
         names: descriptions of the bands.
         colors: index → RGBA, the colour table of a one-band uint8 raster.
         resampling: how GDAL makes overviews; None where they are made here, of the most common of 2 × 2 pixels.
+        late: metadata that is known when the last row is there.
     """
 
     count: int
@@ -50,6 +51,7 @@ class Layout:
     names: tuple[str, ...] = ()
     colors: Mapping[int, tuple[int, int, int, int]] | None = None
     resampling: str | None = "NEAREST"
+    late: dict[str, str] = field(default_factory=dict)
 
 
 def class_layout(names: Sequence[str], colors: NDArray[np.uint8], tags: Mapping[str, str]) -> Layout:
@@ -100,6 +102,7 @@ class RowWriter:
         if self._rows:
             self._flush(self._rows)
         assert self._written == self._target.height, "rows are missing"
+        self._target.update_tags(**self._layout.late)
         if self._half:
             self._half.finish()
 

@@ -32,6 +32,7 @@ from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.objectwise import ObjectDecisions
 from seepseg.mapping.polygons import ORIGINS, NoisyMapError, layers_of, trace
+from seepseg.sentinel1.coarse import SIGMA0, SeaMeans
 
 ROWS = 512
 """Rows read at once when a finished raster is written in another form."""
@@ -112,6 +113,7 @@ def write_outputs(
     """
     table, identity = ensemble.classes, identity_of(image.georeference.tags, job.name, dict(job.said))
     tags = identity.tags | ensemble.tags
+    sea = _sea(image, ensemble)
     place = place_of(image.georeference) if wanted.vectors or wanted.grid else None
     sheet = sheet_of(wanted.grid, place, image.height, image.width) if wanted.grid and place else None
     layout = class_layout(table.names, table.colors, tags)
@@ -142,6 +144,10 @@ def write_outputs(
                     picture.add_classes(strip.start, strip.classes)
                 if decisions:
                     decisions.see(strip)
+                if sea:
+                    sea.add(strip.start, strip.rows.raw[sea.band], strip.rows.valid, strip.classes != 0)
+            if sea:
+                layout.late[SIGMA0] = sea.lattice().tag(2)
             # The blended rows of a wide scene are large, and what follows needs room of its own.
             del strip
             give_back_memory()
@@ -165,6 +171,17 @@ def write_outputs(
         report.outputs.append(job.beside("_quicklook.png"))
         picture.save(report.outputs[-1], table)
     return report
+
+
+def _sea(image: Image, ensemble: Ensemble) -> SeaMeans | None:
+    """What averages σ0 of the sea in a Sentinel-1 product, for `seepseg zones --wind image`; None of anything else."""
+    data = ensemble.source.data
+    if image.kind != "SAFE" or "vv" not in data.names:
+        return None
+    centre = np.array([[image.width / 2, image.height / 2]])
+    metres = float(np.sqrt(abs(np.linalg.det(place_of(image.georeference).metric(centre)[0]))))
+    band, decibels = data.names.index("vv"), data.scaling.kind == "db"
+    return SeaMeans(image.height, image.width, metres, band=band, decibels=decibels)
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from seepseg.errors import ConfigError, DataError
 from seepseg.io.image import Image, ImageInfo, Pixels, open_image
 from seepseg.io.raster import Georeference
 from seepseg.sentinel1.annotation import Annotation, Header, Noise, Table, check_same, read_calibration, read_noise
+from seepseg.sentinel1.coarse import INCIDENCE as INCIDENCE_ANGLE
+from seepseg.sentinel1.coarse import Lattice
 from seepseg.sentinel1.product import Identity, Product, open_product
 
 Tables = TypeVar("Tables", Table, Noise)
@@ -240,7 +242,7 @@ def _table(
 
 
 def _georeference(annotation: Annotation, identity: Identity) -> Georeference:
-    """The points of the geolocation grid, and as tags, named as GDAL does, which acquisition it is.
+    """The points of the geolocation grid; and as tags, named as GDAL does, which acquisition it is, and the incidence.
 
     The points in the measurement are the same, but some tools drop them.
     """
@@ -255,6 +257,14 @@ def _georeference(annotation: Annotation, identity: Identity) -> Georeference:
         "RELATIVE_ORBIT_NUMBER": str(identity.relative_orbit or ""),
         "ORBIT_DIRECTION": identity.direction or "",
         "PRODUCT_NAME": identity.product or "",
+        INCIDENCE_ANGLE: _coarse(annotation).tag(3),
     }
     known = {name: text for name, text in tags.items() if text}
     return Georeference(gcps=points, gcps_crs_wkt=CRS.from_epsg(4326).to_wkt("WKT1_GDAL"), tags=known)
+
+
+def _coarse(annotation: Annotation) -> Lattice:
+    """The incidence angle at the points of the geolocation grid."""
+    columns, table = np.unique(annotation.points[:, 1]), annotation.incidence
+    at = np.clip(columns - 0.5, 0, annotation.width - 1).astype(np.intp)
+    return Lattice(table.lines + 0.5, columns, table.values[:, at].astype(np.float64))

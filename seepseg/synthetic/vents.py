@@ -111,7 +111,7 @@ def write_passes(out: Path, sea: Sea, seed: int = 0) -> pd.DataFrame:
             }  # fmt: skip
             box = shapely.box(0, top, sea.side, bottom)
             lines.append(_write(out, name, sea, slicks, (box, gone), identity))
-            winds.append({"scene": name, "wind": round(float(wind), 2)})
+            winds.append({"scene": name, "wind_speed": round(float(wind), 2)})
     write_text(out / "manifest.jsonl", "".join(lines))
     write_text(out / "vents.csv", vents.to_csv(index=False))
     write_text(out / "wind.csv", pd.DataFrame(winds).to_csv(index=False))

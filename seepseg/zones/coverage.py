@@ -14,12 +14,12 @@ from seepseg.io.cog import Layout, row_writer
 from seepseg.io.raster import Georeference
 from seepseg.zones.frame import Frame
 from seepseg.zones.rates import wilson
-from seepseg.zones.view import OBSERVED, View
+from seepseg.zones.view import OBSERVED, UNOBSERVABLE, View
 
 MOST = 100_000_000
-"""Cells of a grid, at most: half a gigabyte of counts."""
+"""Cells of a grid, at most: some half a gigabyte of counts."""
 ROWS = 256
-BANDS = ("observed", "seen", "recurrence", "lower", "upper")
+BANDS = ("observed", "seen", "recurrence", "lower", "upper", "unobservable")
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,14 @@ class Coverage:
     Attributes:
         row, column: of the first cell.
         observed, seen: (h, w) passes that could have shown a slick, and that did.
+        unobservable: (h, w) passes that showed valid sea there, but in a wind or at an angle that hides slicks.
     """
 
     row: int
     column: int
     observed: NDArray[np.uint16]
     seen: NDArray[np.uint16]
+    unobservable: NDArray[np.uint16]
 
     def add(self, view: View) -> None:
         """Count the view of a pass; it lies inside."""
@@ -45,6 +47,7 @@ class Coverage:
         observed = view.codes == OBSERVED
         self.observed[part] += observed
         self.seen[part] += observed & view.seen
+        self.unobservable[part] += np.isin(view.codes, UNOBSERVABLE)
 
     def observed_at(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """Passes (n) that could have shown a slick in cells (n, 2) of the grid."""
@@ -71,12 +74,15 @@ def coverage_of(windows: Iterable[tuple[slice, slice]], frame: Frame) -> Coverag
             f"--cell {frame.cell:g}",
             f"give at least {wanted:.0f}, or the scenes of one region at a time",
         )
-    counts = [np.zeros((bottom - top, right - left), np.uint16) for _ in range(2)]
+    counts = [np.zeros((bottom - top, right - left), np.uint16) for _ in range(3)]
     return Coverage(top, left, *counts)
 
 
 def write_recurrence(path: Path, coverage: Coverage, frame: Frame, tags: dict[str, str]) -> None:
-    """Write counts and rates as a COG of the bands `BANDS` (float32); NaN where no pass could have shown a slick."""
+    """Write counts and rates as a COG of the bands `BANDS` (float32); NaN where no pass could have shown a slick.
+
+    The last band says of how many passes the wind or the angle was why.
+    """
     (x, y), down = frame.corners(np.array([[coverage.row, coverage.column]], np.float64))[0], -1.0 if frame.crs else 1.0
     place = Georeference(frame.crs, (frame.cell, 0.0, float(x), 0.0, down * frame.cell, float(y)))
     layout = Layout(len(BANDS), "float32", float("nan"), tags, BANDS, resampling="AVERAGE")
@@ -87,11 +93,13 @@ def write_recurrence(path: Path, coverage: Coverage, frame: Frame, tags: dict[st
 
 
 def _rates(coverage: Coverage) -> Iterator[NDArray[np.float32]]:
-    """The bands in strips (5, h, W)."""
+    """The bands in strips (6, h, W)."""
     for start in range(0, len(coverage.observed), ROWS):
-        observed, seen = (one[start : start + ROWS].astype(np.float64) for one in (coverage.observed, coverage.seen))
+        counts = (coverage.observed, coverage.seen, coverage.unobservable)
+        observed, seen, hidden = (one[start : start + ROWS].astype(np.float64) for one in counts)
         with np.errstate(invalid="ignore", divide="ignore"):
             rate = seen / observed
-        bands = np.stack([observed, seen, rate, *wilson(seen, observed)])
+        bands = np.stack([observed, seen, rate, *wilson(seen, observed), hidden])
         bands[:2, observed == 0] = np.nan
+        bands[5, observed + hidden == 0] = np.nan
         yield bands.astype(np.float32)

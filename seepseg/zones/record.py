@@ -24,7 +24,7 @@ from seepseg.zones.frame import PIXELS, Field, Frame
 from seepseg.zones.scenes import Scene
 from seepseg.zones.view import Judge, View, look, pixel_size
 
-VERSION = 1
+VERSION = 2
 """Of what is kept; another one is made again."""
 
 KEPT = {
@@ -52,6 +52,7 @@ class Record:
         outline: (k, 2) its border in the frame.
         slicks: n rows of `KEPT`, of the polygons in the order of their file.
         points: (n, 4, 2) middle, both ends and origin of each in the frame; NaN where it has none.
+        measured: (k, 2) of each judge, the median over valid cells and the share of them where it is known.
         classes: names of the classes of its map, background first.
     """
 
@@ -59,12 +60,11 @@ class Record:
     outline: Field
     slicks: pd.DataFrame
     points: Field
+    measured: Field
     classes: tuple[str, ...]
 
 
-def record_of(
-    scene: Scene, frame: Frame, cache: Path, judges: Sequence[Judge] = (), judged: str = ""
-) -> tuple[Record, Path]:
+def record_of(scene: Scene, frame: Frame, cache: Path, judges: Sequence[Judge] = ()) -> tuple[Record, Path]:
     """The record of a scene, from the cache where its files have not changed since, and its place there.
 
     Args:
@@ -72,12 +72,12 @@ def record_of(
         frame: what all share.
         cache: folder of the records.
         judges: what else decides whether a cell is observed.
-        judged: names their options; records of other options are made again.
 
     Raises:
         DataError: one of its files cannot be read, or lacks a column.
     """
     files = [(str(path.absolute()), stamp(path)) for path in (scene.raster, scene.vectors)]
+    judged = [(judge.reason, judge.low, judge.high, judge.key(scene)) for judge in judges]
     parts = (VERSION, scene.name, files, frame.crs, frame.cell, frame.shifts.get(scene.name), judged)
     path = cache / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}.npz"
     if path.is_file():
@@ -99,7 +99,7 @@ def _made(scene: Scene, frame: Frame, judges: Sequence[Judge]) -> Record:
     if (place.crs is None) != (frame.crs is None):
         what = "has no georeference" if frame.crs else "has a georeference"
         raise DataError(what, scene.raster, f"leave it out, or give --frame {PIXELS} for scenes in one pixel frame")
-    view, outline = look(scene, frame, place, (height, width), judges)
+    view, outline, measured = look(scene, frame, header, (height, width), judges)
     shapes, table, crs = read_vectors(scene.vectors)
     if missing := [c for c in (*KEPT, *(c for pair in POINTS.values() for c in pair)) if c not in table.columns]:
         raise DataError(f"has no column {missing[0]}", scene.vectors, "predict the scene again")
@@ -112,7 +112,7 @@ def _made(scene: Scene, frame: Frame, judges: Sequence[Judge]) -> Record:
         view.seen[:] = touched(corners, *view.seen.shape)
     points = np.stack([_points(table, frame, scene, *pair) for pair in POINTS.values()], axis=1)
     classes = tuple(header.tags[f"CLASS_{i}"] for i in range(256) if f"CLASS_{i}" in header.tags)
-    return Record(view, outline, table[list(KEPT)].astype(KEPT), points, classes)
+    return Record(view, outline, table[list(KEPT)].astype(KEPT), points, measured, classes)
 
 
 def _in_view(frame: Frame, view: View, xy: Field) -> Field:
@@ -132,7 +132,12 @@ def _points(table: pd.DataFrame, frame: Frame, scene: Scene, x: str, y: str) -> 
 def _save(path: Path, record: Record) -> None:
     view = record.view
     arrays: dict[str, Any] = {"at": np.array([view.row, view.column]), "codes": view.codes, "seen": view.seen}
-    arrays |= {"outline": record.outline, "points": record.points, "classes": np.array(record.classes, "U")}
+    arrays |= {
+        "outline": record.outline,
+        "points": record.points,
+        "measured": record.measured,
+        "classes": np.array(record.classes, "U"),
+    }
     for name, kind in KEPT.items():
         arrays[f"slicks {name}"] = record.slicks[name].to_numpy("U" if kind == "str" else kind)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
@@ -148,7 +153,8 @@ def view_of(path: Path) -> tuple[View, Field]:
 def _load(path: Path) -> Record:
     with np.load(path, allow_pickle=False) as kept:
         slicks = pd.DataFrame({name: kept[f"slicks {name}"] for name in KEPT}).astype(KEPT)
-        return Record(_view(kept), kept["outline"], slicks, kept["points"], tuple(kept["classes"].tolist()))
+        classes = tuple(kept["classes"].tolist())
+        return Record(_view(kept), kept["outline"], slicks, kept["points"], kept["measured"], classes)
 
 
 def _view(kept: Mapping[str, NDArray[Any]]) -> View:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.geo.place import place_of
@@ -26,7 +28,7 @@ from seepseg.zones.record import KEPT, Record, record_of, view_of
 from seepseg.zones.scenes import Pass, Scene, find_scenes, passes_of
 from seepseg.zones.since import State, news, numbered, read_state, write_state
 from seepseg.zones.table import zone_table
-from seepseg.zones.view import OBSERVED, Judge, View, merged
+from seepseg.zones.view import OBSERVED, REASONS, UNOBSERVABLE, Judge, View, merged
 from seepseg.zones.write import Tables, pass_table, write_alerts, write_package, write_tables
 
 CACHE = "cache"
@@ -45,7 +47,7 @@ class Options:
         shifts: columns and rows to add to a scene's own, by name, in a pixel frame.
         images: folder of the images of the scenes, which give the shifts by their bright points.
         judges: what else decides whether a cell is observed.
-        basis: what "observed" rests on, in words; names the options of the judges.
+        basis: what "observed" rests on, in words.
     """
 
     radius: float = 1500.0
@@ -97,6 +99,7 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
         frame = _frame(scenes, state, options)
         reader = _Reader(frame, out / CACHE, options)
         slicks, points, windows, classes = _slicks(passes, reader, tick)
+        warnings += _unjudged(options.judges, reader.measured)
         coverage = coverage_of(windows, frame)
         areas, outlines = list[float](), list[list[Field]]()
         for one in passes:
@@ -115,7 +118,14 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
         counts = np.bincount(slicks.pop("number"), minlength=len(passes)).tolist()
         history["zone"] = ids[history["zone"].to_numpy()]
         tables = Tables(
-            frame, found, zones, slicks, pass_table(passes, areas, counts), history, outlines, options.basis
+            frame,
+            found,
+            zones,
+            slicks,
+            pass_table(passes, areas, counts, _medians(passes, options.judges, reader.measured)),
+            history,
+            outlines,
+            options.basis,
         )
         table, short = news(zones, slicks, [scene.name for scene in scenes], state)
         write_package(out, tables, [scene for one in passes for scene in one.scenes], classes)
@@ -138,13 +148,15 @@ class _Reader:
     """The records of scenes, and the views of passes made of them."""
 
     def __init__(self, frame: Frame, cache: Path, options: Options) -> None:
-        self._frame, self._cache, self._options = frame, cache, options
+        self.frame, self._cache, self._options = frame, cache, options
         self._paths = dict[str, Path]()
+        self.measured = dict[str, Field]()
 
     def of(self, scene: Scene) -> Record:
         """The record of a scene, made where there is none."""
-        record, path = record_of(scene, self._frame, self._cache, self._options.judges, self._options.basis)
+        record, path = record_of(scene, self.frame, self._cache, self._options.judges)
         self._paths[scene.name] = path
+        self.measured[scene.name] = record.measured
         return record
 
     def of_pass(self, one: Pass) -> tuple[View, list[Field]]:
@@ -156,6 +168,38 @@ class _Reader:
         """Delete records that no scene needs any more."""
         for path in set(self._cache.glob("*.npz")) - set(self._paths.values()):
             path.unlink(missing_ok=True)
+
+
+def _unjudged(judges: Sequence[Judge], measured: Mapping[str, Field]) -> list[str]:
+    """Warnings of scenes that are not judged, as what decides is not known on most of their sea.
+
+    Raises:
+        DataError: what the user asked for is known of no scene.
+    """
+    lines = []
+    for number, judge in enumerate(judges):
+        unknown = [name for name, values in measured.items() if not values[number, 1] >= 0.5]
+        what = REASONS[judge.reason]
+        if len(unknown) == len(measured) and judge.source:
+            raise DataError(
+                f"the {what} is known of none of {len(measured)} scenes",
+                judge.source,
+                "check times and places, see docs/howto-zones.md",
+            )
+        if unknown:
+            lines.append(f"{what} is not known of {len(unknown)} of {len(measured)} scenes: it hides nothing there")
+    return lines
+
+
+def _medians(passes: Sequence[Pass], judges: Sequence[Judge], measured: Mapping[str, Field]) -> dict[str, list[float]]:
+    """Of each judge, the mean over the frames of each pass of the median over its valid cells."""
+    tables = [np.array([measured[scene.name][:, 0] for scene in one.scenes]) for one in passes]
+    return {judge.column: [_mean(table[:, number]) for table in tables] for number, judge in enumerate(judges)}
+
+
+def _mean(values: Field) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else np.nan
 
 
 def _frame(scenes: Sequence[Scene], state: State | None, options: Options) -> Frame:
@@ -215,15 +259,22 @@ def _slicks(
             raise DataError(what, scene.raster, "give predictions of one class table at a time")
         identity = scene.identity
         extra = {"scene": scene.name, "pass": one.name, "acquired": identity.acquired, "platform": identity.platform}
-        tables.append(record.slicks.assign(**extra, number=number))
+        tables.append(record.slicks.assign(**extra, number=number, reason=_hidden(record, reader.frame)))
         points.append(record.points)
         windows.append(record.view.window)
         tick(done, len(scenes))
     assert first
     every = np.concatenate(points)
-    table = pd.concat(tables, ignore_index=True)[["scene", "pass", "acquired", "platform", *KEPT, "number"]]
+    table = pd.concat(tables, ignore_index=True)[["scene", "pass", "acquired", "platform", *KEPT, "reason", "number"]]
     table = table.assign(x=every[:, 0, 0], y=every[:, 0, 1], is_origin=np.isfinite(every[:, 3, 0]))
     return table, every, windows, first[1][1:]
+
+
+def _hidden(record: Record, frame: Frame) -> NDArray[Any]:
+    """Why each slick (n) of a record tells nothing, "" where it does: look-alikes fill calm seas."""
+    middles = record.points[:, 0]
+    codes = record.view.at(frame.cells(np.where(np.isfinite(middles), middles, 0.0)))
+    return np.where(np.isin(codes, UNOBSERVABLE), np.array(REASONS, object)[codes], "")
 
 
 def _zones(
@@ -231,7 +282,8 @@ def _zones(
 ) -> tuple[list[Disc], dict[str, Field]]:
     """The zones; and for each the sightings that chance would give, and the share of false ones up to it."""
     starts_of = slicks["number"].to_numpy(np.int64)
-    starts = candidates(points, starts_of, np.full(len(points), options.radius))
+    shown = np.where((slicks["reason"] == "").to_numpy()[:, None, None], points, np.nan)
+    starts = candidates(shown, starts_of, np.full(len(points), options.radius))
     found = discs(starts, options.min_passes)
     expected, share = chance_of(found, starts, coverage, frame, options.false_share)
     keep = share <= options.false_share
@@ -240,7 +292,7 @@ def _zones(
 
 
 def _history(passes: Sequence[Pass], found: Sequence[Disc], slicks: pd.DataFrame, reader: _Reader) -> pd.DataFrame:
-    cells = sample_cells(found, reader._frame)
+    cells = sample_cells(found, reader.frame)
     sightings = np.zeros((len(passes), len(found)), bool)
     for number, zone in enumerate(found):
         sightings[zone.passes, number] = True

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
-from seepseg.geo.place import Place
-from seepseg.io.raster import thinned
+from seepseg.geo.place import Place, place_of
+from seepseg.io.raster import Georeference, thinned
 from seepseg.zones.frame import Field, Frame
 from seepseg.zones.scenes import Scene
 
@@ -19,14 +19,53 @@ REASONS = ("outside", "observed", "no data", "wind", "incidence")
 
 A new reason is added at the end: codes are kept on disk.
 """
-OUTSIDE, OBSERVED, NO_DATA = 0, 1, 2
+OUTSIDE, OBSERVED, NO_DATA, WIND, INCIDENCE = range(5)
+UNOBSERVABLE = (WIND, INCIDENCE)
+"""Reasons that leave a cell of valid sea unobserved."""
 
 Codes = NDArray[np.uint8]
-Judge = Callable[[Scene, Field, Codes], Codes]
-"""(scene, longitude and latitude of cells (h, w, 2), their codes (h, w)) → codes, some no longer `OBSERVED`."""
 
 NODES = 8
 """Cells between those whose place in a scene is computed; between them it is interpolated."""
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Places in and around a scene, `NODES` cells apart.
+
+    Attributes:
+        lonlat: (k, 2) longitude and latitude; NaN in a frame of pixels.
+        pixels: (k, 2) column and row in the scene; NaN for what is not on its map.
+        place: where the scene lies.
+        tags: of its class map.
+    """
+
+    lonlat: Field
+    pixels: Field
+    place: Place
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What must lie in a range where a slick is to be seen.
+
+    Attributes:
+        reason: the code of cells where it does not.
+        column: of what it measures in passes.csv, with its unit.
+        low, high: the range.
+        measure: (scene, places) → values (k), NaN where unknown; there, a cell is not judged.
+        key: names what a scene's values rest on besides its own files.
+        source: the option that asks for it: values that are known nowhere are then an error.
+    """
+
+    reason: int
+    column: str
+    low: float
+    high: float
+    measure: Callable[[Scene, Nodes], Field]
+    key: Callable[[Scene], str]
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,16 +98,18 @@ class View:
 
 
 def look(
-    scene: Scene, frame: Frame, place: Place, size: tuple[int, int], judges: Sequence[Judge] = ()
-) -> tuple[View, Field]:
+    scene: Scene, frame: Frame, header: Georeference, size: tuple[int, int], judges: Sequence[Judge] = ()
+) -> tuple[View, Field, Field]:
     """The view of a scene of a size (height, width), nothing seen yet, and its outline (n, 2) in the frame.
 
-    A cell is observed where the pixel under its centre is valid.
+    A cell is observed where the pixel under its centre is valid, and what is judged lies in its range. Also returned,
+    for each judge: the median over valid cells, and the share of them where it is known (k, 2).
 
     Raises:
         DataError: its class map cannot be read.
     """
     height, width = size
+    place = place_of(header)
     middle = np.array([[width / 2, height / 2]])
     lonlat = place.to_lonlat(middle)[0] if frame.crs and place.to_lonlat else middle[0]
     outline = frame.from_map(place.crs, place.to_map(_border(height, width)), scene.name)
@@ -86,12 +127,18 @@ def look(
     i, j = ((at[inside] / n * m).astype(np.intp) for at, n, m in zip((down, across), size, few.shape, strict=True))
     codes = np.zeros(inside.shape, np.uint8)
     codes[inside] = np.where(few[i, j] == IGNORE, NO_DATA, OBSERVED)
-    if judges:
-        every = np.mgrid[top:bottom, left:right].reshape(2, -1).T + 0.5
-        places = frame.lonlat(frame.corners(every)).reshape(*codes.shape, 2)
-        for judge in judges:
-            codes = judge(scene, places, codes)
-    return View(int(top), int(left), codes, np.zeros(codes.shape, bool)), outline
+    measured = np.full((len(judges), 2), np.nan)
+    valid = codes == OBSERVED
+    if judges and valid.any():
+        # Beyond what a projection shows, transforms give infinity.
+        lonlats = frame.lonlat(centres) if frame.crs else np.full(centres.shape, np.nan)
+        at = Nodes(lonlats, pixels.reshape(-1, 2), place, header.tags)
+        for number, judge in enumerate(judges):
+            values = _between(judge.measure(scene, at).reshape(nodes.shape[:2]), bottom - top, right - left)
+            known = valid & np.isfinite(values)
+            measured[number] = np.median(values[known]) if known.any() else np.nan, known.sum() / valid.sum()
+            codes[known & (codes == OBSERVED) & ((values < judge.low) | (values > judge.high))] = judge.reason
+    return View(int(top), int(left), codes, np.zeros(codes.shape, bool)), outline, measured
 
 
 def merged(views: Iterable[View]) -> View:

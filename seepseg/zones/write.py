@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,8 +126,10 @@ def _areas(shapes: Any) -> Any:
     )
 
 
-def pass_table(passes: Sequence[Pass], areas: Sequence[float], seen: Sequence[int]) -> pd.DataFrame:
-    """One row per pass, in their order: when, by what, of which scenes, km² observed and slicks seen."""
+def pass_table(
+    passes: Sequence[Pass], areas: Sequence[float], seen: Sequence[int], medians: Mapping[str, Sequence[float]]
+) -> pd.DataFrame:
+    """One row per pass, in their order: when, by what, of which scenes, km² observed, slicks seen, and medians."""
     rows = [
         {
             "pass": one.name,
@@ -141,7 +143,8 @@ def pass_table(passes: Sequence[Pass], areas: Sequence[float], seen: Sequence[in
         }
         for one, area, count in zip(passes, areas, seen, strict=True)
     ]
-    return pd.DataFrame(rows).astype({"relative_orbit": "Int64"})
+    table = pd.DataFrame(rows).astype({"relative_orbit": "Int64"})
+    return table.assign(**{name: np.round(values, 2) for name, values in medians.items()})
 
 
 def write_alerts(out: Path, table: pd.DataFrame, short: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from seepseg.geo.identity import COLUMNS
 from seepseg.geo.vector import read_vectors
 from seepseg.io.table import read_table
 from seepseg.runs.folder import RunFolder
+from seepseg.sentinel1.coarse import INCIDENCE, SIGMA0, lattice_of
 from seepseg.sentinel1.pixels import open_scene
 from seepseg.synthetic import write_scene
 from seepseg.synthetic.sentinel1 import write_product
@@ -188,6 +189,11 @@ def test_a_sentinel_1_product_is_predicted_from_its_folder_zip_or_manifest(
     with rasterio.open(classes) as raster:
         assert len(raster.gcps[0]) == 10 * 21
         assert raster.tags()["ACQUISITION_START_TIME"] == when["acquired"]
+        # What `seepseg zones` asks: angles of 30 to 45 degrees, and σ0 of the sea, .05, which is −13 dB.
+        incidence, sigma0 = (lattice_of(raster.tags(), name) for name in (INCIDENCE, SIGMA0))
+        assert incidence and sigma0
+        assert incidence.at(np.array([[0.5, 9.0], [truth.shape[1] - 0.5, 9.0]])) == pytest.approx([30, 45], abs=1e-3)
+        assert sigma0.values == pytest.approx(-13, abs=0.3)
         slick = raster.read(1) == 1
     assert (slick & (truth == 1)).sum() / (slick | (truth == 1)).sum() > 0.8
     # Its folder is one file that has not changed, until a file in it has.

@@ -62,7 +62,7 @@ def test_the_package_holds_the_same_tables(folders: tuple[Path, Path]) -> None:
 def test_the_raster_holds_counts_of_passes(folders: tuple[Path, Path]) -> None:
     zones = pd.read_csv(folders[1] / "zones.csv")
     with rasterio.open(folders[1] / "recurrence.tif") as source:
-        assert source.descriptions == ("observed", "seen", "recurrence", "lower", "upper")
+        assert source.descriptions == ("observed", "seen", "recurrence", "lower", "upper", "unobservable")
         bands = source.read()
         at = [source.index(x, y) for x, y in zip(zones["x"], zones["y"], strict=True)]
     assert np.nanmax(bands[0]) <= SEA.passes

@@ -1,0 +1,1 @@
+"""Whether a slick could have been seen: at which incidence angles, and in which winds."""
