@@ -15,12 +15,12 @@ LAYERS = [
     {"errors"}, {"classes", "bands"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"},
     {"objects", "figures", "scenes"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs"}, {"inference"},
-    {"training", "evaluation", "mapping"}, {"audit", "zones"}, {"atlas", "conditions"}, {"cli"},
+    {"training", "evaluation", "mapping"}, {"audit", "zones", "export"}, {"atlas", "conditions"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
     "rasterio": {
         "io/raster.py", "io/image.py", "io/pam.py", "io/cog.py", "geo/mask.py", "objects/outlines.py",
-        "conditions/winds.py", "synthetic/sar.py", "synthetic/sentinel1.py",
+        "conditions/winds.py", "synthetic/sar.py", "synthetic/sentinel1.py", "export/tiles.py",
     },
     "pyogrio": {"geo/vector.py"},
     "albumentations": {"data/augment.py"},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option
+from seepseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -138,6 +139,41 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
         path = out if out.suffix == ".csv" and not out.is_dir() else out / "splits.csv"
         write_text(path, splits.to_csv(index=False))
         click.echo(f"written: {relative(path)}")
+
+
+@command.command()
+@config_argument
+@override_option
+@click.option("-o", "--out", type=FILE, required=True, help="Folder for images, masks, tiles.csv and tiles.yaml.")
+@click.option("--overwrite", is_flag=True, help="Write into a folder that is not empty; tiles in it go.")
+@quiet_option
+def tile(config: Path, overrides: tuple[str, ...], out: Path, overwrite: bool, quiet: bool) -> None:
+    """Write the labelled windows of CONFIG's scenes as tile files, for other tools and for `source: tiles`.
+
+    When it was stopped, give the same command again to continue.
+    """
+    from seepseg.cli.options import progress, relative
+    from seepseg.config import load
+    from seepseg.data.catalog import labelled_of
+    from seepseg.data.scenes import ScenesSource
+    from seepseg.data.source import source_of
+    from seepseg.export.tiles import RECIPE, write_tiles
+
+    recipe = load(config, overrides)
+    source = source_of(recipe.data)
+    if not isinstance(source, ScenesSource):
+        raise ConfigError(f"{recipe.data.source} are tiles already", "data.source", "use it with source: scenes")
+    catalog, splits = _counted(recipe, quiet), None
+    try:
+        catalog, splits = _divided(recipe, catalog)
+    except ConfigError as error:
+        _warn([f"tiles.csv says no split: {error}"])
+        catalog = labelled_of(catalog)
+    if source.data.stride:
+        _warn(["windows between those that touch (data.stride) are not written: they are for training only"])
+    with progress("writing", len(catalog), quiet) as tick:
+        write_tiles(recipe, source, catalog, splits, out, overwrite=overwrite, tick=tick)
+    click.echo(f"written: {len(catalog)} tiles; train with {relative(out / RECIPE)}")
 
 
 @command.command()

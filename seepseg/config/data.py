@@ -142,8 +142,9 @@ class TileFolders(DataNode):
     (?P<row>…) and (?P<column>…) its cell there, or (?P<index>…), which `grid` turns into one: how many cells a row has,
     by the beginning of the scene's name, tile INDEX being cell divmod(INDEX, columns). Scenes of one name in two
     folders are two. Tiles that are cells of one scene are shown their neighbours (`predict.margin`), and their objects
-    are classified and counted as whole ones. With `pixel_size`, the side of a pixel in metres, false alarms are also
-    counted per 1000 km².
+    are classified and counted as whole ones. `empty` is the share of tiles without foreground that train, and with it
+    none does without a labelled pixel; null for all. With `pixel_size`, the side of a pixel in metres, false alarms are
+    also counted per 1000 km².
     """
 
     images: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)] = ["images"]
@@ -153,6 +154,7 @@ class TileFolders(DataNode):
     table: Path | None = None
     name_pattern: str | None = None
     grid: dict[str, Count] = {}
+    empty: Fraction | None = None
     pixel_size: Positive | None = None
 
     @model_validator(mode="before")

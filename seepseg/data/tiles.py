@@ -71,7 +71,7 @@ class TilesSource:
         if self.data.split.by == "blocks":
             blocks = tile_blocks(self.data.split, [(t.image, t.cell) for t in tiles], partial(opened, self.data))
             tiles = [replace(t, blocks=b) for t, b in zip(tiles, blocks, strict=True)]
-        return Catalog(tuple(tiles), self.classes, warnings=warnings)
+        return Catalog(tuple(tiles), self.classes, empty=self.data.empty, warnings=warnings)
 
     def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:
         """Label values of a tile as they are in its mask; None when it is unlabelled."""

@@ -39,7 +39,7 @@ class Blocks(NamedTuple):
 
 
 def blocks_of(split: Split, place: Place, windows: NDArray[np.float64]) -> list[Blocks]:
-    """The blocks of windows (n, 4) of one scene: first row and column, height and width, as far as the scene goes.
+    """The blocks of windows (n, 4) of one scene: first row and column, height and width.
 
     Size and margin of the split are metres, or pixels where the scene has no place.
 
@@ -81,7 +81,6 @@ def scene_blocks(split: Split, scenes: Mapping[str, Located], windows: Sequence[
         if len(placed) > 1:
             fix = "leave some out, or use data.split.by=group"
             raise DataError("only some scenes have a georeference, so they cannot share blocks", scene.path, fix)
-        boxes[:, 2:] = np.minimum(boxes[:, 2:], [scene.height, scene.width] - boxes[:, :2])
         blocks += blocks_of(split, place, boxes)
     return blocks
 
