@@ -223,6 +223,7 @@ def _lines(source: RowSource, plan: Grid) -> Iterator[Rows]:
             rows = Rows(np.concatenate([p.raw for p in parts], axis=1), np.concatenate([p.valid for p in parts]))
         else:
             rows = parts[0]
+        parts.clear()  # or they would stay in memory as long as these rows wait
         first = start
         yield rows.read(0, plan.height)
 

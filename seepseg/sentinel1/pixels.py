@@ -42,8 +42,8 @@ DARKEST = 5e-4
 
 CHUNK = 32
 """Rows calibrated at once, so that tables and intermediate numbers stay in the cache."""
-STRIP = 256
-"""Rows best read at once: of a measurement in taller blocks, a row of blocks is kept as digital numbers."""
+STRIP = 64
+"""Rows best read at once, for memory; of a measurement in taller blocks, a row of blocks is kept as digital numbers."""
 
 
 @contextmanager
@@ -115,11 +115,11 @@ class _Plane:
     dirty: bool
 
     def __post_init__(self) -> None:
-        self._kept = -1, Pixels(np.empty(0), np.empty(0, bool))
+        self._kept = -1, np.empty((0, 0), np.uint16)
         if self.dirty:
             height, depth = self.image.height, min(DEPTH, self.image.height)
             edges = range(depth), range(height - depth, height)
-            first, last = (self._dark(r, self.image.rows(r.start, r.stop).raw[0]) for r in edges)
+            first, last = (self._dark(r, self._numbers(r, range(self.image.width))) for r in edges)
             self.top, self.bottom = _border(first.T), height - _border(last[::-1].T)
             self.sides = np.full((2, height), -1)
 
@@ -127,9 +127,8 @@ class _Plane:
         self, rows: range, columns: range, out: NDArray[np.float32], valid: NDArray[np.bool_], decibels: bool
     ) -> None:
         """Fill `out` (n, w) with σ0, and clear `valid` (n, w) where there is no data."""
-        raw, known = self._numbers(rows, columns)
-        numbers = raw[0]
-        valid &= known & (numbers > 0)
+        numbers = self._numbers(rows, columns)
+        valid &= numbers > 0
         if self.dirty:
             valid &= self._measured(rows, columns, numbers)
         for start in range(0, len(rows), CHUNK):
@@ -148,16 +147,21 @@ class _Plane:
                 np.log10(power, out=power)
                 power *= 10
 
-    def _numbers(self, rows: range, columns: range) -> Pixels:
-        block, window = self.image.chunk, slice(columns.start, columns.stop)
+    def _numbers(self, rows: range, columns: range) -> NDArray[np.uint16]:
+        """Digital numbers (n, w), 0 where the file says that there is none."""
+        block, across = self.image.chunk, slice(columns.start, columns.stop)
         first = rows.start // block * block
         if block <= STRIP or len(columns) < self.image.width or rows.stop > first + block:
-            return self.image.window(slice(rows.start, rows.stop), window)
+            return self._read(slice(rows.start, rows.stop), across)
         if self._kept[0] != first:
-            self._kept = first, self.image.rows(first, first + block)
-        raw, known = self._kept[1]
-        part = slice(rows.start - first, rows.stop - first)
-        return Pixels(raw[:, part], known[part])
+            self._kept = first, np.empty((0, 0), np.uint16)  # the last one goes before the next one comes
+            self._kept = first, self._read(slice(first, first + block), across)
+        return self._kept[1][rows.start - first : rows.stop - first]
+
+    def _read(self, rows: slice, columns: slice) -> NDArray[np.uint16]:
+        raw, known = self.image.window(rows, columns)
+        raw[0, ~known] = 0
+        return np.asarray(raw[0])
 
     def _measured(self, rows: range, columns: range, numbers: NDArray[np.uint16]) -> NDArray[np.bool_]:
         """Where pixels with these numbers (n, w) are not border noise.
@@ -166,7 +170,7 @@ class _Plane:
         """
         width = self.image.width
         if (self.sides[0, rows.start : rows.stop] < 0).any():
-            whole = numbers if len(columns) == width else self._numbers(rows, range(width)).raw[0]
+            whole = numbers if len(columns) == width else self._numbers(rows, range(width))
             for start in range(0, len(rows), CHUNK):
                 here = rows[start : start + CHUNK]
                 dark = self._dark(here, whole[start : start + CHUNK])
