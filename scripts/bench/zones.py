@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=60)
     parser.add_argument("--scenes", type=int)
     parser.add_argument("--slicks", type=int, default=200)
-    parser.add_argument("--false-share", type=float, default=0.1)
+    parser.add_argument("--false-share", type=float, default=0.2)
     arguments = parser.parse_args()
     options = Options(false_share=arguments.false_share)
     if arguments.scenes:

@@ -20,7 +20,7 @@ from seepseg.cli.options import FILE, progress, quiet_option, relative
 @click.option(
     "--false-share",
     type=click.FloatRange(0, 1),
-    default=0.1,
+    default=0.2,
     show_default=True,
     help="Of zones that chance alone would make, at most; 1 keeps all.",
 )

@@ -14,8 +14,10 @@ from seepseg.zones.rates import by_chance, false_share
 
 ROUNDS = 3
 """Times that zones are chosen; each time, what is left over says anew how many slicks lie anywhere."""
-RINGS = ((1.0, 3.0), (2.0, 6.0))
-"""Radii of a zone between which slicks around it are counted: near it, as a shipping lane is narrow, and farther."""
+REACH = 6.0
+"""Radii around a zone within which slicks are counted, its own disc left out."""
+SECTORS = 8
+"""Directions (a line has one, not two) in which they are counted; two neighbours together, as lanes are narrow."""
 
 
 def chance_of(
@@ -54,9 +56,12 @@ def chance_of(
 
 
 def _around(centres: Field, radius: Field, xy: Field) -> Field:
-    """Points per area (n) around each centre, in the ring that holds more."""
-    tree, densities = cKDTree(xy), list[Field]()
-    for inner, outer in RINGS:
-        less, more = (tree.query_ball_point(centres, radius * times, return_length=True) for times in (inner, outer))
-        densities.append((more - less) / (np.pi * radius**2 * (outer**2 - inner**2)))
-    return np.asarray(np.max(densities, axis=0))
+    """Points per area (n) around each centre, along the line through it on which most lie: as along a shipping lane."""
+    tree, most = cKDTree(xy), np.zeros(len(centres))
+    for number, (centre, size) in enumerate(zip(centres, radius, strict=True)):
+        offsets = xy[tree.query_ball_point(centre, REACH * size)] - centre
+        x, y = offsets[np.hypot(*offsets.T) > size].T
+        sector = np.floor(np.arctan2(y, x) % np.pi / np.pi * SECTORS).astype(np.int64) % SECTORS
+        counts = np.bincount(sector, minlength=SECTORS)
+        most[number] = (counts + np.roll(counts, 1)).max()
+    return np.asarray(most / (np.pi * radius**2 * (REACH**2 - 1) * 2 / SECTORS))

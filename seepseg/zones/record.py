@@ -111,6 +111,8 @@ def _made(scene: Scene, frame: Frame, judges: Sequence[Judge]) -> Record:
         corners = shapely.transform(simple, lambda xy: _in_view(frame, view, frame.from_map(crs, xy, scene.name)))
         view.seen[:] = touched(corners, *view.seen.shape)
     points = np.stack([_points(table, frame, scene, *pair) for pair in POINTS.values()], axis=1)
+    if frame.crs is None:
+        table["area_m2"] = table["pixels"]  # the only size there is
     classes = tuple(header.tags[f"CLASS_{i}"] for i in range(256) if f"CLASS_{i}" in header.tags)
     return Record(view, outline, table[list(KEPT)].astype(KEPT), points, measured, classes)
 

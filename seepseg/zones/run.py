@@ -53,7 +53,7 @@ class Options:
     radius: float = 1500.0
     cell: float | None = None
     min_passes: int = 2
-    false_share: float = 0.1
+    false_share: float = 0.2
     pixels: bool = False
     shifts: dict[str, tuple[float, float]] = field(default_factory=dict)
     images: Path | None = None

@@ -52,7 +52,7 @@ def test_distances_and_counts_hold_everywhere(where: str, tmp_path: Path) -> Non
     metres = GEOD.inv(*one, *other)[2]
     apart = np.hypot(*np.diff(slicks[["x", "y"]].to_numpy(), axis=0)[0])
     assert apart == pytest.approx(metres, rel=1e-3, abs=1)
-    assert summary.zones["n_seen_unobserved"].sum() + summary.zones["n_seen"].sum() == 2
+    assert summary.tables.zones["n_seen_unobserved"].sum() + summary.tables.zones["n_seen"].sum() == 2
     # Scenes of 10 km by 10 km, those in polar coordinates (and degrees) a little more or less on the ground.
     width = 11_132 * math.cos(math.radians(10)) * 11_061 / 1e6 if where == "0 to 360" else 100
     passes = pd.read_csv(tmp_path / "zones" / "passes.csv")
@@ -79,12 +79,12 @@ def test_one_pixel_frame_with_shifts(tmp_path: Path) -> None:
         scene(tmp_path / "out", f"s{number}", None, None, dotted(60, (30 + 10 * number, 20)))
     (tmp_path / "shifts.csv").write_text("scene,column,row\ns1,0,-10\ns2,0,-20\n")
     options = Options(radius=3, cell=1, pixels=True, false_share=1)
-    assert len(make_zones([tmp_path / "out"], tmp_path / "a", options).zones) == 0
+    assert len(make_zones([tmp_path / "out"], tmp_path / "a", options).tables.zones) == 0
     shifts = read_shifts(tmp_path / "shifts.csv")
     summary = make_zones(
         [tmp_path / "out"], tmp_path / "b", Options(radius=3, cell=1, pixels=True, false_share=1, shifts=shifts)
     )
-    (zone,) = summary.zones.itertuples()
+    (zone,) = summary.tables.zones.itertuples()
     assert (zone.column, zone.row, zone.n_seen, zone.n_observed) == (20.5, 30.5, 3, 3)
     assert summary.warnings == ["3 scenes have no time: each counts as a pass, and none is first or last"]
     assert pd.isna(zone.first_seen)

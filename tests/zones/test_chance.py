@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seepseg.zones.chance import chance_of
+from seepseg.zones.cluster import Points, discs
+from seepseg.zones.coverage import Coverage
+from seepseg.zones.frame import Frame
+
+FRAME = Frame(None, 1.0)
+
+
+def sea(passes: int) -> Coverage:
+    """A sea of 100 by 100 cells, which all passes showed."""
+    return Coverage(0, 0, np.full((100, 100), passes, np.uint16), np.zeros((100, 100), np.uint16))
+
+
+def points_of(xy: np.ndarray, passes: np.ndarray) -> Points:
+    return Points(xy, np.arange(len(xy)), passes, np.full(len(xy), 2.0))
+
+
+def test_a_vent_among_slicks_anywhere_is_the_only_zone() -> None:
+    rng = np.random.default_rng(0)
+    vent = np.array([50.0, 50.0]) + rng.normal(0, 0.5, (12, 2))
+    xy = np.concatenate([vent, rng.uniform(0, 100, (300, 2))])
+    passes = np.concatenate([np.arange(12), rng.integers(0, 30, 300)])
+    found = discs(points_of(xy, passes), 2)
+    expected, share = chance_of(found, points_of(xy, passes), sea(30), FRAME, 0.05)
+    assert len(found) > 10
+    assert np.flatnonzero(share <= 0.05).tolist() == [0]
+    # 300 of 10 000 cells and 30 passes: .001 a cell and pass, .0126 a disc of radius 2 and pass, .377 in 30 of them.
+    # The rings around the vent have their own share of chance.
+    assert 0.37 < expected[0] < 1.2
+
+
+def test_a_lane_makes_no_zones() -> None:
+    """Slicks lie along a lane 4 wide, 20 times as dense as the sea around: its density is that near by."""
+    rng = np.random.default_rng(1)
+    lane = np.stack([rng.uniform(0, 100, 300), rng.uniform(48, 52, 300)], axis=1)
+    xy = np.concatenate([lane, rng.uniform(0, 100, (150, 2))])
+    passes = rng.integers(0, 40, len(xy))
+    found = discs(points_of(xy, passes), 2)
+    _, share = chance_of(found, points_of(xy, passes), sea(40), FRAME, 0.05)
+    # One ring around each disc, mostly beside the lane, let 19 pass.
+    assert (share <= 0.05).sum() <= 5
+
+
+def test_nothing_found_is_no_zone() -> None:
+    empty = points_of(np.empty((0, 2)), np.empty(0, np.int64))
+    expected, share = chance_of([], empty, sea(3), FRAME, 0.1)
+    assert (len(expected), len(share)) == (0, 0)
+    assert discs(empty, 2) == []
+
+
+def test_a_disc_at_the_end_of_the_world_was_observed_as_often_as_seen() -> None:
+    points = points_of(np.array([[500.0, 500.0], [500.0, 500.5]]), np.array([0, 1]))
+    expected, _ = chance_of(discs(points, 2), points, sea(3), FRAME, 1.0)
+    assert expected == pytest.approx([0.0], abs=0.01)

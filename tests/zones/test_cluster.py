@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seepseg.zones.cluster import Disc, Points, candidates, discs, joined
+
+
+def points_of(xy: list[tuple[float, float]], passes: list[int], radius: float = 1.0) -> Points:
+    every = np.arange(len(xy))
+    return Points(np.array(xy, float).reshape(-1, 2), every, np.array(passes, np.int64), np.full(len(xy), radius))
+
+
+def test_an_origin_stands_alone_else_both_ends_and_the_middle() -> None:
+    nan = [np.nan, np.nan]
+    slicks = np.array([[[1.0, 0], [0, 0], [2, 0], [2, 0]], [[6.0, 0], [5, 0], [7, 0], nan]])
+    points = candidates(slicks, np.array([3, 4]), np.full(2, 1.5))
+    assert points.xy.tolist() == [[2, 0], [6, 0], [5, 0], [7, 0]]
+    assert points.slick.tolist() == [0, 1, 1, 1]
+    assert points.passes.tolist() == [3, 4, 4, 4]
+
+
+def test_one_pass_counts_once() -> None:
+    assert discs(points_of([(0, 0), (0.1, 0), (0, 0.1)], [7, 7, 7]), 2) == []
+    (zone,) = discs(points_of([(0, 0), (0.1, 0), (0, 0.3)], [7, 7, 8]), 2)
+    assert zone.n_passes == 2
+    assert sorted(zone.slicks.tolist()) == [0, 1, 2]
+
+
+def test_a_line_of_slicks_is_cut_into_discs() -> None:
+    """Linked within 1, all 31 points would be one zone 15 long."""
+    xy = [(0.5 * i, 0.0) for i in range(31)]
+    zones = discs(points_of(xy, list(range(31))), 2)
+    assert len(zones) >= 6
+    for zone in zones:
+        # Its slicks lie within a radius of where it was found, and it is their median.
+        assert np.ptp(zone.origins[:, 0]) <= 2
+        assert zone.centre.tolist() == np.median(zone.origins, axis=0).tolist()
+    slicks = np.concatenate([zone.slicks for zone in zones])
+    assert len(set(slicks.tolist())) == len(slicks)
+
+
+def test_the_densest_goes_first() -> None:
+    xy = [(0, 0), (0, 0.2), (5, 0), (5, 0.2), (5, 0.4)]
+    zones = discs(points_of(xy, [0, 1, 0, 1, 2]), 2)
+    assert [zone.n_passes for zone in zones] == [3, 2]
+    # The median of three sightings at 0, .2 and .4.
+    assert zones[0].centre.tolist() == [5, 0.2]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 8), st.floats(0, 8), st.integers(0, 6)), max_size=40))
+def test_no_slick_is_in_two_zones_and_none_has_too_few_passes(rows: list[tuple[float, float, int]]) -> None:
+    zones = discs(points_of([(x, y) for x, y, _ in rows], [p for *_, p in rows]), 2)
+    slicks = np.concatenate([np.empty(0, np.int64), *(zone.slicks for zone in zones)])
+    assert len(set(slicks.tolist())) == len(slicks)
+    assert all(zone.n_passes >= 2 for zone in zones)
+
+
+def test_a_slick_whose_other_end_lies_in_a_zone_joins_it() -> None:
+    zone = Disc(np.zeros(2), 1.0, np.array([0, 1]), np.zeros((2, 2)), np.array([0, 1]))
+    # Slick 2 (pass 2) ends at (.5, 0); slick 3 is of pass 1, which saw the zone; slick 4 only passes over it.
+    ends = {2: ((0.5, 0), (9, 0)), 3: ((0.2, 0), (9, 0)), 4: ((-9, 0), (9, 0))}
+    points = np.full((5, 4, 2), 100.0)
+    for slick, pair in ends.items():
+        points[slick, 1:3], points[slick, 0], points[slick, 3] = pair, np.mean(pair, axis=0), (9, 0)
+    (after,) = joined([zone], points, np.array([0, 1, 2, 1, 4]))
+    assert after.slicks.tolist() == [0, 1, 2]
+    assert after.origins[-1].tolist() == [0.5, 0]
+    assert after.centre.tolist() == [0, 0]

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seepseg.geo.place import place_of
+from seepseg.io.raster import raster_header
+from seepseg.zones.frame import Field, Frame, frame_around
+from seepseg.zones.scenes import Scene, find_scenes
+from seepseg.zones.view import NO_DATA, OBSERVED, OUTSIDE, REASONS, Codes, View, look, merged
+from tests.zones.places import scene
+
+
+def view_of(out: Path, frame: Frame, judges: tuple[object, ...] = ()) -> View:
+    (one,), _ = find_scenes([out])
+    header, height, width = raster_header(one.raster)
+    return look(one, frame, place_of(header), (height, width), judges)[0]  # type: ignore[arg-type]
+
+
+def test_cells_are_what_lies_under_their_middle(tmp_path: Path) -> None:
+    classes = np.zeros((200, 300), np.uint8)
+    classes[:, 150:] = 255
+    classes[:, :3] = 1
+    scene(tmp_path, "s", None, None, classes)
+    codes = view_of(tmp_path, Frame(None, 10.0)).codes
+    assert codes.shape == (21, 31)
+    assert (codes[:20, :15] == OBSERVED).all()
+    assert (codes[:20, 15:30] == NO_DATA).all()
+    assert (codes[20] == OUTSIDE).all()
+
+
+@pytest.mark.parametrize("size", [400, 1500])
+def test_the_area_is_that_of_the_map_with_overviews_or_without(tmp_path: Path, size: int) -> None:
+    classes = np.zeros((size, size), np.uint8)
+    classes[:, size // 2 :] = 255
+    scene(tmp_path, "s", "EPSG:32616", (10.0, 0.0, 500_000.0, 0.0, -10.0, 3_000_000.0), classes)
+    lonlat = (-87 + size * 5 / 98_000, 27.1)
+    codes = view_of(tmp_path, frame_around([lonlat], 100.0)).codes
+    # size × size pixels of 10 m are size² / 100 cells of 100 m; half of them without data.
+    for code in (OBSERVED, NO_DATA):
+        assert (codes == code).sum() == pytest.approx(size**2 / 200, rel=0.06)
+
+
+def test_a_judge_takes_cells_away(tmp_path: Path) -> None:
+    scene(
+        tmp_path, "s", "EPSG:32616", (100.0, 0.0, 500_000.0, 0.0, -100.0, 3_000_000.0), np.zeros((100, 100), np.uint8)
+    )
+
+    def west_of_middle(one: Scene, places: Field, codes: Codes) -> Codes:
+        assert one.name == "s"
+        # The west edge is the central meridian of zone 16; 100 pixels of 100 m are .1010 degrees.
+        calm = (codes == OBSERVED) & (places[..., 0] < -87 + 0.0505)
+        return np.where(calm, np.uint8(REASONS.index("wind")), codes)
+
+    codes = view_of(tmp_path, frame_around([(-87.0, 27.1)], 500.0), (west_of_middle,)).codes
+    counts = [(codes == REASONS.index(reason)).sum() for reason in ("observed", "wind")]
+    assert counts == pytest.approx([200, 200], abs=10)
+
+
+def test_frames_of_a_pass_complete_each_other() -> None:
+    one = View(0, 0, np.array([[OBSERVED, NO_DATA]], np.uint8), np.array([[True, False]]))
+    other = View(0, 1, np.array([[OBSERVED, NO_DATA]], np.uint8), np.array([[False, True]]))
+    both = merged([one, other])
+    assert (both.row, both.column) == (0, 0)
+    assert both.codes.tolist() == [[OBSERVED, OBSERVED, NO_DATA]]
+    assert both.seen.tolist() == [[True, False, True]]
+    # Cells beyond a view are outside.
+    assert both.at(np.array([[[0, 2], [0, 3], [-1, 0]]])).tolist() == [[NO_DATA, OUTSIDE, OUTSIDE]]
