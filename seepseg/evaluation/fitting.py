@@ -21,7 +21,7 @@ from seepseg.inference.score import Answer, TileResult
 from seepseg.io.atomic import write_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.metrics.calibration import PixelSample, apply_temperature, fit_temperature, sample_pixels
-from seepseg.metrics.grades import PolygonCounts, polygon_counts
+from seepseg.metrics.grades import PARTS, PolygonCounts, polygon_counts
 from seepseg.metrics.threshold import ThresholdCounts, fit_offsets, threshold_counts
 from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from seepseg.runs.fit import Fit
@@ -134,7 +134,8 @@ def fit_decoding(part: Labelled, tick: Tick = silent) -> Search:
 
 def _with_polygons(part: Labelled, fit: Fit) -> Fit:
     """The fit with the counts of the polygons that it gives on the same tiles, scene by scene."""
-    total, tiles = PolygonCounts.empty(), {t.id: t for t in part.catalog.tiles}
+    parts, tiles = [PolygonCounts.empty() for _ in range(PARTS)], {t.id: t for t in part.catalog.tiles}
+    numbers: dict[str, int] = {}
 
     def thinned(answer: Answer) -> Answer:
         """Without what a whole scene would fill memory with."""
@@ -146,8 +147,10 @@ def _with_polygons(part: Labelled, fit: Fit) -> Fit:
             assemble({cell: np.asarray(getattr(answer, plane)) for cell, answer in by_cell.items()})
             for plane in ("truth", "prediction", "probabilities")
         )
-        total += polygon_counts(truth, prediction, own)
-    return replace(fit, polygons=tuple(total.polygons.tolist()), right=tuple(total.right.tolist()))
+        scene = tiles[next(iter(by_cell.values())).id].group
+        parts[numbers.setdefault(scene, len(numbers)) % PARTS] += polygon_counts(truth, prediction, own)
+    polygons, right = (np.concatenate([getattr(p, name) for p in parts]).tolist() for name in ("polygons", "right"))
+    return replace(fit, polygons=tuple(polygons), right=tuple(right))
 
 
 def _decided_by(part: Labelled) -> tuple[str, ...]:

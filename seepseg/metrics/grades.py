@@ -22,11 +22,14 @@ TOUCHED = 10
 It is few because outlines and labels are loose; `training.objects` calls the rest a false alarm too.
 """
 
+PARTS = 10
+"""Scenes are counted in so many parts: what a grade says of one part is learned from the others."""
+
 LEVELS = (("A", 0.8), ("B", 0.5), ("C", 0.0))
-"""Grades, and the least share of polygons that are right at each mean probability that has it."""
+"""Grades, and the least share of polygons that are right."""
 
 FEWEST = 30
-"""Polygons that a grade must rest on; where they are fewer, they count to the next one."""
+"""Polygons that a grade must rest on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +52,7 @@ class Grade:
     Attributes:
         letter: its name.
         least: mean probability from which a polygon has it.
-        polygons: how many with truth it rests on.
+        polygons: how many with truth had it, in scenes that its limit was not learned from.
         right: how many of them are right.
     """
 
@@ -91,25 +94,39 @@ def polygon_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], sure
 
 
 def grades(polygons: Sequence[int], right: Sequence[int]) -> tuple[Grade, ...]:
-    """The grades that polygons with truth allow, best first, from counts (B) by mean probability; () of none.
+    """The grades that polygons with truth allow, best first, from counts (parts × B, flat) by mean probability.
 
-    The share that is right is taken to rise with the probability (isotonic regression).
+    A grade begins where the share that is right, taken to rise with the probability (isotonic regression), reaches
+    its level. How many are right is told of each part with limits learned from the other parts; a grade that then
+    falls short of its level, or rests on too few, is left out, and its polygons have the next one.
     """
+    number, hits = (np.array(counts, np.int64).reshape(-1, BINS) for counts in (polygons, right))
+    parts, levels = np.flatnonzero(number.sum(1)), list(LEVELS)
+    while levels and len(parts) > 1:
+        tally = np.zeros((2, len(levels) + 1), np.int64)
+        for part in parts:
+            starts = _starts(number.sum(0) - number[part], hits.sum(0) - hits[part], levels)
+            level = (starts[:, None] > np.arange(BINS)).sum(0)  # the last one: none
+            for row, counts in enumerate((number[part], hits[part])):
+                np.add.at(tally[row], level, counts)
+        starts = _starts(number.sum(0), hits.sum(0), levels)
+        rows = list(zip(levels, starts.tolist(), *tally[:, :-1].tolist(), strict=True))
+        short = [(letter, least) for (letter, least), at, n, r in rows if at == BINS or n < FEWEST or r < least * n]
+        if not short:
+            return tuple(Grade(letter, at / BINS, n, r) for (letter, _), at, n, r in rows)
+        levels.remove(short[0])
+    return ()
+
+
+def _starts(
+    number: NDArray[np.int64], hits: NDArray[np.int64], levels: Sequence[tuple[str, float]]
+) -> NDArray[np.int64]:
+    """The first bin of each level; `BINS` where none reaches it."""
     from scipy.optimize import isotonic_regression
 
-    number, hits = np.array(polygons), np.array(right)
-    left = np.flatnonzero(number)
-    if not len(left):
-        return ()
-    share = isotonic_regression(hits[left] / number[left], weights=number[left]).x
-    found = []
-    for letter, least in LEVELS:
-        mine = left[share >= least]
-        if number[mine].sum() >= FEWEST:
-            start = float(mine[0] / BINS) if least else 0.0
-            found.append(Grade(letter, start, int(number[mine].sum()), int(hits[mine].sum())))
-            left, share = left[share < least], share[share < least]
-    return tuple(found)
+    there = np.flatnonzero(number)
+    share = isotonic_regression(hits[there] / number[there], weights=number[there]).x
+    return np.array([there[share >= least].min(initial=BINS) if least else 0 for _, least in levels])
 
 
 def graded(mean_probability: NDArray[np.floating], known: Iterable[Grade]) -> NDArray[Any]:
@@ -123,8 +140,10 @@ def graded(mean_probability: NDArray[np.floating], known: Iterable[Grade]) -> ND
 def grades_text(known: Sequence[Grade]) -> str:
     """What grades say, and what they rest on, in a sentence."""
     if not known:
-        return "There are no grades: seepseg eval RUN --fit makes them, where there are enough polygons with truth."
+        return (
+            "There are no grades: seepseg eval RUN --fit makes them, from enough polygons with truth in several scenes."
+        )
     each = ", ".join(
         f"{g.letter} {g.precision:.2f} of {g.polygons} (mean probability from {g.least:.2f})" for g in known
     )
-    return f"Grades: of polygons as sure, on tiles held out of training, this share were slicks: {each}."
+    return f"Grades: of polygons as sure, in other scenes held out of training, this share were slicks: {each}."

@@ -24,7 +24,7 @@ class Fit:
         min_pixels: objects of fewer pixels are background.
         split: the part the tiles are of.
         tiles: their ids. No score of any of them is ever decoded with this fit.
-        polygons, right: polygons on them by mean probability, and those that are right, see `metrics.grades`.
+        polygons, right: polygons on them by part and mean probability, and those that are right, see `metrics.grades`.
     """
 
     head: Head

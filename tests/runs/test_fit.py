@@ -50,13 +50,15 @@ def test_an_ensemble_is_decoded_with_the_mean() -> None:
 
 
 def test_an_ensemble_is_graded_by_the_polygons_of_all() -> None:
-    one, two = replace(ONE, polygons=(0, 40), right=(0, 36)), replace(TWO, polygons=(10, 20), right=(1, 18))
+    # Two parts, and in their last bins: 20 and 20 polygons of the one fold, 40 and 40 of the other.
+    rest = (0,) * 49
+    one = replace(ONE, polygons=(*rest, 20, *rest, 20), right=(*rest, 18, *rest, 18))
+    two = replace(TWO, polygons=(*rest, 40, *rest, 40), right=(*rest, 36, *rest, 34))
     both = mean_fit([one, two])
     assert both
-    assert (both.polygons, both.right) == ((10, 60), (1, 54))
-    # Of 60 polygons in the second bin 54 are right; ten are too few for a grade.
-    assert [(grade.letter, grade.precision) for grade in both.grades] == [("A", 0.9)]
-    assert (mean_fit([one, TWO]) or ONE).polygons == (0, 40)
+    assert (both.polygons, both.right) == ((*rest, 60, *rest, 60), (*rest, 54, *rest, 52))
+    assert [(grade.letter, grade.polygons, grade.right) for grade in both.grades] == [("A", 120, 106)]
+    assert (mean_fit([one, TWO]) or ONE).polygons == one.polygons
     assert ONE.grades == ()
 
 
