@@ -15,7 +15,7 @@ LAYERS = [
     {"errors"}, {"classes", "bands"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"},
     {"objects", "figures", "scenes"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs"}, {"inference"},
-    {"training", "evaluation", "mapping"}, {"audit", "zones", "export"}, {"atlas", "conditions"}, {"cli"},
+    {"training", "evaluation", "mapping"}, {"review"}, {"audit", "zones", "export"}, {"atlas", "conditions"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
     "rasterio": {

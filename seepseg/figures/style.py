@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import quoteattr
 
 from seepseg.classes import ClassTable
@@ -37,3 +38,19 @@ def qgis_style(classes: ClassTable, kind: str = "fill") -> str:
         "  <categories>\n" + "\n".join(categories) + "\n  </categories>\n"
         "  <symbols>\n" + "\n".join(symbols) + "\n  </symbols>\n </renderer-v2>\n</qgis>\n"
     )
+
+
+def with_choices(style: str, choices: Mapping[str, Sequence[str]]) -> str:
+    """A QGIS style whose form offers, for some fields, the values they can have, or none."""
+    fields = []
+    for name, values in choices.items():
+        options = "".join(
+            f'<Option type="Map"><Option type="QString" name={quoteattr(shown)} value={quoteattr(value)}/></Option>'
+            for shown, value in [("", "{2839923C-8B7D-419E-B84B-CA2FE9B80EC7}"), *((v, v) for v in values)]
+        )
+        fields.append(
+            f'  <field name="{name}"><editWidget type="ValueMap"><config><Option type="Map">'
+            f'<Option type="List" name="map">{options}</Option></Option></config></editWidget></field>\n'
+        )
+    form = f" <fieldConfiguration>\n{''.join(fields)} </fieldConfiguration>\n</qgis>"
+    return style.replace('"Symbology"', '"Symbology|Fields"', 1).replace("</qgis>", form)

@@ -97,7 +97,9 @@ def _write(path: Path, layer: Layer, suffix: str, *, append: bool) -> None:
     shapes, table = layer.shapes, layer.table
     if layer.kind == "MultiPolygon" and len(shapes):
         polygons, shape = shapely.get_parts(shapes, return_index=True)
-        shapes = np.asarray(shapely.multipolygons(polygons, indices=shape))
+        filled, place = np.unique(shape, return_inverse=True)  # some may be empty
+        shapes = np.full(len(shapes), shapely.MultiPolygon(), object)
+        shapes[filled] = shapely.multipolygons(polygons, indices=place)
     pyogrio.raw.write(
         path,
         shapely.to_wkb(shapes),

@@ -43,6 +43,9 @@ POINTS |= {"origin": ("origin_x", "origin_y")}
 """Points of a slick: columns of its coordinates in polygon layers."""
 
 
+LeftOut = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True)
 class Record:
     """What is kept of a scene.
@@ -64,7 +67,9 @@ class Record:
     classes: tuple[str, ...]
 
 
-def record_of(scene: Scene, frame: Frame, cache: Path, judges: Sequence[Judge] = ()) -> tuple[Record, Path]:
+def record_of(
+    scene: Scene, frame: Frame, cache: Path, judges: Sequence[Judge] = (), left_out: LeftOut = ()
+) -> tuple[Record, Path]:
     """The record of a scene, from the cache where its files have not changed since, and its place there.
 
     Args:
@@ -72,17 +77,19 @@ def record_of(scene: Scene, frame: Frame, cache: Path, judges: Sequence[Judge] =
         frame: what all share.
         cache: folder of the records.
         judges: what else decides whether a cell is observed.
+        left_out: object and class of slicks that count as not seen.
 
     Raises:
         DataError: one of its files cannot be read, or lacks a column.
     """
     files = [(str(path.absolute()), stamp(path)) for path in (scene.raster, scene.vectors)]
     judged = [(judge.reason, judge.low, judge.high, judge.key(scene)) for judge in judges]
-    parts = (VERSION, scene.name, files, frame.crs, frame.cell, frame.shifts.get(scene.name), judged)
+    shift, less = frame.shifts.get(scene.name), [left_out] if left_out else []
+    parts = (VERSION, scene.name, files, frame.crs, frame.cell, shift, judged, *less)
     path = cache / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}.npz"
     if path.is_file():
         return _load(path), path
-    record = _made(scene, frame, judges)
+    record = _made(scene, frame, judges, left_out)
     _save(path, record)
     return record, path
 
@@ -93,7 +100,7 @@ def outlines_of(scene: Scene, frame: Frame) -> NDArray[Any]:
     return np.asarray(shapely.transform(shapes, lambda xy: frame.from_map(crs, xy, scene.name)))
 
 
-def _made(scene: Scene, frame: Frame, judges: Sequence[Judge]) -> Record:
+def _made(scene: Scene, frame: Frame, judges: Sequence[Judge], left_out: LeftOut) -> Record:
     header, height, width = raster_header(scene.raster)
     place = place_of(header)
     if (place.crs is None) != (frame.crs is None):
@@ -107,7 +114,8 @@ def _made(scene: Scene, frame: Frame, judges: Sequence[Judge]) -> Record:
         # Most vertices are corners of pixels, far finer than cells.
         pixels = frame.cell / 4 / pixel_size(place, height, width)
         unit = np.hypot(*np.diff(place.to_map(np.array([[0.0, 0.0], [1.0, 1.0]])), axis=0)[0]) / np.sqrt(2)
-        simple = shapely.simplify(shapes, pixels * unit)
+        kept = np.array([pair not in left_out for pair in zip(table["object"], table["class"], strict=True)])
+        simple = shapely.simplify(shapes[kept], pixels * unit)
         corners = shapely.transform(simple, lambda xy: _in_view(frame, view, frame.from_map(crs, xy, scene.name)))
         view.seen[:] = touched(corners, *view.seen.shape)
     points = np.stack([_points(table, frame, scene, *pair) for pair in POINTS.values()], axis=1)

@@ -17,6 +17,7 @@ from seepseg.geo.place import place_of
 from seepseg.io.atomic import write_text
 from seepseg.io.raster import raster_header
 from seepseg.machine.progress import Tick, silent
+from seepseg.review.edits import NO_SEEP, Edits, read_edits, write_edits
 from seepseg.runs.folder import folder_lock
 from seepseg.zones.align import align_images
 from seepseg.zones.chance import chance_of
@@ -97,9 +98,13 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
             scenes, options = _aligned(scenes, options, out, warnings)
         state, passes = read_state(out), passes_of(scenes)
         frame = _frame(scenes, state, options)
-        reader = _Reader(frame, out / CACHE, options)
+        edits = read_edits(out)
+        reader = _Reader(frame, out / CACHE, options, edits)
         slicks, points, windows, classes = _slicks(passes, reader, tick)
         warnings += _unjudged(options.judges, reader.measured)
+        slicks = slicks.join(edits.on(slicks))
+        points[slicks["verdict"].isin(NO_SEEP)] = np.nan  # nowhere, they make no zone
+        named = slicks["class_new"].where(slicks["class_new"].isin(classes), slicks["class_name"])
         coverage = coverage_of(windows, frame)
         areas, outlines = list[float](), list[list[Field]]()
         for one in passes:
@@ -113,7 +118,8 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
         at = np.full(len(slicks), -1)
         for number, zone in enumerate(found):
             at[zone.slicks] = number
-        zones = zone_table(found, ids, frame, history, slicks.assign(at=at), classes).assign(**doubts)
+        zones = zone_table(found, ids, frame, history, slicks.assign(at=at, class_name=named), classes).assign(**doubts)
+        zones = zones.join(edits.on_zones(zones))
         slicks.insert(0, "zone", pd.Series(np.append(ids, 0)[at], dtype="Int64").where(at >= 0))
         counts = np.bincount(slicks.pop("number"), minlength=len(passes)).tolist()
         history["zone"] = ids[history["zone"].to_numpy()]
@@ -128,7 +134,8 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
             options.basis,
         )
         table, short = news(zones, slicks, [scene.name for scene in scenes], state)
-        write_package(out, tables, [scene for one in passes for scene in one.scenes], classes)
+        sums = write_package(out, tables, [scene for one in passes for scene in one.scenes], classes, edits)
+        write_edits(out, edits, slicks, sums, ids)
         write_tables(out, tables)
         write_recurrence(out / "recurrence.tif", coverage, frame, {"OBSERVED_MEANS": options.basis})
         write_alerts(out, table, short | {"observed_means": options.basis})
@@ -136,6 +143,9 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
         kept = [[int(i), *(float(v) for v in zone.centre)] for i, zone in zip(ids, found, strict=True)]
         write_state(out, State(frame.crs, frame.cell, last, kept, sorted(scene.name for scene in scenes)))
         reader.remove_others()
+    warnings += edits.lines
+    if other := sorted(set(slicks["class_new"].dropna()) - set(classes)):
+        warnings.append(f"class_new that is none of {listed(list(classes))} changes no share: {listed(other)}")
     untimed = sum(one.identity.acquired is None for one in passes)
     if untimed:
         warnings.append(f"{untimed} scenes have no time: each counts as a pass, and none is first or last")
@@ -147,14 +157,15 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
 class _Reader:
     """The records of scenes, and the views of passes made of them."""
 
-    def __init__(self, frame: Frame, cache: Path, options: Options) -> None:
-        self.frame, self._cache, self._options = frame, cache, options
+    def __init__(self, frame: Frame, cache: Path, options: Options, edits: Edits) -> None:
+        self.frame, self._cache, self._options, self._edits = frame, cache, options, edits
         self._paths = dict[str, Path]()
         self.measured = dict[str, Field]()
 
     def of(self, scene: Scene) -> Record:
         """The record of a scene, made where there is none."""
-        record, path = record_of(scene, self.frame, self._cache, self._options.judges)
+        left_out = self._edits.left_out(scene.name)
+        record, path = record_of(scene, self.frame, self._cache, self._options.judges, left_out)
         self._paths[scene.name] = path
         self.measured[scene.name] = record.measured
         return record

@@ -14,9 +14,10 @@ import shapely
 from numpy.typing import NDArray
 
 from seepseg.classes import COLORS, ClassTable, SegClass
-from seepseg.figures.style import qgis_style
+from seepseg.figures.style import qgis_style, with_choices
 from seepseg.geo.vector import Layer, write_layers
 from seepseg.io.atomic import write_text
+from seepseg.review.edits import PACKAGE, VERDICTS, Edits, sums_of
 from seepseg.zones.cluster import Disc
 from seepseg.zones.frame import Field, Frame
 from seepseg.zones.record import outlines_of
@@ -79,8 +80,14 @@ def origin_table(tables: Tables) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def write_package(out: Path, tables: Tables, scenes: Sequence[Scene], classes: Sequence[str]) -> None:
-    """Write zones.gpkg with the layers zones (discs), origins (points), slicks and passes (outlines), with styles."""
+def write_package(
+    out: Path, tables: Tables, scenes: Sequence[Scene], classes: Sequence[str], edits: Edits
+) -> NDArray[np.uint32]:
+    """Write zones.gpkg with the layers zones (discs), origins (points), slicks and passes (outlines), with styles.
+
+    Returns:
+        Checksums of the polygons of slicks as predicted, in their order.
+    """
     table = ClassTable(tuple(SegClass(n, (i,), COLORS[(i - 1) % len(COLORS)]) for i, n in enumerate(classes, 1)))
     crs, origins = tables.frame.crs, origin_table(tables)
     centres = np.array([zone.centre for zone in tables.found]).reshape(-1, 2)
@@ -88,29 +95,38 @@ def write_package(out: Path, tables: Tables, scenes: Sequence[Scene], classes: S
     points = np.asarray(shapely.points(origins[["x", "y"]].to_numpy(np.float64)))
     footprints = [shapely.union_all(shapely.make_valid(shapely.polygons(parts))) for parts in tables.outlines]
 
+    choices, sums = {"verdict": VERDICTS, "class_new": classes}, np.zeros(len(tables.slicks), np.uint32)
+
     def layers() -> Iterator[Layer]:
-        style = recurrence_style()
+        style = with_choices(recurrence_style(), choices)
         yield Layer("zones", discs, tables.zones, crs, description=tables.basis, style=style)
         yield Layer("origins", points, origins, crs, kind="Point", style=qgis_style(table, "marker"))
-        yield from _slicks(tables, scenes, qgis_style(table))
+        yield from _slicks(tables, scenes, with_choices(qgis_style(table), choices), edits, sums)
         yield Layer("passes", _areas(footprints), tables.passes, crs)
 
-    write_layers(out / "zones.gpkg", layers())
+    write_layers(out / PACKAGE, layers())
+    return sums
 
 
-def _slicks(tables: Tables, scenes: Sequence[Scene], style: str) -> Iterator[Layer]:
-    """The layer of slicks in parts of bounded size, scene by scene."""
+def _slicks(
+    tables: Tables, scenes: Sequence[Scene], style: str, edits: Edits, sums: NDArray[np.uint32]
+) -> Iterator[Layer]:
+    """The layer of slicks in parts of bounded size, scene by scene; checksums of those predicted are filled in."""
     of_scene = tables.slicks.groupby("scene", sort=False).indices
-    shapes, rows = list[Any](), list[NDArray[Any]]()
-    for scene in scenes:
-        if scene.name in of_scene:
-            shapes.append(outlines_of(scene, tables.frame))
-            rows.append(np.asarray(of_scene[scene.name]))
-        if scene is scenes[-1] or sum(map(len, rows)) >= BATCH:
-            at = np.concatenate([np.empty(0, np.int64), *rows])
-            every = np.concatenate([np.empty(0, object), *shapes])
-            yield Layer("slicks", _areas(every), tables.slicks.iloc[at], tables.frame.crs, style=style)
-            shapes, rows = [], []
+    parts, rows = list[NDArray[Any]](), list[pd.DataFrame]()
+    for scene in [*scenes, None]:
+        at = of_scene.get(scene.name, np.empty(0, np.int64)) if scene else np.empty(0, np.int64)
+        shapes = _areas(outlines_of(scene, tables.frame) if scene and len(at) else np.empty(0, object))
+        sums[at] = sums_of(shapes)
+        name, slicks = scene.name if scene else None, tables.slicks.iloc[at]
+        table, shapes = edits.drawn(name, slicks, shapes, {s.name for s in scenes} if scene is None else ())
+        parts.append(shapes)
+        rows.append(table)
+        if scene is None or sum(map(len, parts)) >= BATCH:
+            filled = [one for one in rows if len(one)] or rows[:1]
+            every = pd.concat(filled, ignore_index=True)
+            yield Layer("slicks", np.concatenate(parts), every, tables.frame.crs, style=style)
+            parts, rows = [], []
 
 
 def _areas(shapes: Any) -> Any:

@@ -1,0 +1,1 @@
+"""What a person has changed in layers that seepseg wrote: read back, kept, and never lost."""

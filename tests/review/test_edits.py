@@ -1,0 +1,178 @@
+"""A package edited as a GIS would, read back at the next run: nothing is lost, and what counts is what was said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import shapely
+
+from seepseg.errors import ConfigError
+from seepseg.geo.vector import Layer, read_vectors, write_layers
+from seepseg.review.edits import SAID
+from seepseg.synthetic.vents import Sea, write_passes
+from seepseg.zones.run import Options, Summary, make_zones
+
+SEA = Sea(vents=4, rates=(0.5, 0.8), passes=24, side=40_000, pixel=200, lookalikes=1, wakes=0)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prediction folder `out` and its zones, before any edit."""
+    root = tmp_path_factory.mktemp("sea")
+    write_passes(root / "out", SEA, 3)
+    make_zones([root / "out"], root / "zones", Options())
+    return root
+
+
+@pytest.fixture
+def sea(first: Path, tmp_path: Path) -> Path:
+    """A copy of the zones to edit, and the predictions."""
+    shutil.copytree(first / "zones", tmp_path / "zones")
+    (tmp_path / "out").symlink_to(first / "out")
+    return tmp_path
+
+
+def again(sea: Path) -> Summary:
+    return make_zones([sea / "out"], sea / "zones", Options())
+
+
+def rewrite(sea: Path, slicks: pd.DataFrame, shapes: object) -> None:
+    """Write the package with another layer of slicks, as a program that knows nothing of seepseg."""
+    path = sea / "zones" / "zones.gpkg"
+    zones, table, crs = read_vectors(path, "zones")
+    write_layers(path, [Layer("zones", zones, table, crs), Layer("slicks", np.asarray(shapes), slicks, crs)])
+
+
+def said(sea: Path, verdict: str, where: str, layer: str = "slicks") -> None:
+    """Say something of features, as the form of QGIS does."""
+    with sqlite3.connect(sea / "zones" / "zones.gpkg") as base:
+        base.create_function("ST_IsEmpty", 1, lambda _: 0)
+        for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            base.execute(f'DROP TRIGGER "{name}"')
+        base.execute(f"UPDATE {layer} SET verdict = ? WHERE {where}", (verdict,))
+    base.close()
+
+
+def test_a_package_that_nobody_edited_changes_nothing(sea: Path) -> None:
+    before = (sea / "zones" / "zones.gpkg").read_bytes()
+    assert again(sea).warnings == []
+    assert (sea / "zones" / "zones.gpkg").read_bytes() == before
+    assert not (sea / "zones" / "review.gpkg").exists()
+
+
+def test_what_is_no_seep_does_not_count_and_stays_judged(sea: Path) -> None:
+    zones, slicks = (pd.read_csv(sea / "zones" / f"{n}.csv") for n in ("zones", "slicks"))
+    best = zones.iloc[0]
+    history = pd.read_csv(sea / "zones" / "history.csv").query("zone == @best.zone and seen and observed")
+    of_pass = slicks[slicks["pass"] == history["pass"].iloc[0]]  # another one might take its place
+    said(sea, "ship", f"pass = '{history['pass'].iloc[0]}'")
+    with rasterio.open(sea / "zones" / "recurrence.tif") as source:
+        seen = np.nansum(source.read(2))
+    for _ in range(2):  # the second time, verdicts come from what was kept
+        tables = again(sea).tables
+        now = tables.history.set_index(["zone", "pass"]).loc[(best["zone"], history["pass"].iloc[0])]
+        assert now["observed"] and not now["seen"]
+        judged = tables.slicks["verdict"] == "ship"
+        assert judged.sum() == len(of_pass) and tables.slicks.loc[judged, "zone"].isna().all()
+    with rasterio.open(sea / "zones" / "recurrence.tif") as source:
+        assert np.nansum(source.read(2)) < seen
+    # Taken back, it counts again.
+    with sqlite3.connect(sea / "zones" / "zones.gpkg") as base:
+        for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            base.execute(f'DROP TRIGGER "{name}"')
+        base.execute("UPDATE slicks SET verdict = NULL")
+    base.close()
+    assert again(sea).tables.zones.set_index("zone").loc[best["zone"], "n_seen"] == best["n_seen"]
+
+
+def test_a_zone_keeps_its_verdict(sea: Path) -> None:
+    number = int(pd.read_csv(sea / "zones" / "zones.csv")["zone"].iloc[1])
+    said(sea, "installation", f"zone = {number}", "zones")
+    for _ in range(2):
+        zones = again(sea).tables.zones.set_index("zone")
+        assert zones["verdict"].dropna().to_dict() == {number: "installation"}
+
+
+def test_split_merged_removed_added_and_reshaped_polygons_are_kept(sea: Path) -> None:
+    shapes, table, _ = read_vectors(sea / "zones" / "zones.gpkg", "slicks")
+    box = shapely.box(*shapes[0].bounds)
+    west = shapely.box(box.bounds[0], box.bounds[1], box.centroid.x, box.bounds[3])
+    east = shapely.box(box.centroid.x, *box.bounds[1:])
+    new = pd.DataFrame([{"scene": "pass0002", "verdict": "seep"}, {"comment": "no scene"}]).reindex(
+        columns=table.columns
+    )
+    edited = pd.concat([table.iloc[[0, 0]], table.iloc[3:].astype(object), new], ignore_index=True)
+    edited.loc[1, "verdict"] = "look-alike"
+    edited.loc[2, "class_new"] = "thin"
+    outlines = [west, east, shapely.union(shapes[2], shapes[3]), *shapes[4:], box, east]
+    edited = edited.astype({n: k for n, k in table.dtypes.items() if k.kind == "O"})
+    edited["is_origin"] = edited["is_origin"].fillna(False).astype(bool)
+    for name in ("object", "class", "pixels"):
+        edited[name] = edited[name].astype("Int64")
+    rewrite(sea, edited, outlines)
+    one = again(sea)
+    assert [(line.split()[2].strip(","), line.split(": ")[-1]) for line in one.warnings] == [
+        ("split", "1"), ("removed", "2"), ("added", "2"), ("with", "1"),
+    ]  # fmt: skip
+    slicks = one.tables.slicks
+    assert len(slicks) == len(table)
+    # One half is a seep still, so the slick counts; the two that are gone do not.
+    assert slicks["verdict"].fillna("").tolist()[:4] == ["", "removed", "removed", ""]
+    for _ in range(2):
+        shapes_now, table_now, _ = read_vectors(sea / "zones" / "zones.gpkg", "slicks")
+        key = table_now["object"].eq(table["object"][0]) & table_now["scene"].eq(table["scene"][0])
+        key &= table_now["class"].eq(table["class"][0])
+        assert sorted(s.area for s in shapes_now[key]) == pytest.approx(sorted([west.area, east.area]))
+        assert table_now.loc[key, "verdict"].tolist().count("look-alike") == 1
+        assert table_now["object"].isna().sum() == 2 and "no scene" in set(table_now["comment"])
+        assert len(table_now) == len(table) + 1 + 2
+        assert again(sea).warnings == []
+
+
+def test_a_deleted_column_loses_nothing(sea: Path) -> None:
+    said(sea, "unsure", "rowid = 1")
+    again(sea)
+    shapes, table, _ = read_vectors(sea / "zones" / "zones.gpkg", "slicks")
+    rewrite(sea, table.drop(columns=["verdict", "comment"]), shapes)
+    one = again(sea)
+    assert one.warnings == [
+        "zones.gpkg: its layer slicks has no column verdict and comment: what was there is kept as it was"
+    ]
+    assert (one.tables.slicks["verdict"] == "unsure").sum() == 1
+    # Without what names a slick, the file itself is kept.
+    rewrite(sea, table.drop(columns=["object"]), shapes)
+    edited = (sea / "zones" / "zones.gpkg").read_bytes()
+    (line,) = again(sea).warnings
+    assert "no column object" in line and "zones_edited_1.gpkg" in line
+    assert (sea / "zones" / "zones_edited_1.gpkg").read_bytes() == edited
+    assert (again(sea).tables.slicks["verdict"] == "unsure").sum() == 1
+
+
+def test_verdicts_nobody_knows_and_packages_that_are_open(sea: Path) -> None:
+    said(sea, "perhaps", "rowid = 1")
+    (line,) = again(sea).warnings
+    assert "count as unsure: perhaps" in line
+    (sea / "zones" / "zones.gpkg-wal").write_bytes(b"x")
+    with pytest.raises(ConfigError, match="open in another program"):
+        again(sea)
+
+
+def test_edits_of_scenes_that_are_not_there_wait_for_them(sea: Path, tmp_path: Path) -> None:
+    said(sea, "ship", "scene = 'pass0000'")
+    expected = (again(sea).tables.slicks["verdict"] == "ship").sum()
+    less = tmp_path / "less"
+    less.mkdir()
+    for path in (sea / "out").iterdir():
+        (less / path.name).symlink_to(path)
+    lines = (sea / "out" / "manifest.jsonl").read_text().splitlines(keepends=True)
+    (less / "manifest.jsonl").unlink()
+    (less / "manifest.jsonl").write_text("".join(s for s in lines if json.loads(s)["name"] != "pass0000"))
+    assert make_zones([less], sea / "zones", Options()).tables.slicks[list(SAID)].isna().all(axis=None)
+    assert (again(sea).tables.slicks["verdict"] == "ship").sum() == expected
