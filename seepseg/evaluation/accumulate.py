@@ -110,7 +110,8 @@ class Accumulator:
             self.flags[tile.flag] += result.sums
             self.tgs[result.id] = result.sums.tgs_score or 0.0
         planes = result.truth, result.prediction, _foreground(result)
-        if tile.cell is None:
+        if tile.cell is None or not _objects_in(*planes):
+            # Alone also where no object is, or reaches: whole scenes are mostly empty, and may be larger than memory.
             self._count_objects(tile.group, *planes)
             return
         if self._group != tile.group or tile.cell in self._cells:
@@ -176,6 +177,13 @@ class Accumulator:
 def _foreground(result: TileResult) -> NDArray[np.float32]:
     """Probability (H, W) of any foreground, NaN where nothing was predicted."""
     return np.where(result.prediction == IGNORE, np.float32(np.nan), 1 - result.probabilities[0])
+
+
+def _objects_in(truth: Classes, prediction: Classes, foreground: NDArray[np.float32]) -> bool:
+    """Whether planes (H, W) hold a pixel of an object, true or predicted at any threshold."""
+    known = (truth > 0) & (truth != IGNORE)
+    predicted = (prediction > 0) & (prediction != IGNORE)
+    return bool(known.any() or predicted.any() or (foreground >= FROC_THRESHOLDS[0]).any())
 
 
 def _object_intervals(scenes: list[Detections]) -> dict[str, Interval]:

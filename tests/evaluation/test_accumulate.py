@@ -20,7 +20,7 @@ from seepseg.evaluation.accumulate import FROC_THRESHOLDS, Accumulator
 from seepseg.evaluation.summary import Decoded, Evidence
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics.baseline import nothing
-from seepseg.metrics.detection import Detections
+from seepseg.metrics.detection import Detections, detections
 from seepseg.metrics.salt_score import tgs_score
 
 TWO = ClassTable((SegClass("thick", (1,), "#E69F00"), SegClass("thin", (2,), "#56B4E9")))
@@ -103,6 +103,23 @@ def test_an_object_cut_by_a_tile_border_is_one() -> None:
     assert counts.froc.found[-1].tolist() == [0, 0, 0]
     # And .1 at sea: below that all is one object, IoU 8 of 288.
     assert counts.froc.found[0].tolist() == [0, 0, 1]
+
+
+def test_empty_tiles_are_not_kept_and_count_all_the_same() -> None:
+    catalog, results = scenes(1, 6, seed=3)
+    sea = np.zeros((12, 12), np.uint8)
+    results[2], results[3] = (result(f"s0.{k}", sea, sea, sure=0.99) for k in (2, 3))  # .01 for foreground
+    counts = Accumulator(catalog)
+    held = []
+    for each in results:
+        counts.update(each)
+        held.append(len(counts._cells))
+    counts.end_scene()
+    assert held == [1, 2, 2, 2, 3, 4]
+    planes = [np.concatenate([getattr(r, name) for r in results], axis=1) for name in ("truth", "prediction")]
+    whole = detections(*planes, 3)
+    for name in ("objects", "found", "right", "predicted", "false_alarms", "valid_pixels"):
+        assert np.array_equal(getattr(objects(counts), name), getattr(whole, name))
 
 
 def test_missing_cells_of_a_scene_keep_tiles_apart() -> None:
