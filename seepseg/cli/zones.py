@@ -15,6 +15,7 @@ from seepseg.cli.options import FILE, progress, quiet_option, relative
 @click.option(
     "--radius", type=click.FloatRange(0, min_open=True), help="Of a zone, metres.  [default: 1500; 50 pixels]"
 )
+@click.option("--bathymetry", type=FILE, help="Raster of elevations, negative below the sea: the radius by depth.")
 @click.option("--cell", type=click.FloatRange(0, min_open=True), help="Of recurrence.tif.  [default: a third of it]")
 @click.option("--min-passes", type=click.IntRange(1), default=2, show_default=True, help="That must have seen a zone.")
 @click.option(
@@ -44,6 +45,7 @@ def command(
     folders: tuple[Path, ...],
     out: Path,
     radius: float | None,
+    bathymetry: Path | None,
     cell: float | None,
     min_passes: int,
     false_share: float,
@@ -84,6 +86,7 @@ def command(
         pixels=pixels,
         shifts=read_shifts(shifts) if shifts else {},
         images=images,
+        bathymetry=bathymetry,
         judges=judges,
         basis=basis,
     )

@@ -23,6 +23,7 @@ from seepseg.zones.align import align_images
 from seepseg.zones.chance import chance_of
 from seepseg.zones.cluster import Disc, candidates, discs, joined
 from seepseg.zones.coverage import Coverage, coverage_of, write_recurrence
+from seepseg.zones.depth import radii
 from seepseg.zones.frame import PIXELS, Field, Frame, frame_around
 from seepseg.zones.history import history_of, pass_rows, sample_cells
 from seepseg.zones.record import KEPT, Record, record_of, view_of
@@ -47,6 +48,7 @@ class Options:
         pixels: scenes are in one pixel frame, without georeference.
         shifts: columns and rows to add to a scene's own, by name, in a pixel frame.
         images: folder of the images of the scenes, which give the shifts by their bright points.
+        bathymetry: raster of elevations, from which the radius follows where it says one.
         judges: what else decides whether a cell is observed.
         basis: what "observed" rests on, in words.
     """
@@ -58,6 +60,7 @@ class Options:
     pixels: bool = False
     shifts: dict[str, tuple[float, float]] = field(default_factory=dict)
     images: Path | None = None
+    bathymetry: Path | None = None
     judges: tuple[Judge, ...] = ()
     basis: str = "valid pixels; wind not known"
 
@@ -294,7 +297,10 @@ def _zones(
     """The zones; and for each the sightings that chance would give, and the share of false ones up to it."""
     starts_of = slicks["number"].to_numpy(np.int64)
     shown = np.where((slicks["reason"] == "").to_numpy()[:, None, None], points, np.nan)
-    starts = candidates(shown, starts_of, np.full(len(points), options.radius))
+    radius = np.full(len(points), options.radius)
+    if options.bathymetry:
+        radius = radii(options.bathymetry, frame, points[:, 0], options.radius)
+    starts = candidates(shown, starts_of, radius)
     found = discs(starts, options.min_passes)
     expected, share = chance_of(found, starts, coverage, frame, options.false_share)
     keep = share <= options.false_share

@@ -1,0 +1,60 @@
+"""How wide a zone is by the depth of water: the deeper a vent, the farther from it its oil surfaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from seepseg.errors import ConfigError, DataError
+from seepseg.geo.place import Place, place_of
+from seepseg.io.raster import raster_header, raster_windows
+from seepseg.zones.frame import Field, Frame
+
+DEPTHS, RADII = (500.0, 2000.0), (1400.0, 3300.0)
+"""Metres of water, and how far from its vent a slick surfaces there; shallower and deeper, the nearer of both counts.
+
+Oil drifts while it rises.
+"""
+
+
+def radii(bathymetry: Path, frame: Frame, xy: Field, otherwise: float) -> Field:
+    """Radius (n) of a zone at points (n, 2) of the frame, in metres; `otherwise` where the depth is not known.
+
+    Args:
+        bathymetry: raster of elevations in metres, negative below the sea, as GEBCO's.
+        frame: of the points, on a map.
+        xy: points.
+        otherwise: radius beyond the raster, and where it has no number.
+
+    Raises:
+        ConfigError: it cannot be read, lies nowhere, or reaches none of the points.
+    """
+    try:
+        header, height, width = raster_header(bathymetry)
+        place = place_of(header)
+        if not place.crs or not frame.crs:
+            raise ConfigError("has no georeference, or the scenes have none", bathymetry, "leave out --bathymetry")
+        depth = _depths(bathymetry, place, (height, width), frame, xy)
+    except DataError as error:
+        raise ConfigError(error.what, error.where, error.fix) from None
+    if len(depth) and not np.isfinite(depth).any():
+        raise ConfigError("reaches none of the slicks", bathymetry, "give the depths of this region")
+    return np.where(np.isfinite(depth), np.interp(depth, DEPTHS, RADII), otherwise)
+
+
+def _depths(path: Path, place: Place, size: tuple[int, int], frame: Frame, xy: Field) -> Field:
+    """Depth (n) at points of the frame; NaN where the raster says none."""
+    height, width = size
+    assert place.to_lonlat
+    middle = place.to_lonlat(np.array([[width / 2, height / 2]]))[0]
+    column, row = np.floor(frame.to_pixels(place, middle, xy, "")).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    depth = np.full(len(xy), np.nan)
+    if inside.any():
+        i, j = row[inside].astype(np.intp), column[inside].astype(np.intp)
+        with raster_windows(path) as read:
+            part = read(slice(i.min(), i.max() + 1), slice(j.min(), j.max() + 1)).astype(np.float64)
+        depth[inside] = -part[i - i.min(), j - j.min()]
+    # No ocean is deeper, and no-data values of such rasters are far beyond.
+    return np.where(np.abs(depth) < 12_000, depth, np.nan)
