@@ -1,1 +1,1 @@
-"""What is sent of zones: the page that opens offline."""
+"""What is sent of zones and made of their review: the page that opens offline, labels for training."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +14,7 @@ from seepseg.atlas.shown import FINE, OUTLINES, PICTURES, graticule, observed_pi
 from seepseg.classes import COLORS
 from seepseg.io.atomic import write_bytes
 from seepseg.pages.page import Section, as_rows, cards, folded, paragraph, source_line, table, write_page
+from seepseg.review.edits import NO_SEEP
 from seepseg.zones.run import Summary
 from seepseg.zones.style import STEPS
 from seepseg.zones.view import REASONS
@@ -45,7 +46,7 @@ def write_map_page(out: Path, made: Summary) -> None:
         "reasons": REASONS,
         "classes": [[name, COLORS[i % len(COLORS)]] for i, name in enumerate(classes)],
         "passes": [[one.name, one.identity.acquired] for one in passes],
-        "zones": list(shown_zones(tables, passes, page / "pictures")),
+        "zones": list(shown_zones(tables, passes, classes, page / "pictures")),
         "observed": observed_picture(coverage),
         "land": shown_land(frame, around),
         "graticule": graticule(frame, box, more),
@@ -86,8 +87,11 @@ def _cards(tables: Tables, new: int | None) -> str:
     zones, slicks = tables.zones, tables.slicks
     (first, last), inside = _dates(tables), int(slicks["zone"].notna().sum())
     twice = int((zones["n_seen"] * 2 >= zones["n_observed"]).sum())
+    judged = int(zones["verdict"].isin(NO_SEEP).sum())
+    remarks = [] if new is None else [f"{new:,} new since the last run"]
+    remarks += [f"{judged:,} of them judged to be no seep"] if judged else []
     facts = [
-        ("Zones", f"{len(zones):,}", "" if new is None else f"{new:,} new since the last run"),
+        ("Zones", f"{len(zones):,}", ", ".join(remarks)),
         ("Seen on half of the passes or more", f"{twice:,}", f"of {len(zones):,} zones"),
         ("Passes", f"{len(tables.passes):,}", f"{first} to {last}" if first else "times not known"),
         ("Slicks", f"{len(slicks):,}", f"{inside:,} of them in zones"),
@@ -121,7 +125,7 @@ def _map(tables: Tables) -> str:
     heads = (("zone", ""), ("seen of observed", ""), ("recurrence (95 % interval)", ""), ("last seen", ' class="text"'))
     head = "".join(f'<th scope="col"{kind}><button type="button">{name}</button></th>' for name, kind in heads)
     rows = "".join(
-        f'<tr data-zone="{row["zone"]}"><td data-v="{row["zone"]}">{row["zone"]}</td><td></td><td></td>'
+        f'<tr data-zone="{row["zone"]}"><td data-v="{row["zone"]}">{row["zone"]}{_verdict(row)}</td><td></td><td></td>'
         '<td class="text"></td></tr>'
         for row in as_rows(tables.zones)
     )
@@ -140,6 +144,11 @@ def _map(tables: Tables) -> str:
         '</div><div id="zone" tabindex="-1" hidden></div></div></div>'
         '<noscript><p class="warn">The map needs JavaScript; its numbers are in zones.csv.</p></noscript>'
     )
+
+
+def _verdict(row: Mapping[str, str]) -> str:
+    """What a user said of a zone, behind its number."""
+    return f" <small>{escape(row['verdict'])}</small>" if row["verdict"] != "n/a" else ""
 
 
 def _meaning(tables: Tables) -> str:

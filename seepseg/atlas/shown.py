@@ -38,7 +38,9 @@ Box = tuple[float, float, float, float]
 """Least x and y, greatest x and y."""
 
 
-def shown_zones(tables: Tables, passes: Sequence[Pass], pictures: Path) -> Iterator[dict[str, Any]]:
+def shown_zones(
+    tables: Tables, passes: Sequence[Pass], classes: Sequence[str], pictures: Path
+) -> Iterator[dict[str, Any]]:
     """What the map shows of each zone, in the order of the table; its quick-looks go to a folder.
 
     `line` has a letter per pass: S seen and observed, s seen only, o observed and not seen, the number of a reason of
@@ -50,7 +52,9 @@ def shown_zones(tables: Tables, passes: Sequence[Pass], pictures: Path) -> Itera
     at = slicks["pass"].map(number).to_numpy(np.int64)
     latest = [zone.slicks[np.argsort(-at[zone.slicks], kind="stable")] for zone in tables.found]
     drawn = _outlines(tables, [order[:OUTLINES] for order in latest], scenes)
-    columns = slicks[["class", "mean_probability", "area_m2"]].to_numpy(np.float64)
+    number_of = {name: i for i, name in enumerate(classes, 1)}
+    kinds = slicks["class_new"].map(number_of).fillna(slicks["class"])
+    columns = slicks.assign(kind=kinds)[["kind", "mean_probability", "area_m2"]].to_numpy(np.float64)
     used = set[Path]()
     for zone, order, row in zip(tables.found, latest, as_rows(tables.zones), strict=True):
         history = tables.history.iloc[of_zone.get(int(row["zone"]), [])]

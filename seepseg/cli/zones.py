@@ -66,6 +66,7 @@ def command(
     seepseg zones out/ -o zones
     seepseg zones out/ -o zones --wind era5_2024.grib
     """
+    from seepseg.atlas.labels import write_labels
     from seepseg.atlas.page import write_map_page
     from seepseg.conditions.judges import judges_of, parse_range
     from seepseg.errors import ConfigError
@@ -93,6 +94,7 @@ def command(
     with progress("reading", None, quiet) as tick:
         summary = make_zones(folders, out, options, tick)
     write_map_page(out, summary)
+    labelled = write_labels(out, summary)
     for line in summary.warnings:
         click.echo(f"warning: {line}", err=True)
     tables, scenes = summary.tables, sum(len(one.scenes) for one in summary.passes)
@@ -102,3 +104,5 @@ def command(
         f" ({scenes} scenes), in {relative(out)}/; observed means: {options.basis}"
     )
     click.echo(f"to send: the folder {relative(out / 'page')}/, which opens offline with index.html")
+    if labelled:
+        click.echo(f"reviewed: {labelled} scenes, as labels for training in {relative(out / 'labels.gpkg')}")
