@@ -20,6 +20,7 @@ from seepseg.data.splits import make_splits, shares
 from seepseg.errors import SeepsegError
 from seepseg.io.atomic import write_text
 from seepseg.machine.progress import Tick, silent
+from seepseg.scenes.overlaps import judged
 
 COVERAGE = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Limits of the shares of foreground that tiles are counted by."""
@@ -65,25 +66,30 @@ def gather(recipe: Config, folder: Path, tick: Tick = silent) -> DatasetFacts:
     order = list(KINDS)
     problems.sort(key=lambda p: (order.index(p.kind), -p.pixels, p.tile))
     catalog = replace(opened, tiles=tuple(facts.tile for facts in inspection.tiles))
-    parts, split_error = _divide(recipe, catalog, folder)
+    parts, split_error, warnings = _divide(recipe, catalog, folder)
+    catalog = replace(catalog, warnings=(*catalog.warnings, *warnings))
     data = DatasetFacts(recipe, catalog, inspection.tiles, problems, duplicates(inspection.tiles), parts, split_error)
     for name, frame in _tables(data).items():
         write_text(folder / f"{name}.csv", frame.to_csv(index=False, na_rep="n/a"))
     return data
 
 
-def _divide(recipe: Config, catalog: Catalog, folder: Path) -> tuple[dict[str, str], str]:
-    """Part of each labelled tile as training would divide them, or why it could not; writes splits.csv, shares.csv."""
+def _divide(recipe: Config, catalog: Catalog, folder: Path) -> tuple[dict[str, str], str, list[str]]:
+    """Part of each labelled tile as training would divide them, or why it could not, and warnings.
+
+    Writes splits.csv and shares.csv.
+    """
     labelled = catalog.subset([t.id for t in catalog.tiles if t.labelled])
     if not len(labelled):
-        return {}, "no labelled tile"
+        return {}, "no labelled tile", []
     try:
         splits = make_splits(labelled, recipe.data.split, recipe.seed, 0 if recipe.data.split.folds else None)
+        warnings = judged(labelled.overlaps, splits, recipe.data.split)
     except SeepsegError as error:
-        return {}, str(error)
+        return {}, str(error), []
     write_text(folder / "splits.csv", splits.to_csv(index=False))
     write_text(folder / "shares.csv", shares(labelled, splits).reset_index().to_csv(index=False))
-    return dict(zip(splits["id"].astype(str), splits["split"].astype(str), strict=True)), ""
+    return dict(zip(splits["id"].astype(str), splits["split"].astype(str), strict=True)), "", warnings
 
 
 def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:

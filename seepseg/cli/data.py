@@ -222,7 +222,9 @@ def _divided(recipe: Config, catalog: Catalog, fold: int | None = None) -> tuple
     """The labelled tiles, and how training would divide them."""
     from seepseg.data.catalog import labelled_of
     from seepseg.data.splits import make_splits
+    from seepseg.scenes.overlaps import judged
 
-    labelled = labelled_of(catalog)
-    chosen = 0 if fold is None and recipe.data.split.folds else fold
-    return labelled, make_splits(labelled, recipe.data.split, recipe.seed, chosen)
+    labelled, split = labelled_of(catalog), recipe.data.split
+    splits = make_splits(labelled, split, recipe.seed, 0 if fold is None and split.folds else fold)
+    _warn(judged(labelled.overlaps, splits, split))
+    return labelled, splits

@@ -18,6 +18,7 @@ from seepseg.errors import DataError, listed
 from seepseg.scenes.blocks import Blocks
 from seepseg.scenes.images import Window
 from seepseg.scenes.mosaic import Cell
+from seepseg.scenes.overlaps import Overlap
 
 FLAGS = {
     "constant": "one grey level all over: no information, whatever its mask says",
@@ -94,6 +95,7 @@ class Catalog:
         classes: the class table their masks are read with.
         train_flagged: whether flagged tiles may train.
         empty: share of the tiles without foreground that may train, and then none without labelled pixels; None = all.
+        overlaps: scenes that show the same ground.
         warnings: what is odd about the data set, a sentence each, for the user.
     """
 
@@ -101,6 +103,7 @@ class Catalog:
     classes: ClassTable
     train_flagged: bool = True
     empty: float | None = None
+    overlaps: tuple[Overlap, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:

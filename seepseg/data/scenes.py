@@ -18,7 +18,8 @@ from seepseg.data.tiles import Labels, as_labels
 from seepseg.io.image import open_image
 from seepseg.scenes.blocks import scene_blocks
 from seepseg.scenes.images import read_window
-from seepseg.scenes.labelled import Scene, read_scenes
+from seepseg.scenes.labelled import Scene, identities, read_scenes
+from seepseg.scenes.overlaps import overlaps
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class ScenesSource:
         if self.data.split.by == "blocks":
             blocks = scene_blocks(self.data.split, self.scenes, [(t.group, t.window) for t in tiles if t.window])
             tiles = [replace(t, blocks=b) for t, b in zip(tiles, blocks, strict=True)]
-        return Catalog(tuple(tiles), self.classes, empty=self.data.empty, warnings=self._read[1])
+        shared, warnings = overlaps(self.scenes, identities(self.data.scenes, self.scenes)), self._read[1]
+        return Catalog(tuple(tiles), self.classes, empty=self.data.empty, overlaps=shared, warnings=warnings)
 
     def between(self, tiles: Sequence[Tile]) -> tuple[Tile, ...]:
         """With a stride shorter than a window, those that lie on several of these windows, and on no other."""

@@ -15,6 +15,8 @@ from pyproj import CRS
 from seepseg.classes import ClassTable
 from seepseg.config import ScenesData
 from seepseg.errors import DataError, listed
+from seepseg.geo import identity
+from seepseg.geo.identity import Identity
 from seepseg.geo.labels import Layer
 from seepseg.geo.land import draw_land
 from seepseg.geo.place import place_of
@@ -104,6 +106,14 @@ def read_scenes(data: ScenesData, classes: ClassTable) -> tuple[dict[str, Scene]
         named = f"{len(without)} of {len(scenes)} scenes ({listed(without[:3])} …)"
         warnings.append(f"{named} have no labels and do not count: name those without foreground in data.background")
     return scenes, tuple(warnings)
+
+
+def identities(table: Path | None, scenes: Mapping[str, Scene]) -> dict[str, Identity]:
+    """Which acquisition each scene is, by its tags, its name, and what a table says, if it is there."""
+    said = identity.read_scenes(table) if table and table.is_file() else {}
+    return {
+        name: identity.identity_of(scene.georeference.tags, name, said.get(name, {})) for name, scene in scenes.items()
+    }
 
 
 def _land(scene: Located, margin: float | None) -> Drawing | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from seepseg.data.scan import with_counts, with_overlaps
 from seepseg.data.source import images_of, scene_images, source_of
 from seepseg.data.splits import make_splits, part
 from seepseg.errors import DataError
+from seepseg.scenes.overlaps import judged
 
 MEASURED = 10_000
 """The most tiles, at even distances, that scaling is measured on: more would take minutes, and change nothing."""
@@ -40,6 +41,8 @@ def prepare(
     catalog = with_counts(source, labelled_of(source.catalog()))
     if splits is None:
         splits = make_splits(catalog, config.data.split, config.seed, fold)
+        more = judged(catalog.overlaps, splits, config.data.split)
+        catalog = replace(catalog, warnings=(*catalog.warnings, *more))
     elif set(splits["id"]) != {t.id for t in catalog.tiles}:
         raise DataError("the tiles are not those the run began with", config.data.root, "restore them to resume")
     parts = {name: catalog.subset(part(splits, name)) for name in ("train", "val")}
