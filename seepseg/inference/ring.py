@@ -46,11 +46,11 @@ def find(ring: Tensor, start: int, valid: Tensor, bound: Bound) -> Found:
     if ring.device.type != "cpu":
         return find_by_torch(ring, start, valid, bound)
     # Of these, only what is filled takes up memory.
-    where = np.empty(valid.numel(), np.int64)
+    where = np.empty(valid.numel(), np.int32)
     logits = np.empty((valid.numel(), ring.shape[2]), np.float32)
     first, last, relative, margin, _ = bound
     count = _find(ring.numpy(), start, valid.contiguous().numpy(), first, last, relative, margin, where, logits)
-    return Found(*(torch.from_numpy(filled[:count].copy()) for filled in (where, logits)))
+    return Found(torch.from_numpy(where[:count].astype(np.int64)), torch.from_numpy(logits[:count].copy()))
 
 
 def find_by_torch(ring: Tensor, start: int, valid: Tensor, bound: Bound) -> Found:
@@ -107,7 +107,7 @@ def _add(ring: Floats, start: int, first: int, window: Floats, down: Floats, acr
             row[first + j] += window[i, j] * (down[i] * across[j])
 
 
-@_compiled("int64(float32[:,:,::1], int64, boolean[:,::1], int64, int64, boolean, float64, int64[::1], float32[:,::1])")
+@_compiled("int64(float32[:,:,::1], int64, boolean[:,::1], int64, int64, boolean, float64, int32[::1], float32[:,::1])")
 def _find(
     ring: Floats,
     start: int,
@@ -116,7 +116,7 @@ def _find(
     last: int,
     relative: bool,
     most: float,
-    where: NDArray[np.int64],
+    where: NDArray[np.int32],
     logits: Floats,
 ) -> int:
     count = 0
