@@ -238,7 +238,7 @@ def _by_group(catalog: Catalog, split: Split) -> NDArray[np.str_]:
     if len(groups) == 1 and split.by == "blocks":
         raise ConfigError(f"all tiles lie in one block of {split.size:g}", "data.split.size", "give less")
     if len(groups) == 1:
-        advice = "name scenes with data.name_pattern, or set data.split.by=random, whose scores are too high"
+        advice = "give more, name those of tiles with data.name_pattern, or divide it with data.split.by=blocks"
         raise ConfigError(f"all tiles are of one scene ({groups[0]})", "data.split", advice)
     chosen: dict[str, str] = {}
     for name, wanted in (("val", split.val), ("test", split.test)):

@@ -134,7 +134,7 @@ def test_empty_parts_are_refused() -> None:
 
 def test_one_scene_cannot_be_divided_by_scenes() -> None:
     for split in (Split(), Split(val=["a"])):
-        with pytest.raises(ConfigError, match=r"all tiles are of one scene \(a\) in data.split: name scenes with"):
+        with pytest.raises(ConfigError, match=r"all tiles are of one scene \(a\) in data.split: give more, name"):
             make_splits(catalog_of({"a": FULL}), split, seed=0)
 
 
