@@ -129,7 +129,7 @@ def _score_run(request: Request, run: Path) -> None:
     from seepseg.evaluation.evaluate import Options, evaluate
     from seepseg.evaluation.fitting import fit_parts
     from seepseg.evaluation.printing import decoding_text
-    from seepseg.metrics.grades import grades_text
+    from seepseg.metrics.grades import FEWEST, grades_text
     from seepseg.runs.folder import RunFolder
 
     parts = _opened(request, run)
@@ -150,8 +150,9 @@ def _score_run(request: Request, run: Path) -> None:
     _print_scores(summary, request)
     for part, search in zip(parts, searches, strict=False):
         click.echo(f"fitted {relative(part.path)}: {decoding_text(search.fit)}; used on other tiles, and by predict")
-        if search.fit.grades:
-            click.echo(grades_text(search.fit.grades))
+        if search.fit.polygons:
+            few = f"no grades of polygons: they take {FEWEST} of them or more, in several scenes"
+            click.echo(grades_text(search.fit.grades) if search.fit.grades else few)
         if search.warning():
             click.echo(f"note: {search.warning()}", err=True)
     _print_written(where, request)
