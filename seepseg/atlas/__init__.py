@@ -1,1 +1,1 @@
-"""What is sent of zones and made of their review: the page that opens offline, labels for training."""
+"""What is made of many maps for people: the page of zones, labels of a review, the queue of what to look at."""

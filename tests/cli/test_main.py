@@ -31,7 +31,8 @@ HEAVY = ("torch", "monai", "pandas", "albumentations", "sklearn", "matplotlib", 
 
 # What each command's help must name.
 MENTIONS = {
-    (): ["demo", "data", "train", "eval", "compare", "predict", "zones", "config", "monitor", "--version", "--debug"],
+    (): ["demo", "data", "train", "eval", "compare", "predict", "zones", "rank", "config", "monitor",
+         "--version", "--debug"],
     ("demo",): ["--salt", "--sentinel1", "-o, --out", "-s, --set"],
     ("data",): ["check", "stats", "split"],
     ("data", "check"): ["CONFIG", "-s, --set"],
@@ -44,6 +45,7 @@ MENTIONS = {
     ("compare",): ["RUN_A", "RUN_B", "--split", "-o, --out"],
     ("predict",): ["RUN", "INPUTS", "-o, --out", "--fold", "--tta", "--threshold", "--probabilities", "--overwrite",
                    "--strict", "--device", "--uncertainty", "--no-fit", "--grid"],
+    ("rank",): ["OUT...", "-o, --out", "--reviewed"],
     ("config",): ["list", "show", "schema"],
     ("monitor",): ["RUNS", "--port"],
 }  # fmt: skip

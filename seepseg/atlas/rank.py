@@ -1,0 +1,125 @@
+"""The order in which to look at slicks: first those whose label would teach most."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from seepseg.errors import ConfigError, DataError
+from seepseg.figures.sheets import cut_quicklook
+from seepseg.geo.place import place_of
+from seepseg.geo.vector import read_vectors
+from seepseg.io.atomic import write_text
+from seepseg.io.raster import raster_header, thinned
+from seepseg.machine.progress import Tick, silent
+from seepseg.pages.page import Section, as_rows, paragraph, table, write_page
+from seepseg.review.edits import KEY, read_edits
+from seepseg.zones.scenes import Scene, find_scenes
+
+SHOWN = 100
+"""Slicks with a picture on the page, at most."""
+FINEST = 2000
+"""Pixels a side to which rasters of uncertainty are thinned, about."""
+NEEDED = [*KEY, "class_name", "mean_probability", "area_m2"]
+COLUMNS = ["rank", "score", "doubt", "rarity", "disagreement", "scene_score", *NEEDED]
+
+
+def rank(
+    folders: Sequence[Path], reviewed: Path | None = None, tick: Tick = silent
+) -> tuple[pd.DataFrame, list[Scene]]:
+    """All slicks without a verdict in the order of their score (`COLUMNS`), and the scenes.
+
+    The score is the mean of what is known of: doubt (1 − mean probability); rarity of the class (0 where all are of it,
+    1 where it is the only one); disagreement of networks and turns, where `predict` wrote uncertainty. `scene_score` is
+    the sum over a scene: where a look teaches most.
+
+    Raises:
+        ConfigError: there is nothing to rank.
+        DataError: outputs cannot be read, or lack a column.
+    """
+    scenes, _ = find_scenes(folders)
+    tables = []
+    for done, scene in enumerate(scenes, 1):
+        shapes, slicks, _ = read_vectors(scene.vectors)
+        slicks["scene"] = scene.name
+        if missing := [name for name in NEEDED if name not in slicks]:
+            raise DataError(f"has no column {missing[0]}", scene.vectors, "predict the scene again")
+        if len(slicks):
+            tables.append(slicks[NEEDED].assign(disagreement=_disagreement(scene, shapes)))
+        tick(done, len(scenes))
+    every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*NEEDED, "disagreement"])
+    shares = every["class"].map(every["class"].value_counts(normalize=True))
+    every["doubt"] = 1 - every["mean_probability"].astype(float)
+    every["rarity"] = -np.log(shares.astype(float)) / np.log(max(len(every), 2))
+    every["score"] = every[["doubt", "rarity", "disagreement"]].astype(float).mean(axis=1)
+    if reviewed:
+        said = read_edits(reviewed).table
+        known = pd.MultiIndex.from_frame(said.loc[said["verdict"].notna(), [*KEY]].astype(object))
+        every = every[~pd.MultiIndex.from_frame(every[[*KEY]].astype(object)).isin(known)]
+    if every.empty:
+        raise ConfigError("no slick without a verdict", ", ".join(map(str, folders)), "predict more scenes")
+    every = every.sort_values(["score", *KEY], ascending=[False, True, True, True], ignore_index=True)
+    every["scene_score"] = every.groupby("scene")["score"].transform("sum")
+    return every.assign(rank=np.arange(1, len(every) + 1))[COLUMNS].round(4), scenes
+
+
+def write_queue(path: Path, queue: pd.DataFrame, scenes: Sequence[Scene]) -> None:
+    """Write the table, and beside it an HTML page of the first slicks with pictures cut from quick-looks."""
+    write_text(path, queue.to_csv(index=False))
+    first, of_name = queue.head(SHOWN), {scene.name: scene for scene in scenes}
+    figures = []
+    for name, rows in first.groupby("scene", sort=False):
+        pictures = _pictures(of_name[str(name)], rows)
+        figures += [(int(row["rank"]), picture) for (_, row), picture in zip(rows.iterrows(), pictures, strict=True)]
+    said = [f"{r.rank}: {r.scene}, object {r.object}, {r.class_name}, score {r.score:.2f}" for r in first.itertuples()]
+    tiles = "".join(
+        '<figure class="tile"><span class="picture"><img alt="" src="data:image/jpeg;base64,'
+        f'{base64.b64encode(picture).decode()}"></span><figcaption>{escape(said[number - 1])}</figcaption></figure>'
+        for number, picture in sorted(figures)
+        if picture
+    )
+    sections = [
+        Section("Pictures", f'<div class="tiles">{tiles}</div>' if tiles else paragraph("No quick-looks are there.")),
+        Section("Queue", table(as_rows(first), path.name, text=("scene", "class_name"))),
+    ]
+    what = f"The first {len(first)} of {len(queue)} slicks without a verdict: what a look would teach most comes first."
+    write_page(path.with_suffix(".html"), "What to look at", what, sections)
+
+
+def _disagreement(scene: Scene, shapes: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Uncertainty (n), 0 to 1, at a point inside each polygon; NaN where none was written."""
+    path = scene.raster.with_name(scene.raster.name.replace("_class", "_uncertainty"))
+    if not path.is_file() or not len(shapes):
+        return np.full(len(shapes), np.nan)
+    header, height, width = raster_header(path)
+    few = thinned(path, max(1, max(height, width) // FINEST))
+    points = shapely.get_coordinates(shapely.point_on_surface(shapes))
+    at = place_of(header).to_pixels(points)[:, ::-1] / [height, width] * few.shape
+    row, column = np.clip(at, 0, np.array(few.shape) - 1).astype(int).T
+    return np.where(few[row, column] == 255, np.nan, few[row, column] / 254)
+
+
+def _pictures(scene: Scene, rows: pd.DataFrame) -> list[bytes]:
+    """JPEG of each of some slicks of a scene; empty where there is no quick-look."""
+    path = scene.raster.with_name(scene.raster.name.replace("_class", "_quicklook")).with_suffix(".png")
+    if not path.is_file():
+        return [b""] * len(rows)
+    header, height, width = raster_header(scene.raster)
+    place = place_of(header)
+    shapes, slicks, _ = read_vectors(scene.vectors)
+    index = pd.MultiIndex.from_frame(slicks[["object", "class"]])
+    at = index.get_indexer(pd.MultiIndex.from_frame(rows[["object", "class"]]))
+    found = []
+    for shape in shapes[at]:
+        points = place.to_pixels(shapely.get_coordinates(shape))
+        low, high = points.min(axis=0), points.max(axis=0)
+        cut = cut_quicklook(path, (height, width), (low + high) / 2, float(np.hypot(*(high - low))) / 2, 1.5, 40)
+        found.append(cut[0] if cut else b"")
+    return found

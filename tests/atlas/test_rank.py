@@ -1,0 +1,67 @@
+"""The queue: doubtful, rare and disputed slicks first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seepseg.atlas.rank import rank, write_queue
+from seepseg.classes import SEEP
+from seepseg.errors import ConfigError
+from seepseg.geo.vector import read_vectors, write_vectors
+from seepseg.io.cog import row_writer, uncertainty_layout
+from seepseg.io.raster import raster_header
+from tests.zones.places import scene
+
+
+def predicted(folder: Path) -> Path:
+    """Two scenes: one with three slicks of class 1, one with one of class 2; their probabilities .9, .8, .7 and .9."""
+    for name, pixels, values in (("a", [(5, 5), (5, 15), (15, 5)], [0.9, 0.8, 0.7]), ("b", [(5, 5)], [0.9])):
+        classes = np.zeros((20, 20), np.uint8)
+        classes[tuple(np.array(pixels).T)] = 1 if name == "a" else 2
+        scene(
+            folder,
+            name,
+            "EPSG:32616",
+            (10.0, 0.0, 4e5, 0.0, -10.0, 3e6),
+            classes,
+            SEEP,
+            acquired="2024-01-01T00:00:00.000Z",
+        )
+        shapes, table, crs = read_vectors(folder / f"{name}.gpkg")
+        write_vectors(folder / f"{name}.gpkg", shapes, table.assign(mean_probability=values), crs)
+    return folder
+
+
+def test_doubtful_and_rare_slicks_come_first(tmp_path: Path) -> None:
+    queue, scenes = rank([predicted(tmp_path)])
+    # Doubt .1, .2, .3 and .1; rarity ln(4/3) / ln 4 = .2075 of the first class and ln 4 / ln 4 = 1 of the second.
+    assert queue["score"].tolist() == pytest.approx([0.55, 0.2538, 0.2038, 0.1538], abs=1e-4)
+    assert queue["scene"].tolist() == ["b", "a", "a", "a"]
+    assert queue["scene_score"].tolist() == pytest.approx([0.55, 0.6113, 0.6113, 0.6113], abs=2e-4)
+    write_queue(tmp_path / "q.csv", queue, scenes)
+    assert pd.read_csv(tmp_path / "q.csv")["rank"].tolist() == [1, 2, 3, 4]
+    assert "The first 4 of 4 slicks" in (tmp_path / "q.html").read_text("utf-8")
+
+
+def test_disagreement_counts_where_it_was_written(tmp_path: Path) -> None:
+    folder = predicted(tmp_path)
+    place, height, width = raster_header(folder / "a_class.tif")
+    plane = np.zeros((height, width), np.uint8)
+    plane[5, 5] = 254
+    with row_writer(folder / "a_uncertainty.tif", place, height, width, uncertainty_layout({})) as writer:
+        writer.write(plane)
+    queue, _ = rank([folder])
+    # (.1 + .2075 + 1) / 3
+    disputed = queue[queue["disagreement"] == 1]
+    assert disputed["score"].tolist() == pytest.approx([0.4358], abs=1e-4)
+    assert queue["disagreement"].isna().sum() == 1  # scene b has none
+
+
+def test_nothing_to_rank_is_said(tmp_path: Path) -> None:
+    scene(tmp_path, "c", None, None, np.zeros((9, 9), np.uint8), acquired="2024-01-01T00:00:00.000Z")
+    with pytest.raises(ConfigError, match="no slick without a verdict"):
+        rank([tmp_path])
