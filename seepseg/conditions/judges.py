@@ -67,7 +67,11 @@ def judges_of(
     words = [f"incidence {incidence[0]:g}–{incidence[1]:g}° where known"]
     source = " and ".join(f"--wind {path}" for path in winds)
     where = ", ".join(path.name for path in winds)
+    if weather:
+        first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (weather.times[0], weather.times[-1]))
+        source += f" (winds of {first} to {last})"
     if from_image:
+        source += " (which needs Sentinel-1 products in VV, predicted by this version)"
         every.append(_from_image(wind_range, source, rows, weather, direction))
     elif weather:
         every.append(_from_fields(wind_range, source, weather))

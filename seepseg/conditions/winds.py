@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,9 +77,10 @@ class Winds:
         """The number of the time that is nearest to one; None where it is more than `HOURS` away, or none is given."""
         if not time:
             return None
-        apart = [abs((one - pd.Timestamp(time)).total_seconds()) for one in self.times]
-        number = int(np.argmin(apart))
-        return number if apart[number] <= HOURS * 3600 else None
+        when, last = pd.Timestamp(time), len(self.times) - 1
+        after = min(bisect(self.times, when), last)
+        number = min((max(after - 1, 0), after), key=lambda i: abs(self.times[i] - when))
+        return number if abs(self.times[number] - when) <= pd.Timedelta(hours=HOURS) else None
 
     def at(self, number: int, lonlat: Field) -> tuple[Field, Field]:
         """Speed (k), m/s, and direction (k) that it comes from, degrees clockwise from the y axis of its map.

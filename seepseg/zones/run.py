@@ -198,10 +198,10 @@ def _unjudged(judges: Sequence[Judge], measured: Mapping[str, Field]) -> list[st
             raise DataError(
                 f"the {what} is known of none of {len(measured)} scenes",
                 judge.source,
-                "check times and places, see docs/howto-zones.md",
+                "check times, places and names of scenes",
             )
         if unknown:
-            lines.append(f"{what} is not known of {len(unknown)} of {len(measured)} scenes: it hides nothing there")
+            lines.append(f"{what} is not known of {len(unknown)} of {len(measured)} scenes, and not judged there")
     return lines
 
 

@@ -189,7 +189,7 @@ def test_the_command_says_what_is_not_judged_and_ends_where_nothing_is(
     code, _, err = run(capsys, "zones", lulls, "-o", tmp_path / "zones", "--wind", some)
     assert code == 0
     scenes = len((lulls / "manifest.jsonl").read_text().splitlines())
-    assert f"wind is not known of {scenes - 10} of {scenes} scenes: it hides nothing there" in err
+    assert f"wind is not known of {scenes - 10} of {scenes} scenes, and not judged there" in err
     assert json.loads((tmp_path / "zones" / "alerts.json").read_text())["observed_means"].endswith("where known")
     code, _, err = run(capsys, "zones", lulls, "-o", tmp_path / "z", "--wind", write_netcdf(tmp_path / "w.nc"))
     assert code == 3
