@@ -78,7 +78,6 @@ def command(
         where = "--shifts and --align" if shifts and images else "--shifts" if shifts else "--align"
         raise ConfigError(f"goes with --frame {PIXELS} only, and alone", where, "leave it out")
     shown = parse_range(wind_range, "--wind-range", 100), parse_range(incidence, "--incidence", 90)
-    judges, basis = judges_of(wind, *shown, wind_direction)
     options = Options(
         radius=radius or (50.0 if pixels else 1500.0),
         cell=cell,
@@ -88,8 +87,7 @@ def command(
         shifts=read_shifts(shifts) if shifts else {},
         images=images,
         bathymetry=bathymetry,
-        judges=judges,
-        basis=basis,
+        judges=judges_of(wind, *shown, wind_direction),
     )
     with progress("reading", None, quiet) as tick:
         summary = make_zones(folders, out, options, tick)
@@ -101,7 +99,7 @@ def command(
     new = len(tables.zones) if summary.new_zones is None else summary.new_zones
     click.echo(
         f"{len(tables.zones)} zones ({new} new) of {len(tables.slicks)} slicks in {len(summary.passes)} passes"
-        f" ({scenes} scenes), in {relative(out)}/; observed means: {options.basis}"
+        f" ({scenes} scenes), in {relative(out)}/; observed means: {tables.basis}"
     )
     click.echo(f"to send: the folder {relative(out / 'page')}/, which opens offline with index.html")
     if labelled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,8 @@ HIGHEST = {"wind_speed": 100.0, "wind_direction": 360.0, "incidence": 90.0}
 """What a table may say of a scene, and the most that it may be: m/s at 10 m, degrees that it comes from, degrees."""
 
 Row = Mapping[str, float]
+Form = tuple[Callable[[Scene, Nodes], Field], Callable[[Scene], str]]
+"""`Judge.measure` and `Judge.key`."""
 
 
 def judges_of(
@@ -33,8 +35,8 @@ def judges_of(
     wind_range: tuple[float, float] = LIMITS[1],
     incidence: tuple[float, float] = LIMITS[0],
     direction: float | None = None,
-) -> tuple[tuple[Judge, ...], str]:
-    """What decides whether a slick could have been seen, and in words what that rests on.
+) -> tuple[Judge, ...]:
+    """What decides whether a slick could have been seen.
 
     Args:
         winds: files of one kind: a CSV by scene, or GRIB, netCDF or GeoTIFF; and the path `IMAGE`, where speeds are
@@ -63,23 +65,23 @@ def judges_of(
     if from_image and "wind_speed" in told:
         raise ConfigError("wind is given twice", f"--wind image --wind {tables[0]}", "leave out one, or wind_speed")
     weather = read_winds(fields) if fields else None
-    every = [_incidence(incidence, rows)]
-    words = [f"incidence {incidence[0]:g}–{incidence[1]:g}° where known"]
+    words = f"incidence {incidence[0]:g}–{incidence[1]:g}°"
+    angle = Judge(INCIDENCE, "incidence_deg", *incidence, words, *_incidence(rows))
     source = " and ".join(f"--wind {path}" for path in winds)
-    where = ", ".join(path.name for path in winds)
     if weather:
         first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (weather.times[0], weather.times[-1]))
         source += f" (winds of {first} to {last})"
     if from_image:
         source += " (which needs Sentinel-1 products in VV, predicted by this version)"
-        every.append(_from_image(wind_range, source, rows, weather, direction))
+        form = _from_image(rows, weather, direction)
     elif weather:
-        every.append(_from_fields(wind_range, source, weather))
+        form = _from_fields(weather)
     elif "wind_speed" in told:
-        every.append(_from_table(wind_range, source, rows))
-    known = len(every) > 1
-    words.append(f"wind {wind_range[0]:g}–{wind_range[1]:g} m/s by {where}, where known" if known else "wind not known")
-    return tuple(every), "; ".join(["valid pixels", *words])
+        form = _from_table(rows)
+    else:
+        return (angle,)
+    words = f"wind {wind_range[0]:g}–{wind_range[1]:g} m/s by {', '.join(path.name for path in winds)}"
+    return angle, Judge(WIND, "wind_m_s", *wind_range, words, *form, source)
 
 
 def parse_range(text: str, option: str, highest: float) -> tuple[float, float]:
@@ -130,26 +132,26 @@ def _constant(rows: Mapping[str, Row], scene: Scene, column: str, at: Nodes) -> 
     return np.full(len(at.pixels), _row(rows, scene).get(column, np.nan))
 
 
-def _incidence(limits: tuple[float, float], rows: Mapping[str, Row]) -> Judge:
+def _incidence(rows: Mapping[str, Row]) -> Form:
     def measure(scene: Scene, at: Nodes) -> Field:
         lattice = lattice_of(at.tags, INCIDENCE_TAG)
         return lattice.at(at.pixels) if lattice else _constant(rows, scene, "incidence", at)
 
-    return Judge(INCIDENCE, "incidence_deg", *limits, measure, lambda scene: str(_row(rows, scene)))
+    return measure, lambda scene: str(_row(rows, scene))
 
 
-def _from_table(limits: tuple[float, float], source: str, rows: Mapping[str, Row]) -> Judge:
+def _from_table(rows: Mapping[str, Row]) -> Form:
     def measure(scene: Scene, at: Nodes) -> Field:
         return _constant(rows, scene, "wind_speed", at)
 
-    return Judge(WIND, "wind_m_s", *limits, measure, lambda scene: str(_row(rows, scene)), source)
+    return measure, lambda scene: str(_row(rows, scene))
 
 
-def _from_fields(limits: tuple[float, float], source: str, weather: Winds) -> Judge:
+def _from_fields(weather: Winds) -> Form:
     def measure(scene: Scene, at: Nodes) -> Field:
         return _weather(weather, scene, at)[0]
 
-    return Judge(WIND, "wind_m_s", *limits, measure, lambda scene: _time_key(weather, scene), source)
+    return measure, lambda scene: _time_key(weather, scene)
 
 
 def _weather(weather: Winds, scene: Scene, at: Nodes) -> tuple[Field, Field]:
@@ -170,13 +172,7 @@ def _time_key(weather: Winds, scene: Scene) -> str:
     return repr([(str(band.path), stamp(band.path), band.name, band.number) for band in bands])
 
 
-def _from_image(
-    limits: tuple[float, float],
-    source: str,
-    rows: Mapping[str, Row],
-    weather: Winds | None,
-    direction: float | None,
-) -> Judge:
+def _from_image(rows: Mapping[str, Row], weather: Winds | None, direction: float | None) -> Form:
     """Wind of σ0, incidence and direction on the lattice of σ0; unknown where the class map lacks one of them."""
 
     def measure(scene: Scene, at: Nodes) -> Field:
@@ -201,4 +197,4 @@ def _from_image(
             return f"image {_time_key(weather, scene)}"
         return f"image {direction} {_row(rows, scene)}"
 
-    return Judge(WIND, "wind_m_s", *limits, measure, key, source)
+    return measure, key

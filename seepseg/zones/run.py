@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from seepseg.zones.coverage import Coverage, coverage_of, write_recurrence
 from seepseg.zones.depth import radii
 from seepseg.zones.frame import PIXELS, Field, Frame, frame_around
 from seepseg.zones.history import history_of, pass_rows, sample_cells
+from seepseg.zones.judged import basis_of, medians_of
 from seepseg.zones.record import KEPT, Record, record_of, view_of
 from seepseg.zones.scenes import Pass, Scene, find_scenes, passes_of
 from seepseg.zones.since import State, news, numbered, read_state, write_state
@@ -50,7 +51,6 @@ class Options:
         images: folder of the images of the scenes, which give the shifts by their bright points.
         bathymetry: raster of elevations, from which the radius follows where it says one.
         judges: what else decides whether a cell is observed.
-        basis: what "observed" rests on, in words.
     """
 
     radius: float = 1500.0
@@ -62,7 +62,6 @@ class Options:
     images: Path | None = None
     bathymetry: Path | None = None
     judges: tuple[Judge, ...] = ()
-    basis: str = "valid pixels; wind not known"
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,8 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
         edits = read_edits(out)
         reader = _Reader(frame, out / CACHE, options, edits)
         slicks, points, windows, classes = _slicks(passes, reader, tick)
-        warnings += _unjudged(options.judges, reader.measured)
+        basis, doubted = basis_of(options.judges, reader.measured)
+        warnings += doubted
         slicks = slicks.join(edits.on(slicks))
         points[slicks["verdict"].isin(NO_SEEP)] = np.nan  # nowhere, they make no zone
         named = slicks["class_new"].where(slicks["class_new"].isin(classes), slicks["class_name"])
@@ -131,17 +131,17 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
             found,
             zones,
             slicks,
-            pass_table(passes, areas, counts, _medians(passes, options.judges, reader.measured)),
+            pass_table(passes, areas, counts, medians_of(passes, options.judges, reader.measured)),
             history,
             outlines,
-            options.basis,
+            basis,
         )
         table, short = news(zones, slicks, [scene.name for scene in scenes], state)
         sums = write_package(out, tables, [scene for one in passes for scene in one.scenes], classes, edits)
         write_edits(out, edits, slicks, sums, ids)
         write_tables(out, tables)
-        write_recurrence(out / "recurrence.tif", coverage, frame, {"OBSERVED_MEANS": options.basis})
-        write_alerts(out, table, short | {"observed_means": options.basis})
+        write_recurrence(out / "recurrence.tif", coverage, frame, {"OBSERVED_MEANS": basis})
+        write_alerts(out, table, short | {"observed_means": basis})
         last = max([state.last if state else 0, *ids.tolist()])
         kept = [[int(i), *(float(v) for v in zone.centre)] for i, zone in zip(ids, found, strict=True)]
         write_state(out, State(frame.crs, frame.cell, last, kept, sorted(scene.name for scene in scenes)))
@@ -182,38 +182,6 @@ class _Reader:
         """Delete records that no scene needs any more."""
         for path in set(self._cache.glob("*.npz")) - set(self._paths.values()):
             path.unlink(missing_ok=True)
-
-
-def _unjudged(judges: Sequence[Judge], measured: Mapping[str, Field]) -> list[str]:
-    """Warnings of scenes that are not judged, as what decides is not known on most of their sea.
-
-    Raises:
-        DataError: what the user asked for is known of no scene.
-    """
-    lines = []
-    for number, judge in enumerate(judges):
-        unknown = [name for name, values in measured.items() if not values[number, 1] >= 0.5]
-        what = REASONS[judge.reason]
-        if len(unknown) == len(measured) and judge.source:
-            raise DataError(
-                f"the {what} is known of none of {len(measured)} scenes",
-                judge.source,
-                "check times, places and names of scenes",
-            )
-        if unknown:
-            lines.append(f"{what} is not known of {len(unknown)} of {len(measured)} scenes, and not judged there")
-    return lines
-
-
-def _medians(passes: Sequence[Pass], judges: Sequence[Judge], measured: Mapping[str, Field]) -> dict[str, list[float]]:
-    """Of each judge, the mean over the frames of each pass of the median over its valid cells."""
-    tables = [np.array([measured[scene.name][:, 0] for scene in one.scenes]) for one in passes]
-    return {judge.column: [_mean(table[:, number]) for table in tables] for number, judge in enumerate(judges)}
-
-
-def _mean(values: Field) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else np.nan
 
 
 def _frame(scenes: Sequence[Scene], state: State | None, options: Options) -> Frame:

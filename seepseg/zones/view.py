@@ -20,7 +20,7 @@ REASONS = ("outside", "observed", "no data", "wind", "incidence")
 A new reason is added at the end: codes are kept on disk.
 """
 OUTSIDE, OBSERVED, NO_DATA, WIND, INCIDENCE = range(5)
-UNOBSERVABLE = (WIND, INCIDENCE)
+UNOBSERVABLE = (INCIDENCE, WIND)
 """Reasons that leave a cell of valid sea unobserved."""
 
 Codes = NDArray[np.uint8]
@@ -54,6 +54,7 @@ class Judge:
         reason: the code of cells where it does not.
         column: of what it measures in passes.csv, with its unit.
         low, high: the range.
+        words: for the user, for example "wind 2–10 m/s by wind.csv".
         measure: (scene, places) → values (k), NaN where unknown; there, a cell is not judged.
         key: names what a scene's values rest on besides its own files.
         source: the option that asks for it: values that are known nowhere are then an error.
@@ -63,6 +64,7 @@ class Judge:
     column: str
     low: float
     high: float
+    words: str
     measure: Callable[[Scene, Nodes], Field]
     key: Callable[[Scene], str]
     source: str = ""

@@ -18,7 +18,8 @@ def test_from_predictions_to_zones(capsys: pytest.CaptureFixture[str], tmp_path:
     code, out, err = run(capsys, "zones", tmp_path / "out", "-o", tmp_path / "zones")
     assert (code, err) == (0, "")
     assert out.startswith("2 zones (2 new) of ")
-    assert f" in 10 passes (15 scenes), in {tmp_path / 'zones'}/; observed means: valid pixels; wind not known" in out
+    assert f" in 10 passes (15 scenes), in {tmp_path / 'zones'}/; observed means: valid pixels; " in out
+    assert "; incidence not known; wind not known" in out
 
 
 def test_wrong_input_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ IDENTITY = Identity(acquired="2021-04-01T05:26:23Z", product="P")
 
 def seen(tmp_path: Path, wind: list[Path], direction: float | None = None, **tags: str) -> tuple[View, list[float]]:
     """The view of a scene around 91° W 28° N, its first 100 rows without data; medians of incidence and wind."""
-    judges, _ = judges_of(wind, direction=direction)
+    judges = judges_of(wind, direction=direction)
     path, classes = tmp_path / "s_class.tif", np.zeros((SIZE, SIZE), np.uint8)
     classes[:100] = 255
     place = Georeference(FRAME.crs, (100.0, 0.0, -20_000.0, 0.0, -100.0, 20_000.0), tags=tags)
@@ -165,15 +165,14 @@ def lulls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_denominator_leaves_out_what_the_wind_hid(lulls: Path, tmp_path: Path) -> None:
     wind, vents = pd.read_csv(lulls / "wind.csv"), pd.read_csv(lulls / "vents.csv")
-    judges, basis = judges_of([lulls / "wind.csv"])
-    make_zones([lulls], tmp_path / "zones", Options(judges=judges, basis=basis))
+    make_zones([lulls], tmp_path / "zones", Options(judges=judges_of([lulls / "wind.csv"])))
     zones, history, passes, slicks = (
         pd.read_csv(tmp_path / "zones" / f"{name}.csv") for name in ("zones", "history", "passes", "slicks")
     )
     good = wind.assign(number=wind["scene"].str[4:8]).groupby("number")["wind_speed"].first().between(2, 10)
     assert len(zones) == 3
     assert set(zones["n_observed"]) == {good.sum()}
-    assert zones["observed_means"].str.contains("wind 2–10 m/s by wind.csv").all()
+    assert set(zones["observed_means"]) == {"valid pixels; incidence not known; wind 2–10 m/s by wind.csv"}
     assert (zones["lower"] <= vents["mapped"].max()).all() and (zones["upper"] >= vents["mapped"].min()).all()
     assert set(history.loc[~history["observed"], "reason"]) == {"wind"}
     assert (passes["wind_m_s"].between(2, 10) == (passes["observed_km2"] > 0)).all()
@@ -190,7 +189,9 @@ def test_the_command_says_what_is_not_judged_and_ends_where_nothing_is(
     assert code == 0
     scenes = len((lulls / "manifest.jsonl").read_text().splitlines())
     assert f"wind is not known of {scenes - 10} of {scenes} scenes, and not judged there" in err
-    assert json.loads((tmp_path / "zones" / "alerts.json").read_text())["observed_means"].endswith("where known")
+    assert json.loads((tmp_path / "zones" / "alerts.json").read_text())["observed_means"].endswith(
+        f"wind 2–10 m/s by some.csv (known of 10 of {scenes} scenes)"
+    )
     code, _, err = run(capsys, "zones", lulls, "-o", tmp_path / "z", "--wind", write_netcdf(tmp_path / "w.nc"))
     assert code == 3
     assert f"the wind is known of none of {scenes} scenes" in err
