@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from seepseg.atlas.page import write_map_page
+from seepseg.metrics.rates import wilson
 from seepseg.synthetic.vents import Sea, write_passes
-from seepseg.zones.rates import wilson
 from seepseg.zones.run import Options, make_zones
 
 RARE = 0.15

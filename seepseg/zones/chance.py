@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
+from seepseg.metrics.rates import by_chance, false_share
 from seepseg.zones.cluster import Disc, Points
 from seepseg.zones.coverage import Coverage
 from seepseg.zones.frame import Field, Frame
-from seepseg.zones.rates import by_chance, false_share
 
 ROUNDS = 3
 """Times that zones are chosen; each time, what is left over says anew how many slicks lie anywhere."""

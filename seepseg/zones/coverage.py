@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from seepseg.errors import ConfigError
 from seepseg.io.cog import Layout, row_writer
 from seepseg.io.raster import Georeference
+from seepseg.metrics.rates import wilson
 from seepseg.zones.frame import Frame
-from seepseg.zones.rates import wilson
 from seepseg.zones.view import OBSERVED, UNOBSERVABLE, View
 
 MOST = 100_000_000

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seepseg.metrics.rates import wilson
 from seepseg.zones.cluster import Disc
 from seepseg.zones.frame import Field, Frame
-from seepseg.zones.rates import wilson
 
 R68 = 1.5096
 """Radius that holds 68 % of a round two-dimensional normal distribution, in standard deviations along an axis."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seepseg.zones.rates import by_chance, false_share, wilson
+from seepseg.metrics.rates import by_chance, false_share, wilson
 
 
 def test_wilsons_interval_by_hand() -> None:
