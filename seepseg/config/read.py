@@ -158,11 +158,11 @@ def _walk(location: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     models: list[type[BaseModel]] = [Config]
     for part in location:
         fields = {name: f.annotation for m in models for name, f in m.model_fields.items()}
-        if part in fields:
+        if len(models) > 1 and any(_tag(m) == part for m in models):  # a key may be called as a tag is
+            models = [m for m in models if _tag(m) == part]
+        elif part in fields:
             yield part, list(fields)
             models = list(_models_in(fields[part]))
-        elif any(_tag(m) == part for m in models):
-            models = [m for m in models if _tag(m) == part]
         elif (models or part.isdigit()) and not part.startswith("<"):
             yield part, list(fields)
 

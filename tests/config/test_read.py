@@ -70,6 +70,9 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
             {"data": {"source": "seep", "root": "x", "split": {"folds": 5, "test_fraction": 0.2}}},
             "data.split: folds leave no test part, every tile validates once: set test_fraction to 0",
         ),
+        # A key of the data that is called as their source is.
+        ({"data": {"source": "scenes", "root": "x", "split": {"by": "fil"}}}, "data.split.by: 'fil' is not one of"),
+        ({"data": {"source": "scenes", "root": "x", "scenes": 3}}, "data.scenes: input is not a valid path"),
         ({"data": {"root": "x"}}, "missing key data.source"),
         (BASE | {"loss": {"gamma": 2}}, "missing key loss.name"),
     ],
