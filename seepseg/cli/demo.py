@@ -21,15 +21,24 @@ MARK = ".seepseg-demo"
 @click.command()
 @click.option("--salt", is_flag=True, help="Salt tiles instead of seeps.")
 @click.option("--sentinel1", is_flag=True, help="Sentinel-1 products and polygons drawn on a map, to maps in UTM.")
+@click.option("--zones", is_flag=True, help="Forty passes over vents of known rates, to seep zones and a page to send.")
 @click.option("-o", "--out", type=FILE, default=Path("demo"), show_default=True, help="Folder to make.")
 @override_option
 @quiet_option
-def command(salt: bool, sentinel1: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> None:
+def command(salt: bool, sentinel1: bool, zones: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     """Generate data, train, evaluate per class, predict, and list the results. Minutes, no download, no GPU."""
+    from seepseg.errors import ConfigError
+
+    if salt + sentinel1 + zones > 1:
+        raise ConfigError("give one of --salt, --sentinel1 and --zones")
+    if zones:
+        if overrides:
+            raise ConfigError("--zones trains nothing", "--set", "leave it out")
+        _zones(out / "zones", quiet)
+        return
     from seepseg import synthetic
     from seepseg.cli.options import print_table, progress, relative
     from seepseg.config import load, recipes
-    from seepseg.errors import ConfigError
     from seepseg.evaluation.evaluate import Options, evaluate
     from seepseg.evaluation.printing import per_class
     from seepseg.geo.grid import parse_grid
@@ -42,8 +51,6 @@ def command(salt: bool, sentinel1: bool, out: Path, overrides: tuple[str, ...], 
     from seepseg.runs.folder import RunFolder
     from seepseg.training.run import train
 
-    if salt and sentinel1:
-        raise ConfigError("give --salt or --sentinel1, not both")
     kind = "salt" if salt else "sentinel1" if sentinel1 else "seep"
     begin, root = time.monotonic(), out / kind
     _clear(root)
@@ -102,6 +109,39 @@ def _largest(findings: Path) -> pd.DataFrame:
     columns = ["acquired", "class_name", "area_m2", "x", "y", "mean_probability"]
     ranked = pd.read_csv(findings).sort_values(["class_name", "area_m2"], ascending=[True, False])
     return ranked.groupby("class_name").head(2)[columns]
+
+
+def _zones(root: Path, quiet: bool) -> None:
+    """Maps of a made-up sea, as `predict` would leave them; their zones by `seepseg zones`, against the truth."""
+    import pandas as pd
+
+    from seepseg.cli.options import relative
+    from seepseg.cli.zones import command as find_zones
+    from seepseg.geo.place import GEOD
+    from seepseg.io.atomic import write_text
+    from seepseg.synthetic.vents import Sea, write_passes
+
+    begin, sea, maps = time.monotonic(), Sea(passes=40, lulls=0.15), root / "maps"
+    _clear(root)
+    write_text(root / MARK, "made by seepseg demo\n")
+    click.echo(f"1/2 maps of {sea.passes} passes over {sea.vents} vents, with errors, in {relative(maps)}/")
+    vents = write_passes(maps, sea)
+    click.echo("2/2 seepseg zones")
+    wind, found = (maps / "wind.csv",), root / "zones"
+    click.get_current_context().invoke(find_zones, folders=(maps,), out=found, wind=wind, quiet=quiet)
+    zones, common = pd.read_csv(found / "zones.csv"), vents[vents["rate"] >= 0.15]
+    near = [
+        any(GEOD.inv(lon, lat, zone.lon, zone.lat)[2] <= zone.radius_m for zone in zones.itertuples())
+        for lon, lat in zip(common["lon"], common["lat"], strict=True)
+    ]
+    click.echo(
+        f"\ndone in {time.monotonic() - begin:.0f} s: a zone at {sum(near)} of the {len(near)} vents that show"
+        f" a slick on at least 15 % of passes; look at\n"
+        f"  page     {relative(found / 'page' / 'index.html')}\n"
+        f"  map      {relative(found / 'zones.gpkg')}\n"
+        f"  table    {relative(found / 'zones.csv')}\n"
+        f"  truth    {relative(maps / 'vents.csv')}"
+    )
 
 
 def _clear(root: Path) -> None:

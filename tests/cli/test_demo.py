@@ -9,6 +9,7 @@ import pytest
 import rasterio
 
 from seepseg import synthetic
+from seepseg.synthetic.vents import Sea
 from tests.command import error, run
 
 FAST = ["-s", "train.epochs=1", "-s", "runtime.threads=1", "-s", "train.panels_every=0", "-q",
@@ -65,7 +66,21 @@ def test_the_demo_of_products_ends_with_a_map_in_utm_and_findings_with_time_and_
 
 
 def test_one_demo_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
-    assert error(capsys, "demo", "--salt", "--sentinel1") == (2, "give --salt or --sentinel1, not both")
+    assert error(capsys, "demo", "--salt", "--sentinel1") == (2, "give one of --salt, --sentinel1 and --zones")
+    code, line = error(capsys, "demo", "--zones", "-s", "seed=1")
+    assert (code, line) == (2, "--zones trains nothing in --set: leave it out")
+
+
+def test_the_demo_of_zones_ends_with_a_page_and_most_vents(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Sea(vents=6, rates=(0.3, 0.8), passes=24, side=50_000, pixel=250, lookalikes=2, wakes=1)
+    monkeypatch.setattr("seepseg.synthetic.vents.Sea", lambda **given: small)
+    code, out, _ = run(capsys, "demo", "--zones", "-q")
+    assert code == 0
+    assert all(Path(place).exists() for place in places(out)), out
+    found = re.search(r"a zone at (\d) of the 6 vents", out)
+    assert found and int(found[1]) >= 4
 
 
 def test_a_folder_of_someone_else_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ HEAVY = ("torch", "monai", "pandas", "albumentations", "sklearn", "matplotlib", 
 MENTIONS = {
     (): ["demo", "data", "train", "eval", "compare", "predict", "zones", "rank", "config", "monitor",
          "--version", "--debug"],
-    ("demo",): ["--salt", "--sentinel1", "-o, --out", "-s, --set"],
+    ("demo",): ["--salt", "--sentinel1", "--zones", "-o, --out", "-s, --set"],
     ("data",): ["check", "stats", "split"],
     ("data", "check"): ["CONFIG", "-s, --set"],
     ("data", "stats"): ["CONFIG", "-s, --set", "-o, --out"],
