@@ -12,11 +12,11 @@ import numpy as np
 
 from seepseg.atlas.shown import FINE, OUTLINES, PICTURES, graticule, observed_picture, shown_land, shown_zones
 from seepseg.classes import COLORS
+from seepseg.figures.style import STEPS
 from seepseg.io.atomic import write_bytes
 from seepseg.pages.page import Section, as_rows, cards, folded, paragraph, source_line, table, write_page
 from seepseg.review.edits import NO_SEEP
 from seepseg.zones.run import Summary
-from seepseg.zones.style import STEPS
 from seepseg.zones.view import REASONS
 from seepseg.zones.write import Tables
 
@@ -111,11 +111,14 @@ def _filters(tables: Tables, classes: Sequence[str]) -> str:
         f'style="background:{COLORS[(i - 1) % len(COLORS)]}"></span>{escape(name)}</label>'
         for i, name in enumerate(classes, 1)
     )
+    letters = sorted(set(tables.slicks["grade"]) - {""})
+    options = "".join(f'<option value="{escape(letter)}">{escape(letter)}</option>' for letter in letters)
+    grades = f'<label>grade at least <select id="grade"><option value="">any</option>{options}</select></label>'
     return (
         f'<form class="controls" id="filters" aria-label="Filters">{dates}'
         f'<fieldset aria-label="Classes of slicks that count">{kinds}</fieldset>'
         '<label>confidence at least <input type="range" id="sure" min="0" max="100" value="0">'
-        '<output for="sure">0 %</output></label><button type="reset">Clear</button>'
+        f'<output for="sure">0 %</output></label>{grades if letters else ""}<button type="reset">Clear</button>'
         '<span id="status" class="muted" role="status"></span></form>'
     )
 

@@ -55,7 +55,7 @@ def shown_zones(
     number_of = {name: i for i, name in enumerate(classes, 1)}
     kinds = slicks["class_new"].map(number_of).fillna(slicks["class"])
     columns = slicks.assign(kind=kinds)[["kind", "mean_probability", "area_m2"]].to_numpy(np.float64)
-    used = set[Path]()
+    grades, used = slicks["grade"].to_list(), set[Path]()
     for zone, order, row in zip(tables.found, latest, as_rows(tables.zones), strict=True):
         history = tables.history.iloc[of_zone.get(int(row["zone"]), [])]
         line = ["."] * len(passes)
@@ -65,7 +65,7 @@ def shown_zones(
             )
         places = [_rings(drawn[i], zone.centre, zone.radius) if i in drawn else 0 for i in order.tolist()]
         own = [
-            [int(at[i]), int(kind), round(100 * sure), round(area), rings]
+            [int(at[i]), int(kind), round(100 * sure), round(area), rings, *([grades[i]] if grades[i] else [])]
             for i, (kind, sure, area), rings in zip(order.tolist(), columns[order].tolist(), places, strict=True)
         ]
         kept = dict[int, list[Any]]()

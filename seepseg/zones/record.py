@@ -24,7 +24,7 @@ from seepseg.zones.frame import PIXELS, Field, Frame
 from seepseg.zones.scenes import Scene
 from seepseg.zones.view import Judge, View, look, pixel_size
 
-VERSION = 2
+VERSION = 3
 """Of what is kept; another one is made again."""
 
 KEPT = {
@@ -35,6 +35,7 @@ KEPT = {
     "mean_probability": "float64",
     "area_m2": "float64",
     "length_m": "float64",
+    "grade": "str",
 }
 """Columns of polygons that are kept, and their types."""
 
@@ -108,6 +109,7 @@ def _made(scene: Scene, frame: Frame, judges: Sequence[Judge], left_out: LeftOut
         raise DataError(what, scene.raster, f"leave it out, or give --frame {PIXELS} for scenes in one pixel frame")
     view, outline, measured = look(scene, frame, header, (height, width), judges)
     shapes, table, crs = read_vectors(scene.vectors)
+    table["grade"] = table["grade"].fillna("") if "grade" in table else ""
     if missing := [c for c in (*KEPT, *(c for pair in POINTS.values() for c in pair)) if c not in table.columns]:
         raise DataError(f"has no column {missing[0]}", scene.vectors, "predict the scene again")
     if len(shapes):

@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from seepseg.classes import COLORS, ClassTable, SegClass
-from seepseg.figures.style import qgis_style, with_choices
+from seepseg.figures.style import qgis_style, recurrence_style, with_choices
 from seepseg.geo.vector import Layer, write_layers
 from seepseg.io.atomic import write_text
 from seepseg.review.edits import PACKAGE, VERDICTS, Edits, sums_of
@@ -22,7 +22,6 @@ from seepseg.zones.cluster import Disc
 from seepseg.zones.frame import Field, Frame
 from seepseg.zones.record import outlines_of
 from seepseg.zones.scenes import Pass, Scene
-from seepseg.zones.style import recurrence_style
 
 BATCH = 20_000
 """Outlines of slicks, about, that are in memory at once."""

@@ -41,17 +41,19 @@
     classes: new Set(all("input[name=class]:checked").map((input) => Number(input.value))),
     everyClass: all("input[name=class]").every((input) => input.checked),
     sure: Number(byId("sure").value),
+    grade: byId("grade") ? byId("grade").value : "",
   });
   let asked = ask();
   const within = (pass) => !asked.dated || (pass.day !== null && pass.day >= asked.from && pass.day <= asked.to);
-  const counts = ([pass, kind, sure]) => within(passes[pass]) && asked.classes.has(kind) && sure >= asked.sure;
+  const counts = ([pass, kind, sure, , , grade]) =>
+    within(passes[pass]) && asked.classes.has(kind) && sure >= asked.sure && (!asked.grade || (grade && grade <= asked.grade));
+  const free = () => asked.everyClass && !asked.sure && !asked.grade; // whatever the class, every sighting counts
   function tally(zone) {
-    const free = asked.everyClass && !asked.sure;
-    const kept = free ? null : new Set(zone.slicks.filter(counts).map((slick) => slick[0]));
+    const kept = free() ? null : new Set(zone.slicks.filter(counts).map((slick) => slick[0]));
     const result = { seen: 0, observed: 0, last: "" };
     [...zone.line].forEach((code, i) => {
       if (code === "." || !within(passes[i])) return;
-      const seen = "Ss".includes(code) && (free || kept.has(i));
+      const seen = "Ss".includes(code) && (!kept || kept.has(i));
       if (code === "S" || code === "o") result.observed += 1;
       if (code === "S" && seen) result.seen += 1;
       if (seen && passes[i].time) result.last = passes[i].day;
@@ -214,7 +216,7 @@
       if (!pass.time || !within(pass) || (code !== "S" && code !== "o")) return;
       const year = pass.day.slice(0, 4);
       const [seen, observed] = of.get(year) || [0, 0];
-      const counted = code === "S" && (asked.everyClass && !asked.sure || zone.slicks.some((slick) => slick[0] === i && counts(slick)));
+      const counted = code === "S" && (free() || zone.slicks.some((slick) => slick[0] === i && counts(slick)));
       of.set(year, [seen + counted, observed + 1]);
     });
     if (of.size < 2) return "";
@@ -245,7 +247,7 @@
     const [x, y, radius] = zone.at;
     L.circle(point(x, y), { ...still, radius, className: "disc", fill: false }).addTo(outlines);
     zone.slicks.forEach((slick) => {
-      const [pass, kind, sure, square, rings] = slick;
+      const [pass, kind, sure, square, rings, grade] = slick;
       if (!rings || !counts(slick)) return;
       const places = rings.map((ring) => {
         const points = [];
@@ -256,7 +258,7 @@
       const shape = L.polygon(places, { className: "slick", color: paint, weight: 1.5, fillColor: paint, fillOpacity: 0.18 });
       shape.pass = pass;
       // An element: Leaflet would take text for HTML.
-      const text = `${passes[pass].day || passes[pass].name}: ${name}, ${areaText(square)}, confidence ${sure} %`;
+      const text = `${passes[pass].day || passes[pass].name}: ${name}, ${areaText(square)}, confidence ${sure} %${grade ? `, grade ${grade}` : ""}`;
       shape.bindTooltip(element("span", {}, text), { sticky: true });
       shape.addTo(outlines);
     });
