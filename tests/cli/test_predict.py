@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ from seepseg.runs.folder import RunFolder
 from seepseg.sentinel1.coarse import INCIDENCE, SIGMA0, lattice_of
 from seepseg.sentinel1.pixels import open_scene
 from seepseg.synthetic import write_scene
-from seepseg.synthetic.sentinel1 import write_product
+from seepseg.synthetic.sentinel1 import START, write_product
 from seepseg.training.run import train
 from tests.command import error, run
 from tests.conftest import tiny_config
@@ -273,6 +275,35 @@ def test_a_product_that_lacks_a_band_is_one_line(
     assert err.splitlines()[0] == f"failed: has no VH, only VV in {safe}: {fix}"
 
 
+def test_broken_products_are_a_line_each_and_leave_the_others(
+    backscatter: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEPSEG_CACHE", str(tmp_path / "cache"))
+    sea, folder = {"vv": np.full((70, 80), 0.05), "vh": np.full((70, 80), 0.01)}, tmp_path / "in"
+    good, no_table, short, foreign, entities = (
+        write_product(folder, sea, start=START + timedelta(days=12 * n)) for n in range(5)
+    )
+    next(no_table.glob("annotation/calibration/calibration-*-vh-*")).unlink()
+    measurement = next(short.glob("measurement/*-vv-*"))
+    measurement.write_bytes(measurement.read_bytes()[:-500])
+    (annotation,) = foreign.glob("annotation/*-vv-*")
+    shutil.copy(next(good.glob("annotation/*-vv-*")), annotation)
+    table = next(entities.glob("annotation/calibration/noise-*-vv-*"))
+    table.write_text(f'<!DOCTYPE x [<!ENTITY a "b">]>{table.read_text().partition("?>")[2]}')
+    with zipfile.ZipFile(folder / "S1A_evil.zip", "w") as archive:
+        archive.writestr("../evil.SAFE/manifest.safe", "<x/>")
+    with zipfile.ZipFile(folder / "S1A_bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("S1A.SAFE/manifest.safe", "<x/>")
+        archive.writestr("S1A.SAFE/bomb.xml", bytes(2**27))
+    code, _, err = run(capsys, "predict", backscatter, folder, "-o", tmp_path / "out", "-q")
+    told = [line for line in err.splitlines() if line.startswith("failed: ")]
+    for what in ("no such file", "past the end of the file", "belongs to VV of S1B at 2021-04-01", "document type",
+                 "would land outside its folder", "times its size"):  # fmt: skip
+        assert sum(what in line for line in told) == 1, (what, err)
+    assert (code, len(told)) == (4, 6)
+    assert [p.name for p in (tmp_path / "out").glob("*_class.tif")] == [f"{good.stem}_class.tif"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
@@ -295,6 +326,8 @@ def test_a_wrong_input_is_reported_before_anything_is_loaded(
     (tmp_path / "X.SAFE" / "measurement").mkdir(parents=True)
     script = f"""
 import sys
+import zipfile
+from datetime import timedelta
 sys.argv = ["seepseg", "predict", "no-run", "-o", "out", *{arguments}]
 from seepseg.cli.main import main
 try:
