@@ -19,33 +19,30 @@ _END = object()
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
-    """The items in order, made by a thread that is one item ahead; its error is raised here."""
-    waiting: queue.Queue[Any] = queue.Queue(1)
-    stopped = threading.Event()
+    """The items in order, made by a thread that is one item ahead; its error is raised here.
 
-    def put(item: object) -> bool:
-        while not stopped.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
+    The next item is begun when the last one is taken: strips of a wide scene take hundreds of megabytes.
+    """
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    stopped, taken = threading.Event(), threading.Semaphore(0)
 
     def work() -> None:
         try:
             for item in items:
-                if not put((item, None)):
-                    return
-            put((_END, None))
+                waiting.put((item, None))
+                while not taken.acquire(timeout=0.1):
+                    if stopped.is_set():
+                        return
+            waiting.put((_END, None))
         except BaseException as error:
-            put((_END, error))
+            waiting.put((_END, error))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         while True:
             item, error = waiting.get()
+            taken.release()
             if error is not None:
                 raise error
             if item is _END:
