@@ -138,3 +138,15 @@ def test_what_is_no_wind_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(DataError) as error:
             read_winds([path])
         assert words in str(error.value)
+
+
+def test_a_field_on_a_map_is_placed_by_its_projection(tmp_path: Path) -> None:
+    path = tmp_path / "w.tif"
+    # Pixels of 100 km around the central meridian of UTM 15, 93° W, which is x = 500 km: the middle of column 3.
+    place = {"crs": "EPSG:32615", "transform": Affine(1e5, 0.0, 1.5e5, 0.0, -1e5, 3.5e6), "height": 8, "width": 8}
+    with rasterio.open(path, "w", driver="GTiff", count=1, dtype="float32", **place) as target:
+        target.write(np.tile(np.arange(8, dtype=np.float32), (8, 1)), 1)
+        target.descriptions = ("wind_speed",)
+        target.update_tags(TIME="2021-04-01T05:00:00Z")
+    speed, _ = read_winds([path]).at(0, np.array([[-93.0, 28.0], [0.0, 28.0]]))
+    assert speed == pytest.approx([3.0, np.nan], abs=1e-6, nan_ok=True)
