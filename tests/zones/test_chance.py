@@ -13,7 +13,8 @@ FRAME = Frame(None, 1.0)
 
 def sea(passes: int) -> Coverage:
     """A sea of 100 by 100 cells, which all passes showed."""
-    return Coverage(0, 0, np.full((100, 100), passes, np.uint16), np.zeros((100, 100), np.uint16))
+    none = np.zeros((100, 100), np.uint16)
+    return Coverage(0, 0, np.full((100, 100), passes, np.uint16), none, none)
 
 
 def points_of(xy: np.ndarray, passes: np.ndarray) -> Points:

@@ -5,18 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seepseg.geo.place import place_of
 from seepseg.io.raster import raster_header
 from seepseg.zones.frame import Field, Frame, frame_around
 from seepseg.zones.scenes import Scene, find_scenes
-from seepseg.zones.view import NO_DATA, OBSERVED, OUTSIDE, REASONS, Codes, View, look, merged
+from seepseg.zones.view import NO_DATA, OBSERVED, OUTSIDE, REASONS, WIND, Judge, Nodes, View, look, merged
 from tests.zones.places import scene
 
 
-def view_of(out: Path, frame: Frame, judges: tuple[object, ...] = ()) -> View:
+def view_of(out: Path, frame: Frame, judges: tuple[Judge, ...] = ()) -> View:
     (one,), _ = find_scenes([out])
     header, height, width = raster_header(one.raster)
-    return look(one, frame, place_of(header), (height, width), judges)[0]  # type: ignore[arg-type]
+    return look(one, frame, header, (height, width), judges)[0]
 
 
 def test_cells_are_what_lies_under_their_middle(tmp_path: Path) -> None:
@@ -48,13 +47,13 @@ def test_a_judge_takes_cells_away(tmp_path: Path) -> None:
         tmp_path, "s", "EPSG:32616", (100.0, 0.0, 500_000.0, 0.0, -100.0, 3_000_000.0), np.zeros((100, 100), np.uint8)
     )
 
-    def west_of_middle(one: Scene, places: Field, codes: Codes) -> Codes:
+    def degrees_east(one: Scene, at: Nodes) -> Field:
         assert one.name == "s"
-        # The west edge is the central meridian of zone 16; 100 pixels of 100 m are .1010 degrees.
-        calm = (codes == OBSERVED) & (places[..., 0] < -87 + 0.0505)
-        return np.where(calm, np.uint8(REASONS.index("wind")), codes)
+        return at.lonlat[:, 0]
 
-    codes = view_of(tmp_path, frame_around([(-87.0, 27.1)], 500.0), (west_of_middle,)).codes
+    # The west edge is the central meridian of zone 16; 100 pixels of 100 m are .1010 degrees.
+    calm = Judge(WIND, "lon", -87 + 0.0505, 0, "", degrees_east, lambda one: "")
+    codes = view_of(tmp_path, frame_around([(-87.0, 27.1)], 500.0), (calm,)).codes
     counts = [(codes == REASONS.index(reason)).sum() for reason in ("observed", "wind")]
     assert counts == pytest.approx([200, 200], abs=10)
 
