@@ -77,7 +77,7 @@ class DataNode(Node):
 
     `bands` are numbers from 1, or names, as Sentinel-1 products have them; of other files those that the file describes
     so ("Sigma0_VV"), or, if it names none and has as many, the first, the second and so on. `scenes` is a CSV of when
-    and by what scenes were taken, for `seepseg predict`.
+    and by what scenes were taken, for `seepseg predict` and to tell which whole scenes are one acquisition.
     """
 
     root: Path

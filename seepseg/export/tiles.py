@@ -180,6 +180,8 @@ def _write_image(
     raw, valid = pixels
     if raw.dtype.kind == "f":
         nodata = float("nan")
+    elif nodata is not None and not np.iinfo(raw.dtype).min <= nodata <= np.iinfo(raw.dtype).max:
+        nodata = None  # of other files of the same config
     if valid.all() or nodata is None or (raw[:, valid] == nodata).any():
         nodata = None
     profile: dict[str, Any] = {"crs": CRS.from_wkt(place.crs_wkt)} if place.crs_wkt else {}

@@ -154,10 +154,12 @@ def read_vectors(
         raise DataError("not a GeoPackage, GeoJSON, Shapefile or FlatGeobuf", path, "convert it to one")
     try:
         meta, _, geometry, fields = pyogrio.raw.read(path, layer=_chosen(path, layer), bbox=box)
-    except (DataSourceError, DataLayerError, RuntimeError) as error:
+        shapes = shapely.from_wkb(np.array([] if geometry is None else geometry, dtype=object))
+    except (DataSourceError, DataLayerError, RuntimeError, shapely.GEOSException) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None
-    shapes = shapely.from_wkb(np.array([] if geometry is None else geometry, dtype=object))
-    return shapes, pd.DataFrame(dict(zip(meta["fields"], fields, strict=True))), meta["crs"]
+    # The index: without a column, a table would have no row either.
+    table = pd.DataFrame(dict(zip(meta["fields"], fields, strict=True)), index=range(len(shapes)))
+    return shapes, table, meta["crs"]
 
 
 def _chosen(path: Path, layer: str | None) -> str:

@@ -70,9 +70,8 @@ def labelling(data: ScenesData, root: Path, what: str, scenes: Mapping[str, Path
     suffix = data.label_suffix if what == "labels" else ""
     # Masks of no suffix may lie in another folder only: here, they would be the images.
     images = set(scenes.values())
-    own = [
-        f for f in files if f not in images and _name(f).endswith(suffix) and _name(f).removesuffix(suffix) in scenes
-    ]
+    names = {file: scene_name(file) for file in files if file not in images}
+    own = [file for file, name in names.items() if name.endswith(suffix) and name.removesuffix(suffix) in scenes]
     if own:
         named = _by_name(own, what, suffix).items()
         of = {name: read_layer(f) if f.suffix.lower() in VECTORS else f for name, f in named}
@@ -96,7 +95,7 @@ def _by_column(data: ScenesData, layer: Layer, what: str, scenes: Collection[str
     if column is None:
         message = f"which of {len(scenes)} scenes a polygon lies on, is not said"
         raise DataError(message, layer.path, "set data.scene_column, or give a file for each scene, of its name")
-    names = layer.column(column).map(lambda value: _name(Path(str(value))))
+    names = layer.column(column).map(lambda value: scene_name(Path(str(value))))
     of = {name: layer.where((names == name).to_numpy(bool)) for name in scenes if (names == name).any()}
     others = sorted(set(names) - set(scenes))
     if not of:
@@ -113,7 +112,8 @@ def _files(root: Path, entry: str, what: str, suffixes: tuple[str, ...]) -> list
         return [path / name for name in image_names(path, suffixes)]
     if path.exists():
         return [path]
-    matches = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    anchor = Path(entry).anchor  # brackets in the name of the root are no pattern
+    matches = sorted((root / anchor).glob(str(Path(entry).relative_to(anchor))))
     if not matches:
         raise DataError(f"no {what}", path, f"set data.root and data.{what}")
     return [file for match in matches for file in _files(root, str(match.absolute()), what, suffixes)]
@@ -123,7 +123,7 @@ def _by_name(paths: Iterable[Path], what: str, suffix: str = "") -> dict[str, Pa
     """Files by the names of their scenes; DataError where two have one name."""
     by_name: dict[str, Path] = {}
     for path in paths:
-        name = _name(path).removesuffix(suffix)
+        name = scene_name(path).removesuffix(suffix)
         if other := by_name.get(name):
             raise DataError(f"two {what} are named {name!r} ({other}, {path})", "", f"rename one, or set data.{what}")
         by_name[name] = path
@@ -134,8 +134,7 @@ def _product(path: Path) -> Path | None:
     """The product that a file is, or is part of."""
     if path.name == MANIFEST:
         return path.parent
-    below = (above for above in (path, *path.parents) if above.name.lower().endswith(".safe"))
-    return next(below, path if is_product(path) else None)
+    return next((above for above in (path, *path.parents) if is_product(above)), None)
 
 
 def _manifest(product: Path) -> Path:
@@ -143,7 +142,7 @@ def _manifest(product: Path) -> Path:
     return (folder_holding(unpacked(product), MANIFEST) if product.is_file() else product) / MANIFEST
 
 
-def _name(path: Path) -> str:
+def scene_name(path: Path) -> str:
     """The name of a scene or of what labels it: that of the file without suffix, of a product without `.SAFE`."""
     name = path.name
     for suffix in (*SUFFIXES, *VECTORS, ".zip", ".safe"):

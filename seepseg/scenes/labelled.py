@@ -24,7 +24,7 @@ from seepseg.geo.polygons import Drawing, Located, drawing, in_pixels
 from seepseg.io.archive import data_root
 from seepseg.io.image import inspect_image
 from seepseg.io.raster import Georeference
-from seepseg.scenes.files import Labelling, labelling, scene_files
+from seepseg.scenes.files import Labelling, labelling, scene_files, scene_name
 from seepseg.scenes.images import Window, opened
 
 PARTS = ("", "train", "val", "test", "unused")
@@ -94,6 +94,8 @@ def read_scenes(data: ScenesData, classes: ClassTable) -> tuple[dict[str, Scene]
             raise DataError(what, "data.background", f"the scenes are {listed(list(scenes))}")
     truths, extents = (labelling(data, root, kind, files) for kind in ("labels", "extent"))
     warnings = [*truths.warnings, *extents.warnings]
+    if data.scenes and not data.scenes.is_file():
+        warnings.append(f"data.scenes {data.scenes} is not there: when scenes were taken may stay unknown")
     scenes = {name: _within(scene, name, extents, by_part=data.split.by == "extent") for name, scene in scenes.items()}
     beyond = [name for name, scene in scenes.items() if extents.of and not extents.named and not scene.within]
     if beyond:
@@ -109,8 +111,12 @@ def read_scenes(data: ScenesData, classes: ClassTable) -> tuple[dict[str, Scene]
 
 
 def identities(table: Path | None, scenes: Mapping[str, Scene]) -> dict[str, Identity]:
-    """Which acquisition each scene is, by its tags, its name, and what a table says, if it is there."""
-    said = identity.read_scenes(table) if table and table.is_file() else {}
+    """Which acquisition each scene is, by its tags, its name, and what a table says, if it is there.
+
+    In the table, folders and suffixes of scenes do not count.
+    """
+    rows = identity.read_scenes(table) if table and table.is_file() else {}
+    said = {scene_name(Path(text)): row for text, row in rows.items()}
     return {
         name: identity.identity_of(scene.georeference.tags, name, said.get(name, {})) for name, scene in scenes.items()
     }

@@ -109,6 +109,7 @@ def _kind(one: Identity, other: Identity) -> str:
     if not (one.acquired and other.acquired):
         return "unknown"
     apart = abs((datetime.fromisoformat(one.acquired) - datetime.fromisoformat(other.acquired)).total_seconds())
-    if one.platform != other.platform or apart > PASS:
+    # A platform that is not known is no other one.
+    if apart > PASS or (one.platform and other.platform and one.platform != other.platform):
         return "dates"
     return "same" if apart <= SAME else "pass"

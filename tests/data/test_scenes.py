@@ -23,6 +23,7 @@ from seepseg.classes import IGNORE
 from seepseg.config import ScenesData, Split
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.scan import with_counts, with_overlaps
+from seepseg.data.scenes import ScenesSource
 from seepseg.data.source import read_mask, read_pixels, source_of
 from seepseg.data.splits import make_splits
 from seepseg.errors import DataError
@@ -183,6 +184,30 @@ def test_one_layer_names_the_scene_of_each_polygon(tmp_path: Path) -> None:
         source_of(config(tmp_path, labels="all.gpkg")).catalog()
     catalog = counted(config(tmp_path, labels="all.gpkg", scene_column="which", background="b, nothing*"[:1]))
     assert catalog.pixels()[[t.group == "b" for t in catalog.tiles]].sum(0).tolist() == [30 * 21, 0, 0]
+
+
+def test_a_product_in_a_folder_of_any_name_is_one_scene(tmp_path: Path) -> None:
+    root = tmp_path / "oil [2021]"  # no pattern
+    product = write_product(root / "products", {"vv": np.full((64, 96), 0.05)}, start=datetime(2021, 4, 1, tzinfo=UTC))
+    product.rename(product.with_name("first"))
+    for images in ("products", "products/*"):
+        assert list(ScenesSource(config(root, images=images, labels=[], **PRODUCT)).scenes) == ["first"]
+
+
+PRODUCT = {"bands": ["vv"], "nodata": "auto", "scaling": {"kind": "db"}}
+
+
+def test_a_table_says_when_scenes_were_taken(tmp_path: Path) -> None:
+    for name in "ab":
+        save(tmp_path / "images" / f"{name}.tif", image(), crs=UTM, transform=NORTH_UP)
+    table = tmp_path / "scenes.csv"
+    catalog = source_of(config(tmp_path, labels=[], scenes=table)).catalog()
+    assert [pair.kind for pair in catalog.overlaps] == ["unknown"]
+    assert catalog.warnings == (f"data.scenes {table} is not there: when scenes were taken may stay unknown",)
+    table.write_text("scene,acquired\na.tif,2021-04-01T05:26:23Z\nin/b,2021-04-13T05:26:23Z\n")
+    catalog = source_of(config(tmp_path, labels=[], scenes=table)).catalog()
+    assert [pair.kind for pair in catalog.overlaps] == ["dates"]
+    assert catalog.warnings == ()
 
 
 def test_beyond_the_extent_nothing_is_labelled(tmp_path: Path) -> None:

@@ -71,11 +71,14 @@ def assert_same(scenes: Config, tiles: Config) -> None:
                 assert place[1].to_map(there) == pytest.approx(place[0].to_map(moved), rel=1e-9)
 
 
+KINDS = ["masks", "polygons", "full", "float", "points", "soft", "large values", "nowhere", "no such value"]
+
+
 def gcps() -> list[GroundControlPoint]:
     return [GroundControlPoint(r, c, 9 + 0.001 * c, 60 - 0.001 * r, 0) for r in (0, 20, 40) for c in (0, 25, 50)]
 
 
-@pytest.mark.parametrize("kind", ["masks", "polygons", "full", "float", "points", "soft", "large values", "nowhere"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_tiles_hold_the_pixels_and_labels_of_their_windows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
@@ -95,6 +98,8 @@ def test_tiles_hold_the_pixels_and_labels_of_their_windows(
             pixels = np.resize(np.arange(256), shape).astype(np.uint8)
             save(tmp_path / "images" / f"{name}.tif", pixels)
         data = {"nodata": None}
+    elif kind == "no such value":  # that of float files of the same config
+        data = {"nodata": -9999}
     elif kind == "float":
         for name, shape in {"a": (40, 50), "b": (33, 21)}.items():
             pixels = rng.normal(size=shape).astype(np.float32)

@@ -153,6 +153,21 @@ def test_an_empty_geopackage_has_all_its_columns(tmp_path: Path) -> None:
         assert np.array_equal(none[key], some[key])
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson"])
+def test_a_layer_may_have_no_columns(tmp_path: Path, suffix: str) -> None:
+    shapes = np.array([shapely.box(0, 0, 1, 1), shapely.box(2, 2, 3, 3)])
+    write_vectors(tmp_path / f"a{suffix}", shapes, pd.DataFrame(index=range(2)), "EPSG:4326")
+    read, table, _ = read_vectors(tmp_path / f"a{suffix}")
+    assert len(read) == len(table) == 2
+
+
+def test_a_ring_of_one_point_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    path.write_text('{"type": "Polygon", "coordinates": [[[0, 0]]]}')
+    with pytest.raises(DataError, match=r"cannot be read \(.*point.*\) in .*a.geojson"):
+        read_vectors(path)
+
+
 def test_pixels_are_no_place_on_earth(tmp_path: Path) -> None:
     write_vectors(tmp_path / "v.gpkg", SHAPES, TABLE, None)
     shapes, _, crs = read_vectors(tmp_path / "v.gpkg")

@@ -59,6 +59,7 @@ def test_the_antimeridian_is_no_border() -> None:
         (Identity("2021-04-01T05:26:23.000Z"), Identity("2021-04-01T05:27:23.000Z"), "same"),
         (Identity("2021-04-01T05:26:23.000Z"), Identity("2021-04-01T05:27:24.000Z"), "pass"),
         (Identity("2021-04-01T05:26:23.000Z", None, "S1A"), Identity("2021-04-01T05:26:23.000Z", None, "S1B"), "dates"),
+        (Identity("2021-04-01T05:26:23.000Z", None, "S1A"), Identity("2021-04-01T05:26:23.000Z"), "same"),
         (Identity("2021-04-01T05:26:23.000Z"), Identity("2021-04-13T05:26:23.000Z"), "dates"),
         (Identity("2021-04-01T05:26:23.000Z"), Identity(), "unknown"),
     ],
