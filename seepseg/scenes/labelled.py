@@ -22,7 +22,7 @@ from seepseg.geo.land import draw_land
 from seepseg.geo.place import place_of
 from seepseg.geo.polygons import Drawing, Located, drawing, in_pixels
 from seepseg.io.archive import data_root
-from seepseg.io.image import inspect_image
+from seepseg.io.image import open_image
 from seepseg.io.raster import Georeference
 from seepseg.scenes.files import Labelling, labelling, scene_files, scene_name
 from seepseg.scenes.images import Window, opened
@@ -169,11 +169,18 @@ def _labelled(
 
 
 def _check_mask(path: Path, scene: Scene) -> None:
-    """Raise DataError where a mask cannot be read, or differs in size from its scene."""
-    info = inspect_image(path, labels=True, max_pixels=2**36)
-    if (info.height, info.width) != (scene.height, scene.width):
-        what = f"mask is {info.height}×{info.width}, its scene {scene.height}×{scene.width}"
+    """Raise DataError where a mask cannot be read, differs in size from its scene, or says that it lies elsewhere."""
+    with open_image(path, labels=True, verify=False) as mask:
+        one, other = mask.georeference, scene.georeference
+    if (mask.height, mask.width) != (scene.height, scene.width):
+        what = f"mask is {mask.height}×{mask.width}, its scene {scene.height}×{scene.width}"
         raise DataError(what, path, "give a mask of the scene's size, or polygons")
+    if one.crs_wkt and other.crs_wkt and one.transform and other.transform:
+        opposite = np.array([[0, 0], [scene.width, scene.height]])
+        apart = place_of(other).to_pixels(place_of(one).to_map(opposite)) - opposite
+        if np.abs(apart).max() > 1:
+            what = f"its georeference is up to {np.abs(apart).max():.5g} pixels off that of its scene"
+            raise DataError(what, path, "save it on the grid of the scene")
 
 
 def _elsewhere(name: str, layer: Layer) -> DataError:

@@ -407,6 +407,7 @@ def test_blocks_divide_windows_that_lie_on_the_same_ground(tmp_path: Path) -> No
         ({"labels": "odd", "attribute": "type"}, r"has no column type in .*a.gpkg: it has kind"),
         ({"labels": "odd"}, r"which class a polygon is, is not said: its columns are kind.*set data.attribute"),
         ({"labels": "small"}, r"mask is 5×5, its scene 40×50 in .*small/a.tif"),
+        ({"labels": "shifted"}, r"its georeference is up to 2 pixels off that of its scene in .*shifted/a.tif"),
         ({"labels": ["masks", "far"]}, r"two labels are named 'a' \(.*masks/a.tif, .*far/a.gpkg\)"),
         ({"images": ["images", "again"]}, r"two images are named 'a'"),
         ({"labels": "other"}, r"none of 1 files has the name of a scene \(scenes are a, b …, files z.tif …\)"),
@@ -425,6 +426,7 @@ def test_what_does_not_fit_is_one_line(tmp_path: Path, change: dict[str, Any], s
             table = table.rename(columns={"kind": "class_name"}).astype({"class_name": "str"}).assign(class_name="oil")
         write_vectors(tmp_path / folder / "a.gpkg", np.array(shapes, object), table, crs)
     save(tmp_path / "small" / "a.tif", np.zeros((5, 5), np.uint8))
+    save(tmp_path / "shifted" / "a.tif", truth(), crs=UTM, transform=Affine(10, 0, 500_020, 0, -10, 3_000_000))
     save(tmp_path / "other" / "z.tif", np.zeros((5, 5), np.uint8))
     save(tmp_path / "again" / "a.tif", image())
     with pytest.raises(DataError, match=says):
