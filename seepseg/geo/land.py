@@ -14,7 +14,7 @@ from pyproj import CRS, Proj, Transformer
 
 from seepseg.errors import DataError
 from seepseg.geo.mask import RowMask, open_mask
-from seepseg.geo.place import LONLAT, place_of
+from seepseg.geo.place import LONLAT, border, place_of
 from seepseg.geo.polygons import Drawing, Located, drawing
 from seepseg.geo.vector import read_vectors
 from seepseg.io.image import Image
@@ -26,9 +26,8 @@ FARTHEST = 3e6
 """Metres from the middle of a scene beyond which one plane does not show distances any more."""
 STRAIGHT = 5000.0
 """Metres between the vertices of what is straight in one coordinate system and a curve in another."""
-_SIDE = np.stack([np.linspace(0, 1, 1024, endpoint=False), np.zeros(1024)], axis=1)
-BORDER = np.concatenate([_SIDE, _SIDE[:, ::-1] + [1, 0], 1 - _SIDE, 1 - _SIDE[:, ::-1] - [1, 0]])
-"""Around a unit square."""
+STEPS = 1024
+"""Points along each side of a scene."""
 SEAM = 2.0
 """The least margin, in metres: it closes the seams between the cells that the outlines are cut into."""
 
@@ -75,15 +74,15 @@ def draw_land(scene: Located, margin: float) -> Drawing:
         raise DataError(f"where its land lies is not known ({str(place.warning).split(':')[0]})", scene.path, fix)
     size = np.array([scene.width, scene.height])
     # A quarter of a pixel less: on a border at 180°, places might be on the other side of the map.
-    (lon, lat), *border = place.to_lonlat(np.concatenate([size[None] / 2, 0.25 + BORDER * (size - 0.5)]))
-    if not np.isfinite([(lon, lat), *border]).all():
+    (lon, lat), *around = place.to_lonlat(np.concatenate([size[None] / 2, 0.25 + border(STEPS) * (size - 0.5)]))
+    if not np.isfinite([(lon, lat), *around]).all():
         raise DataError("part of it does not lie on the Earth", scene.path, "leave out --land")
     plane, own = Proj(proj="aeqd", lon_0=lon, lat_0=lat, datum="WGS84"), CRS(place.crs)
 
     def flat(lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack(plane(*lonlat.T), axis=1)
 
-    outline = shapely.Polygon(flat(np.array(border)))
+    outline = shapely.Polygon(flat(np.array(around)))
     reach = float(np.hypot(*shapely.get_coordinates(outline).T).max()) + margin
     if reach > FARTHEST or not shapely.is_valid(outline):
         raise DataError("too much of the Earth for one plane", scene.path, "leave out --land, or cut it into parts")

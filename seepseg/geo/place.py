@@ -133,6 +133,12 @@ def _nowhere(why: str) -> Place:
     return Place(None, lambda points: points, None, lambda points: points, None, warning)
 
 
+def border(steps: int) -> NDArray[np.float64]:
+    """Points (4 · steps, 2) around a unit square, once."""
+    side = np.stack([np.arange(steps) / steps, np.zeros(steps)], axis=1)
+    return np.concatenate([side, side[:, ::-1] + [1, 0], 1 - side, 1 - side[:, ::-1] - [1, 0]])
+
+
 def reproject(crs: str) -> Map:
     """x, y in a coordinate system → longitude, latitude."""
     project = Transformer.from_crs(crs, LONLAT, always_xy=True)

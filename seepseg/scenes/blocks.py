@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seepseg.config import Split
 from seepseg.errors import ConfigError, DataError
-from seepseg.geo.place import Place, place_of
+from seepseg.geo.place import Place, border, place_of
 from seepseg.geo.polygons import Located
 from seepseg.io.image import Image
 from seepseg.scenes.images import Window
@@ -25,8 +25,7 @@ from seepseg.scenes.mosaic import Cell
 
 DEGREE = 111_195.0
 """Metres of latitude, on average: blocks are of the size asked for to 1 %."""
-_SIDE = np.array([[0, 0], [1, 0], [2, 0], [3, 0]]) / 4
-BORDER = np.concatenate([_SIDE, _SIDE[:, ::-1] + [1, 0], 1 - _SIDE, 1 - _SIDE[:, ::-1] - [1, 0]])
+BORDER = border(4)
 """Sixteen points around a unit square."""
 
 
