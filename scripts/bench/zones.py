@@ -17,19 +17,11 @@ import pandas as pd
 
 from seepseg.atlas.page import write_map_page
 from seepseg.metrics.rates import wilson
-from seepseg.synthetic.vents import Sea, write_passes
+from seepseg.synthetic.vents import Sea, vents_of, write_passes
 from seepseg.zones.run import Options, make_zones
 
 RARE = 0.15
 """Vents below this rate need not be found."""
-
-
-def nearest(zones: pd.DataFrame, vents: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The vent (n) nearest to each zone, and how far it is in metres; places by their longitude and latitude."""
-    east, north = 111_320 * np.cos(np.radians(vents["lat"].mean())), 110_800
-    one, other = (np.stack([t["lon"] * east, t["lat"] * north], axis=1) for t in (zones, vents))
-    apart = np.hypot(*(one[:, None] - other[None]).transpose(2, 0, 1))
-    return apart.argmin(axis=1), apart.min(axis=1, initial=np.inf)
 
 
 def one_sea(sea: Sea, seed: int, options: Options) -> dict[str, float]:
@@ -37,15 +29,9 @@ def one_sea(sea: Sea, seed: int, options: Options) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         vents = write_passes(Path(folder) / "out", sea, seed)
         zones = make_zones([Path(folder) / "out"], Path(folder) / "zones", options).tables.zones
-    vent, far = nearest(zones, vents)
-    near = far <= options.radius
-    # The zone nearest to a vent is its zone, any other is false.
-    order = np.argsort(far, kind="stable")
-    own = np.zeros(len(zones), bool)
-    own[order[np.unique(vent[order], return_index=True)[1]]] = True
-    own &= near
-    found = np.zeros(len(vents), bool)
-    found[vent[own]] = True
+    vent, far = vents_of(zones, vents)
+    own = vent >= 0
+    found = np.isin(np.arange(len(vents)), vent)
     mapped = vents["mapped"].to_numpy()[vent[own]]
     inside = (zones["lower"][own] <= mapped) & (mapped <= zones["upper"][own])
     lower, upper = wilson((zones["n_seen"] + zones["n_seen_unobserved"])[own], np.full(own.sum(), sea.passes))

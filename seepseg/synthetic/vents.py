@@ -1,7 +1,7 @@
 """A made-up sea above vents of known rates, as the maps that `seepseg predict` would leave of many passes over it.
 
-No radar image is made: slicks are drawn as a network would outline them, with its errors, among ships' wakes and
-look-alikes, on passes that show only a part.
+No network is run: slicks are drawn as one would outline them, with its errors, among ships' wakes and look-alikes, on
+passes that show only a part; quick-looks, where asked for, are made after the maps.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from seepseg.classes import ClassTable, SegClass
+from seepseg.figures.sheets import QuickLook
 from seepseg.geo.identity import with_identity
-from seepseg.geo.place import reproject
+from seepseg.geo.place import GEOD, reproject
 from seepseg.geo.vector import write_vectors
 from seepseg.io.atomic import write_text
 from seepseg.io.cog import class_layout, row_writer
-from seepseg.io.raster import Georeference
+from seepseg.io.raster import Georeference, thinned
 from seepseg.objects.outlines import touched
+from seepseg.synthetic.slicks import smooth_noise
 
 Rng = np.random.Generator
 Field = NDArray[np.float64]
@@ -55,6 +57,7 @@ class Sea:
         wrong_end, no_end: share of slicks whose origin is put at the other end, or at none.
         apart: metres between two vents, at least.
         lulls: share of passes in a wind too weak or too strong to see a slick; look-alikes are twice as many.
+        pictures: whether scenes have quick-looks.
     """
 
     vents: int = 30
@@ -70,6 +73,7 @@ class Sea:
     no_end: float = 0.2
     apart: float = 4_000.0
     lulls: float = 0.0
+    pictures: bool = False
 
 
 def plant(sea: Sea, seed: int) -> pd.DataFrame:
@@ -111,6 +115,8 @@ def write_passes(out: Path, sea: Sea, seed: int = 0) -> pd.DataFrame:
             }  # fmt: skip
             box = shapely.box(0, top, sea.side, bottom)
             lines.append(_write(out, name, sea, slicks, (box, gone), identity))
+            if sea.pictures:
+                _picture(out / name, np.random.default_rng([seed, 3, number, frame]), sea, slicks, box.bounds)
             winds.append({"scene": name, "wind_speed": round(float(wind), 2)})
     write_text(out / "manifest.jsonl", "".join(lines))
     write_text(out / "vents.csv", vents.to_csv(index=False))
@@ -154,7 +160,8 @@ def _others(rng: Rng, sea: Sea, times: float) -> Iterator[dict[str, Any]]:
     for _ in range(rng.poisson(sea.wakes)):
         lane, along = rng.integers(2), rng.uniform(0, sea.side)
         place = np.array([along, sea.side * (0.3 + 0.2 * lane) + 0.2 * along]) + rng.normal(0, 800, 2)
-        yield _slick(rng, sea, place, np.arctan(0.2) + rng.choice([0, np.pi]), rng.uniform(1500, 6000), 200, 2)
+        wake = _slick(rng, sea, place, np.arctan(0.2) + rng.choice([0, np.pi]), rng.uniform(1500, 6000), 200, 2)
+        yield wake | {"ship": True}
 
 
 def _slick(rng: Rng, sea: Sea, begin: Field, towards: float, length: float, width: float, kind: int) -> dict[str, Any]:
@@ -227,3 +234,39 @@ def _write(
     outputs = {p: (out / p).stat().st_size for p in (f"{name}_class.tif", f"{name}.gpkg")}
     line = {"name": name, "input": None, "outputs": outputs, "identity": identity, "objects": len(kept), "time": 0.0}
     return json.dumps(line, sort_keys=True) + "\n"
+
+
+def _picture(scene: Path, rng: Rng, sea: Sea, slicks: list[dict[str, Any]], extent: tuple[float, ...]) -> None:
+    """Write the quick-look of a frame: patches of wind, slicks as the map has them, ships ahead of their wakes."""
+    classes = thinned(scene.with_name(f"{scene.name}_class.tif"), 1)
+    valid, slick = classes != 255, np.isin(classes, (1, 2))
+    level = np.exp(0.1 * smooth_noise(rng, classes.shape, 60)) * np.where(slick, 0.4, 1.0)
+    image = level * rng.gamma(40, 1 / 40, classes.shape)
+    ships = [s["ends"][0] for s in slicks if "ship" in s]
+    for column, row in (np.array(ships).reshape(-1, 2) - extent[:2]) / sea.pixel:
+        if 1 <= row < len(image) - 1 and 1 <= column < image.shape[1] - 1:
+            image[int(row) - 1 : int(row) + 1, int(column) - 1 : int(column) + 1] = 5
+    look = QuickLook(*classes.shape)
+    look.add_image(0, image, valid)
+    look.add_classes(0, classes)
+    look.save(scene.with_name(f"{scene.name}_quicklook.png"), CLASSES)
+
+
+def vents_of(zones: pd.DataFrame, vents: pd.DataFrame) -> tuple[NDArray[np.int64], Field]:
+    """The vent that each zone (n) shows, −1 for none, and how far the nearest vent is, metres.
+
+    A zone shows the vent that is nearest to it, when that lies in its disc, and no other zone is nearer to the vent.
+
+    Args:
+        zones: with `lon`, `lat`, `radius_m`, as in zones.csv.
+        vents: as of `plant`.
+    """
+    places, n = vents[["lon", "lat"]].to_numpy(), len(vents)
+    here = zones[["lon", "lat"]].to_numpy()
+    apart = np.array([GEOD.inv(*np.repeat(one[:, None], n, 1), *places.T)[2] for one in here]).reshape(-1, n)
+    vent, far = apart.argmin(axis=1), apart.min(axis=1, initial=np.inf)
+    own = np.full(len(zones), -1)
+    for zone in np.argsort(far, kind="stable").tolist():
+        if far[zone] <= zones["radius_m"].iat[zone] and vent[zone] not in own:
+            own[zone] = vent[zone]
+    return own, far

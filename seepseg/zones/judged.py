@@ -20,16 +20,16 @@ def basis_of(judges: Sequence[Judge], measured: Mapping[str, Field]) -> tuple[st
 
     Args:
         judges: what is judged.
-        measured: `Record.measured` of each scene.
+        measured: `Record.measured` of each scene; those without a valid cell are not counted.
 
     Raises:
         DataError: what the user asked for is known of no scene.
     """
     words, lines = {reason: f"{REASONS[reason]} not known" for reason in UNOBSERVABLE}, list[str]()
     for number, judge in enumerate(judges):
-        known = sum(bool(values[number, 1] >= KNOWN) for values in measured.values())
-        scenes, what = len(measured), REASONS[judge.reason]
-        if not known and judge.source:
+        shares = np.array([values[number, 1] for values in measured.values()])
+        known, scenes, what = int((shares >= KNOWN).sum()), int(np.isfinite(shares).sum()), REASONS[judge.reason]
+        if scenes and not known and judge.source:
             where, fix = judge.source, "check times, places and names of scenes"
             raise DataError(f"the {what} is known of none of {scenes} scenes", where, fix)
         if known:

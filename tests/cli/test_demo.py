@@ -71,16 +71,20 @@ def test_one_demo_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, line) == (2, "--zones trains nothing in --set: leave it out")
 
 
-def test_the_demo_of_zones_ends_with_a_page_and_most_vents(
+def test_the_demo_of_zones_ends_with_a_page_and_what_it_has_of_the_truth(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = Sea(vents=6, rates=(0.3, 0.8), passes=24, side=50_000, pixel=250, lookalikes=2, wakes=1)
+    small = Sea(vents=6, rates=(0.3, 0.8), passes=24, side=50_000, pixel=250, lookalikes=2, wakes=1, pictures=True)
     monkeypatch.setattr("seepseg.synthetic.vents.Sea", lambda **given: small)
     code, out, _ = run(capsys, "demo", "--zones", "-q")
     assert code == 0
     assert all(Path(place).exists() for place in places(out)), out
-    found = re.search(r"a zone at (\d) of the 6 vents", out)
+    found = re.search(r"found: (\d) of 6 vents with a slick on 15 % of passes or more, 0 of 0 rarer", out)
     assert found and int(found[1]) >= 4
+    zones = len(pd.read_csv("demo/zones/zones/zones.csv"))
+    assert f"false: {zones - int(found[1])} of {zones} zones" in out
+    assert f" of {found[1]} zones; " in out
+    assert list(Path("demo/zones/zones/page/pictures").glob("*.jpg"))
 
 
 def test_a_folder_of_someone_else_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

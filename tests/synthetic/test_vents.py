@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from seepseg.geo.vector import read_vectors
 from seepseg.io.raster import thinned
-from seepseg.synthetic.vents import Sea, plant, write_passes
+from seepseg.synthetic.vents import Sea, plant, vents_of, write_passes
 
 SEA = Sea(vents=5, rates=(0.2, 0.6), passes=4, side=40_000, pixel=200, wakes=0)
 
@@ -41,3 +43,24 @@ def test_polygons_lie_where_the_map_has_foreground(tmp_path: Path) -> None:
     for shape in shapes:
         inside = shape.representative_point()
         assert classes[int((3_100_000 - inside.y) / 200), int((inside.x - 400_000) / 200)] in (1, 2, 255)
+
+
+def test_a_zone_shows_the_nearest_vent_when_it_is_in_the_disc_and_no_other_zone_is_nearer() -> None:
+    vents = pd.DataFrame({"lon": [0.0, 0.1], "lat": [0.0, 0.0]})
+    # On the equator .001° of longitude are 111.3 m: 1113 m and 111 m off the first vent, 1447 m off the second, and
+    # half-way between both, at .05°, 5566 m.
+    zones = pd.DataFrame({"lon": [0.01, -0.001, 0.113, 0.05], "lat": 0.0, "radius_m": 1500.0})
+    own, far = vents_of(zones, vents)
+    assert own.tolist() == [-1, 0, 1, -1]
+    assert far == pytest.approx([1113.2, 111.3, 1447.2, 5566], abs=0.1)
+    none, _ = vents_of(zones.iloc[:0], vents)
+    assert none.tolist() == []
+
+
+def test_quick_looks_change_no_other_file(tmp_path: Path) -> None:
+    write_passes(tmp_path / "a", SEA, 5)
+    write_passes(tmp_path / "b", replace(SEA, pictures=True), 5)
+    pictures = {p.name for p in (tmp_path / "b").iterdir()} - {p.name for p in (tmp_path / "a").iterdir()}
+    assert len(pictures) == 6 and all(name.endswith("_quicklook.png") for name in pictures)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()

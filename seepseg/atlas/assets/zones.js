@@ -274,7 +274,7 @@
       return made;
     };
     const rate = now.observed
-      ? element("p", { class: "lead" }, element("b", {}, `Seen on ${now.seen} of ${count(now.observed, "pass")}`), ` that could have shown it: ${percent(now.rate)} (95 % interval ${Math.round(100 * now.lower)}–${Math.round(100 * now.upper)} %).`)
+      ? element("p", { class: "lead" }, element("b", {}, `Seen on ${now.seen} of ${count(now.observed, "pass")}`), ` that could have shown it: ${percent(now.rate)} (95\u00a0% interval ${Math.round(100 * now.lower)}–${Math.round(100 * now.upper)}\u00a0%).`)
       : element("p", { class: "lead" }, "No pass could have shown it within these filters.");
     const seen = Number(zone.row.n_seen_unobserved) ? `${zone.row.n_seen_unobserved} more sightings where less than half of the disc was observed. ` : "";
     const line = [...zone.line].map((code, i) => [code, i]).filter(([code, i]) => code !== "." && within(passes[i]));
