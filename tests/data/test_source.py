@@ -15,7 +15,7 @@ from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.scan import with_counts
-from seepseg.data.source import open_pixels, read_mask, read_pixels, source_of
+from seepseg.data.source import open_pixels, read_mask, read_pixels, scene_images, source_of
 from seepseg.errors import DataError
 
 
@@ -205,3 +205,14 @@ def test_bands_are_the_same_however_they_are_stored(tmp_path: Path, interleave: 
     with open_pixels(source, tmp_path / "x.tif") as image:
         assert np.array_equal(image.rows(3, 6).raw, raw[:, 3:6], equal_nan=True)
         assert np.array_equal(image.rows(3, 6).valid, valid[3:6])
+
+
+def test_limits_of_a_scene_are_measured_in_all_of_its_columns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Of 64 × 64 windows, every 16th would be of columns 0, 16, 32 and 48 only.
+    monkeypatch.setattr("seepseg.data.source.images_of", lambda source, tiles: iter(tiles))
+    source = source_of(TilesData(root=tmp_path, classes="seep_binary"))
+    tiles: Any = scene_images(source, [Tile(str(k), tmp_path, group="a") for k in range(64 * 64)])
+    chosen = [int(tile.id) for tile in tiles]
+    assert (len(chosen), sorted(chosen)) == (256, chosen)
+    assert len({k % 64 for k in chosen}) > 58
+    assert len({k // 64 for k in chosen}) > 58
