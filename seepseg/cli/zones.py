@@ -40,6 +40,22 @@ from seepseg.cli.options import FILE, progress, quiet_option, relative
 @click.option("--wind-direction", type=click.FloatRange(0, 360), help="That it comes from, for --wind image.")
 @click.option("--wind-range", default="2:10", show_default=True, metavar="LOW:HIGH", help="That shows slicks, m/s.")
 @click.option("--incidence", default="20:45", show_default=True, metavar="LOW:HIGH", help="That shows them, degrees.")
+@click.option(
+    "--near",
+    type=FILE,
+    multiple=True,
+    help="What else it could be: CSV of lon, lat, name, kind, time, or a vector layer. Repeatable.",
+)
+@click.option(
+    "--near-reach", type=click.FloatRange(0, min_open=True), default=5000.0, show_default=True, help="Metres."
+)
+@click.option(
+    "--near-hours",
+    type=click.FloatRange(0),
+    default=3.0,
+    show_default=True,
+    help="Before and after an image, for what has a time.",
+)
 @quiet_option
 def command(
     folders: tuple[Path, ...],
@@ -56,6 +72,9 @@ def command(
     wind_direction: float | None,
     wind_range: str,
     incidence: str,
+    near: tuple[Path, ...],
+    near_reach: float,
+    near_hours: float,
     quiet: bool,
 ) -> None:
     """Where slicks come back: seep zones of the prediction folders OUT, and how often each was seen when it could be.
@@ -70,6 +89,7 @@ def command(
     from seepseg.atlas.page import write_map_page
     from seepseg.conditions.judges import judges_of, parse_range
     from seepseg.errors import ConfigError
+    from seepseg.geo.nearby import read_nearby
     from seepseg.zones.frame import PIXELS, read_shifts
     from seepseg.zones.run import Options, make_zones
 
@@ -77,6 +97,8 @@ def command(
     if (shifts or images) and (not pixels or (shifts and images)):
         where = "--shifts and --align" if shifts and images else "--shifts" if shifts else "--align"
         raise ConfigError(f"goes with --frame {PIXELS} only, and alone", where, "leave it out")
+    if near and pixels:
+        raise ConfigError(f"needs scenes on a map, not --frame {PIXELS}", "--near", "leave it out")
     shown = parse_range(wind_range, "--wind-range", 100), parse_range(incidence, "--incidence", 90)
     options = Options(
         radius=radius or (50.0 if pixels else 1500.0),
@@ -88,6 +110,7 @@ def command(
         images=images,
         bathymetry=bathymetry,
         judges=judges_of(wind, *shown, wind_direction),
+        near=read_nearby(near, near_reach, near_hours) if near else None,
     )
     with progress("reading", None, quiet) as tick:
         summary = make_zones(folders, out, options, tick)
@@ -101,6 +124,14 @@ def command(
         f"{len(tables.zones)} zones ({new} new) of {len(tables.slicks)} slicks in {len(summary.passes)} passes"
         f" ({scenes} scenes), in {relative(out)}/; observed means: {tables.basis}"
     )
+    if near:
+        counts = [
+            f"{table['near_m'].notna().sum()} {what}"
+            for table, what in ((tables.zones, "zones"), (tables.slicks, "slicks"))
+        ]
+        click.echo(
+            f"within {near_reach:g} m of what is near: {' and '.join(counts)}, in {relative(out / 'nearby.csv')}"
+        )
     click.echo(f"to send: the folder {relative(out / 'page')}/, which opens offline with index.html")
     if labelled:
         click.echo(f"reviewed: {labelled} scenes, as labels for training in {relative(out / 'labels.gpkg')}")

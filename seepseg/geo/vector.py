@@ -137,11 +137,16 @@ def _write_styles(path: Path, styles: Mapping[str, str]) -> None:
 
 
 def read_vectors(
-    path: Path, layer: str | None = None, box: tuple[float, float, float, float] | None = None
+    path: Path,
+    layer: str | None = None,
+    box: tuple[float, float, float, float] | None = None,
+    *,
+    times_as_text: bool = False,
 ) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
     """Shapes, attributes and CRS (WKT or authority code) of a layer: the one named, the only one, or that of polygons.
 
     With a box (least x and y, greatest x and y, in the layer's own CRS), only of what may lie in it.
+    Times as text keep their zone, and are as they stand otherwise.
 
     Raises:
         DataError: it is none of the kinds meant, by its first bytes, has no such layer or none that must be the one
@@ -153,7 +158,9 @@ def read_vectors(
     if not _KINDS.match(head) or b"gdal_streamed_alg" in head:
         raise DataError("not a GeoPackage, GeoJSON, Shapefile or FlatGeobuf", path, "convert it to one")
     try:
-        meta, _, geometry, fields = pyogrio.raw.read(path, layer=_chosen(path, layer), bbox=box)
+        meta, _, geometry, fields = pyogrio.raw.read(
+            path, layer=_chosen(path, layer), bbox=box, datetime_as_string=times_as_text
+        )
         shapes = shapely.from_wkb(np.array([] if geometry is None else geometry, dtype=object))
     except (DataSourceError, DataLayerError, RuntimeError, shapely.GEOSException) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import shapely
 from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError, DataError, listed
+from seepseg.geo.nearby import Nearby, first_of, nearest
 from seepseg.geo.place import place_of
 from seepseg.io.atomic import write_text
 from seepseg.io.raster import raster_header
@@ -34,7 +36,7 @@ from seepseg.zones.table import zone_table
 from seepseg.zones.view import OBSERVED, REASONS, UNOBSERVABLE, Judge, View, merged
 from seepseg.zones.write import Tables, pass_table, write_alerts, write_package, write_tables
 
-CACHE = "cache"
+CACHE, NEARBY = "cache", "nearby.csv"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Options:
         images: folder of the images of the scenes, which give the shifts by their bright points.
         bathymetry: raster of elevations, from which the radius follows where it says one.
         judges: what else decides whether a cell is observed.
+        near: what is known to lie there, of which the nearest is said of each zone and slick.
     """
 
     radius: float = 1500.0
@@ -62,6 +65,7 @@ class Options:
     images: Path | None = None
     bathymetry: Path | None = None
     judges: tuple[Judge, ...] = ()
+    near: Nearby | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,9 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
             at[zone.slicks] = number
         zones = zone_table(found, ids, frame, history, slicks.assign(at=at, class_name=named), classes).assign(**doubts)
         zones = zones.join(edits.on_zones(zones))
+        (out / NEARBY).unlink(missing_ok=True)
+        if options.near:
+            zones, slicks = _near(options.near, out, frame, found, zones, slicks.assign(at=at), points)
         slicks.insert(0, "zone", pd.Series(np.append(ids, 0)[at], dtype="Int64").where(at >= 0))
         counts = np.bincount(slicks.pop("number"), minlength=len(passes)).tolist()
         history["zone"] = ids[history["zone"].to_numpy()]
@@ -274,6 +281,32 @@ def _zones(
     keep = share <= options.false_share
     zones = [zone for zone, kept in zip(found, keep, strict=True) if kept]
     return joined(zones, points, starts_of), {"by_chance": expected[keep], "false_share": share[keep]}
+
+
+def _near(
+    near: Nearby, out: Path, frame: Frame, found: Sequence[Disc], zones: pd.DataFrame, slicks: pd.DataFrame, xy: Field
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Zones and slicks with the columns near_…; nearby.csv has the nearest of each file.
+
+    A slick lies at its origin, else from end to end; in a zone at the point that is taken for its origin.
+    """
+    ways = xy[:, [1, 0, 2]]
+    ways[np.isfinite(xy[:, 3, 0])] = xy[np.isfinite(xy[:, 3, 0]), None, 3]
+    ways = np.where(np.isfinite(ways), ways, slicks[["x", "y"]].to_numpy(np.float64)[:, None])
+    for zone in found:
+        ways[zone.slicks] = zone.origins[:, None]
+    n, at = len(zones), slicks.pop("at").to_numpy()
+    places = np.concatenate([shapely.points(zones[["x", "y"]].to_numpy(np.float64)), shapely.linestrings(ways)])
+    acquired = slicks["acquired"].to_numpy(object)
+    times = pd.Series(np.append(acquired[at >= 0], acquired), np.append(at[at >= 0], n + np.arange(len(slicks))))
+    rows = nearest(near, places, times, lambda lonlat: frame.from_lonlat(lonlat, ""), frame.lonlat)
+    named = [zones[["zone"]].assign(what="zone"), slicks.assign(zone=zones["zone"].reindex(at).array, what="slick")]
+    columns = ["what", "zone", "scene", "pass", "object", "class"]
+    whole = dict.fromkeys(("zone", "object", "class"), "Int64")
+    names = pd.concat([one.reindex(columns=columns).astype(object) for one in named], ignore_index=True).astype(whole)
+    table = rows.join(names, "place")[[*columns, *rows.columns[1:]]]
+    write_text(out / NEARBY, table.to_csv(index=False))
+    return zones.join(first_of(rows, range(n))), slicks.join(first_of(rows, range(n, n + len(slicks))))
 
 
 def _history(passes: Sequence[Pass], found: Sequence[Disc], slicks: pd.DataFrame, reader: _Reader) -> pd.DataFrame:

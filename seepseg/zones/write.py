@@ -70,7 +70,9 @@ def origin_table(tables: Tables) -> pd.DataFrame:
     sizes = [len(zone.slicks) for zone in tables.found]
     xy = np.concatenate([np.empty((0, 2)), *(zone.origins for zone in tables.found)])
     slick = np.concatenate([np.empty(0, np.int64), *(zone.slicks for zone in tables.found)])
-    table = tables.slicks.iloc[slick][["scene", "pass", "acquired", "object", "class", "class_name", "is_origin"]]
+    columns = ["scene", "pass", "acquired", "object", "class", "class_name", "is_origin"]
+    columns += [name for name in map(str, tables.slicks) if name.startswith("near_")]
+    table = tables.slicks.iloc[slick][columns]
     places = tables.frame.lonlat(xy)
     names = ("lon", "lat") if tables.frame.crs else ("column", "row")
     distance = np.hypot(*(xy - np.repeat(tables.zones[["x", "y"]].to_numpy(np.float64), sizes, axis=0)).T)

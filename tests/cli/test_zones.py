@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
@@ -49,3 +50,44 @@ def test_scenes_are_aligned_by_their_images(capsys: pytest.CaptureFixture[str], 
     assert out.startswith("1 zones (1 new) of 2 slicks in 2 passes (2 scenes)")
     assert "warning: scenes are placed to 0." in err
     assert (tmp_path / "zones" / "shifts.csv").read_text().startswith("scene,column,row,accuracy,points\na,0.0,0.0,")
+
+
+def test_what_lies_near_is_said_of_zones_and_slicks(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    # UTM 33N: (500000, 0) is 15° E on the equator, and 0.9996 of a metre on the map is one on the ground there.
+    at = (100.0, 0.0, 500_000.0, 0.0, -100.0, 0.0)
+    for day in (1, 2):
+        time = f"2021-04-0{day}T05:00:00.000Z"
+        scene(tmp_path / "out", f"s{day}", "EPSG:32633", at, dotted(200, (0, 0)), acquired=time, platform="S1A")
+    scene(tmp_path / "out", "s3", "EPSG:32633", at, dotted(200, (150, 150)), acquired="2021-04-03T05:00:00.000Z")
+    # Slicks begin at (500050, -50): .00045° E and S of 15° E. A rig .01° E of that: 1113.2 m. A ship passes the third.
+    (tmp_path / "rigs.csv").write_text("lon,lat,name,kind\n15.01045,-.00045,Rig A,platform\n")
+    lon, lat = 15 + 15050 / 0.9996 / 111_319.5, -15050 / 0.9996 / 110_574.3
+    (tmp_path / "ais.csv").write_text(f"lon,lat,name,time\n{lon},{lat - 0.001},Ann,2021-04-03T04:00:00Z\n")
+    words = ("zones", tmp_path / "out", "-o", tmp_path / "zones", "--false-share", 1)
+    code, out, err = run(capsys, *words, "--near", tmp_path / "rigs.csv", "--near", tmp_path / "ais.csv")
+    assert (code, err) == (0, "")
+    assert f"within 5000 m of what is near: 1 zones and 3 slicks, in {tmp_path / 'zones' / 'nearby.csv'}" in out
+    near = pd.read_csv(tmp_path / "zones" / "nearby.csv")
+    assert near["what"].tolist() == ["zone", "slick", "slick", "slick"]
+    assert near["scene"].tolist()[1:] == ["s1", "s2", "s3"]
+    assert near["name"].tolist() == ["Rig A"] * 3 + ["Ann"]
+    assert near["distance_m"].tolist() == pytest.approx([1113.2] * 3 + [110.6], abs=1)
+    assert near["bearing_deg"].tolist() == pytest.approx([90, 90, 90, 180], abs=0.5)
+    assert near["hours"].tolist()[3] == -1
+    for name, names in (("zones", ["Rig A"]), ("origins", ["Rig A"] * 2), ("slicks", ["Rig A"] * 2 + ["Ann"])):
+        table = pd.read_csv(tmp_path / "zones" / f"{name}.csv")
+        assert table["near_name"].tolist() == names
+        assert table["near_m"].max() == pytest.approx(1113.2, abs=1)
+    # Without the files nothing is left of them.
+    run(capsys, *words)
+    assert not (tmp_path / "zones" / "nearby.csv").exists()
+    assert "near_name" not in pd.read_csv(tmp_path / "zones" / "zones.csv")
+    # Nothing is near, or there is no zone: tables all the same.
+    code, out, _ = run(capsys, *words, "--min-passes", 3, "--near", tmp_path / "rigs.csv", "--near-reach", 10)
+    assert code == 0
+    assert "of what is near: 0 zones and 0 slicks" in out
+    assert len(pd.read_csv(tmp_path / "zones" / "nearby.csv")) == 0
+    code, line = error(capsys, *words, "--frame", "rows-columns", "--near", tmp_path / "rigs.csv")
+    assert (code, line) == (2, "needs scenes on a map, not --frame rows-columns in --near: leave it out")
+    code, line = error(capsys, *words, "--near", tmp_path / "none.csv")
+    assert code == 3

@@ -289,6 +289,7 @@
       element("p", { class: "muted" }, `${where(zone)}${data.up ? ` ± ${Math.round(Number(zone.row.error_m))} m` : ""}`),
       zone.row.verdict !== "n/a" ? element("p", { class: "warn" }, `Judged: ${zone.row.verdict}${zone.row.comment !== "n/a" ? ` (${zone.row.comment})` : ""}`) : "",
       rate, chart(zone), years(zone), why(zone),
+      (zone.row.near_m ?? "n/a") !== "n/a" ? element("p", {}, `Nearest known: ${zone.row.near_name ? `${zone.row.near_name} (${zone.row.near_kind})` : zone.row.near_kind}, ${Math.round(Number(zone.row.near_m)).toLocaleString("en")} m`) : "",
       element("p", {}, `${seen}${count(kept, "slick")}, ${drawn} drawn on the map; median area ${areaText(Number(zone.row.area_median_m2))}, largest ${areaText(Number(zone.row.area_max_m2))}.`),
       zone.pictures ? element("div", { class: "looks" }, ...zone.pictures.filter(([pass]) => within(passes[pass])).map((one) => picture(one, zone))) : "",
       folded(`Its ${line.length} passes`, () =>
