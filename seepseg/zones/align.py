@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ NEAR = 6.0
 """Pixels within which points of two scenes coincide."""
 REACH = 600.0
 """Pixels that scenes may be shifted against each other, at most."""
+STAYS = 3
+"""Scenes in which a bright point is taken for something built there, at least: in two, it may be two ships."""
 CHANCE = 1e-4
 """Probability of so many coincidences at the best of all shifts by chance, at most."""
 
@@ -43,12 +45,14 @@ class Alignment:
         accuracy: root mean square distance of its points from those of others that coincide, over √2, pixels, by scene.
         points: how many such pairs a scene has.
         loose: scenes that nothing ties to the others.
+        fixed: (n, 2) columns and rows, in the frame, of points that are bright in `STAYS` scenes or more.
     """
 
     shifts: dict[str, tuple[float, float]]
     accuracy: dict[str, float]
     points: dict[str, int]
     loose: list[str]
+    fixed: Field = field(default_factory=lambda: np.empty((0, 2)))
 
 
 def align_images(folder: Path, scenes: Sequence[str], reach: float = REACH) -> Alignment:
@@ -122,6 +126,7 @@ def align(points: Mapping[str, Field], reach: float) -> Alignment:
         accuracy,
         counts,
         [n for n in names if n not in shifts],
+        _staying(sure, shifts, STAYS),
     )
 
 
@@ -141,14 +146,14 @@ def _tie(one: Field, other: Field, reach: float) -> tuple[Field, int]:
     return mean, count if poisson.sf(count - 2, expected) * len(steps) <= CHANCE else 0
 
 
-def _staying(points: Mapping[str, Field], shifts: Mapping[str, Field]) -> Field:
-    """Points (n, 2) of the frame that at least two of the tied scenes have; each once."""
+def _staying(points: Mapping[str, Field], shifts: Mapping[str, Field], least: int = 2) -> Field:
+    """Points (n, 2) of the frame that so many of the tied scenes have; each once."""
     every = np.concatenate([points[name] + shift for name, shift in shifts.items()])
     scene = np.repeat(np.arange(len(shifts)), [len(points[name]) for name in shifts])
     tree, kept, free = cKDTree(every), list[Field](), np.ones(len(every), bool)
     for at in range(len(every)):
         near = tree.query_ball_point(every[at], NEAR)
-        if free[at] and len(set(scene[near])) > 1:
+        if free[at] and len(set(scene[near])) >= least:
             kept.append(np.median(every[near], axis=0))
             free[near] = False
     return np.array(kept).reshape(-1, 2)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.geo.nearby import Nearby, first_of, nearest
@@ -101,7 +102,7 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
         scenes, warnings = find_scenes(folders)
         stack.enter_context(folder_lock(out, ".lock"))
         if options.images:
-            scenes, options = _aligned(scenes, options, out, warnings)
+            scenes, options, fixed = _aligned(scenes, options, out, warnings)
         state, passes = read_state(out), passes_of(scenes)
         frame = _frame(scenes, state, options)
         edits = read_edits(out)
@@ -127,6 +128,11 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
             at[zone.slicks] = number
         zones = zone_table(found, ids, frame, history, slicks.assign(at=at, class_name=named), classes).assign(**doubts)
         zones = zones.join(edits.on_zones(zones))
+        if options.images:
+            far = np.asarray(cKDTree(fixed).query(zones[["x", "y"]].to_numpy(np.float64))[0])
+            zones = zones.assign(
+                bright_m=np.where(np.isfinite(far), far, np.nan), installation=far <= zones["radius_m"]
+            )
         (out / NEARBY).unlink(missing_ok=True)
         if options.near:
             zones, slicks = _near(options.near, out, frame, found, zones, slicks.assign(at=at), points)
@@ -204,8 +210,10 @@ def _frame(scenes: Sequence[Scene], state: State | None, options: Options) -> Fr
     return frame_around(list(_middles(scenes)), cell)
 
 
-def _aligned(scenes: Sequence[Scene], options: Options, out: Path, warnings: list[str]) -> tuple[list[Scene], Options]:
-    """The scenes that bright points tie together, with their shifts, which shifts.csv then holds."""
+def _aligned(
+    scenes: Sequence[Scene], options: Options, out: Path, warnings: list[str]
+) -> tuple[list[Scene], Options, Field]:
+    """The scenes that bright points tie together, with their shifts (also in shifts.csv), and points that stay."""
     assert options.images
     found = align_images(options.images, [scene.name for scene in scenes])
     rows = [(name, *shift, found.accuracy[name], found.points[name]) for name, shift in found.shifts.items()]
@@ -216,7 +224,8 @@ def _aligned(scenes: Sequence[Scene], options: Options, out: Path, warnings: lis
             f"{len(found.loose)} scenes share too few bright points and are left out: {listed(found.loose)}"
         )
     warnings.append(f"scenes are placed to {table['accuracy'].median():.1f} pixels (RMS, median scene), see shifts.csv")
-    return [scene for scene in scenes if scene.name in found.shifts], replace(options, shifts=found.shifts)
+    tied = [scene for scene in scenes if scene.name in found.shifts]
+    return tied, replace(options, shifts=found.shifts), found.fixed
 
 
 def _middles(scenes: Sequence[Scene]) -> Iterator[tuple[float, float]]:

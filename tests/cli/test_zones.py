@@ -38,7 +38,7 @@ def test_scenes_are_aligned_by_their_images(capsys: pytest.CaptureFixture[str], 
     rng = np.random.default_rng(2)
     places = rng.integers(60, 340, (10, 2))
     (tmp_path / "images").mkdir()
-    for name, step in (("a", 0), ("b", 25)):
+    for name, step in (("a", 0), ("b", 25), ("c", -10)):
         image = rng.gamma(4, 1000, (400, 400)).astype(np.uint16)
         for row, column in places:
             image[row - 1 : row + 2, column - 1 + step : column + 2 + step] = 60_000
@@ -47,8 +47,14 @@ def test_scenes_are_aligned_by_their_images(capsys: pytest.CaptureFixture[str], 
     words = ("zones", tmp_path / "out", "-o", tmp_path / "zones", "--frame", "rows-columns", "--false-share", 1)
     code, out, err = run(capsys, *words, "--align", tmp_path / "images", "--radius", 5)
     assert code == 0
-    assert out.startswith("1 zones (1 new) of 2 slicks in 2 passes (2 scenes)")
+    assert out.startswith("1 zones (1 new) of 3 slicks in 3 passes (3 scenes)")
     assert "warning: scenes are placed to 0." in err
+    # The slick is at (200, 200) of the first; a bright point in all three is no farther from it than the nearest place.
+    zone = pd.read_csv(tmp_path / "zones" / "zones.csv").iloc[0]
+    assert zone["bright_m"] == pytest.approx(np.hypot(*(places - 200).T).min(), abs=1)
+    assert not zone["installation"]
+    run(capsys, *words, "--align", tmp_path / "images", "--radius", int(zone["bright_m"]) + 2)
+    assert pd.read_csv(tmp_path / "zones" / "zones.csv")["installation"].tolist() == [True]
     assert (tmp_path / "zones" / "shifts.csv").read_text().startswith("scene,column,row,accuracy,points\na,0.0,0.0,")
 
 

@@ -36,6 +36,9 @@ def test_shifts_are_found_among_other_points() -> None:
         # Two normal errors of 1 pixel on each axis: 2 pixels in root mean square, by √2.
         assert 0.9 < found.accuracy[name] < 2
         assert found.points[name] >= 24
+    # What three scenes have, and nothing else, is there to stay.
+    assert len(found.fixed) == len(fixed)
+    assert np.abs(np.sort(found.fixed, axis=0) - np.sort(fixed, axis=0)).max() < 3
 
 
 def test_images_are_tied_by_name(tmp_path: Path) -> None:
