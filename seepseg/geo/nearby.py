@@ -158,11 +158,12 @@ def _read(path: Path) -> tuple[NDArray[Any], pd.DataFrame]:
 
 def _points(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str]:
     wanted = {*LON, *LAT, "name", "kind", "time"}
-    how: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skipinitialspace": True, "encoding": "utf-8-sig"}
+    # Without an index, cells beyond the header are left out and move no others.
+    how: dict[str, Any] = {"dtype": str, "keep_default_na": False, "index_col": False, "encoding": "utf-8-sig"}
     how["usecols"] = lambda name: name.lower() in wanted  # tables of ships are long, and wide
     try:
         with open_regular(path) as stream:
-            table: pd.DataFrame = pd.read_csv(stream, **how)
+            table: pd.DataFrame = pd.read_csv(stream, skipinitialspace=True, **how)
     except ValueError as error:  # pandas' own are such
         raise DataError(f"cannot be read as CSV ({' '.join(str(error).split())})", path, "fix the table") from None
     found = [next((c for c in table if str(c).lower() in names), None) for names in (LON, LAT)]

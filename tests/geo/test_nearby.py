@@ -140,6 +140,11 @@ def test_bad_tables_are_one_line(tmp_path: Path, text: str, what: str) -> None:
     assert caught.value.what == what
 
 
+def test_cells_beyond_the_header_shift_no_column(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("lon,lat,name\n1,2,a,\n")
+    assert shapely.get_coordinates(read_nearby([tmp_path / "t.csv"], 1, 1).shapes).tolist() == [[1, 2]]
+
+
 def test_bad_layers_are_one_line(tmp_path: Path) -> None:
     for crs, x, what in (
         (None, 1.0, "has no coordinate system"),
