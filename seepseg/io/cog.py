@@ -102,7 +102,8 @@ class RowWriter:
         if self._rows:
             self._flush(self._rows)
         assert self._written == self._target.height, "rows are missing"
-        self._target.update_tags(**self._layout.late)
+        if self._layout.late:  # even none of them would move the header behind the pixels
+            self._target.update_tags(**self._layout.late)
         if self._half:
             self._half.finish()
 
