@@ -20,7 +20,7 @@ from seepseg.io.atomic import write_text
 from seepseg.io.raster import raster_header, thinned
 from seepseg.machine.progress import Tick, silent
 from seepseg.pages.page import Section, as_rows, paragraph, table, write_page
-from seepseg.review.edits import KEY, read_edits
+from seepseg.review.edits import KEY, PACKAGE, read_edits
 from seepseg.zones.scenes import Scene, find_scenes
 
 SHOWN = 100
@@ -60,6 +60,8 @@ def rank(
     every["rarity"] = -np.log(shares.astype(float)) / np.log(max(len(every), 2))
     every["score"] = every[["doubt", "rarity", "disagreement"]].astype(float).mean(axis=1)
     if reviewed:
+        if not (reviewed / PACKAGE).is_file():
+            raise ConfigError(f"no {PACKAGE}", reviewed, "give a folder that `seepseg zones` made")
         said = read_edits(reviewed).table
         known = pd.MultiIndex.from_frame(said.loc[said["verdict"].notna(), [*KEY]].astype(object))
         every = every[~pd.MultiIndex.from_frame(every[[*KEY]].astype(object)).isin(known)]

@@ -90,6 +90,8 @@ class Manifest:
             path = self.out / name
             if path.parent == job.class_raster.parent and path.name.startswith(job.beside("").name):
                 path.unlink(missing_ok=True)
+        if line:
+            self._append({"name": job.name, "key": "", "input": None, "outputs": {}})
 
     def _is_valid(self, line: dict[str, Any], job: Job, unit: str) -> bool:
         if (line["key"], line.get("unit"), line["input"]) != (self.key, unit, stamp(job.source)):

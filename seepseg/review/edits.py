@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.vector import Layer, read_vectors, write_layers
+from seepseg.io.arrays import read_arrays, write_arrays
 from seepseg.io.atomic import atomic_path
 from seepseg.mapping.manifest import stamp
 
@@ -97,22 +98,28 @@ def read_edits(out: Path) -> Edits:
     log = package.with_name(f"{PACKAGE}-wal")
     if log.is_file() and log.stat().st_size:
         raise ConfigError("is open in another program", package, "save and close it there, then run again")
-    if not (package.is_file() and left.is_file()):
+    if not package.is_file():
         return kept
-    with np.load(left, allow_pickle=False) as arrays:
-        written = {name: arrays[name] for name in arrays.files}
+    written = read_arrays(left)
+    if written is None:  # of a run that was stopped, or damaged
+        line = _put_aside(out, "what was written there is not known any more")
+        return Edits(kept.table, kept.shapes, kept.crs, [line])
     return kept if stamp(package) == written["stamp"].tolist() else _compared(out, written, kept)
 
 
-def write_edits(
-    out: Path, edits: Edits, slicks: pd.DataFrame, sums: NDArray[np.uint32], zones: NDArray[np.int64]
-) -> None:
-    """Keep all edits, and what zones.gpkg holds now: slicks (n), the `sums_of` their polygons, numbers of zones."""
+def keep_edits(out: Path, edits: Edits) -> None:
+    """Keep all edits; from then on, until `write_written`, zones.gpkg may be any."""
     if len(edits.table):
         write_layers(out / STORE, [Layer("review", edits.shapes, edits.table, edits.crs, kind="MultiPolygon")])
+    else:
+        (out / STORE).unlink(missing_ok=True)
+    (out / LEFT).unlink(missing_ok=True)
+
+
+def write_written(out: Path, slicks: pd.DataFrame, sums: NDArray[np.uint32], zones: NDArray[np.int64]) -> None:
+    """Note what zones.gpkg holds now: slicks (n), the `sums_of` their polygons, numbers of zones."""
     arrays: dict[str, Any] = {name: slicks[name].to_numpy("U" if name == "scene" else np.int64) for name in KEY}
-    with atomic_path(out / LEFT) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, sum=sums, zones=zones, stamp=np.array(stamp(out / PACKAGE)), **arrays)
+    write_arrays(out / LEFT, arrays | {"sum": sums, "zones": zones, "stamp": np.array(stamp(out / PACKAGE))})
 
 
 def sums_of(shapes: NDArray[Any]) -> NDArray[np.uint32]:
@@ -196,10 +203,7 @@ def _layer(
     except DataError as error:
         problem = error.what
     if problem:
-        copy = next(p for i in range(1, 10**6) if not (p := out / f"zones_edited_{i}.gpkg").exists())
-        with atomic_path(copy) as temporary:
-            shutil.copyfile(out / PACKAGE, temporary)
-        lines.append(f"{PACKAGE}: {problem}: what was edited there does not count, and is kept in {copy.name}")
+        lines.append(_put_aside(out, problem))
         return None
     gone = [column for column in SAID if column not in table]
     table = _typed(table)
@@ -208,6 +212,14 @@ def _layer(
         lines.append(f"{PACKAGE}: its layer {name} has no column {names}: what was there is kept as it was")
         table[gone] = _looked_up(table, old[old["what"] == "zone"] if key == ("zone",) else old, key)[gone].to_numpy()
     return np.asarray(shapes, object), table, crs
+
+
+def _put_aside(out: Path, problem: str) -> str:
+    """Copy the package, and say so."""
+    copy = next(p for i in range(1, 10**6) if not (p := out / f"zones_edited_{i}.gpkg").exists())
+    with atomic_path(copy) as temporary:
+        shutil.copyfile(out / PACKAGE, temporary)
+    return f"{PACKAGE}: {problem}: what was edited there does not count, and is kept in {copy.name}"
 
 
 def _looked_up(rows: pd.DataFrame, said: pd.DataFrame, key: tuple[str, ...]) -> pd.DataFrame:

@@ -20,8 +20,8 @@ Ints = NDArray[np.int64]
 
 MOVES = 5
 """Times that the middle of a zone moves to the mean of its sightings."""
-CHUNK = 4096
-"""Points whose neighbours are counted at once."""
+CHUNK = 2**20
+"""Pairs of neighbours that are in memory at once, about."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,11 @@ def discs(points: Points, min_passes: int) -> list[Disc]:
     zones = list[Disc]()
     while heap:
         _, i = heapq.heappop(heap)
+        if not free[points.slick[i]]:
+            continue
         near = _free_near(points, tree, free, points.xy[i], points.radius[i])
         now = len(np.unique(points.passes[near]))
-        if now < min_passes or not free[points.slick[i]]:
+        if now < min_passes:
             continue
         if heap and -now > heap[0][0]:
             heapq.heappush(heap, (-now, i))
@@ -162,12 +164,14 @@ def _free_near(points: Points, tree: cKDTree, free: NDArray[np.bool_], centre: F
 def _passes_around(points: Points, tree: cKDTree) -> Ints:
     """Passes (m) that have a point within the radius of each point."""
     counts = np.zeros(len(points.xy), np.int64)
-    for start in range(0, len(counts), CHUNK):
-        part = slice(start, start + CHUNK)
+    if not len(counts):
+        return counts
+    pairs = np.cumsum(tree.query_ball_point(points.xy, points.radius, return_length=True))
+    for part in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(pairs // CHUNK)) + 1):
         lists = tree.query_ball_point(points.xy[part], points.radius[part])
         lengths = np.fromiter(map(len, lists), np.int64, len(lists))
         owner = np.repeat(np.arange(len(lists)), lengths)
         passes = points.passes[np.concatenate([*map(np.asarray, lists), np.zeros(0)]).astype(np.int64)]
-        pairs = np.unique(owner * (points.passes.max() + 1) + passes)
-        counts[part] = np.bincount(pairs // (points.passes.max() + 1), minlength=len(lists))
+        seen = np.unique(owner * (points.passes.max() + 1) + passes)
+        counts[part] = np.bincount(seen // (points.passes.max() + 1), minlength=len(lists))
     return counts

@@ -9,15 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seepseg.errors import ConfigError
 from seepseg.io.cog import Layout, row_writer
 from seepseg.io.raster import Georeference
 from seepseg.metrics.rates import wilson
-from seepseg.zones.frame import Frame
+from seepseg.zones.frame import Frame, check_size
 from seepseg.zones.view import OBSERVED, UNOBSERVABLE, View
 
-MOST = 100_000_000
-"""Cells of a grid, at most: some half a gigabyte of counts."""
 ROWS = 256
 BANDS = ("observed", "seen", "recurrence", "lower", "upper", "unobservable")
 
@@ -67,13 +64,7 @@ def coverage_of(windows: Iterable[tuple[slice, slice]], frame: Frame) -> Coverag
     """
     rows, columns = zip(*windows, strict=True)
     (top, bottom), (left, right) = ((min(s.start for s in one), max(s.stop for s in one)) for one in (rows, columns))
-    if (bottom - top) * (right - left) > MOST:
-        wanted = frame.cell * ((bottom - top) * (right - left) / MOST) ** 0.5
-        raise ConfigError(
-            f"the map would have {bottom - top} × {right - left} cells",
-            f"--cell {frame.cell:g}",
-            f"give at least {wanted:.0f}, or the scenes of one region at a time",
-        )
+    check_size(bottom - top, right - left, frame.cell)
     counts = [np.zeros((bottom - top, right - left), np.uint16) for _ in range(3)]
     return Coverage(top, left, *counts)
 

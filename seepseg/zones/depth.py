@@ -54,7 +54,7 @@ def _depths(path: Path, place: Place, size: tuple[int, int], frame: Frame, xy: F
     if inside.any():
         i, j = row[inside].astype(np.intp), column[inside].astype(np.intp)
         with raster_windows(path) as read:
-            part = read(slice(i.min(), i.max() + 1), slice(j.min(), j.max() + 1)).astype(np.float64)
-        depth[inside] = -part[i - i.min(), j - j.min()]
+            part = read(slice(i.min(), i.max() + 1), slice(j.min(), j.max() + 1))
+        depth[inside] = -part[i - i.min(), j - j.min()].astype(np.float64)
     # No ocean is deeper, and no-data values of such rasters are far beyond.
     return np.where(np.abs(depth) < 12_000, depth, np.nan)

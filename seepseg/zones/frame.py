@@ -20,6 +20,8 @@ Field = NDArray[np.float64]
 
 WIDEST_KM = 4000
 """From the middle of the frame, at most: there, it shows distances up to 5 % too long or too short."""
+MOST = 100_000_000
+"""Cells of a grid, at most: some half a gigabyte of counts."""
 PIXELS = "rows-columns"
 
 
@@ -125,7 +127,9 @@ def read_shifts(path: Path) -> dict[str, tuple[float, float]]:
         try:
             shifts[scene] = float(row["column"]), float(row["row"])
         except ValueError:
-            raise ConfigError(f"the shift of {scene} is no number", path, "give pixels") from None
+            shifts[scene] = np.nan, np.nan
+        if not np.isfinite(shifts[scene]).all():
+            raise ConfigError(f"the shift of {scene} is no number", path, "give pixels")
     return shifts
 
 
@@ -134,6 +138,15 @@ def laea(lon: float, lat: float) -> str:
     name = f"seepseg zones around {abs(lat):g}{'N' if lat >= 0 else 'S'} {abs(lon):g}{'E' if lon >= 0 else 'W'}"
     crs = CRS.from_proj4(f"+proj=laea +lat_0={lat} +lon_0={lon} +datum=WGS84 +units=m")
     return str(crs.to_wkt().replace('PROJCRS["unknown"', f'PROJCRS["{name}"', 1))
+
+
+def check_size(height: int, width: int, cell: float) -> None:
+    """Raise ConfigError where a grid has too many cells."""
+    if height * width > MOST:
+        wanted = cell * (height * width / MOST) ** 0.5
+        what = f"the map would have {height} × {width} cells"
+        fix = f"give at least {wanted:.0f}, or the scenes of one region at a time"
+        raise ConfigError(what, f"--cell {cell:g}", fix)
 
 
 def _through(source: str | None, target: str | None, points: Field) -> Field:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seepseg.errors import DataError
 from seepseg.geo.place import place_of
 from seepseg.geo.vector import read_vectors
-from seepseg.io.atomic import atomic_path
+from seepseg.io.arrays import read_arrays, write_arrays
 from seepseg.io.raster import raster_header
 from seepseg.mapping.manifest import stamp
 from seepseg.objects.outlines import touched
@@ -88,8 +88,8 @@ def record_of(
     shift, less = frame.shifts.get(scene.name), [left_out] if left_out else []
     parts = (VERSION, scene.name, files, frame.crs, frame.cell, shift, judged, *less)
     path = cache / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}.npz"
-    if path.is_file():
-        return _load(path), path
+    if (kept := read_arrays(path)) is not None:
+        return _loaded(kept), path
     record = _made(scene, frame, judges, left_out)
     _save(path, record)
     return record, path
@@ -152,8 +152,7 @@ def _save(path: Path, record: Record) -> None:
     }
     for name, kind in KEPT.items():
         arrays[f"slicks {name}"] = record.slicks[name].to_numpy("U" if kind == "str" else kind)
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
+    write_arrays(path, arrays)
 
 
 def view_of(path: Path) -> tuple[View, Field]:
@@ -162,11 +161,10 @@ def view_of(path: Path) -> tuple[View, Field]:
         return _view(kept), kept["outline"]
 
 
-def _load(path: Path) -> Record:
-    with np.load(path, allow_pickle=False) as kept:
-        slicks = pd.DataFrame({name: kept[f"slicks {name}"] for name in KEPT}).astype(KEPT)
-        classes = tuple(kept["classes"].tolist())
-        return Record(_view(kept), kept["outline"], slicks, kept["points"], kept["measured"], classes)
+def _loaded(kept: Mapping[str, NDArray[Any]]) -> Record:
+    slicks = pd.DataFrame({name: kept[f"slicks {name}"] for name in KEPT}).astype(KEPT)
+    classes = tuple(kept["classes"].tolist())
+    return Record(_view(kept), kept["outline"], slicks, kept["points"], kept["measured"], classes)
 
 
 def _view(kept: Mapping[str, NDArray[Any]]) -> View:

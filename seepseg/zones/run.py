@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,14 +20,14 @@ from seepseg.geo.place import place_of
 from seepseg.io.atomic import write_text
 from seepseg.io.raster import raster_header
 from seepseg.machine.progress import Tick, silent
-from seepseg.review.edits import NO_SEEP, Edits, read_edits, write_edits
+from seepseg.review.edits import NO_SEEP, Edits, keep_edits, read_edits, write_written
 from seepseg.runs.folder import folder_lock
 from seepseg.zones.align import align_images
 from seepseg.zones.chance import chance_of
 from seepseg.zones.cluster import Disc, candidates, discs, joined
 from seepseg.zones.coverage import Coverage, coverage_of, write_recurrence
 from seepseg.zones.depth import radii
-from seepseg.zones.frame import PIXELS, Field, Frame, frame_around
+from seepseg.zones.frame import PIXELS, Field, Frame, check_span, frame_around
 from seepseg.zones.history import history_of, pass_rows, sample_cells
 from seepseg.zones.judged import basis_of, medians_of
 from seepseg.zones.record import KEPT, Record, record_of, view_of
@@ -103,6 +103,8 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
         stack.enter_context(folder_lock(out, ".lock"))
         if options.images:
             scenes, options, fixed = _aligned(scenes, options, out, warnings)
+        elif options.shifts:
+            warnings += _unshifted([scene.name for scene in scenes], options.shifts)
         state, passes = read_state(out), passes_of(scenes)
         frame = _frame(scenes, state, options)
         edits = read_edits(out)
@@ -150,8 +152,9 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
             basis,
         )
         table, short = news(zones, slicks, [scene.name for scene in scenes], state)
+        keep_edits(out, edits)
         sums = write_package(out, tables, [scene for one in passes for scene in one.scenes], classes, edits)
-        write_edits(out, edits, slicks, sums, ids)
+        write_written(out, slicks, sums, ids)
         write_tables(out, tables)
         write_recurrence(out / "recurrence.tif", coverage, frame, {"OBSERVED_MEANS": basis})
         write_alerts(out, table, short | {"observed_means": basis})
@@ -206,7 +209,10 @@ def _frame(scenes: Sequence[Scene], state: State | None, options: Options) -> Fr
     if options.pixels:
         return Frame(None, cell, options.shifts)
     if state:
-        return Frame(state.crs, cell)
+        frame, known = Frame(state.crs, cell), set(state.scenes)
+        if more := list(_middles([scene for scene in scenes if scene.name not in known])):
+            check_span(np.array(more), frame.lonlat(np.zeros((1, 2)))[0])
+        return frame
     return frame_around(list(_middles(scenes)), cell)
 
 
@@ -226,6 +232,14 @@ def _aligned(
     warnings.append(f"scenes are placed to {table['accuracy'].median():.1f} pixels (RMS, median scene), see shifts.csv")
     tied = [scene for scene in scenes if scene.name in found.shifts]
     return tied, replace(options, shifts=found.shifts), found.fixed
+
+
+def _unshifted(scenes: Sequence[str], shifts: Mapping[str, tuple[float, float]]) -> list[str]:
+    """What the user should know of scenes without a shift."""
+    rest = [name for name in scenes if name not in shifts]
+    if len(rest) == len(scenes):
+        raise ConfigError(f"no scene is called {listed(list(shifts))}", "--shifts", f"scenes are {listed(rest)}")
+    return [f"{len(rest)} scenes have no shift and stay where they are: {listed(rest)}"] if rest else []
 
 
 def _middles(scenes: Sequence[Scene]) -> Iterator[tuple[float, float]]:

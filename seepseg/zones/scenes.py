@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -109,10 +110,12 @@ def passes_of(scenes: Iterable[Scene]) -> list[Pass]:
         else:
             groups.append([scene])
     groups.sort(key=lambda g: (g[0].identity.acquired or "", g[0].identity.platform or ""))
-    names = [f"{g[0].identity.platform or 'unknown'} {g[0].identity.acquired}" for g in groups]
-    # Two orbits of one platform at one time are an error of some table, but nothing is lost.
-    again = [f" #{names[:i].count(name) + 1}" if name in names[:i] else "" for i, name in enumerate(names)]
-    passes = [Pass(name + more, tuple(g)) for name, more, g in zip(names, again, groups, strict=True)]
+    passes, names = list[Pass](), Counter[str]()
+    for group in groups:
+        name = f"{group[0].identity.platform or 'unknown'} {group[0].identity.acquired}"
+        names[name] += 1
+        # Two orbits of one platform at one time are an error of some table, but nothing is lost.
+        passes.append(Pass(name if names[name] == 1 else f"{name} #{names[name]}", tuple(group)))
     return [*passes, *(Pass(scene.name, (scene,)) for scene in sorted(alone, key=lambda s: s.name))]
 
 
@@ -133,11 +136,11 @@ def _time(text: str | None) -> datetime:
 def _once(scenes: Sequence[Scene]) -> tuple[list[Scene], list[str]]:
     """The last scene of each product, or else of each name and input; and the names of the others."""
     last = {(s.identity.product or (s.name, s.source or s.raster)): s for s in scenes}
-    kept = list(last.values())
-    return kept, [s.name for s in scenes if all(s is not one for one in kept)]
+    kept = {id(scene) for scene in last.values()}
+    return list(last.values()), [scene.name for scene in scenes if id(scene) not in kept]
 
 
 def _named(scenes: Sequence[Scene]) -> list[Scene]:
     """The scenes with the name of their folder before their own where two have one name."""
-    names = [scene.name for scene in scenes]
-    return [s if names.count(s.name) == 1 else replace(s, name=f"{s.raster.parent}/{s.name}") for s in scenes]
+    names = Counter(scene.name for scene in scenes)
+    return [s if names[s.name] == 1 else replace(s, name=f"{s.raster.parent}/{s.name}") for s in scenes]

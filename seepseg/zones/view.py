@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE
 from seepseg.geo.place import Place, place_of
 from seepseg.io.raster import Georeference, thinned
-from seepseg.zones.frame import Field, Frame
+from seepseg.zones.frame import Field, Frame, check_size
 from seepseg.zones.scenes import Scene
 
 REASONS = ("outside", "observed", "no data", "wind", "incidence")
@@ -22,6 +22,9 @@ A new reason is added at the end: codes are kept on disk.
 OUTSIDE, OBSERVED, NO_DATA, WIND, INCIDENCE = range(5)
 UNOBSERVABLE = (INCIDENCE, WIND)
 """Reasons that leave a cell of valid sea unobserved."""
+
+TELLS = np.array([0, 3, 1, 2, 2])
+"""By code, which of two frames of a pass counts: the one with the higher number."""
 
 Codes = NDArray[np.uint8]
 
@@ -108,6 +111,7 @@ def look(
     for each judge: the median over valid cells, and the share of them where it is known (k, 2).
 
     Raises:
+        ConfigError: it would have too many cells.
         DataError: its class map cannot be read.
     """
     height, width = size
@@ -117,6 +121,7 @@ def look(
     outline = frame.from_map(place.crs, place.to_map(_border(height, width)), scene.name)
     cells = frame.cells(outline[np.isfinite(outline).all(axis=1)])
     (top, left), (bottom, right) = cells.min(axis=0), cells.max(axis=0) + 1
+    check_size(int(bottom - top), int(right - left), frame.cell)
     rows, columns = (np.arange(a, b + NODES, NODES) for a, b in ((top, bottom), (left, right)))
     nodes = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
     centres = frame.corners(nodes.reshape(-1, 2) + 0.5)
@@ -160,8 +165,8 @@ def merged(views: Iterable[View]) -> View:
 
 
 def better(one: Codes, other: Codes) -> Codes:
-    """Codes of what two frames of a pass show together."""
-    return np.where((one == OBSERVED) | (other == OUTSIDE), one, other)
+    """Codes of what two frames of a pass show together: observed, else why sea is not, else no data."""
+    return np.where(TELLS[one] >= TELLS[other], one, other)
 
 
 def _border(height: int, width: int) -> Field:

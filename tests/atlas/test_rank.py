@@ -61,6 +61,11 @@ def test_disagreement_counts_where_it_was_written(tmp_path: Path) -> None:
     assert queue["disagreement"].isna().sum() == 1  # scene b has none
 
 
+def test_a_folder_without_a_review_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no zones\.gpkg"):
+        rank([predicted(tmp_path / "out")], tmp_path / "other")
+
+
 def test_nothing_to_rank_is_said(tmp_path: Path) -> None:
     scene(tmp_path, "c", None, None, np.zeros((9, 9), np.uint8), acquired="2024-01-01T00:00:00.000Z")
     with pytest.raises(ConfigError, match="no slick without a verdict"):

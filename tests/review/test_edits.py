@@ -13,7 +13,7 @@ import pytest
 import rasterio
 import shapely
 
-from seepseg.errors import ConfigError
+from seepseg.errors import ConfigError, ResourceError
 from seepseg.geo.vector import Layer, read_vectors, write_layers
 from seepseg.review.edits import SAID
 from seepseg.synthetic.vents import Sea, write_passes
@@ -89,7 +89,36 @@ def test_what_is_no_seep_does_not_count_and_stays_judged(sea: Path) -> None:
             base.execute(f'DROP TRIGGER "{name}"')
         base.execute("UPDATE slicks SET verdict = NULL")
     base.close()
-    assert again(sea).tables.zones.set_index("zone").loc[best["zone"], "n_seen"] == best["n_seen"]
+    for _ in range(2):
+        assert again(sea).tables.zones.set_index("zone").loc[best["zone"], "n_seen"] == best["n_seen"]
+
+
+@pytest.mark.parametrize("left", [None, b"PK"])
+def test_a_package_that_cannot_be_compared_is_put_aside(sea: Path, left: bytes | None) -> None:
+    """A run that was stopped after it wrote the package leaves it so."""
+    said(sea, "ship", "rowid = 1")
+    edited = (sea / "zones" / "zones.gpkg").read_bytes()
+    written = sea / "zones" / ".written.npz"
+    written.unlink()
+    if left:
+        written.write_bytes(left)
+    (line,) = again(sea).warnings
+    assert "is kept in zones_edited_1.gpkg" in line
+    assert (sea / "zones" / "zones_edited_1.gpkg").read_bytes() == edited
+    assert again(sea).warnings == []
+
+
+def test_a_run_that_fails_half_way_loses_no_edit(sea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise ResourceError("disk is full", sea, "free some space")
+
+    said(sea, "ship", "rowid = 1")
+    with monkeypatch.context() as patch, pytest.raises(ResourceError):
+        patch.setattr("seepseg.zones.run.write_written", full)
+        again(sea)
+    summary = again(sea)
+    assert (summary.tables.slicks["verdict"] == "ship").sum() == 1
+    assert read_vectors(sea / "zones" / "zones.gpkg", "slicks")[1]["object"].notna().all()  # none counts as added
 
 
 def test_a_zone_keeps_its_verdict(sea: Path) -> None:

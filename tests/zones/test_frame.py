@@ -86,7 +86,12 @@ def test_one_pixel_frame_with_shifts(tmp_path: Path) -> None:
     )
     (zone,) = summary.tables.zones.itertuples()
     assert (zone.column, zone.row, zone.n_seen, zone.n_observed) == (20.5, 30.5, 3, 3)
-    assert summary.warnings == ["3 scenes have no time: each counts as a pass, and none is first or last"]
+    assert summary.warnings == [
+        "1 scenes have no shift and stay where they are: s0",
+        "3 scenes have no time: each counts as a pass, and none is first or last",
+    ]
+    with pytest.raises(ConfigError, match="no scene is called S1 in --shifts"):
+        make_zones([tmp_path / "out"], tmp_path / "c", Options(pixels=True, shifts={"S1": (0.0, 0.0)}))
     assert pd.isna(zone.first_seen)
 
 
@@ -104,6 +109,22 @@ def test_what_does_not_go_together_is_one_line(tmp_path: Path) -> None:
         make_zones([tmp_path / "seven"], tmp_path / "mixed", Options())
 
 
+def test_scenes_that_come_later_may_not_lie_too_far_from_the_first(tmp_path: Path) -> None:
+    for name, place in (("a", "north pole"), ("b", "0 to 360")):
+        crs, transform = PLACES[place][0]
+        scene(tmp_path / name, name, crs, transform, dotted(50, (1, 1)), acquired="2024-01-01T00:00:00Z")
+    make_zones([tmp_path / "a"], tmp_path / "zones", Options())
+    with pytest.raises(ConfigError, match="scenes lie up to"):
+        make_zones([tmp_path / "a", tmp_path / "b"], tmp_path / "zones", Options())
+
+
+def test_a_grid_of_too_many_cells_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    scene(tmp_path / "out", "a", None, None, dotted(50, (1, 1)))
+    # 50 pixels in cells of .001: 50,000 a side (and one at the border), where 10,000 are allowed.
+    with pytest.raises(ConfigError, match="the map would have 50001 × 50001 cells"):
+        make_zones([tmp_path / "out"], tmp_path / "zones", Options(pixels=True, cell=0.001))
+
+
 def test_a_folder_stays_in_its_frame(tmp_path: Path) -> None:
     scene(tmp_path / "out", "a", None, None, dotted(50, (1, 1)))
     make_zones([tmp_path / "out"], tmp_path / "zones", Options(pixels=True, radius=5))
@@ -112,7 +133,12 @@ def test_a_folder_stays_in_its_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "what"), [("scene,row\na,1\n", "columns are"), ("scene,row,column\na,1,x\n", "is no number")]
+    ("text", "what"),
+    [
+        ("scene,row\na,1\n", "columns are"),
+        ("scene,row,column\na,1,x\n", "is no number"),
+        ("scene,row,column\na,1,nan\n", "is no number"),
+    ],
 )
 def test_shifts_that_are_none(tmp_path: Path, text: str, what: str) -> None:
     (tmp_path / "s.csv").write_text(text)

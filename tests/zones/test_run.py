@@ -96,6 +96,16 @@ def test_a_second_run_keeps_numbers_and_lists_what_is_new(folders: tuple[Path, P
     assert cached.items() <= now.items()
 
 
+def test_damaged_records_are_made_again(folders: tuple[Path, Path]) -> None:
+    paths = sorted((folders[1] / "cache").iterdir())
+    before = (folders[1] / "zones.csv").read_bytes()
+    paths[0].write_bytes(paths[0].read_bytes()[:-40])
+    paths[1].write_bytes(b"")
+    make_zones([folders[0]], folders[1], Options())
+    assert paths[0].stat().st_size > 40 and paths[1].stat().st_size
+    assert (folders[1] / "zones.csv").read_bytes() == before
+
+
 def test_the_same_run_again_changes_no_table(folders: tuple[Path, Path]) -> None:
     names = ("zones.csv", "history.csv", "slicks.csv", "zones.gpkg", "recurrence.tif")
     before = {name: (folders[1] / name).read_bytes() for name in names}

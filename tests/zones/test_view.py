@@ -58,6 +58,13 @@ def test_a_judge_takes_cells_away(tmp_path: Path) -> None:
     assert counts == pytest.approx([200, 200], abs=10)
 
 
+def test_wind_is_why_where_the_other_frame_has_no_data() -> None:
+    views = [
+        View(0, 0, np.array([row], np.uint8), np.zeros((1, 2), bool)) for row in ([WIND, NO_DATA], [NO_DATA, WIND])
+    ]
+    assert merged(views).codes.tolist() == [[WIND, WIND]]
+
+
 def test_frames_of_a_pass_complete_each_other() -> None:
     one = View(0, 0, np.array([[OBSERVED, NO_DATA]], np.uint8), np.array([[True, False]]))
     other = View(0, 1, np.array([[OBSERVED, NO_DATA]], np.uint8), np.array([[False, True]]))

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seepseg.io.arrays import read_arrays, write_arrays
+
+
+def test_arrays_come_back(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "a.npz", {"x": np.arange(3), "names": np.array(["a", "bc"])})
+    arrays = read_arrays(tmp_path / "a.npz")
+    assert arrays is not None
+    assert {name: values.tolist() for name, values in arrays.items()} == {"x": [0, 1, 2], "names": ["a", "bc"]}
+
+
+@pytest.mark.parametrize("cut", range(0, 2000, 97))
+def test_what_is_damaged_is_none(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "a.npz"
+    write_arrays(path, {"x": np.random.default_rng(0).random(200)})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: min(cut, len(whole) - 1)])
+    assert read_arrays(path) is None
+    at = cut % len(whole)
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    read_arrays(path)  # not every bit matters, but none raises an error
+    assert read_arrays(tmp_path / "none.npz") is None
