@@ -90,7 +90,7 @@ class Manifest:
             path = self.out / name
             if path.parent == job.class_raster.parent and path.name.startswith(job.beside("").name):
                 path.unlink(missing_ok=True)
-        if line:
+        if line and line["outputs"]:  # whoever reads the folder need not look for them
             self._append({"name": job.name, "key": "", "input": None, "outputs": {}})
 
     def _is_valid(self, line: dict[str, Any], job: Job, unit: str) -> bool:

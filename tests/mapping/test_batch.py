@@ -20,6 +20,7 @@ from seepseg.machine.progress import Tick, silent
 from seepseg.mapping import batch
 from seepseg.mapping.batch import Execution, Outcome, predict_batch
 from seepseg.mapping.jobs import plan
+from seepseg.mapping.manifest import Manifest
 from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.units import Recipe
 from seepseg.models.build import build_model
@@ -103,6 +104,8 @@ def test_an_input_that_fails_later_leaves_no_map_of_what_it_was(run: Path, input
     assert [Path(f["input"]).name for f in outcome.failures] == ["broken.tif", "scene1.tif"]
     assert not (out / "scene1_class.tif").exists()
     assert (out / "scene0_class.tif").exists()
+    listed = Manifest(out, "").latest()
+    assert (list(listed["scene0"]["outputs"]), listed["scene1"]["outputs"]) == (["scene0_class.tif"], {})
 
 
 def test_outputs_of_another_model_or_other_options_are_not_touched(run: Path, inputs: Path, tmp_path: Path) -> None:
