@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.vector import Layer, read_vectors, write_layers
-from seepseg.io.arrays import read_arrays, write_arrays
 from seepseg.io.atomic import atomic_path
 from seepseg.mapping.manifest import stamp
+from seepseg.runs.arrays import read_arrays, write_arrays
 
 VERDICTS = ("seep", "look-alike", "ship", "installation", "unsure")
 """What a user can say; `REMOVED` is said by deleting a polygon."""

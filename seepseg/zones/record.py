@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from seepseg.errors import DataError
 from seepseg.geo.place import place_of
 from seepseg.geo.vector import read_vectors
-from seepseg.io.arrays import read_arrays, write_arrays
 from seepseg.io.raster import raster_header
 from seepseg.mapping.manifest import stamp
 from seepseg.objects.outlines import touched
+from seepseg.runs.arrays import read_arrays, write_arrays
 from seepseg.zones.frame import PIXELS, Field, Frame
 from seepseg.zones.scenes import Scene
 from seepseg.zones.view import Judge, View, look, pixel_size

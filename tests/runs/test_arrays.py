@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seepseg.io.arrays import read_arrays, write_arrays
+from seepseg.runs.arrays import read_arrays, write_arrays
 
 
 def test_arrays_come_back(tmp_path: Path) -> None:
