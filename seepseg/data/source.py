@@ -134,31 +134,31 @@ def read_mask(source: Source, tile: Tile, shape: tuple[int, int]) -> NDArray[np.
 
 def refuse_non_finite(raw: NDArray[np.generic], valid: NDArray[np.bool_], where: Path) -> None:
     """Raise DataError where valid pixels are NaN or infinite: training on them would be training on noise."""
-    if raw.dtype.kind == "f" and not np.isfinite(raw[:, valid]).all():
-        count = int((~np.isfinite(raw[:, valid])).any(0).sum())
+    if raw.dtype.kind == "f" and (count := int((~np.isfinite(raw[:, valid])).any(0).sum())):
         raise DataError(f"{count} pixels are NaN or infinite", where, "fix the file, or set data.nodata=nan")
 
 
 def images_of(source: Source, tiles: Sequence[Tile]) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.bool_]]]:
     """Scene, raw pixels (C, H, W) and validity (H, W) of each tile, as scaling is measured on them."""
     for tile in tiles:
-        raw, valid = read_pixels(source, tile)
-        yield tile.group, raw, valid
+        yield tile.group, *read_pixels(source, tile)
 
 
 def scene_images(source: Source, tiles: Iterable[Tile]) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.bool_]]]:
     """The same of at most `MEASURED` tiles of each scene, by chance: for limits by scene."""
     for _, of_scene in groupby(tiles, key=lambda tile: tile.group):
-        every = list(of_scene)
-        # By chance: every k-th might lie in a few columns, and radar is brighter in near ones.
-        chosen = np.sort(np.random.default_rng(0).permutation(len(every))[:MEASURED])
-        yield from images_of(source, [every[k] for k in chosen])
+        yield from images_of(source, some(list(of_scene), MEASURED))
+
+
+def some(tiles: Sequence[Tile], most: int) -> list[Tile]:
+    """At most so many of the tiles, in their order, by chance: the same ones every time."""
+    # Every k-th might lie in a few columns of a scene, and radar is brighter in near ones.
+    return [tiles[k] for k in np.sort(np.random.default_rng(0).permutation(len(tiles))[:most])]
 
 
 def _as_source(pixels: Pixels, source: Source) -> Pixels:
     """Pixels with the source's own no-data value and scale of grey levels."""
-    raw, valid = pixels
-    nodata = source.data.nodata
+    (raw, valid), nodata = pixels, source.data.nodata
     if nodata == "nan":
         valid = valid & np.isfinite(raw).all(0)
     elif nodata is not None and nodata != "auto":

@@ -135,7 +135,10 @@ def fit_decoding(part: Labelled, tick: Tick = silent) -> Search:
 def _with_polygons(part: Labelled, fit: Fit) -> Fit:
     """The fit with the counts of the polygons that it gives on the same tiles, scene by scene."""
     parts, tiles = [PolygonCounts.empty() for _ in range(PARTS)], {t.id: t for t in part.catalog.tiles}
-    numbers: dict[str, int] = {}
+    # By scene, and the same in all folds: with split.by random or blocks a scene is in several.
+    splits = part.folder.read_splits()
+    held = splits if "fold" in splits else splits[splits["split"] == "val"]
+    numbers = {scene: number % PARTS for number, scene in enumerate(held["group"].unique())}
 
     def thinned(answer: Answer) -> Answer:
         """Without what a whole scene would fill memory with."""
@@ -148,7 +151,7 @@ def _with_polygons(part: Labelled, fit: Fit) -> Fit:
             for plane in ("truth", "prediction", "probabilities")
         )
         scene = tiles[next(iter(by_cell.values())).id].group
-        parts[numbers.setdefault(scene, len(numbers)) % PARTS] += polygon_counts(truth, prediction, own)
+        parts[numbers[scene]] += polygon_counts(truth, prediction, own)
     polygons, right = (np.concatenate([getattr(p, name) for p in parts]).tolist() for name in ("polygons", "right"))
     return replace(fit, polygons=tuple(polygons), right=tuple(right))
 

@@ -57,9 +57,12 @@ class Layer:
             what = f"which class a polygon is, is not said: its columns are {listed(self.columns) or 'none'}"
             raise DataError(what, self.path, "set data.attribute to the column with the class")
         column = self.column(attribute or NAMES)
+        if empty := int((column.isna() | (column.astype("str").str.strip() == "")).sum()):
+            what = f"{empty} polygons have no {column.name}" if empty > 1 else f"a polygon has no {column.name}"
+            raise DataError(what, self.path, "fill it in, or leave them out")
         by_name = {name.casefold(): index for index, name in enumerate(classes.names)}
         index = {value: _index(value, by_name, classes) for value in column.unique().tolist()}
-        if unknown := {v: int((column == v).sum() if v == v else column.isna().sum()) for v in index if index[v] < 0}:
+        if unknown := {v: int((column == v).sum()) for v in index if index[v] < 0}:
             shown = ", ".join(f"{value!r} ({n} polygons)" for value, n in list(unknown.items())[:8])
             raise DataError(
                 f"unknown {column.name} {shown}",

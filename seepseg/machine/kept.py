@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-MOST = 64
-"""What was used longest ago is closed when there are more."""
+MOST, BYTES = 64, 2**29
+"""What was used longest ago is closed when there are more, or when they hold more bytes; the last two stay open."""
 
 
 @dataclass
 class _Kept:
     lock: threading.RLock = field(default_factory=threading.RLock)
-    open: OrderedDict[Hashable, tuple[Any, ExitStack]] = field(default_factory=OrderedDict)
+    open: OrderedDict[Hashable, tuple[Any, int, ExitStack]] = field(default_factory=OrderedDict)
 
 
 # By process: what a forked one inherits is its parent's, which may be reading it.
@@ -27,14 +27,21 @@ _KEPT: dict[int, _Kept] = {}
 
 
 @contextmanager
-def kept(key: Hashable, opened: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
-    """What `opened` gives, which stays open for the next one who asks with this key; one thread at a time."""
+def kept(
+    key: Hashable, opened: Callable[[], AbstractContextManager[T]], size: Callable[[T], int] = lambda _: 0
+) -> Iterator[T]:
+    """What `opened` gives, which stays open for the next one who asks with this key; one thread at a time.
+
+    Args:
+        size: bytes of memory that it holds while it is open.
+    """
     mine = _KEPT.setdefault(os.getpid(), _Kept())
     with mine.lock:
         if key not in mine.open:
-            while len(mine.open) >= MOST:
-                mine.open.popitem(last=False)[1][1].close()
             stack = ExitStack()
-            mine.open[key] = stack.enter_context(opened()), stack
+            value = stack.enter_context(opened())
+            mine.open[key] = value, size(value), stack
+            while len(mine.open) > MOST or (len(mine.open) > 2 and sum(n for _, n, _ in mine.open.values()) > BYTES):
+                mine.open.popitem(last=False)[1][2].close()
         mine.open.move_to_end(key)
         yield mine.open[key][0]

@@ -21,7 +21,7 @@ from seepseg.io.atomic import write_text
 from seepseg.io.image import read_image
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.polygons import COLUMNS, Polygons, layers_of
-from seepseg.metrics.grades import Grade
+from seepseg.metrics.grades import Grade, grades_text
 from seepseg.objects.rle import encode
 from seepseg.runs.folder import folder_lock
 
@@ -51,7 +51,7 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
     placed: list[pd.DataFrame] = []
     tables: list[pd.DataFrame] = []
     scenes: list[dict[str, Any]] = []
-    grades: list[Grade] = []
+    grades = set[tuple[Grade, ...]]()
     for job in sorted(jobs, key=lambda j: j.name):
         line = lines.get(job.name)
         # "." comes before "_": origins that have a file of their own are not meant.
@@ -61,7 +61,7 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
         polygons, table, crs = read_vectors(out / path)
         table = table.reindex(columns=list(COLUMNS))
         table.insert(0, "scene", job.name)
-        grades = [Grade(**grade) for grade in line.get("grades", ())]
+        grades.add(tuple(Grade(**grade) for grade in line.get("grades", ())))
         identity = line.get("identity") or {}
         tables.append(table.assign(**{name: identity.get(name) for name in IDENTITY}))
         if crs is not None and "km2" in line:
@@ -80,9 +80,9 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
     origins = np.full(len(found), None)
     known = found["origin_x"].notna().to_numpy(bool)
     origins[known] = shapely.points(found.loc[known, ["origin_x", "origin_y"]].to_numpy())
-    write_layers(
-        out / "findings.gpkg", layers_of("findings", Polygons(geometry, found, origins, LONLAT, None), classes, grades)
-    )
+    about = grades_text(*grades) if len(grades) == 1 else "Grades are by several fits: manifest.jsonl has each scene's."
+    polygons_of_all = Polygons(geometry, found, origins, LONLAT, None)
+    write_layers(out / "findings.gpkg", layers_of("findings", polygons_of_all, classes, about))
     write_text(out / "findings.csv", _joined(tables, empty).to_csv(index=False))
     write_text(out / "scenes.csv", pd.DataFrame(scenes, dtype=object).to_csv(index=False))
 

@@ -32,6 +32,7 @@ from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.objectwise import ObjectDecisions
 from seepseg.mapping.polygons import ORIGINS, NoisyMapError, layers_of, trace
+from seepseg.metrics.grades import grades_text
 from seepseg.sentinel1.coarse import SIGMA0, SeaMeans
 
 ROWS = 512
@@ -267,7 +268,7 @@ def _write_polygons(
         return
     columns = with_identity(polygons.table, report.facts.get("identity", {}))
     columns.insert(0, "scene", job.name)
-    layers = layers_of(job.beside("").name, replace(polygons, table=columns), table, grades)
+    layers = layers_of(job.beside("").name, replace(polygons, table=columns), table, grades_text(grades))
     if vectors == "gpkg":
         write_layers(job.beside(".gpkg"), layers)
         report.outputs.append(job.beside(".gpkg"))

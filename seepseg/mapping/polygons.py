@@ -19,7 +19,7 @@ from seepseg.geo.place import Place
 from seepseg.geo.vector import Layer
 from seepseg.io.raster import raster_rows
 from seepseg.mapping.shape import joined, measures, simplified, without_holes
-from seepseg.metrics.grades import Grade, graded, grades_text
+from seepseg.metrics.grades import Grade, graded
 from seepseg.objects.components import StripLabels
 from seepseg.objects.outlines import outlines
 
@@ -188,9 +188,9 @@ def trace(
     return Polygons(written, table, origins, place.crs, valid_km2)
 
 
-def layers_of(name: str, polygons: Polygons, classes: ClassTable, grades: Sequence[Grade]) -> list[Layer]:
-    """The layer of polygons, called `name`, and that of their origins, with the same columns."""
-    table, crs, about = polygons.table, polygons.crs, grades_text(grades)
+def layers_of(name: str, polygons: Polygons, classes: ClassTable, about: str) -> list[Layer]:
+    """The layer of polygons, called `name`, and that of their origins, with the same columns; `about` is of grades."""
+    table, crs = polygons.table, polygons.crs
     there = ~shapely.is_missing(polygons.origins)
     points, rows = polygons.origins[there], table[there]
     # A file has no two layers of one name, whatever its scene is called.

@@ -146,4 +146,6 @@ def grades_text(known: Sequence[Grade]) -> str:
     each = ", ".join(
         f"{g.letter} {g.precision:.2f} of {g.polygons} (mean probability from {g.least:.2f})" for g in known
     )
-    return f"Grades: of polygons as sure, in other scenes held out of training, this share were slicks: {each}."
+    return (
+        f"Grades: of polygons as sure, on tiles held out of training, in other scenes, this share were slicks: {each}."
+    )

@@ -48,13 +48,20 @@ def read_window(
     """
     row, column, height, width = window
     state = path.stat() if path.exists() else None
-    with kept((path, state and (state.st_size, state.st_mtime_ns, state.st_ino), repr(choice)), opened) as image:
+    key = path, state and (state.st_size, state.st_mtime_ns, state.st_ino), repr(choice)
+    with kept(key, opened, _decoded) as image:
         bottom, right = min(row + height, image.height), min(column + width, image.width)
         pixels = image.window(slice(max(row, 0), bottom), slice(max(column, 0), right))
     if pixels.valid.shape == (height, width):
         return pixels, image
     pads = ((max(-row, 0), row + height - bottom), (max(-column, 0), column + width - right))
     return Pixels(np.pad(pixels.raw, ((0, 0), *pads)), np.pad(pixels.valid, pads)), image
+
+
+def _decoded(image: Image) -> int:
+    """Bytes that an open image holds: PNG and JPEG are decoded whole, with alpha."""
+    pixels = image.height * image.width if image.kind in ("PNG", "JPEG") else 0
+    return pixels * (image.bands * image.dtype.itemsize + 1)
 
 
 def _names(data: DataNode, path: Path) -> Sequence[str]:

@@ -9,14 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import shapely
-from shapely import affinity
+from numpy.typing import NDArray
 
 from seepseg.config import Split
 from seepseg.errors import DataError
 from seepseg.geo.identity import Identity
-from seepseg.geo.place import place_of
+from seepseg.geo.place import border, place_of
 from seepseg.geo.polygons import Located
-from seepseg.scenes.blocks import BORDER
 
 LEAST = 0.01
 """Frames of one pass touch; what they share below this share is their border."""
@@ -42,14 +41,13 @@ class Overlap(NamedTuple):
 
 def overlaps(scenes: Mapping[str, Located], identities: Mapping[str, Identity]) -> tuple[Overlap, ...]:
     """The pairs of scenes that share more than `LEAST` of the ground of one; those without a place share none."""
-    footprints = {name: one for name, scene in scenes.items() if (one := _footprint(scene))}
-    names, shapes = list(footprints), np.array(list(footprints.values()), object)
+    names, outlines = list(scenes), [_outline(scene) for scene in scenes.values()]
     found = dict[tuple[int, int], float]()
-    for turn in (-360, 0, 360):  # a scene across the antimeridian may be given on either side of it
-        there = np.array([affinity.translate(shape, turn) for shape in shapes], object)
-        pairs = shapely.STRtree(there).query(shapes)
+    for pole in (1, -1):
+        shapes = np.array([_footprint(outline, pole) for outline in outlines], object)
+        pairs = shapely.STRtree(shapes).query(shapes)
         i, j = pairs[:, pairs[0] < pairs[1]]
-        shared = shapely.area(shapely.intersection(shapes[i], there[j]))
+        shared = shapely.area(shapely.intersection(shapes[i], shapes[j]))
         shares = shared / np.minimum(shapely.area(shapes[i]), shapely.area(shapes[j]))
         found |= {
             (a, b): share for a, b, share in zip(i.tolist(), j.tolist(), shares.tolist(), strict=True) if share > LEAST
@@ -92,15 +90,25 @@ def judged(pairs: Iterable[Overlap], splits: pd.DataFrame, split: Split) -> list
     return warnings
 
 
-def _footprint(scene: Located) -> shapely.Polygon | None:
-    """Longitude and latitude around a scene; None where it has no place."""
-    place = place_of(scene.georeference)
-    if place.to_lonlat is None:
+def _outline(scene: Located) -> NDArray[np.float64] | None:
+    """Longitude and latitude of points (n, 2) around a scene; None where it has no place on the Earth."""
+    to_lonlat = place_of(scene.georeference).to_lonlat
+    points = to_lonlat(border(16) * [scene.width, scene.height]) if to_lonlat else np.full((1, 2), np.nan)
+    return points if np.isfinite(points).all() else None
+
+
+def _footprint(outline: NDArray[np.float64] | None, pole: int) -> shapely.Geometry | None:
+    """An outline in the azimuthal equal-area plane around a pole (1 or -1); None where it is nearer to the other one.
+
+    So neither a pole nor the antimeridian is a border. Both planes have what lies within 45° of the equator.
+    """
+    if outline is None or pole * outline[:, 1].mean() < -45:
         return None
-    points = place.to_lonlat(BORDER * [scene.width, scene.height])
-    points[:, 0] -= 360 * np.round((points[:, 0] - points[0, 0]) / 360)
-    shape = shapely.Polygon(points) if np.isfinite(points).all() else None
-    return shape if shape and shape.is_valid else None
+    longitude, latitude = np.radians(outline).T
+    radius = 2 * np.sin(np.pi / 4 - pole * latitude / 2)
+    points = np.stack([radius * np.sin(longitude), radius * np.cos(longitude)], axis=1)
+    shape = shapely.buffer(shapely.make_valid(shapely.Polygon(points)), 0)  # areas alone
+    return shape if shape.area else None
 
 
 def _kind(one: Identity, other: Identity) -> str:

@@ -13,13 +13,13 @@ from seepseg.data.catalog import labelled_of
 from seepseg.data.dataset import TileDataset
 from seepseg.data.scaling import Limits, MeasuredScaling, group_limits, measure_scaling
 from seepseg.data.scan import with_counts, with_overlaps
-from seepseg.data.source import images_of, scene_images, source_of
+from seepseg.data.source import images_of, scene_images, some, source_of
 from seepseg.data.splits import make_splits, part
 from seepseg.errors import DataError
 from seepseg.scenes.overlaps import judged
 
 MEASURED = 10_000
-"""The most tiles, at even distances, that scaling is measured on: more would take minutes, and change nothing."""
+"""The most tiles that scaling is measured on: more would take minutes, and change nothing."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ def prepare(
     parts = {name: catalog.subset(part(splits, name)) for name in ("train", "val")}
     limits: dict[str, Limits] = {}
     if scaling is None:
-        tiles = parts["train"].tiles
-        tiles = tiles[:: -(-len(tiles) // MEASURED)]
+        tiles = some(parts["train"].tiles, MEASURED)
         scaling = measure_scaling(config.data.scaling, images_of(source, tiles), len(tiles))
     if config.data.scaling.basis == "scene":
         limits = group_limits(config.data.scaling, scene_images(source, catalog.tiles))

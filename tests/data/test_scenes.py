@@ -16,12 +16,15 @@ import pyogrio
 import pytest
 import rasterio
 import shapely
+import torch
 from pydantic import ValidationError
 from rasterio.transform import Affine
 
 from seepseg.classes import IGNORE
-from seepseg.config import ScenesData, Split
+from seepseg.config import Scaling, ScenesData, Split
 from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.dataset import Draw, TileDataset
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.scan import with_counts, with_overlaps
 from seepseg.data.scenes import ScenesSource
 from seepseg.data.source import read_mask, read_pixels, source_of
@@ -149,6 +152,15 @@ def test_a_margin_is_read_from_the_scene(tmp_path: Path) -> None:
     assert np.array_equal(raw[0, :, :6], whole[12:36, 44:50])
     assert valid[:, :6].all()
     assert not valid[:, 6:].any()
+
+
+def test_a_window_that_is_scaled_on_its_own_is_read_without_its_margin(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    source = source_of(config(tmp_path))
+    scaling = MeasuredScaling(Scaling(basis="tile", range=(2, 98)), None, (0,), (1,))
+    training, validation = (TileDataset(source.catalog(), source, scaling, {}, margin=margin) for margin in (0, 4))
+    for k in range(len(training)):  # so its percentiles are of the same pixels
+        assert torch.equal(training[Draw(k)]["image"], validation[Draw(k)]["image"])
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".fgb"])
@@ -404,6 +416,11 @@ def test_blocks_divide_windows_that_lie_on_the_same_ground(tmp_path: Path) -> No
         ),
         ({"labels": "nowhere"}, r"a.gpkg cannot be laid over a scene when either has no CRS"),
         ({"labels": "odd", "attribute": "kind"}, r"unknown kind 7 \(2 polygons\), 8 \(1 polygons\) in .*a.gpkg"),
+        (
+            {"labels": "void", "attribute": "kind"},
+            r"2 polygons have no kind in .*void/a.gpkg: fill it in, or leave them",
+        ),
+        ({"labels": "blank"}, r"a polygon has no class_name in .*blank/a.gpkg"),
         ({"labels": "odd", "attribute": "type"}, r"has no column type in .*a.gpkg: it has kind"),
         ({"labels": "odd"}, r"which class a polygon is, is not said: its columns are kind.*set data.attribute"),
         ({"labels": "small"}, r"mask is 5×5, its scene 40×50 in .*small/a.tif"),
@@ -425,6 +442,10 @@ def test_what_does_not_fit_is_one_line(tmp_path: Path, change: dict[str, Any], s
         if folder != "odd":
             table = table.rename(columns={"kind": "class_name"}).astype({"class_name": "str"}).assign(class_name="oil")
         write_vectors(tmp_path / folder / "a.gpkg", np.array(shapes, object), table, crs)
+    for folder, column, values in (("void", "kind", [1, None, None]), ("blank", "class_name", ["oil", "Oil", " "])):
+        (tmp_path / folder).mkdir()
+        table = pd.DataFrame({column: pd.Series(values, dtype="str" if folder == "blank" else "float64")})
+        write_vectors(tmp_path / folder / "a.gpkg", np.array([box] * 3, object), table, UTM)
     save(tmp_path / "small" / "a.tif", np.zeros((5, 5), np.uint8))
     save(tmp_path / "shifted" / "a.tif", truth(), crs=UTM, transform=Affine(10, 0, 500_020, 0, -10, 3_000_000))
     save(tmp_path / "other" / "z.tif", np.zeros((5, 5), np.uint8))

@@ -15,7 +15,7 @@ from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.scan import with_counts
-from seepseg.data.source import open_pixels, read_mask, read_pixels, scene_images, source_of
+from seepseg.data.source import open_pixels, read_mask, read_pixels, scene_images, some, source_of
 from seepseg.errors import DataError
 
 
@@ -216,3 +216,4 @@ def test_limits_of_a_scene_are_measured_in_all_of_its_columns(monkeypatch: pytes
     assert (len(chosen), sorted(chosen)) == (256, chosen)
     assert len({k % 64 for k in chosen}) > 58
     assert len({k // 64 for k in chosen}) > 58
+    assert some(list(range(5)), 5) == some(list(range(5)), 9) == list(range(5))  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from seepseg.evaluation.printing import decoding_text
 from seepseg.inference.labelled import Labelled, open_labelled
 from seepseg.inference.scene_objects import scenes
 from seepseg.inference.score import TileResult
+from seepseg.metrics.grades import PARTS
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.scenes import mosaic
@@ -62,6 +63,21 @@ def test_what_the_search_promises_is_what_decoding_scores(untrained: Open, seep_
     ]
     assert sum(search.fit.polygons) == sum(number_of_polygons(classes) for classes in drawn)
     assert 0 < sum(search.fit.right) <= sum(search.fit.polygons)
+
+
+def test_a_scene_is_in_the_same_part_of_all_folds(untrained: Open, seep_root: Path) -> None:
+    config = tiny_config(
+        seep_root, model={"name": "unet", "channels": [8, 16], "num_res_units": 0, "head": "softmax"}, loss="dice_ce"
+    )
+    part = untrained(config)
+    splits = part.folder.read_splits()
+    names = splits["group"].unique().tolist()
+    # A fold that holds out tiles of the last scene only: in another fold, with other tiles of it, it must be the last.
+    last = splits["group"] == names[-1]
+    part.folder.write_splits(splits.assign(split=np.where(last, "val", "train"), fold=0))
+    fit = fit_decoding(open_labelled(part.path, config.runtime, "val")).fit
+    assert len(names) > 1
+    assert np.flatnonzero(np.reshape(fit.polygons, (PARTS, -1)).sum(1)).tolist() == [(len(names) - 1) % PARTS]
 
 
 def number_of_polygons(classes: np.ndarray) -> int:

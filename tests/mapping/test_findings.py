@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,17 @@ def test_findings_hold_the_origins_of_all_scenes_in_longitude_and_latitude(tmp_p
     # The narrow ends are in columns 80 and 10, row 20.
     assert shapely.get_coordinates(points) == pytest.approx(np.array([[5.08, 49.98], [5.01, 49.98]]), abs=2e-3)
     assert origins["length_m"].min() > 70 * 0.001 * 60_000
+    # What the layer says of grades is so for all scenes, or is not said.
+    a_grade = {"letter": "C", "least": 0.0, "polygons": 100, "right": 20}
+    for graded, said in (("ab", "Grades are by several fits"), ("abc", "C 0.20 of 100"), ("", "There are no grades")):
+        told = {name: {**line, "grades": [a_grade] * (name in graded)} for name, line in lines.items()}
+        write_findings(jobs, lambda told=told: told, out, SALT)  # type: ignore[misc]
+        assert said in description(out / "findings.gpkg")
+
+
+def description(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as file:
+        return str(file.execute("select description from gpkg_contents where table_name = 'findings'").fetchone()[0])
 
 
 def test_where_nothing_has_polygons_any_more_no_findings_are_left(tmp_path: Path) -> None:

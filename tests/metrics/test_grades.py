@@ -50,9 +50,9 @@ def test_a_grade_begins_where_the_share_that_is_right_reaches_its_level() -> Non
     assert [g.precision for g in found] == pytest.approx([0.927, 0.617, 0.2], abs=5e-4)
     assert graded(np.array([0.1, 0.599, 0.6, 0.89, 0.9, 1]), found).tolist() == ["C", "C", "B", "B", "A", "A"]
     assert grades_text(found) == (
-        "Grades: of polygons as sure, in other scenes held out of training, this share were slicks: A 0.93 of 300 "
-        "(mean probability from 0.90), B 0.62 of 240 (mean probability from 0.60), C 0.20 of 100 (mean probability "
-        "from 0.00)."
+        "Grades: of polygons as sure, on tiles held out of training, in other scenes, this share were slicks: A 0.93 "
+        "of 300 (mean probability from 0.90), B 0.62 of 240 (mean probability from 0.60), C 0.20 of 100 (mean "
+        "probability from 0.00)."
     )
 
 

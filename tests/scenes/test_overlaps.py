@@ -17,7 +17,7 @@ from seepseg.scenes.overlaps import Overlap, judged, overlaps
 
 
 class Frame(NamedTuple):
-    """A scene of 100 × 100 pixels of .01°, by its left and upper edge."""
+    """A scene of 100 × 100 pixels of .01°, or of .01 of `size` metres, by its left and upper edge."""
 
     left: float
     top: float = 10.0
@@ -25,16 +25,19 @@ class Frame(NamedTuple):
     height: int = 100
     width: int = 100
     placed: bool = True
+    crs: int = 4326
+    size: float = 1
 
     @property
     def georeference(self) -> Georeference:
-        wkt = rasterio.CRS.from_epsg(4326).to_wkt()
-        return Georeference(wkt, (0.01, 0, self.left, 0, -0.01, self.top)) if self.placed else Georeference()
+        wkt = rasterio.CRS.from_epsg(self.crs).to_wkt()
+        step = self.size / 100
+        return Georeference(wkt, (step, 0, self.left, 0, -step, self.top)) if self.placed else Georeference()
 
 
 def found(scenes: dict[str, Frame], **known: Identity) -> list[Overlap]:
     pairs = overlaps(scenes, {name: known.get(name, Identity()) for name in scenes})
-    return [pair._replace(share=round(pair.share, 6)) for pair in pairs]
+    return [pair._replace(share=round(pair.share, 3)) for pair in pairs]
 
 
 def test_shares_are_of_the_smaller_scene() -> None:
@@ -50,6 +53,30 @@ def test_shares_are_of_the_smaller_scene() -> None:
 def test_the_antimeridian_is_no_border() -> None:
     assert found({"a": Frame(179.5), "b": Frame(-180)}) == [Overlap("a", "b", 0.5, "unknown")]
     assert found({"b": Frame(-180.5), "a": Frame(179)}) == [Overlap("b", "a", 0.5, "unknown")]
+
+
+@pytest.mark.parametrize(("crs", "latitude"), [(3413, 85), (3031, -85)])
+def test_a_pole_is_no_border(crs: int, latitude: int) -> None:
+    # Squares of 100 km around the pole and 25 km beside that share three quarters, and the pole is in both. No square
+    # reaches down to the ring of all longitudes, 1° wide.
+    frames = {
+        "over": Frame(-50_000, 50_000, crs=crs, size=100_000),
+        "beside": Frame(-25_000, 50_000, crs=crs, size=100_000),
+        "far": Frame(-180, latitude + 0.5, height=100, width=36_000),
+    }
+    assert found(frames) == [Overlap("over", "beside", 0.75, "unknown")]
+    # A mosaic of the whole Earth has all of them.
+    everything = {"earth": Frame(-180, 90, height=18_000, width=36_000)} | frames
+    shares = {pair.other: pair.share for pair in found(everything) if pair.one == "earth"}
+    assert shares == {"over": 1, "beside": 1, "far": 1}
+
+
+def test_the_equator_is_no_border() -> None:
+    # Half of a is of the north, three quarters of b: they share three quarters of their rows.
+    assert found({"a": Frame(0, 0.5), "b": Frame(0, 0.75)}) == [Overlap("a", "b", 0.75, "unknown")]
+    # The middle of b alone is in the planes of both poles: .4 of the rows of a, the wider ones, and of its ground
+    # (sin 44.9° − sin 44.5°) / (sin 45.5° − sin 44.5°).
+    assert found({"a": Frame(0, 45.5), "b": Frame(0, 44.9)}) == [Overlap("a", "b", 0.402, "unknown")]
 
 
 @pytest.mark.parametrize(
