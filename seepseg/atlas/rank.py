@@ -33,8 +33,8 @@ COLUMNS = ["rank", "score", "doubt", "rarity", "disagreement", "scene_score", *N
 
 def rank(
     folders: Sequence[Path], reviewed: Path | None = None, tick: Tick = silent
-) -> tuple[pd.DataFrame, list[Scene]]:
-    """All slicks without a verdict in the order of their score (`COLUMNS`), and the scenes.
+) -> tuple[pd.DataFrame, list[Scene], list[str]]:
+    """All slicks without a verdict in the order of their score (`COLUMNS`); the scenes; what the user should know.
 
     The score is the mean of what is known of: doubt (1 − mean probability); rarity of the class (0 where all are of it,
     1 where it is the only one); disagreement of networks and turns, where `predict` wrote uncertainty. `scene_score` is
@@ -44,7 +44,7 @@ def rank(
         ConfigError: there is nothing to rank.
         DataError: outputs cannot be read, or lack a column.
     """
-    scenes, _ = find_scenes(folders)
+    scenes, warnings = find_scenes(folders)
     tables = []
     for done, scene in enumerate(scenes, 1):
         shapes, slicks, _ = read_vectors(scene.vectors)
@@ -69,7 +69,7 @@ def rank(
         raise ConfigError("no slick without a verdict", ", ".join(map(str, folders)), "predict more scenes")
     every = every.sort_values(["score", *KEY], ascending=[False, True, True, True], ignore_index=True)
     every["scene_score"] = every.groupby("scene")["score"].transform("sum")
-    return every.assign(rank=np.arange(1, len(every) + 1))[COLUMNS].round(4), scenes
+    return every.assign(rank=np.arange(1, len(every) + 1))[COLUMNS].round(4), scenes, warnings
 
 
 def write_queue(path: Path, queue: pd.DataFrame, scenes: Sequence[Scene]) -> None:
@@ -97,7 +97,7 @@ def write_queue(path: Path, queue: pd.DataFrame, scenes: Sequence[Scene]) -> Non
 
 def _disagreement(scene: Scene, shapes: NDArray[np.object_]) -> NDArray[np.float64]:
     """Uncertainty (n), 0 to 1, at a point inside each polygon; NaN where none was written."""
-    path = scene.raster.with_name(scene.raster.name.replace("_class", "_uncertainty"))
+    path = scene.beside(f"_uncertainty{scene.raster.suffix}")
     if not path.is_file() or not len(shapes):
         return np.full(len(shapes), np.nan)
     header, height, width = raster_header(path)
@@ -110,7 +110,7 @@ def _disagreement(scene: Scene, shapes: NDArray[np.object_]) -> NDArray[np.float
 
 def _pictures(scene: Scene, rows: pd.DataFrame) -> list[bytes]:
     """JPEG of each of some slicks of a scene; empty where there is no quick-look."""
-    path = scene.raster.with_name(scene.raster.name.replace("_class", "_quicklook")).with_suffix(".png")
+    path = scene.beside("_quicklook.png")
     if not path.is_file():
         return [b""] * len(rows)
     header, height, width = raster_header(scene.raster)

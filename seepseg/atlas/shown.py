@@ -109,7 +109,7 @@ def _picture(frame: Frame, scene: Scene, centre: Field, radius: float) -> tuple[
 
     None where there is no quick-look, or it cannot be read.
     """
-    path = scene.raster.with_name(scene.raster.name.replace("_class", "_quicklook")).with_suffix(".png")
+    path = scene.beside("_quicklook.png")
     if not path.is_file():
         return None
     header, height, width = raster_header(scene.raster)

@@ -26,6 +26,8 @@ def command(folders: tuple[Path, ...], out: Path, reviewed: Path | None, quiet: 
     if out.suffix != ".csv":
         raise ConfigError("is not a .csv file", out, "give -o queue.csv")
     with progress("reading", None, quiet) as tick:
-        queue, scenes = rank(folders, reviewed, tick)
+        queue, scenes, warnings = rank(folders, reviewed, tick)
     write_queue(out, queue, scenes)
+    for line in warnings:
+        click.echo(f"warning: {line}", err=True)
     click.echo(f"{len(queue)} slicks of {queue['scene'].nunique()} scenes, in {relative(out)} and {out.stem}.html")

@@ -78,6 +78,14 @@ def align_images(folder: Path, scenes: Sequence[str], reach: float = REACH) -> A
     return replace(found, loose=[*found.loose, *missing])
 
 
+def anchored(found: Alignment, before: Mapping[str, tuple[float, float]]) -> Alignment:
+    """The same in the frame of an earlier run, by the median step from the shifts of scenes that both have."""
+    steps = [np.subtract(before[name], shift) for name, shift in found.shifts.items() if name in before]
+    step = np.median(steps, axis=0) if steps else np.zeros(2)
+    shifts = {n: (float(column + step[0]), float(row + step[1])) for n, (column, row) in found.shifts.items()}
+    return replace(found, shifts=shifts, fixed=found.fixed + step)
+
+
 def bright_points(image: NDArray[np.generic], valid: NDArray[np.bool_]) -> Field:
     """Columns and rows (n, 2) of points far brighter than what is around them, the brightest first.
 

@@ -122,6 +122,8 @@ def read_shifts(path: Path) -> dict[str, tuple[float, float]]:
         rows = read_table(path, "scene", ("column", "row"))
     except DataError as error:
         raise ConfigError(error.what, error.where, error.fix) from None
+    if not rows:
+        raise ConfigError("holds no shift", path, "give a row for each scene")
     shifts = dict[str, tuple[float, float]]()
     for scene, row in rows.items():
         try:

@@ -22,12 +22,12 @@ from seepseg.io.raster import raster_header
 from seepseg.machine.progress import Tick, silent
 from seepseg.review.edits import NO_SEEP, Edits, keep_edits, read_edits, write_written
 from seepseg.runs.folder import folder_lock
-from seepseg.zones.align import align_images
+from seepseg.zones.align import align_images, anchored
 from seepseg.zones.chance import chance_of
 from seepseg.zones.cluster import Disc, candidates, discs, joined
 from seepseg.zones.coverage import Coverage, coverage_of, write_recurrence
 from seepseg.zones.depth import radii
-from seepseg.zones.frame import PIXELS, Field, Frame, check_span, frame_around
+from seepseg.zones.frame import PIXELS, Field, Frame, check_span, frame_around, read_shifts
 from seepseg.zones.history import history_of, pass_rows, sample_cells
 from seepseg.zones.judged import basis_of, medians_of
 from seepseg.zones.record import KEPT, Record, record_of, view_of
@@ -221,10 +221,12 @@ def _aligned(
 ) -> tuple[list[Scene], Options, Field]:
     """The scenes that bright points tie together, with their shifts (also in shifts.csv), and points that stay."""
     assert options.images
-    found = align_images(options.images, [scene.name for scene in scenes])
+    found, path = align_images(options.images, [scene.name for scene in scenes]), out / "shifts.csv"
+    if path.is_file():  # zones stay where they were, whichever scene is the first now
+        found = anchored(found, read_shifts(path))
     rows = [(name, *shift, found.accuracy[name], found.points[name]) for name, shift in found.shifts.items()]
     table = pd.DataFrame(rows, columns=["scene", "column", "row", "accuracy", "points"])
-    write_text(out / "shifts.csv", table.round(2).to_csv(index=False))
+    write_text(path, table.round(2).to_csv(index=False))
     if found.loose:
         warnings.append(
             f"{len(found.loose)} scenes share too few bright points and are left out: {listed(found.loose)}"
@@ -303,7 +305,7 @@ def _zones(
     expected, share = chance_of(found, starts, coverage, frame, options.false_share)
     keep = share <= options.false_share
     zones = [zone for zone, kept in zip(found, keep, strict=True) if kept]
-    return joined(zones, points, starts_of), {"by_chance": expected[keep], "false_share": share[keep]}
+    return joined(zones, shown, starts_of), {"by_chance": expected[keep], "false_share": share[keep]}
 
 
 def _near(

@@ -39,6 +39,10 @@ class Scene:
     identity: Identity
     source: tuple[int, ...] = ()
 
+    def beside(self, end: str) -> Path:
+        """Where another output of it is, or would be: `_quicklook.png`, `_uncertainty.tif`."""
+        return self.raster.with_name(self.raster.stem.removesuffix("_class") + end)
+
 
 @dataclass(frozen=True)
 class Pass:

@@ -37,7 +37,7 @@ def predicted(folder: Path) -> Path:
 
 
 def test_doubtful_and_rare_slicks_come_first(tmp_path: Path) -> None:
-    queue, scenes = rank([predicted(tmp_path)])
+    queue, scenes, _ = rank([predicted(tmp_path)])
     # Doubt .1, .2, .3 and .1; rarity ln(4/3) / ln 4 = .2075 of the first class and ln 4 / ln 4 = 1 of the second.
     assert queue["score"].tolist() == pytest.approx([0.55, 0.2538, 0.2038, 0.1538], abs=1e-4)
     assert queue["scene"].tolist() == ["b", "a", "a", "a"]
@@ -54,7 +54,7 @@ def test_disagreement_counts_where_it_was_written(tmp_path: Path) -> None:
     plane[5, 5] = 254
     with row_writer(folder / "a_uncertainty.tif", place, height, width, uncertainty_layout({})) as writer:
         writer.write(plane)
-    queue, _ = rank([folder])
+    queue, *_ = rank([folder])
     # (.1 + .2075 + 1) / 3
     disputed = queue[queue["disagreement"] == 1]
     assert disputed["score"].tolist() == pytest.approx([0.4358], abs=1e-4)

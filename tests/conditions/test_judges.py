@@ -178,6 +178,7 @@ def test_the_denominator_leaves_out_what_the_wind_hid(lulls: Path, tmp_path: Pat
     assert (passes["wind_m_s"].between(2, 10) == (passes["observed_km2"] > 0)).all()
     # No slick of a hidden pass makes a zone.
     assert set(slicks["reason"].dropna()) == {"wind"}
+    assert slicks.loc[slicks["reason"].notna(), "zone"].isna().all()
 
 
 def test_the_command_says_what_is_not_judged_and_ends_where_nothing_is(

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from seepseg.errors import ConfigError
-from seepseg.zones.align import align, align_images, bright_points
+from seepseg.zones.align import Alignment, align, align_images, anchored, bright_points
 
 
 def test_bright_points_stand_out_of_speckle() -> None:
@@ -39,6 +39,15 @@ def test_shifts_are_found_among_other_points() -> None:
     # What three scenes have, and nothing else, is there to stay.
     assert len(found.fixed) == len(fixed)
     assert np.abs(np.sort(found.fixed, axis=0) - np.sort(fixed, axis=0)).max() < 3
+
+
+def test_scenes_that_come_first_move_no_other() -> None:
+    """b was at (-25, 0) of a; now z is the first, and all is moved by (10, 4) against before."""
+    now = Alignment({"z": (0.0, 0.0), "a": (10.0, 4.0), "b": (-15.0, 4.0)}, {}, {}, [], np.array([[11.0, 5.0]]))
+    found = anchored(now, {"a": (0.0, 0.0), "b": (-25.0, 0.0), "gone": (7.0, 7.0)})
+    assert found.shifts == {"z": (-10.0, -4.0), "a": (0.0, 0.0), "b": (-25.0, 0.0)}
+    assert found.fixed.tolist() == [[1.0, 1.0]]
+    assert anchored(now, {}).shifts == now.shifts
 
 
 def test_images_are_tied_by_name(tmp_path: Path) -> None:

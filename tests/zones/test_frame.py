@@ -137,6 +137,7 @@ def test_a_folder_stays_in_its_frame(tmp_path: Path) -> None:
     [
         ("scene,row\na,1\n", "columns are"),
         ("scene,row,column\na,1,x\n", "is no number"),
+        ("scene,row,column\n", "holds no shift"),
         ("scene,row,column\na,1,nan\n", "is no number"),
     ],
 )

@@ -51,6 +51,11 @@ def folder(root: Path, **lines: dict[str, Any]) -> Path:
     return root
 
 
+def test_other_outputs_lie_beside_the_class_map() -> None:
+    one = Scene("my_class_a", Path("out/my_class_a_class.tif"), Path("out/my_class_a.gpkg"), Identity())
+    assert one.beside("_quicklook.png") == Path("out/my_class_a_quicklook.png")
+
+
 def test_a_product_that_was_predicted_twice_counts_once(tmp_path: Path) -> None:
     one = folder(tmp_path / "one", a={"identity": {"product": "P"}}, b={"input": [1, 2]})
     two = folder(tmp_path / "two", other={"identity": {"product": "P"}}, b={"input": [1, 3]})
