@@ -114,9 +114,7 @@ def _picture(frame: Frame, scene: Scene, centre: Field, radius: float) -> tuple[
         return None
     header, height, width = raster_header(scene.raster)
     place = place_of(header)
-    middle = np.array([[width / 2, height / 2]])
-    lonlat = place.to_lonlat(middle)[0] if frame.crs and place.to_lonlat else middle[0]
-    points = frame.to_pixels(place, lonlat, centre + np.array([[0.0, 0.0], [radius, 0.0]]), scene.name)
+    points = frame.to_pixels(place, (height, width), centre + np.array([[0.0, 0.0], [radius, 0.0]]), scene.name)
     if not np.isfinite(points).all():
         return None
     return cut_quicklook(path, (height, width), points[0], float(np.hypot(*(points[1] - points[0]))), AROUND)

@@ -13,7 +13,7 @@ from seepseg.io.cog import Layout, row_writer
 from seepseg.io.raster import Georeference
 from seepseg.metrics.rates import wilson
 from seepseg.zones.frame import Frame, check_size
-from seepseg.zones.view import OBSERVED, UNOBSERVABLE, View
+from seepseg.zones.view import OBSERVED, UNOBSERVABLE, View, at_cells
 
 ROWS = 256
 BANDS = ("observed", "seen", "recurrence", "lower", "upper", "unobservable")
@@ -48,12 +48,7 @@ class Coverage:
 
     def observed_at(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """Passes (n) that could have shown a slick in cells (n, 2) of the grid."""
-        row, column = cells[..., 0] - self.row, cells[..., 1] - self.column
-        height, width = self.observed.shape
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        return np.where(inside, self.observed[np.where(inside, row, 0), np.where(inside, column, 0)], 0).astype(
-            np.int64
-        )
+        return at_cells(self.observed, self.row, self.column, cells).astype(np.int64)
 
 
 def coverage_of(windows: Iterable[tuple[slice, slice]], frame: Frame) -> Coverage:

@@ -46,9 +46,7 @@ def radii(bathymetry: Path, frame: Frame, xy: Field, otherwise: float) -> Field:
 def _depths(path: Path, place: Place, size: tuple[int, int], frame: Frame, xy: Field) -> Field:
     """Depth (n) at points of the frame; NaN where the raster says none."""
     height, width = size
-    assert place.to_lonlat
-    middle = place.to_lonlat(np.array([[width / 2, height / 2]]))[0]
-    column, row = np.floor(frame.to_pixels(place, middle, xy, "")).T
+    column, row = np.floor(frame.to_pixels(place, size, xy, "")).T
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     depth = np.full(len(xy), np.nan)
     if inside.any():

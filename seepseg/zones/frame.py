@@ -64,21 +64,22 @@ class Frame:
         """x, y (n, 2) of points in a scene's own map coordinates."""
         return _through(crs, self.crs, xy) if crs and self.crs else self.from_lonlat(xy, scene)
 
-    def to_pixels(self, place: Place, middle: Field, xy: Field, scene: str) -> Field:
+    def to_pixels(self, place: Place, size: tuple[int, int], xy: Field, scene: str) -> Field:
         """Columns and rows (n, 2) in a scene; NaN for what is not on its map.
 
         Args:
             place: where the scene lies.
-            middle: longitude and latitude of its middle.
+            size: its height and width.
             xy: points (n, 2) of the frame.
             scene: its name.
         """
         if not self.crs:
             return xy - self.shifts.get(scene, (0.0, 0.0))
-        assert place.crs
+        assert place.crs and place.to_lonlat
         points = _through(self.crs, place.crs, xy)
         if CRS(place.crs).is_geographic:  # scenes may count longitude from 0 to 360
-            points[:, 0] += 360 * np.round((middle[0] - points[:, 0]) / 360)
+            middle = place.to_lonlat(np.array([[size[1] / 2, size[0] / 2]]))[0, 0]
+            points[:, 0] += 360 * np.round((middle - points[:, 0]) / 360)
         on = np.isfinite(points).all(axis=1)
         pixels = np.full(points.shape, np.nan)
         pixels[on] = place.to_pixels(points[on])

@@ -144,12 +144,8 @@ def _points(table: pd.DataFrame, frame: Frame, scene: Scene, x: str, y: str) -> 
 def _save(path: Path, record: Record) -> None:
     view = record.view
     arrays: dict[str, Any] = {"at": np.array([view.row, view.column]), "codes": view.codes, "seen": view.seen}
-    arrays |= {
-        "outline": record.outline,
-        "points": record.points,
-        "measured": record.measured,
-        "classes": np.array(record.classes, "U"),
-    }
+    arrays |= {"outline": record.outline, "points": record.points, "measured": record.measured}
+    arrays["classes"] = np.array(record.classes, "U")
     for name, kind in KEPT.items():
         arrays[f"slicks {name}"] = record.slicks[name].to_numpy("U" if kind == "str" else kind)
     write_arrays(path, arrays)

@@ -141,16 +141,8 @@ def make_zones(folders: Sequence[Path], out: Path, options: Options, tick: Tick 
         slicks.insert(0, "zone", pd.Series(np.append(ids, 0)[at], dtype="Int64").where(at >= 0))
         counts = np.bincount(slicks.pop("number"), minlength=len(passes)).tolist()
         history["zone"] = ids[history["zone"].to_numpy()]
-        tables = Tables(
-            frame,
-            found,
-            zones,
-            slicks,
-            pass_table(passes, areas, counts, medians_of(passes, options.judges, reader.measured)),
-            history,
-            outlines,
-            basis,
-        )
+        overflights = pass_table(passes, areas, counts, medians_of(passes, options.judges, reader.measured))
+        tables = Tables(frame, found, zones, slicks, overflights, history, outlines, basis)
         table, short = news(zones, slicks, [scene.name for scene in scenes], state)
         keep_edits(out, edits)
         sums = write_package(out, tables, [scene for one in passes for scene in one.scenes], classes, edits)
@@ -228,9 +220,8 @@ def _aligned(
     table = pd.DataFrame(rows, columns=["scene", "column", "row", "accuracy", "points"])
     write_text(path, table.round(2).to_csv(index=False))
     if found.loose:
-        warnings.append(
-            f"{len(found.loose)} scenes share too few bright points and are left out: {listed(found.loose)}"
-        )
+        what = "scenes share too few bright points and are left out"
+        warnings.append(f"{len(found.loose)} {what}: {listed(found.loose)}")
     warnings.append(f"scenes are placed to {table['accuracy'].median():.1f} pixels (RMS, median scene), see shifts.csv")
     tied = [scene for scene in scenes if scene.name in found.shifts]
     return tied, replace(options, shifts=found.shifts), found.fixed

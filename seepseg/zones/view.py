@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,10 +97,7 @@ class View:
 
     def at(self, cells: NDArray[np.int64]) -> Codes:
         """Codes (…) of cells (…, 2) of the grid."""
-        row, column = cells[..., 0] - self.row, cells[..., 1] - self.column
-        height, width = self.codes.shape
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        return np.where(inside, self.codes[np.where(inside, row, 0), np.where(inside, column, 0)], np.uint8(OUTSIDE))
+        return at_cells(self.codes, self.row, self.column, cells)
 
 
 def look(
@@ -116,8 +114,6 @@ def look(
     """
     height, width = size
     place = place_of(header)
-    middle = np.array([[width / 2, height / 2]])
-    lonlat = place.to_lonlat(middle)[0] if frame.crs and place.to_lonlat else middle[0]
     outline = frame.from_map(place.crs, place.to_map(_border(height, width)), scene.name)
     cells = frame.cells(outline[np.isfinite(outline).all(axis=1)])
     (top, left), (bottom, right) = cells.min(axis=0), cells.max(axis=0) + 1
@@ -125,7 +121,7 @@ def look(
     rows, columns = (np.arange(a, b + NODES, NODES) for a, b in ((top, bottom), (left, right)))
     nodes = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
     centres = frame.corners(nodes.reshape(-1, 2) + 0.5)
-    pixels = frame.to_pixels(place, lonlat, centres, scene.name).reshape(*nodes.shape)
+    pixels = frame.to_pixels(place, size, centres, scene.name).reshape(*nodes.shape)
     across, down = (_between(pixels[..., k], bottom - top, right - left) for k in (0, 1))
     step = max(1, int(frame.cell / pixel_size(place, height, width) / 2))
     few = thinned(scene.raster, step)
@@ -146,6 +142,13 @@ def look(
             measured[number] = np.median(values[known]) if known.any() else np.nan, known.sum() / valid.sum()
             codes[known & (codes == OBSERVED) & ((values < judge.low) | (values > judge.high))] = judge.reason
     return View(int(top), int(left), codes, np.zeros(codes.shape, bool)), outline, measured
+
+
+def at_cells(grid: NDArray[Any], row: int, column: int, cells: NDArray[np.int64]) -> NDArray[Any]:
+    """Values (…) of a grid that begins at a row and column, at cells (…, 2); 0 beyond it."""
+    i, j = cells[..., 0] - row, cells[..., 1] - column
+    inside = (i >= 0) & (i < grid.shape[0]) & (j >= 0) & (j < grid.shape[1])
+    return np.where(inside, grid[np.where(inside, i, 0), np.where(inside, j, 0)], grid.dtype.type(0))
 
 
 def merged(views: Iterable[View]) -> View:
