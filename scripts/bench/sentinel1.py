@@ -74,8 +74,8 @@ def scenes(height: int, width: int) -> dict[str, Path]:
         folder.mkdir(parents=True)
         square = backscatter(class_map(PATTERN, nodata=0, density=0.1))
         sea = {band: Repeated(sigma0, (height, width)) for band, sigma0 in square.items()}
-        safe = write_product(folder, sea)  # type: ignore[arg-type]
-        write_product(folder, sea, cog=True)  # type: ignore[arg-type]
+        safe = write_product(folder, sea)
+        write_product(folder, sea, cog=True)
         with rasterio.open(next(safe.glob("measurement/*"))) as measurement:
             gcps, crs = measurement.gcps
         profile = {"driver": "GTiff", "height": height, "width": width, "count": 2, "dtype": "uint16", "blockysize": 1}

@@ -100,10 +100,10 @@ def theirs(kind: str, config: Config, data: TrainingData) -> Iterator[None]:
     from monai.losses.dice import DiceCELoss
     from monai.networks.nets.unet import UNet
 
-    channels = config.model.channels  # type: ignore[union-attr]
+    channels = config.model.channels
     net = UNet(2, 1, len(data.classes), channels, (2,) * (len(channels) - 1), num_res_units=2, norm="BATCH")
     pairs = [(tile.image, tile.mask) for tile in data.train.catalog.tiles]
-    loader = (monai_loader if kind == "monai" else pil_loader)(pairs, config.train.batch_size)  # type: ignore[arg-type]
+    loader = (monai_loader if kind == "monai" else pil_loader)(pairs, config.train.batch_size)
     criterion = DiceCELoss(to_onehot_y=True, softmax=True, include_background=False)
     optimizer = torch.optim.AdamW(net.parameters(), 2e-3)
     dtype = autocast_dtype(config.runtime.amp, torch.device("cpu"))
@@ -127,7 +127,7 @@ def ours(kind: str, config: Config, data: TrainingData) -> Iterator[None]:
     batches = endless(trainer)
     if kind == "seepseg":
         for batch in batches:
-            yield train_step(trainer, batch)  # type: ignore[misc]
+            yield train_step(trainer, batch)
     batch = next(batches)
     image, mask = placed(trainer, batch)
     trainer.model.train()

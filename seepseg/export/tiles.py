@@ -166,11 +166,11 @@ def _place(source: ScenesSource, tile: Tile) -> tuple[Georeference, dict[str, st
     if transform:
         a, b, c, d, e, f = transform
         transform = (a, b, c + a * column + b * row, d, e, f + d * column + e * row)
-    points = tuple((y - row, x - column, *place) for y, x, *place in own.gcps)
+    points = tuple((down - row, right - column, x, y, z) for down, right, x, y, z in own.gcps)
     shift = {"LINE_OFF": row, "SAMP_OFF": column}
     rpcs = {key: str(float(text) - shift[key]) if key in shift else text for key, text in own.rpcs.items()}
     tags = identity_of(own.tags, tile.group, {}).tags
-    return replace(own, transform=transform, gcps=points, rpcs=rpcs), tags  # type: ignore[arg-type]
+    return replace(own, transform=transform, gcps=points, rpcs=rpcs), tags
 
 
 def _write_image(

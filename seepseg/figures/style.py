@@ -33,20 +33,10 @@ def qgis_style(classes: ClassTable, kind: str = "fill") -> str:
         categories.append(
             f'   <category render="true" symbol="{number}" value="{number + 1}" label={quoteattr(name)}/>'
         )
-        red, green, blue = (int(v) for v in color)
-        options = {"color": f"{red},{green},{blue},{opacity}", "outline_color": f"{red},{green},{blue},255"} | more
-        lines = "".join(f'<Option type="QString" name="{key}" value="{value}"/>' for key, value in options.items())
-        symbols.append(
-            f'   <symbol type="{kind}" name="{number}" alpha="1"><layer class="{layer}" enabled="1">'
-            f'<Option type="Map">{lines}</Option></layer></symbol>'
-        )
-    return (
-        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-        '<qgis styleCategories="Symbology">\n'
-        ' <renderer-v2 type="categorizedSymbol" attr="class" symbollevels="0">\n'
-        "  <categories>\n" + "\n".join(categories) + "\n  </categories>\n"
-        "  <symbols>\n" + "\n".join(symbols) + "\n  </symbols>\n </renderer-v2>\n</qgis>\n"
-    )
+        rgb = ",".join(str(int(v)) for v in color)
+        options = {"color": f"{rgb},{opacity}", "outline_color": f"{rgb},255"} | more
+        symbols.append(_symbol(number, kind, layer, options))
+    return _document('type="categorizedSymbol" attr="class"', "categories", categories, symbols)
 
 
 def with_choices(style: str, choices: Mapping[str, Sequence[str]]) -> str:
@@ -73,15 +63,25 @@ def recurrence_style() -> str:
             f'   <range render="true" symbol="{number}" lower="{lower}" upper="{upper}" label="{lower:g}–{upper:g}"/>'
         )
         options = {"color": f"{color},120", "outline_color": f"{color},255", "outline_width": "0.6", "style": "solid"}
-        lines = "".join(f'<Option type="QString" name="{key}" value="{value}"/>' for key, value in options.items())
-        symbols.append(
-            f'   <symbol type="fill" name="{number}" alpha="1"><layer class="SimpleFill" enabled="1">'
-            f'<Option type="Map">{lines}</Option></layer></symbol>'
-        )
+        symbols.append(_symbol(number, "fill", "SimpleFill", options))
+    renderer = 'type="graduatedSymbol" attr="recurrence" graduatedMethod="GraduatedColor"'
+    return _document(renderer, "ranges", ranges, symbols)
+
+
+def _symbol(number: int, kind: str, layer: str, options: Mapping[str, str]) -> str:
+    lines = "".join(f'<Option type="QString" name="{key}" value="{value}"/>' for key, value in options.items())
+    return (
+        f'   <symbol type="{kind}" name="{number}" alpha="1"><layer class="{layer}" enabled="1">'
+        f'<Option type="Map">{lines}</Option></layer></symbol>'
+    )
+
+
+def _document(renderer: str, element: str, values: Sequence[str], symbols: Sequence[str]) -> str:
+    """A style whose renderer shows each value by the symbol of its number."""
     return (
         "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
         '<qgis styleCategories="Symbology">\n'
-        ' <renderer-v2 type="graduatedSymbol" attr="recurrence" graduatedMethod="GraduatedColor" symbollevels="0">\n'
-        "  <ranges>\n" + "\n".join(ranges) + "\n  </ranges>\n"
+        f' <renderer-v2 {renderer} symbollevels="0">\n'
+        f"  <{element}>\n" + "\n".join(values) + f"\n  </{element}>\n"
         "  <symbols>\n" + "\n".join(symbols) + "\n  </symbols>\n </renderer-v2>\n</qgis>\n"
     )

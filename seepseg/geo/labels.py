@@ -92,7 +92,7 @@ def _index(value: object, by_name: dict[str, int], classes: ClassTable) -> int:
     if isinstance(value, str) and value.strip().casefold() in by_name:
         return by_name[value.strip().casefold()]
     try:
-        number = np.array([float(value)])  # type: ignore[arg-type]
+        number = np.array([float(value)])  # type: ignore[arg-type]  # what is no number raises
     except (TypeError, ValueError):
         return -1
     indices, unknown = classes.indices_and_unknown(number)

@@ -25,13 +25,20 @@ class Located(Protocol):
     """A scene: its file, size and georeference."""
 
     @property
-    def path(self) -> Path: ...  # noqa: D102
+    def path(self) -> Path:
+        """Its file."""
+
     @property
-    def height(self) -> int: ...  # noqa: D102
+    def height(self) -> int:
+        """Its rows."""
+
     @property
-    def width(self) -> int: ...  # noqa: D102
+    def width(self) -> int:
+        """Its columns."""
+
     @property
-    def georeference(self) -> Georeference: ...  # noqa: D102
+    def georeference(self) -> Georeference:
+        """What the file says of its place."""
 
 
 @dataclass(frozen=True, eq=False)
