@@ -14,7 +14,7 @@ ROOT = Path(seepseg.__file__).parent
 LAYERS = [
     {"errors"}, {"classes", "bands"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"},
     {"objects", "figures", "scenes"},
-    {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs"}, {"inference"},
+    {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs", "splits"}, {"inference"},
     {"training", "evaluation", "mapping"}, {"review"}, {"audit", "zones", "export"}, {"atlas", "conditions"}, {"cli"},
 ]  # fmt: skip
 HOMES = {

@@ -81,8 +81,8 @@ def tiles(numbers: list[int]) -> None:
     from seepseg.data.catalog import labelled_of
     from seepseg.data.scan import SETTLED, with_counts
     from seepseg.data.source import source_of
-    from seepseg.data.splits import make_splits
     from seepseg.machine.device import choose_device
+    from seepseg.splits.make import make_splits
     from seepseg.training.find_lr import endless
     from seepseg.training.prepare import prepare
     from seepseg.training.run import assemble

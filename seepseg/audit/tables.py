@@ -16,11 +16,12 @@ from seepseg.audit.statistics import balance, band_names, intensities
 from seepseg.config import Config
 from seepseg.data.catalog import Catalog
 from seepseg.data.source import source_of
-from seepseg.data.splits import make_splits, shares
 from seepseg.errors import SeepsegError
 from seepseg.io.atomic import write_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.scenes.overlaps import judged
+from seepseg.splits.make import make_splits
+from seepseg.splits.parts import shares
 
 COVERAGE = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Limits of the shares of foreground that tiles are counted by."""

@@ -31,7 +31,7 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     """Read every image and mask of CONFIG's data, divide them as training would, and say whether that works."""
     from seepseg.config import load
     from seepseg.data.catalog import FLAGS
-    from seepseg.data.splits import shares
+    from seepseg.splits.parts import shares
 
     recipe = load(config, overrides)
     catalog = _counted(recipe, quiet)
@@ -122,8 +122,8 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
     """Divide the tiles as training would, and print each part's share of every class."""
     from seepseg.cli.options import print_table, relative
     from seepseg.config import load
-    from seepseg.data.splits import shares
     from seepseg.io.atomic import write_text
+    from seepseg.splits.parts import shares
 
     recipe = load(config, overrides)
     catalog = _counted(recipe, quiet)
@@ -221,8 +221,8 @@ def _warn(warnings: Iterable[str]) -> None:
 def _divided(recipe: Config, catalog: Catalog, fold: int | None = None) -> tuple[Catalog, DataFrame]:
     """The labelled tiles, and how training would divide them."""
     from seepseg.data.catalog import labelled_of
-    from seepseg.data.splits import make_splits
     from seepseg.scenes.overlaps import judged
+    from seepseg.splits.make import make_splits
 
     labelled, split = labelled_of(catalog), recipe.data.split
     splits = make_splits(labelled, split, recipe.seed, 0 if fold is None and split.folds else fold)

@@ -59,9 +59,9 @@ def command(
     torchrun --nproc-per-node 2 -m -- seepseg train seep_multiclass --run runs/two
     """
     from seepseg.config import load
-    from seepseg.data.splits import check_fold
     from seepseg.errors import ConfigError
     from seepseg.runs.folder import RunFolder
+    from seepseg.splits.folds import check_fold
     from seepseg.training.folds import FoldRun, plan
     from seepseg.training.resume import resumed_config
 

@@ -21,7 +21,6 @@ from seepseg.config import Config, DataNode, Split, TilesData, dump
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.scenes import ScenesSource
 from seepseg.data.source import read_pixels
-from seepseg.data.splits import UNUSED
 from seepseg.errors import ConfigError
 from seepseg.geo.identity import identity_of
 from seepseg.io.atomic import atomic_path, remove_leftovers, write_text
@@ -30,6 +29,7 @@ from seepseg.io.images import write_png
 from seepseg.io.raster import Georeference, gdal
 from seepseg.machine.progress import Tick, silent
 from seepseg.scenes.images import inspected
+from seepseg.splits.parts import UNUSED
 
 TABLE, RECIPE, STARTED = "tiles.csv", "tiles.yaml", ".unfinished.json"
 PATTERN = r"^(?P<group>.+)_r(?P<row>\d+)c(?P<column>\d+)$"

@@ -15,7 +15,6 @@ from seepseg.data.loader import Batch, in_batches, load_batches
 from seepseg.data.scaling import group_limits
 from seepseg.data.scan import with_counts
 from seepseg.data.source import scene_images, source_of
-from seepseg.data.splits import part
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.inference.predictor import Predictor, load_predictor
 from seepseg.inference.scene_objects import object_stage
@@ -25,6 +24,7 @@ from seepseg.objects.classifier import ObjectClassifier
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.fit import Fit
 from seepseg.runs.folder import RunFolder, folds_of
+from seepseg.splits.parts import part
 
 
 @dataclass(frozen=True)

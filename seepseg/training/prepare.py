@@ -14,9 +14,10 @@ from seepseg.data.dataset import TileDataset
 from seepseg.data.scaling import Limits, MeasuredScaling, group_limits, measure_scaling
 from seepseg.data.scan import with_counts, with_overlaps
 from seepseg.data.source import images_of, scene_images, some, source_of
-from seepseg.data.splits import make_splits, part
 from seepseg.errors import DataError
 from seepseg.scenes.overlaps import judged
+from seepseg.splits.make import make_splits
+from seepseg.splits.parts import part
 
 MEASURED = 10_000
 """The most tiles that scaling is measured on: more would take minutes, and change nothing."""

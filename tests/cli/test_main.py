@@ -114,7 +114,7 @@ def test_help_of_every_command_imports_nothing_heavy() -> None:
     [
         ("seepseg.runs.folder", {"torch", "pandas"}),
         ("seepseg.evaluation.compare", {"torch", "matplotlib"}),
-        ("seepseg.data.splits", {"torch", "sklearn"}),
+        ("seepseg.splits.make", {"torch", "sklearn"}),
     ],
 )
 def test_what_takes_long_to_import_waits_until_it_is_needed(module: str, without: set[str]) -> None:

@@ -28,11 +28,11 @@ from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.scan import with_counts, with_overlaps
 from seepseg.data.scenes import ScenesSource
 from seepseg.data.source import read_mask, read_pixels, source_of
-from seepseg.data.splits import make_splits
 from seepseg.errors import DataError
 from seepseg.geo.vector import write_vectors
 from seepseg.io.image import read_image
 from seepseg.objects.outlines import outlines
+from seepseg.splits.make import make_splits
 from seepseg.synthetic.sentinel1 import write_product
 from tests.command import run
 

@@ -16,9 +16,9 @@ from seepseg.config import ClassNode, SeepData, Split, TilesData
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.scan import with_counts
 from seepseg.data.source import read_mask, read_pixels, source_of
-from seepseg.data.splits import make_splits
 from seepseg.data.tiles import TilesSource, place_in, read_labels
 from seepseg.errors import DataError
+from seepseg.splits.make import make_splits
 
 IMAGES, MASKS = "train_images_256", "train_masks_256"
 

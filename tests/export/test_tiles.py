@@ -16,8 +16,8 @@ from seepseg.config import Config, dump, load, parse
 from seepseg.data.catalog import Catalog, labelled_of
 from seepseg.data.scan import with_counts
 from seepseg.data.source import Source, open_pixels, read_mask, read_pixels, source_of
-from seepseg.data.splits import make_splits
 from seepseg.geo.place import place_of
+from seepseg.splits.make import make_splits
 from tests.command import run
 from tests.data.test_scenes import OIL, UTM, image, save, stored, two_scenes, vectorised
 
