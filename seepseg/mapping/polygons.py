@@ -18,10 +18,10 @@ from seepseg.figures.style import qgis_style
 from seepseg.geo.place import Place
 from seepseg.geo.vector import Layer
 from seepseg.io.raster import raster_rows
-from seepseg.mapping.shape import joined, measures, simplified, without_holes
 from seepseg.metrics.grades import Grade, graded
 from seepseg.objects.components import StripLabels
 from seepseg.objects.outlines import outlines
+from seepseg.objects.shape import joined, measures, simplified, without_holes
 
 STRIP = 256
 """Rows traced at once."""

@@ -11,8 +11,8 @@ from rasterio.crs import CRS
 from seepseg.geo.place import Place, place_of
 from seepseg.io.raster import Georeference
 from seepseg.mapping.polygons import COLUMNS
-from seepseg.mapping.shape import joined, measures, simplified, without_holes
 from seepseg.objects.outlines import outlines
+from seepseg.objects.shape import joined, measures, simplified, without_holes
 
 NOWHERE = place_of(Georeference())
 UTM_WKT = CRS.from_epsg(32616).to_wkt()
@@ -99,7 +99,7 @@ def test_shapes_measured_in_several_turns_are_the_same(monkeypatch: pytest.Monke
         [shapely.box(0, 0, width, height) for width, height in ((1, 1), (3, 40), (9, 2), (30, 30), (2, 5))]
     )
     whole, origins = measures(shapes, shapes, UTM)
-    monkeypatch.setattr("seepseg.mapping.shape.TOGETHER", 2)
+    monkeypatch.setattr("seepseg.objects.shape.TOGETHER", 2)
     parts, same = measures(shapes, shapes, UTM)
     for name, values in whole.items():
         np.testing.assert_allclose(parts[name], values, rtol=1e-9)
