@@ -36,7 +36,7 @@ def show(config: Path, overrides: tuple[str, ...]) -> None:
 
 @command.command()
 def schema() -> None:
-    """Every key, its type and its default, as JSON Schema."""
-    from seepseg.config import Config
+    """Every key, its type, its default and what it means, as JSON Schema."""
+    from seepseg.config.described import json_schema
 
-    click.echo(json.dumps(Config.model_json_schema(), indent=1))
+    click.echo(json.dumps(json_schema(), indent=1))

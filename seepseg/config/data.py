@@ -19,15 +19,18 @@ Label = Annotated[int, Field(ge=0, le=65535)]
 class ClassNode(Node):
     """One foreground class of your own table, by the label values that mean it or by the lowest of them.
 
-    Several `values` may merge into it. With `at_least`, for soft masks, it is every value from there up to that of the
-    next class; all classes of a table then say `at_least`, and what lies below the first is background. Without a
-    `color` they get those of the seven seep classes in turn.
+    For soft masks all classes of a table say `at_least`: a class is every value from there up to that of the next one,
+    and what lies below the first is background.
     """
 
     name: str
+    """What it is called in tables, maps and reports."""
     values: Annotated[list[Label], Field(min_length=1)] | None = None
+    """Label values that mean it; several merge into one class."""
     at_least: Positive | None = None
+    """Lowest value that means it, in soft masks."""
     color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+    """In maps and figures, as "#E69F00"; by default those of the seven seep classes in turn."""
 
     @model_validator(mode="after")
     def _one_way(self) -> ClassNode:
@@ -73,26 +76,38 @@ Nodata = Annotated[
 
 
 class DataNode(Node):
-    """What every data source has in common.
-
-    `bands` are numbers from 1, or names, as Sentinel-1 products have them; of other files those that the file describes
-    so ("Sigma0_VV"), or, if it names none and has as many, the first, the second and so on. `scenes` is a CSV of when
-    and by what scenes were taken, for `seepseg predict` and to tell which whole scenes are one acquisition.
-    """
+    """What every data source has in common."""
 
     root: Path
+    """Folder of the data; of tiles, also a ZIP."""
     classes: Classes
+    """`seep` (values 1–7), `seep_binary` (1–7 as one class), `salt`, or a list of your own."""
     background_values: Annotated[list[Label], Field(min_length=1)] = [0]
+    """Label values that mean background."""
     ignore_values: list[int] = []
+    """Label values that count nowhere: in no loss and no score."""
     nodata: Nodata | None = "auto"
+    """Pixel value that means no data; `auto` and null leave it to what the files say of themselves."""
     page: Annotated[int, Field(ge=0)] | None = None
+    """Page to read, from 0, of TIFF files that have several."""
     bands: Bands | None = None
+    """Numbers from 1, or names.
+
+    Names are those of a Sentinel-1 product; in other files they are looked for in what the file says of its bands
+    (`Sigma0_VV`), and one that says nothing has them in order, if it holds as many.
+    """
     split: Split = Split()
+    """Which tiles train, validate and test."""
     scaling: Scaling = Scaling()
+    """How raw values become network input."""
     augment: Augment = Augment()
+    """Random changes to training tiles."""
     sampling: Annotated[Sampling, Named] = Sampling()
+    """How often each tile is drawn."""
     cache_gb: Annotated[float, Field(ge=0)] = 4.0
+    """Memory for decoded tiles, in GiB; 0 reads them again each epoch."""
     scenes: Path | None = None
+    """CSV of when and by what scenes were taken, for `seepseg predict` and to tell which scenes are one acquisition."""
 
     @model_validator(mode="after")
     def _has_table(self) -> DataNode:
@@ -132,30 +147,35 @@ def _listed(value: object) -> object:
 class TileFolders(DataNode):
     """What tiles in folders have in common.
 
-    Images are all TIFF, PNG and JPEG files in the folders `images` (below `root`, or elsewhere by an absolute path),
-    and masks those of the same names in `masks`, a folder for each of `images`: null where there are none, `background`
-    where no pixel is foreground. `image_suffix` and `mask_suffix` end the names of images and masks, before the
-    extension; with a `mask_suffix` and no `masks` both lie in one folder. Or `table` is a CSV of image, mask, and, if
-    known, id, scene, split and fold, with paths below `root`.
-
-    `name_pattern` is a regular expression for the names of images (without `image_suffix`): (?P<group>…) is the scene,
-    (?P<row>…) and (?P<column>…) its cell there, or (?P<index>…), which `grid` turns into one: how many cells a row has,
-    by the beginning of the scene's name, tile INDEX being cell divmod(INDEX, columns). Scenes of one name in two
-    folders are two. Tiles that are cells of one scene are shown their neighbours (`predict.margin`), and their objects
-    are classified and counted as whole ones. `empty` is the share of tiles without foreground that train, and with it
-    none does without a labelled pixel; null for all. With `pixel_size`, the side of a pixel in metres, false alarms are
-    also counted per 1000 km².
+    Masks have the names of their images. Tiles that are cells of one scene are shown their neighbours
+    (`predict.margin`), and their objects are classified and counted as whole ones.
     """
 
     images: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)] = ["images"]
+    """Folders of images, below `root` or absolute; all TIFF, PNG and JPEG files in them."""
     masks: Annotated[list[str | None] | None, BeforeValidator(_listed)] = ["masks"]
+    """A folder of masks for each of `images`; null where there are none, `background` where no pixel is foreground."""
     image_suffix: str = ""
+    """End of the names of images, before the extension."""
     mask_suffix: str = ""
+    """End of the names of masks, before the extension; with it and no `masks`, both lie in one folder."""
     table: Path | None = None
+    """CSV of image, mask and, if known, id, scene, split and fold, instead of folders; paths below `root`."""
     name_pattern: str | None = None
+    """Regular expression for the names of images, without `image_suffix`.
+
+    `(?P<group>…)` is the scene; `(?P<row>…)` and `(?P<column>…)`, or `(?P<index>…)`, the tile's cell there. Scenes of
+    one name in two folders are two.
+    """
     grid: dict[str, Count] = {}
+    """How many tiles a row of the scene has, by the beginning of its name.
+
+    Tile INDEX, from 0, is in row INDEX // columns and column INDEX % columns.
+    """
     empty: Fraction | None = None
+    """Share of the tiles without foreground that trains, of those with a labelled pixel; null for all."""
     pixel_size: Positive | None = None
+    """Side of a pixel in metres; with it, false alarms are also counted per 1000 km²."""
 
     @model_validator(mode="before")
     @classmethod
@@ -185,53 +205,70 @@ class TileFolders(DataNode):
 
 
 class TilesData(TileFolders):
-    """Your own tiles in folders: images and masks of any names, see `TileFolders`."""
+    """Your own tiles in folders, or listed in a table: images and masks of any names."""
 
     source: Literal["tiles"] = "tiles"
+    """Your own tiles."""
 
 
 class SeepData(TileFolders):
     """The public set of seep tiles: 16-bit TIFF files `SCENE.INDEX.tif` in two folders, with its grid and classes."""
 
     source: Literal["seep"] = "seep"
+    """The public seep set."""
     images: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)] = ["train_images_256"]
+    """Folders of images, below `root` or absolute."""
     masks: Annotated[list[str | None] | None, BeforeValidator(_listed)] = ["train_masks_256"]
+    """A folder of masks for each of `images`."""
     name_pattern: str | None = r"^(?P<group>.+)\.(?P<index>\d+)$"
+    """Scene and index in the names of images."""
     grid: dict[str, Count] = {"0418": 19, "0455": 20}
+    """How many tiles a row of the scene has, by the beginning of its name."""
     classes: Classes = "seep"
+    """`seep` (values 1–7), `seep_binary` (1–7 as one class), or a list of your own."""
     nodata: Nodata | None = 0.0
+    """Pixel value that means no data."""
 
 
 class ScenesData(DataNode):
     """Whole scenes, which are cut into windows as they are read: no tiles are written.
 
-    `images` are files, folders or patterns (`*.tif`) below `root`, or elsewhere by absolute paths: TIFF, PNG, JPEG and
-    Sentinel-1 products, each one scene, called by its name without suffix. `labels` are files, folders or patterns too:
-    masks of a scene's size, or polygons (GeoPackage, GeoJSON, Shapefile, FlatGeobuf), named as their scene and then
-    `label_suffix`; or one file of polygons for all, whose column `scene_column` (or `scene`) names the scene of each.
-    `attribute` is the column with the class, by name or label value; without it that is `class_name`, and one class
-    needs none. A scene without a mask or a polygon is not labelled, unless `background` names it (* and ? stand for any
-    text): then all of it is background. `extent` is polygons beyond which nothing is labelled, matched to scenes as
-    `labels` are, or for all of them; a scene that it names is labelled.
-
-    Windows are `window` pixels a side and touch, so that each pixel is scored once; with a shorter `stride` there are
-    more of them in training, which overlap. `empty` is the share of windows without foreground that train. With `land`,
-    land and so many metres of sea along it are no data, as with `seepseg predict --land`.
+    Windows touch, so that each pixel is scored once; with a shorter `stride`, training has more of them, which overlap.
     """
 
     source: Literal["scenes"] = "scenes"
+    """Whole scenes."""
     images: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)] = ["images"]
+    """Files, folders or patterns (`*.tif`), below `root` or absolute: TIFF, PNG, JPEG and Sentinel-1 products.
+
+    Each is one scene, called by its name without suffix.
+    """
     labels: Annotated[list[str], BeforeValidator(_listed)] = ["labels"]
+    """Files, folders or patterns: masks of a scene's size or polygons, named as their scene; or one file of polygons.
+
+    Polygons are GeoPackage, GeoJSON, Shapefile or FlatGeobuf. A scene without a mask or a polygon is not labelled,
+    unless `background` names it.
+    """
     label_suffix: str = ""
+    """End of the names of labels: with `_mask`, `2020a_mask.tif` belongs to scene `2020a`."""
     attribute: str | None = None
+    """Column with the class, by name or label value. By default it is `class_name`; one class needs none."""
     scene_column: str | None = None
+    """Column that names the scene of each polygon, in one file for all scenes; `scene` by default."""
     extent: Annotated[list[str], BeforeValidator(_listed)] = []
+    """Polygons beyond which nothing is labelled; a scene that they name is labelled."""
     background: Names = []
+    """Scenes that hold no foreground at all; * and ? stand for any text."""
     window: Annotated[int, Field(ge=8)] = 256
+    """Side of a window in pixels."""
     stride: Count | None = None
+    """Pixels from one window to the next in training; by default they touch."""
     empty: Fraction = 1.0
+    """Share of the windows without foreground that trains."""
     land: Annotated[float, Field(ge=0)] | None = None
+    """Metres of sea along land that are no data, as land is; null leaves both in."""
     pixel_size: Positive | None = None
+    """Side of a pixel in metres; by default what the georeference says."""
 
     @model_validator(mode="after")
     def _no_gaps(self) -> ScenesData:
@@ -241,17 +278,18 @@ class ScenesData(DataNode):
 
 
 class TgsData(DataNode):
-    """The TGS salt folder or its ZIP: train/images, train/masks or train.csv, depths.csv, test/images.
-
-    `masks` says where truth is read: PNG files, or the run lengths of train.csv. `drop_flagged` leaves constant images
-    and vertical masks out of training; they are validated on and scored all the same.
-    """
+    """The TGS salt folder or its ZIP: train/images, train/masks or train.csv, depths.csv, test/images."""
 
     source: Literal["tgs"] = "tgs"
+    """The TGS salt set."""
     masks: Literal["png", "rle"] = "png"
+    """Where truth is read: PNG files, or the run lengths of train.csv."""
     drop_flagged: bool = False
+    """Leaves constant images and vertical masks out of training; they are still validated on and scored."""
     classes: Classes = "salt"
+    """`salt`, or a list of your own."""
     nodata: Nodata | None = None
+    """Pixel value that means no data; by default none, a black pixel is data."""
 
 
 Data = Annotated[SeepData | TilesData | ScenesData | TgsData, Field(discriminator="source")]

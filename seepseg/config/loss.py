@@ -11,61 +11,71 @@ from seepseg.config.node import Named, Node, Positive
 
 
 class LossNode(Node):
-    """What every loss has in common: weights of the foreground classes (null: all equal)."""
+    """What every loss has in common."""
 
     class_weights: list[Positive] | None = None
+    """A weight for each foreground class; by default all are equal."""
 
 
 class BceLoss(LossNode):
     """Binary cross-entropy on sigmoid channels."""
 
     name: Literal["bce"] = "bce"
+    """Which loss."""
 
 
 class CeLoss(LossNode):
     """Softmax cross-entropy, background included."""
 
     name: Literal["ce"] = "ce"
+    """Which loss."""
 
 
 class DiceLoss(LossNode):
     """Soft Dice over the batch, mean over foreground classes."""
 
     name: Literal["dice"] = "dice"
+    """Which loss."""
 
 
 class DiceBceLoss(LossNode):
     """`bce_weight` · BCE + Dice on sigmoid channels."""
 
     name: Literal["dice_bce"] = "dice_bce"
+    """Which loss."""
     bce_weight: Positive = 1.0
+    """Weight of BCE; that of Dice is 1."""
 
 
 class DiceCeLoss(LossNode):
     """`ce_weight` · cross-entropy + Dice on softmax probabilities."""
 
     name: Literal["dice_ce"] = "dice_ce"
+    """Which loss."""
     ce_weight: Positive = 1.0
+    """Weight of cross-entropy; that of Dice is 1."""
 
 
 class FocalTverskyLoss(LossNode):
     """Mean over classes of (1 − TI)^(1/gamma) (arXiv 1810.07842)."""
 
     name: Literal["focal_tversky"] = "focal_tversky"
+    """Which loss."""
     fp_weight: Positive = 0.3
+    """Weight of false positives."""
     fn_weight: Positive = 0.7
+    """Weight of false negatives; above `fp_weight`, recall counts more than precision."""
     gamma: Positive = 4 / 3
+    """Focus: the exponent is 1 / gamma, so above 1 classes that are nearly learned count more."""
 
 
 class LovaszHingeLoss(LossNode):
-    """Lovász extension of the Jaccard loss over hinge errors (arXiv 1705.08790).
-
-    Mean over tiles. `elu` takes elu(error) + 1 for max(error, 0), so that pixels on the right side of the margin still
-    have a gradient.
-    """
+    """Lovász extension of the Jaccard loss over hinge errors, mean over tiles (arXiv 1705.08790)."""
 
     name: Literal["lovasz_hinge"] = "lovasz_hinge"
+    """Which loss."""
     elu: bool = False
+    """Takes elu(error) + 1 for max(error, 0), so that pixels on the right side of the margin still learn."""
 
 
 class LovaszSoftmaxLoss(LossNode):
@@ -75,6 +85,7 @@ class LovaszSoftmaxLoss(LossNode):
     """
 
     name: Literal["lovasz_softmax"] = "lovasz_softmax"
+    """Which loss."""
 
 
 class TwoHeadLoss(LossNode):
@@ -84,7 +95,9 @@ class TwoHeadLoss(LossNode):
     """
 
     name: Literal["two_head"] = "two_head"
+    """Which loss."""
     class_weight: Positive = 1.0
+    """Weight of the classes' cross-entropy; those of BCE and Dice are 1."""
 
 
 Loss = Annotated[

@@ -30,56 +30,71 @@ def _chain(value: object) -> object:
 class NetworkInput(Node):
     """The size of a network's input, whatever the tile's; logits have the tile's own size, and masks are unchanged.
 
-    `size` is one number or a chain: an image is resized (bilinear) to every size but the last, and `mode` says how it
-    gets to the last, by a frame of reflected pixels or by resizing: `{mode: pad, size: [202, 256]}` doubles a salt tile
-    and frames it. A frame never cuts, so that larger images keep their size. Resizing makes squares, whatever shape an
-    image had: for tiles of one size, not for scenes.
+    `{mode: pad, size: [202, 256]}` doubles a salt tile and frames it. A frame never cuts, so that larger images keep
+    their size. Resizing makes squares, whatever shape an image had: for tiles of one size, not for scenes.
     """
 
     mode: Literal["pad", "resize"] = "pad"
+    """How an image gets to the last size: by a frame of reflected pixels, or by resizing."""
     size: Annotated[
         list[Annotated[int, Field(ge=8, le=4096)]], Field(min_length=1, max_length=3), BeforeValidator(_chain)
     ]
+    """One size in pixels, or a chain: the image is resized to each but the last (bilinear)."""
 
 
 class ModelNode(Node):
-    """What every network has in common; without `input`, images are padded to its stride."""
+    """What every network has in common."""
 
     head: Head = "softmax"
+    """What the logits mean."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability of dropout in training."""
     norm: Literal["batch", "instance", "group"] = "batch"
+    """Normalisation; with `instance` and `group`, the output depends on the whole window."""
     input: NetworkInput | None = None
+    """Size of the network's input; by default images are padded to its stride."""
 
 
 class UNetModel(ModelNode):
     """MONAI UNet: strided convolutions, residual units (Kerfoot et al. 2019)."""
 
     name: Literal["unet"] = "unet"
+    """Which network."""
     channels: Annotated[list[Count], Field(min_length=2)] = [16, 32, 64, 128, 256]
+    """Channels of each level, the finest first."""
     num_res_units: Annotated[int, Field(ge=0)] = 2
+    """Convolutions of a residual unit; 0 for plain ones."""
 
 
 class BasicUNetModel(ModelNode):
     """MONAI BasicUNet: two convolutions per level, max-pooling (Falk et al. 2019)."""
 
     name: Literal["basic_unet"] = "basic_unet"
+    """Which network."""
     features: Annotated[list[PairCount], Field(min_length=6, max_length=6)] = [32, 32, 64, 128, 256, 32]
+    """Channels of the five levels, the finest first, then of the last layer."""
 
 
 class AttentionUNetModel(ModelNode):
     """MONAI AttentionUnet: gates on the skip connections (arXiv 1804.03999)."""
 
     name: Literal["attention_unet"] = "attention_unet"
+    """Which network."""
     channels: Annotated[list[PairCount], Field(min_length=2)] = [16, 32, 64, 128, 256]
+    """Channels of each level, the finest first."""
 
 
 class SegResNetModel(ModelNode):
     """MONAI SegResNet: residual encoder, additive skips (arXiv 1810.11654, without the autoencoder branch)."""
 
     name: Literal["segresnet"] = "segresnet"
+    """Which network."""
     init_filters: Count = 16
+    """Channels of the finest level; each next one has twice as many."""
     blocks_down: Annotated[list[Count], Field(min_length=2)] = [1, 2, 2, 4]
+    """Residual blocks of each level on the way down."""
     blocks_up: Annotated[list[Count], Field(min_length=1)] = [1, 1, 1]
+    """Residual blocks of each level on the way up."""
 
     @model_validator(mode="after")
     def _levels(self) -> SegResNetModel:
@@ -89,14 +104,12 @@ class SegResNetModel(ModelNode):
 
 
 class PretrainedModel(ModelNode):
-    """What networks on a ResNet have in common.
-
-    `encoder_weights` is a local file with ImageNet weights as torchvision has them; it is read once, when a training
-    starts. `width` multiplies the channels of the encoder.
-    """
+    """What networks on a ResNet have in common."""
 
     width: Width = 1.0
+    """Factor of the encoder's channels."""
     encoder_weights: Path | None = None
+    """Local file with ImageNet weights as torchvision has them, read once, when a training starts."""
 
     @model_validator(mode="after")
     def _as_published(self) -> PretrainedModel:
@@ -106,42 +119,49 @@ class PretrainedModel(ModelNode):
 
 
 class ResUNetScSEModel(PretrainedModel):
-    """U-Net on a ResNet-34 with squeeze-excitation in the decoder (arXiv 1803.02579).
-
-    `stem_stride` 2 leaves out the stem's pooling and 1 its stride too, so that small tiles keep their resolution.
-    """
+    """U-Net on a ResNet-34 with squeeze-excitation in the decoder (arXiv 1803.02579)."""
 
     name: Literal["resunet_scse"] = "resunet_scse"
+    """Which network."""
     stem_stride: Literal[1, 2, 4] = 4
+    """2 leaves out the stem's pooling, 1 its stride too, so that small tiles keep their resolution."""
     decoder: Count = 64
+    """Channels of each level of the decoder."""
 
 
 class XceptionResUNetModel(ModelNode):
     """U-Net on an Xception (arXiv 1610.02357) with a decoder of residual blocks."""
 
     name: Literal["xception_resunet"] = "xception_resunet"
+    """Which network."""
     width: Width = 1.0
+    """Factor of the encoder's channels."""
     middle_blocks: Annotated[int, Field(ge=0)] = 8
+    """Blocks of the middle flow."""
     decoder: Count = 16
+    """Channels of the finest level of the decoder; each next one has twice as many."""
 
 
 class PreActResUNetModel(ModelNode):
     """U-Net of pre-activation residual blocks (arXiv 1603.05027), two per level down and two up."""
 
     name: Literal["preact_resunet"] = "preact_resunet"
+    """Which network."""
     channels: Annotated[list[Count], Field(min_length=2)] = [16, 32, 64, 128, 256]
+    """Channels of each level, the finest first."""
 
 
 class DeepLabV3PlusModel(PretrainedModel):
-    """Atrous spatial pyramid on a ResNet of output stride 16 (arXiv 1802.02611).
-
-    `low_level: false` gives DeepLabv3 (arXiv 1706.05587).
-    """
+    """Atrous spatial pyramid on a ResNet of output stride 16 (arXiv 1802.02611)."""
 
     name: Literal["deeplabv3plus"] = "deeplabv3plus"
+    """Which network."""
     encoder: Encoder = "resnet50"
+    """The ResNet below the pyramid."""
     decoder: Count = 256
+    """Channels of the pyramid and the decoder."""
     low_level: bool = True
+    """Adds fine features of the encoder; false gives DeepLabv3 (arXiv 1706.05587)."""
 
 
 Model = Annotated[

@@ -12,7 +12,10 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Node(BaseModel):
-    """A part of the config: unknown keys are errors, values cannot change afterwards."""
+    """A part of the config: unknown keys are errors, values cannot change afterwards.
+
+    The string below a field is its description in the JSON Schema (`described.py`) and in the documentation.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

@@ -11,30 +11,34 @@ from seepseg.config.node import Fraction, Names, Node, Positive
 
 
 class Split(Node):
-    """How tiles are divided: whole scenes (`by: group`), single tiles, blocks of ground, or as a table says.
+    """Which tiles train, validate and test; a run keeps the answer in splits.csv.
 
-    With `folds`, fold k validates on part k and trains on the rest. Otherwise `val` and `test` name scenes (* and ?
-    stand for any text), and what they leave open is drawn by the fractions. With `by: file`, the columns id and split
-    of `file`, or, with `folds`, id and fold, decide; without `file` those of `data.table`.
-
-    With `by: blocks`, ground is divided into squares of `size` metres (pixels, where scenes have no georeference), each
-    on one side in all scenes. Training tiles that come closer than `margin` to a block of another side are unused, and
-    so are tiles of other parts that reach into one. With `by: extent`, the polygons of `data.extent` say in their
-    column split to which part their ground belongs: train, val, test or unused. A window goes where most of its pixels
-    with a part belong, and its others are ignored.
+    With `by: extent`, the polygons of `data.extent` say in their column split to which part their ground belongs:
+    train, val, test or unused. A window goes where most of its pixels with a part belong, and its others are ignored.
     """
 
     by: Literal["group", "random", "file", "blocks", "extent"] = "group"
+    """Whole scenes, single tiles, a table, blocks of ground, or polygons of `data.extent`."""
     val_fraction: Fraction = 0.2
+    """Share that validates, as far as `val` leaves it open."""
     test_fraction: Fraction = 0.0
+    """Share that is kept for testing, as far as `test` leaves it open."""
     val: Names | None = None
+    """Scenes that validate; * and ? stand for any text."""
     test: Names | None = None
+    """Scenes that are kept for testing."""
     folds: Annotated[int, Field(ge=2)] | None = None
+    """Number of parts; fold k validates on part k and trains on the rest."""
     file: Path | None = None
+    """CSV of id and split, or, with `folds`, of id and fold; by default `data.table` has them."""
     size: Positive | None = None
+    """Side of a block in metres (pixels, where scenes have no georeference)."""
     margin: Annotated[float, Field(ge=0)] = 0.0
+    """Training tiles that come closer than this to a block of another side are unused."""
     allow_missing_classes: bool = False
+    """Accepts that a class is not in training."""
     allow_leak: bool = False
+    """Accepts one scene, or one acquisition, on two sides."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Split:
@@ -56,18 +60,21 @@ class Split(Node):
 
 
 class Scaling(Node):
-    """How raw pixel values become [0, 1]: what they are, and which pixels the limits are measured on.
-
-    `range` holds percentiles of the valid pixels for bases dataset, scene and tile, and raw values for basis fixed.
-    With `local`, every band becomes two: its pixels against the mean and spread of the `local` × `local` pixels around
-    each, which takes wind and incidence angle out of the contrast, and that mean itself.
-    """
+    """How raw pixel values become [0, 1], then mean 0 and deviation 1."""
 
     kind: Literal["dn", "linear", "db"] = "dn"
+    """What pixels are: digital numbers, decibels, or linear backscatter, which is turned into decibels."""
     basis: Literal["fixed", "dataset", "scene", "tile"] = "dataset"
+    """What the limits are measured on; `fixed` gives them as raw values."""
     range: tuple[float, float] = (0.5, 99.5)
+    """The two limits: percentiles of the valid pixels, or raw values with basis fixed."""
     standardise: bool = True
+    """Subtracts the mean of the training pixels and divides by their deviation."""
     local: Annotated[int, Field(ge=3)] | None = None
+    """Side in pixels of the surroundings against which each pixel is taken.
+
+    Every band becomes two: the contrast, without wind and incidence angle, and the local mean.
+    """
 
     @model_validator(mode="after")
     def _ordered(self) -> Scaling:
@@ -87,31 +94,41 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Augment(Node):
-    """Random changes to training tiles. `preset` chooses the geometry; the rest are strengths, 0 = off.
+    """Random changes to training tiles: `preset` chooses the geometry, the rest are strengths, 0 = off.
 
-    `crop` takes a window of 1 − crop to 1 times the tile and enlarges it to the tile's size; `zoom`, `shift` and
-    `rotate` (degrees) uncover pixels, which `fill` makes no-data or a reflection; `roll` moves the tile sideways by up
-    to this share of its width, what leaves on one side coming in on the other. `gain` and `speckle` are factors 1 ± s,
-    `brightness` is added, `contrast` a factor around the tile's mean. Zoom, crop and shift are off by default for
-    radar: the scale of waves and slicks is physical.
+    Zoom, crop and shift are off by default for radar: the scale of waves and slicks is physical.
     """
 
     preset: Literal["none", "hflip", "seep_original", "seep"] = "none"
+    """Geometry: left-right mirror (salt); mirror and half turn; all eight flips and quarter turns."""
     gain: Fraction = 0.0
+    """Factor 1 ± s for the tile."""
     gamma: Fraction = 0.0
+    """Gamma curve."""
     speckle: Fraction = 0.0
+    """Factor 1 ± s for each pixel."""
     brightness: Fraction = 0.0
+    """Value added to the tile."""
     contrast: Fraction = 0.0
+    """Factor around the tile's mean."""
     crop: Share = 0.0
+    """Takes a window of 1 − s to 1 times the tile, and enlarges it to the tile's size."""
     roll: Fraction = 0.0
+    """Moves the tile sideways by up to this share; what leaves on one side comes in on the other."""
     zoom: Share = 0.0
+    """Scale 1 ± s."""
     shift: Fraction = 0.0
+    """Translation by up to this share of the tile."""
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Rotation by up to so many degrees."""
     fill: Literal["nodata", "reflect"] = "nodata"
+    """What uncovered pixels become."""
 
 
 class Sampling(Node):
     """How often a tile is drawn in an epoch: once, or more often when it holds a rare class (arXiv 1908.03195)."""
 
     name: Literal["uniform", "repeat_factor"] = "uniform"
+    """Every tile once, or tiles of rare classes more often."""
     threshold: Fraction = 0.3
+    """Share of tiles below which a class is rare: tiles with it are drawn more often."""

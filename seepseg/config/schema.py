@@ -14,55 +14,74 @@ from seepseg.config.training import CosineSchedule, Objects, Optim, PlateauSched
 
 
 class Predict(Node):
-    """Windows, batches, test-time flips and decoding; `threshold: null` means the most probable class.
-
-    `vote` gives every object the class of the highest mean log-probability over its pixels. `min_pixels` removes
-    smaller objects from map and polygons, `min_area_m2` from the polygons only. `simplify` (about how far an outline
-    may move) and `fill_holes` (the largest hole filled) shape the polygons, in pixels. `margin` is how many pixels of
-    its neighbours are added around a tile that is a cell of a scene (`data.grid`) as network input.
-    """
+    """Windows, batches, test-time flips and decoding, in evaluation and prediction."""
 
     window: Annotated[int, Field(ge=16)] = 512
+    """Side of a window in pixels, at most."""
     overlap: Annotated[float, Field(ge=0, lt=0.9)] = 0.125
+    """Share of a window that its neighbour shares."""
     margin: Annotated[int, Field(ge=0)] = 32
+    """Pixels of its neighbours added around a tile that is a cell of a scene (`data.grid`)."""
     batch_size: Count = 8
+    """Windows or tiles of a batch."""
     tta: Literal["none", "hflip", "flips", "d4"] = "flips"
+    """Test-time flips of `--tta`: none, left-right, left-right and up-down, or all eight flips and quarter turns."""
     threshold: Fraction | None = None
+    """Foreground where 1 − P(background) reaches this; null takes the most probable class."""
     vote: bool = False
+    """Gives every object the class of the highest mean log-probability over its pixels."""
     min_pixels: Annotated[int, Field(ge=0)] = 0
+    """Removes smaller objects from map and polygons."""
     min_area_m2: Annotated[float, Field(ge=0)] = 0.0
+    """Removes smaller objects from the polygons only."""
     simplify: Annotated[float, Field(ge=0)] = 0.0
+    """About how far the outline of a polygon may move, in pixels."""
     fill_holes: Annotated[float, Field(ge=0)] = 0.0
+    """Largest hole of a polygon that is filled, in pixels."""
 
 
 class Runtime(Node):
-    """The machine: device, processes, threads, number format. Nothing here changes what is computed, only how.
-
-    `compile` is about training: auto is on where that pays, and is decided when a run begins.
-    """
+    """The machine: device, processes, threads, number format. Nothing here changes what is computed, only how."""
 
     device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
     workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that load tiles; 0 loads them in the training's own."""
     threads: Count | None = None
+    """CPU threads; by default as many as there are idle cores when a run begins."""
     amp: Literal["auto", "bf16", "fp16", "off"] = "auto"
+    """Number format of the network: bfloat16, float16 (GPU only) or, off, float32."""
     deterministic: bool = False
+    """Uses deterministic operations only, and fails where there is none."""
     compile: Literal["auto", "on", "off"] = "auto"
+    """Compiles the network for training; `auto` does where that pays, decided when a run begins."""
 
 
 class Config(Node):
     """A whole recipe; `stages`, where there are any, train one after the other, and their epochs are the length."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Of everything random."""
     data: Data
+    """Where tiles and labels are, and how they are read."""
     model: Model = UNetModel()
+    """The network."""
     loss: Loss = DiceCeLoss()
+    """What is minimised."""
     optim: Annotated[Optim, Named] = Optim()
+    """The optimiser."""
     schedule: Schedule = CosineSchedule()
+    """The learning rate over the epochs."""
     stages: list[Stage] = []
+    """Parts of training with a loss, optimiser and schedule each."""
     train: Train = Train()
+    """Length, batch, checkpoints."""
     predict: Predict = Predict()
+    """Windows, flips and decoding."""
     objects: Objects | None = None
+    """The classifier of whole objects; null for none."""
     runtime: Runtime = Runtime()
+    """The machine."""
 
     @model_validator(mode="before")
     @classmethod

@@ -14,50 +14,65 @@ class Optim(Node):
     """The optimiser; SGD is that of Nesterov with momentum .9."""
 
     name: Literal["adam", "adamw", "sgd"] = "adamw"
+    """Which optimiser."""
     lr: Positive = 1e-3
+    """Learning rate; the highest of a schedule that varies it."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Weight decay."""
     clip_norm: Positive | None = 12.0
+    """Largest norm of the gradient; null does not clip."""
 
 
 class ScheduleNode(Node):
     """What every schedule has in common: a linear warm-up over the first epochs."""
 
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    """Epochs of a linear warm-up."""
 
 
 class ConstantSchedule(ScheduleNode):
     """A constant rate."""
 
     name: Literal["constant"] = "constant"
+    """Which schedule."""
 
 
 class StepSchedule(ScheduleNode):
     """The rate times `factor` after every `every` epochs."""
 
     name: Literal["step"] = "step"
+    """Which schedule."""
     every: Count = 30
+    """Epochs between two steps."""
     factor: Positive = 0.1
+    """Of the rate at each step."""
 
 
 class PlateauSchedule(ScheduleNode):
     """The rate times `factor` when the validation loss has not fallen for `patience` epochs."""
 
     name: Literal["plateau"] = "plateau"
+    """Which schedule."""
     patience: Annotated[int, Field(ge=0)] = 10
+    """Epochs without a lower validation loss."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Of the rate after them."""
     min_lr: Annotated[float, Field(ge=0)] = 0.0
+    """Lowest rate."""
 
 
 class CosineSchedule(ScheduleNode):
     """Half a cosine down to 0 (arXiv 1608.03983, one cycle)."""
 
     name: Literal["cosine"] = "cosine"
+    """Which schedule."""
 
 
 class OneCycleSchedule(ScheduleNode):
     """Up from a 25th of the rate over 30 % of the steps, then down to 0, by cosines (arXiv 1708.07120)."""
 
     name: Literal["one_cycle"] = "one_cycle"
+    """Which schedule."""
 
 
 Schedule = Annotated[
@@ -76,9 +91,13 @@ class Stage(Node):
     model_config = ConfigDict(json_schema_extra={"required": ["epochs"]})
 
     epochs: Count
+    """Its length."""
     loss: Loss
+    """Its loss."""
     optim: Annotated[Optim, Named]
+    """Its optimiser, which begins anew."""
     schedule: Schedule
+    """Its schedule, over its own epochs."""
 
 
 class Objects(Node):
@@ -89,20 +108,24 @@ class Objects(Node):
     """
 
     trees: Count = 200
+    """Trees of the forest."""
 
 
 class Train(Node):
-    """Length, batch, averaged weights, checkpoints.
-
-    With stages, `epochs` is what they add up to and must not be given. `early_stopping` ends a stage.
-    """
+    """Length, batch, averaged weights, checkpoints."""
 
     epochs: Count = 40
+    """Length; with stages it is what they add up to, and must not be given."""
     batch_size: Count = 8
+    """Tiles of a step, of all processes together."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = 0.99
+    """Decay of the averaged weights, which are those that are scored and predict; null does not average."""
     early_stopping: Count | None = None
+    """Epochs without a better score after which training, or a stage, ends."""
     checkpoint_minutes: Positive = 5.0
+    """Minutes between two checkpoints within an epoch."""
     panels_every: Annotated[int, Field(ge=0)] = 5
+    """Epochs between two sets of pictures in TensorBoard; 0 for none."""
 
 
 def overlaid(top: object, own: object, default: str) -> object:
