@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seepseg.config import Predict
+from seepseg.config import Config, PlateauSchedule, Predict
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.source import read_pixels
 from seepseg.evaluation.accumulate import Accumulator
@@ -99,7 +99,8 @@ def evaluate(
         counts.end_scene()
     total = reduce(add, sums)
     evidence = counts.compute(_decoded(config, fits, parts))
-    summary = summarise(total, first.classes, split, per_tile=first.per_tile, evidence=evidence)
+    caution = _caution(first.config) if len(parts) > 1 else None
+    summary = summarise(total, first.classes, split, per_tile=first.per_tile, evidence=evidence, caution=caution)
     forget(where, *SOMETIMES)
     write_scores(where, total, first.classes, summary)
     write_evidence(where, counts, evidence)
@@ -158,6 +159,16 @@ def _decoded(config: Predict, fits: Sequence[Fit | None], parts: Sequence[Labell
     if len(fits) > 1:
         return Decoded("other folds' fits, see folds.csv", objects, None, None, None, None)
     return Decoded(f"fit on {fit.split}", objects, fit.temperature, fit.threshold, fit.offsets, fit.min_pixels)
+
+
+def _caution(config: Config) -> str | None:
+    """Why scores out of fold are not of unseen tiles, where training was steered by those very tiles."""
+    steered = ["early_stopping"] if config.train.early_stopping else []
+    schedules = [stage.schedule for stage in config.stages] or [config.schedule]
+    steered += ["the plateau schedule"] if any(isinstance(s, PlateauSchedule) for s in schedules) else []
+    if not steered:
+        return None
+    return f"{' and '.join(steered)} watched the tiles that are scored here, so these scores may be too high"
 
 
 def _fold_row(part: Labelled, sums: Sums, fit: Fit | None) -> dict[str, Any]:

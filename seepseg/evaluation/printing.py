@@ -44,7 +44,8 @@ def lines(summary: Summary) -> list[str]:
     surface = " ".join(_number(v) for v in evidence.surface_dice.values())
     error = _number(evidence.calibration["foreground"], 4)
     out.append(f"outlines: surface Dice at 1, 2, 3 px {surface}; calibration error of foreground {error}")
-    return [*out, line] if (line := _decoding(evidence.decoding)) else out
+    out += [line] if (line := _decoding(evidence.decoding)) else []
+    return [*out, f"note: {summary.caution}"] if summary.caution else out
 
 
 def published(scores: BatchScores) -> str:

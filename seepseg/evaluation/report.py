@@ -113,6 +113,7 @@ def _headline(summary: Summary) -> str:
         cards(facts)
         + paragraph(ranges if summary.interval("dice/foreground") else few, "muted")
         + paragraph(f"Decoding from the {decoding.from_}: {_joined(decoding_text(decoding), by)}.", "muted")
+        + (paragraph(f"Note: {summary.caution}.") if summary.caution else "")
         + source_line("per_class.csv", "objects.csv", "metrics.json")
     )
 

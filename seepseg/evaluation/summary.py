@@ -108,6 +108,7 @@ class Summary:
         split: the part of the data, or what else was scored.
         tgs_score: where tiles are scored one by one.
         evidence: None for rasters made by anything.
+        caution: why the scores may be too high.
     """
 
     split: str
@@ -118,6 +119,7 @@ class Summary:
     classes: tuple[ClassScores, ...]
     tgs_score: float | None = None
     evidence: Evidence | None = None
+    caution: str | None = None
 
     @property
     def place(self) -> str:
@@ -164,7 +166,13 @@ def headline(sums: Sums, *, per_tile: bool) -> Headline:
 
 
 def summarise(
-    sums: Sums, classes: ClassTable, split: str, *, per_tile: bool, evidence: Evidence | None = None
+    sums: Sums,
+    classes: ClassTable,
+    split: str,
+    *,
+    per_tile: bool,
+    evidence: Evidence | None = None,
+    caution: str | None = None,
 ) -> Summary:
     """The summary of sums."""
     result = sums.scores()
@@ -179,4 +187,5 @@ def summarise(
         classes=tuple(ClassScores(value, *row) for value, row in rows),
         tgs_score=sums.tgs_score if per_tile else None,
         evidence=evidence,
+        caution=caution,
     )

@@ -88,7 +88,7 @@ def give_back_memory() -> None:
 
 
 def set_threads(runtime: Runtime) -> None:
-    """Set how memory is kept, and the number of CPU threads, on which training depends in the last bit."""
+    """Set how memory is kept, and the number of CPU threads, on which the weights of a training depend."""
     keep_freed_memory()
     if runtime.threads:
         torch.set_num_threads(runtime.threads)

@@ -162,13 +162,16 @@ def negative_log_likelihood(
     Sigmoid: the mean over pixels of the sum of the K − 1 channels' binary terms.
     """
     p = probabilities.astype(np.float64)
-    # A sigmoid that float32 rounded to 1 lies within 1e-7 of it, and no more is known.
-    minimum = 1e-30 if head == "softmax" else 1e-7
+    # Small probabilities are as exact as large ones; but of 1 − p, where float32 rounded p to 1, no more is known than
+    # that it is below 1e-7: of sigmoid channels, and of the background of the binary and the two-head network.
     if head == "sigmoid":
         p = p[:, 1:]
-        logs = (np.log(np.maximum(p, minimum)) - np.log(np.maximum(1 - p, minimum))) / temperature
+        logs = (np.log(np.maximum(p, 1e-30)) - np.log(np.maximum(1 - p, 1e-7))) / temperature
         truth = labels[:, None] == np.arange(1, p.shape[1] + 1)
         return float(np.logaddexp(0, np.where(truth, -logs, logs)).sum(1).mean())
+    minimum = np.full(p.shape[1], 1e-30)
+    if head != "softmax":
+        minimum[0] = 1e-7
     logs = np.log(np.maximum(p, minimum)) / temperature
     of_label = np.take_along_axis(logs, labels[:, None].astype(np.intp), 1)[:, 0]
     return float((np.logaddexp.reduce(logs, axis=1) - of_label).mean())

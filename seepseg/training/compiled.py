@@ -1,4 +1,4 @@
-"""Whether a run trains with a compiled network: settled when it begins, as weights depend on it in the last bit."""
+"""Whether a run trains with a compiled network: settled when it begins, as its weights depend on it."""
 
 from __future__ import annotations
 

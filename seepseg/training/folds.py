@@ -76,7 +76,7 @@ def train_together(
     """Folds with their best checkpoint or their error, as they end, `jobs` at a time, one process each.
 
     They share the idle cores, unless the config says how many each takes. A fold already started
-    keeps its own number: its weights depend on it in the last bit.
+    keeps its own number: its weights depend on it.
     """
     threads = max(1, (with_threads(Runtime()).threads or 1) // jobs)
     yield from processes([_with_threads(run, threads) for run in runs], partial(_alone, init=init, quiet=quiet), jobs)

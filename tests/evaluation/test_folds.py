@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from seepseg.config import parse
+from seepseg.config import PlateauSchedule, Runtime, parse
+from seepseg.evaluation.evaluate import Options, evaluate
+from seepseg.evaluation.printing import lines
+from seepseg.inference.labelled import open_folds
 from seepseg.io.image import read_image
 from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from seepseg.runs.fit import Fit
@@ -66,6 +70,20 @@ def test_out_of_fold(folds: Path, capsys: pytest.CaptureFixture[str], tmp_path: 
         (copy / fold / "checkpoints" / "best.pt").write_bytes(b"")
     assert run(capsys, "eval", copy, *arguments)[0] == 0
     assert metrics(where) == pooled
+
+
+def test_scores_of_tiles_that_steered_the_training_carry_a_caution(folds: Path, tmp_path: Path) -> None:
+    parts = open_folds(folds, Runtime(device="cpu"))
+    assert evaluate(parts, "oof", tmp_path, Options(figures=False)).caution is None
+    steered = {"train": parts[0].config.train.model_copy(update={"early_stopping": 3}), "schedule": PlateauSchedule()}
+    parts = [replace(part, config=part.config.model_copy(update=steered)) for part in parts]
+    summary = evaluate(parts, "oof", tmp_path, Options(figures=False))
+    assert summary.caution
+    assert summary.caution.startswith("early_stopping and the plateau schedule watched the tiles")
+    assert metrics(tmp_path)["caution"] == summary.caution
+    assert lines(summary)[-1] == f"note: {summary.caution}"
+    # One fold on its own part is validation, and says so by its name.
+    assert evaluate(parts[:1], "val", tmp_path, Options(figures=False)).caution is None
 
 
 def test_each_fold_is_decoded_with_what_the_other_fitted(

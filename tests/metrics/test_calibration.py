@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from seepseg.config import Head
 from seepseg.metrics.calibration import (
     PixelSample,
     Reliability,
@@ -128,6 +129,14 @@ def test_independent_channels(head: str) -> None:
     p = head_probabilities(torch.from_numpy(logits)[:, :, None, None], head)[:, :, 0, 0].numpy()
     # One channel is the same question under both heads.
     assert fit_temperature(p, labels, head) == pytest.approx(2, rel=0.05)
+
+
+@pytest.mark.parametrize("head", ["binary", "two_head"])
+def test_small_probabilities_count_in_full_and_the_rounded_background_does_not(head: Head) -> None:
+    # A label that was given 1e-20 costs 46 = 20 ln 10, one that was given a rounded 0 as background 16.1 = 7 ln 10.
+    p = np.array([[1, 1e-20], [0, 1]])
+    labels = np.array([1, 0], np.uint8)
+    assert negative_log_likelihood(p, labels, 1, head) == pytest.approx((20 + 7) * np.log(10) / 2, abs=1e-6)
 
 
 def test_likelihood_by_hand() -> None:
