@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import seepseg
 
 ROOT = Path(seepseg.__file__).parent
 LAYERS = [
-    {"errors"}, {"classes", "bands"}, {"config"}, {"io"}, {"machine", "geo", "sentinel1"},
+    {"errors"}, {"classes", "bands"}, {"io"}, {"config", "archives"}, {"machine", "geo", "sentinel1"},
     {"objects", "figures", "scenes"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs", "splits"}, {"inference"},
     {"training", "evaluation", "mapping"}, {"review"}, {"audit", "zones", "export"}, {"atlas", "conditions"}, {"cli"},
@@ -97,3 +98,30 @@ def test_relative_imports_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "seepseg.cli", "seepseg.cli.main", "seepseg.io", "seepseg.io.b", "torch", "torch.load",
     ]  # fmt: skip
     assert names_torch_load(path)
+
+
+def called(path: Path) -> set[str]:
+    """What a file calls, as it is written: `rasterio.open`, `frame.to_csv`."""
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return {ast.unparse(call) for call in calls}
+
+
+GDAL = r"rasterio\.open|(rasterio\.)?(vrt\.)?WarpedVRT|(rasterio\.)?shutil\.copy|(rasterio\.)?(io\.)?MemoryFile"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "home"),
+    [
+        (GDAL, "io/raster.py"),
+        (r"pyogrio\..*", "geo/vector.py"),
+        (r"yaml\.(safe_|full_|unsafe_)?load(_all)?|_Loader", "io/documents.py"),
+        (r"json\.loads?", "io/documents.py"),
+        (r"(zipfile\.)?ZipFile", "archives/members.py"),
+        (r"expat\.ParserCreate|.*fromstring|ElementTree\.parse|ET\..*", "io/documents.py"),
+        (r".*\.to_csv", "io/table.py"),
+    ],
+)
+def test_each_door_has_one_keeper(pattern: str, home: str) -> None:
+    """What strangers send is opened in one place, which knows what to refuse; so is what a spreadsheet might run."""
+    users = {str(p.relative_to(ROOT)) for p in FILES if any(re.fullmatch(pattern, call) for call in called(p))}
+    assert {user for user in users if not user.startswith("zones/")} == {home}

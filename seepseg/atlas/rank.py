@@ -18,6 +18,7 @@ from seepseg.geo.place import place_of
 from seepseg.geo.vector import read_vectors
 from seepseg.io.atomic import write_text
 from seepseg.io.raster import raster_header, thinned
+from seepseg.io.table import csv_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.pages.page import Section, as_rows, paragraph, table, write_page
 from seepseg.review.edits import KEY, PACKAGE, read_edits
@@ -74,7 +75,7 @@ def rank(
 
 def write_queue(path: Path, queue: pd.DataFrame, scenes: Sequence[Scene]) -> None:
     """Write the table, and beside it an HTML page of the first slicks with pictures cut from quick-looks."""
-    write_text(path, queue.to_csv(index=False))
+    write_text(path, csv_text(queue))
     first, of_name = queue.head(SHOWN), {scene.name: scene for scene in scenes}
     figures = []
     for name, rows in first.groupby("scene", sort=False):

@@ -16,6 +16,7 @@ from seepseg.figures.pictures import stretch
 from seepseg.inference.labelled import Labelled, open_folds, open_labelled
 from seepseg.inference.score import TileResult
 from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.pages.page import Rows, Section, as_rows, cards, paragraph, source_line, table, write_page
 from seepseg.pages.pictures import Group, Picture, gallery
@@ -56,7 +57,7 @@ def write_suspects(run: Path, runtime: Runtime, out: Path, tick: Tick = silent) 
         part.score(part.config.predict, fit_for(fits, part.ids), on_tile)
     frame = pd.DataFrame(collection.rows, columns=COLUMNS)
     frame = frame.sort_values(["weight", "tile", "row", "column"], ascending=[False, True, True, True], kind="stable")
-    write_text(out / "suspects.csv", frame.to_csv(index=False))
+    write_text(out / "suspects.csv", csv_text(frame))
     rows = as_rows(frame)
     sections = [
         Section("Overview", _overview(rows)),

@@ -18,6 +18,7 @@ from seepseg.data.catalog import Catalog
 from seepseg.data.source import source_of
 from seepseg.errors import SeepsegError
 from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.scenes.overlaps import judged
 from seepseg.splits.make import make_splits
@@ -71,7 +72,7 @@ def gather(recipe: Config, folder: Path, tick: Tick = silent) -> DatasetFacts:
     catalog = replace(catalog, warnings=(*catalog.warnings, *warnings))
     data = DatasetFacts(recipe, catalog, inspection.tiles, problems, duplicates(inspection.tiles), parts, split_error)
     for name, frame in _tables(data).items():
-        write_text(folder / f"{name}.csv", frame.to_csv(index=False, na_rep="n/a"))
+        write_text(folder / f"{name}.csv", csv_text(frame, na_rep="n/a"))
     return data
 
 
@@ -88,8 +89,8 @@ def _divide(recipe: Config, catalog: Catalog, folder: Path) -> tuple[dict[str, s
         warnings = judged(labelled.overlaps, splits, recipe.data.split)
     except SeepsegError as error:
         return {}, str(error), []
-    write_text(folder / "splits.csv", splits.to_csv(index=False))
-    write_text(folder / "shares.csv", shares(labelled, splits).reset_index().to_csv(index=False))
+    write_text(folder / "splits.csv", csv_text(splits))
+    write_text(folder / "shares.csv", csv_text(shares(labelled, splits), index=True))
     return dict(zip(splits["id"].astype(str), splits["split"].astype(str), strict=True)), "", warnings
 
 

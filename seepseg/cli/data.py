@@ -65,6 +65,7 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
     from seepseg.figures.plots import save_class_balance, save_intensity
     from seepseg.figures.sheets import save_gallery
     from seepseg.io.atomic import write_text
+    from seepseg.io.table import csv_text
 
     recipe = load(config, overrides)
     source = source_of(recipe.data)
@@ -75,8 +76,8 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
     print_table(classes, f"{len(catalog)} tiles of {len(catalog.groups())} scenes")
     if len(scenes) <= 40:
         print_table(scenes, "intensity of valid pixels, raw values")
-    write_text(folder / "classes.csv", classes.to_csv(index=False))
-    write_text(folder / "intensity.csv", scenes.to_csv(index=False))
+    write_text(folder / "classes.csv", csv_text(classes))
+    write_text(folder / "intensity.csv", csv_text(scenes))
     save_class_balance(
         folder / "classes.png", catalog.classes.names, classes["pixels"].tolist(), classes["tiles"].tolist()
     )
@@ -87,7 +88,7 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
         print_table(coverage_classes(catalog), "tiles by coverage, in tenths rounded up")
         if catalog.flagged():
             print_table(flags(catalog), "tiles with a flag")
-        write_text(folder / "tiles.csv", tile_table(catalog).to_csv(index=False))
+        write_text(folder / "tiles.csv", csv_text(tile_table(catalog)))
         written += ", tiles.csv"
     click.echo(f"written: {relative(folder)}/ ({written})")
 
@@ -123,6 +124,7 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
     from seepseg.cli.options import print_table, relative
     from seepseg.config import load
     from seepseg.io.atomic import write_text
+    from seepseg.io.table import csv_text
     from seepseg.splits.parts import shares
 
     recipe = load(config, overrides)
@@ -137,7 +139,7 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
         click.echo("note: tiles of one scene are on both sides of a random split; its scores are too high", err=True)
     if out:
         path = out if out.suffix == ".csv" and not out.is_dir() else out / "splits.csv"
-        write_text(path, splits.to_csv(index=False))
+        write_text(path, csv_text(splits))
         click.echo(f"written: {relative(path)}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
     from seepseg.mapping.batch import Outcome
     from seepseg.mapping.jobs import Job
 
+MANY = click.IntRange(1, 1024)
+"""Processes or threads: far more of them use up those that the system has. `config.Runtime` has the same bounds."""
 WIDEST_MARGIN = 100_000
 """Metres of sea along land that can be left out."""
 
 
 def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
-    part, slash, of = text.partition("/")
-    if not (slash and part.isdecimal() and of.isdecimal() and 1 <= int(part) <= int(of)):
-        raise click.BadParameter(f"{text!r} is not I/N with 1 ≤ I ≤ N, for example 2/4")
+    part, _, of = text.partition("/")
+    if not re.fullmatch(r"\d{1,9}/\d{1,9}", text, re.ASCII) or not 1 <= int(part) <= int(of):
+        raise click.BadParameter(f"{text[:40]!r} is not I/N with 1 ≤ I ≤ N, for example 2/4")
     return int(part), int(of)
 
 
@@ -75,8 +78,8 @@ def _metres(context: click.Context, parameter: click.Parameter, text: str | None
 @click.option("--strict", is_flag=True, help="Stop at the first input that cannot be read.")
 @click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Only the I-th of N, for job arrays.")
 @click.option("--executor", type=click.Choice(["serial", "processes", "dask"]), default="serial", show_default=True)
-@click.option("--workers", type=click.IntRange(1), default=os.cpu_count(), help="Of processes and local Dask clusters.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of a worker.  [default: CPUs over workers]")
+@click.option("--workers", type=MANY, default=os.cpu_count(), help="Of processes and local Dask clusters.")
+@click.option("--threads", type=MANY, help="CPU threads of a worker.  [default: CPUs over workers]")
 @click.option("--scheduler", help="Address of a Dask scheduler.  [default: a local cluster]")
 @device_option
 @quiet_option

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--all-folds", is_flag=True, help="Every fold, in RUN/fold_0, fold_1 …; with --resume, those not finished."
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds to train at a time.")
+@click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Folds to train at a time.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder, with the folder's own config.")
 @click.option("--init", type=FILE, help="Start from the weights of another run (fine-tuning).")
 @click.option("--dry-run", is_flag=True, help="A few steps, to estimate memory and time. Writes nothing.")

@@ -10,7 +10,7 @@ import numpy as np
 from seepseg.conditions.cmod import wind_speed
 from seepseg.conditions.winds import Winds, read_winds
 from seepseg.errors import ConfigError, DataError
-from seepseg.io.table import read_table
+from seepseg.io.table import number, read_table
 from seepseg.mapping.manifest import stamp
 from seepseg.sentinel1.coarse import INCIDENCE as INCIDENCE_TAG
 from seepseg.sentinel1.coarse import SIGMA0, Lattice, lattice_of
@@ -88,7 +88,7 @@ def parse_range(text: str, option: str, highest: float) -> tuple[float, float]:
     """The two numbers of LOW:HIGH; ConfigError where they are none from 0 to the highest, or LOW is not below HIGH."""
     low, _, high = text.partition(":")
     try:
-        numbers = float(low), float(high)
+        numbers = number(low), number(high)
     except ValueError:
         numbers = np.nan, np.nan
     if not 0 <= numbers[0] < numbers[1] <= highest:
@@ -114,12 +114,12 @@ def _rows(tables: Sequence[Path]) -> dict[str, Row]:
 
 def _number(column: str, text: str) -> float:
     try:
-        number = float(text)
+        value = number(text)
     except ValueError:
-        number = np.nan
-    if not 0 <= number <= HIGHEST[column]:
+        value = np.nan
+    if not 0 <= value <= HIGHEST[column]:
         raise ValueError(f"{column} {text!r}, which is not between 0 and {HIGHEST[column]:g}")
-    return number
+    return value
 
 
 def _row(rows: Mapping[str, Row], scene: Scene) -> Row:

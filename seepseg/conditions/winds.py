@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import rasterio
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.transform import Affine
@@ -21,7 +20,7 @@ from rasterio.transform import Affine
 from seepseg.errors import DataError
 from seepseg.geo.place import LONLAT
 from seepseg.io.files import open_regular
-from seepseg.io.raster import as_data_error, gdal
+from seepseg.io.raster import as_data_error, gdal, open_raster
 
 Field = NDArray[np.float64]
 
@@ -47,7 +46,7 @@ class Band:
     """One field.
 
     Attributes:
-        path, name: the file, and what GDAL calls the part of it.
+        path, name: the file, and what GDAL calls the part of it; "" for the whole.
         number: of its band.
         part: "u", "v" or "speed".
         time: UTC.
@@ -127,12 +126,12 @@ def _bands(path: Path) -> Iterator[Band]:
     if driver is None:
         raise DataError("is no GRIB, netCDF or GeoTIFF", path, "convert it, for example with gdal_translate or cdo")
     with as_data_error(path), gdal():
-        whole = _opened(str(path.absolute()), driver)
+        whole = _opened(path, driver)
         # GDAL makes their names, of variables in this file.
-        names = whole.subdatasets or [whole.name]
+        names = whole.subdatasets or [""]
         held, wanted = list[str](), list[tuple[str, int, str, dict[str, str]]]()
         for name in names:
-            source = _opened(name, driver)
+            source = _opened(path, driver, name)
             common = source.tags()
             for number in range(1, source.count + 1):
                 tags = {**common, **source.tags(number)}
@@ -149,7 +148,7 @@ def _bands(path: Path) -> Iterator[Band]:
         if unit not in UNITS:
             raise DataError(f"its wind is in {unit}", path, "convert it to m/s")
         yield Band(path, name, driver, number, part, _time(tags, path))
-    source = _opened(wanted[0][0], driver)
+    source = _opened(path, driver, wanted[0][0])
     if source.transform == Affine.identity():
         raise DataError("does not lie on a regular grid", path, "regrid it, for example with cdo remapbil")
     if source.height * source.width > MOST:
@@ -157,10 +156,10 @@ def _bands(path: Path) -> Iterator[Band]:
 
 
 @lru_cache(maxsize=64)
-def _opened(name: str, driver: str) -> Any:
+def _opened(path: Path, driver: str, part: str = "") -> Any:
     """A dataset, open as long as it is among the last used."""
     options = {"USE_IDX": "NO"} if driver == "GRIB" else {}
-    return rasterio.open(name, driver=driver, **options)
+    return open_raster(path, driver, part, **options)
 
 
 def _called(tags: Mapping[str, str], description: str | None) -> list[str]:
@@ -237,7 +236,7 @@ def _at(band: Band, lonlat: Field) -> Field:
 def _field(band: Band) -> tuple[Field, str | None, Field, float]:
     """A field (h, w), its map (None: longitude and latitude), the matrix to its columns and rows, columns in 360°."""
     with as_data_error(band.path), gdal():
-        source = _opened(band.name, band.driver)
+        source = _opened(band.path, band.driver, band.name)
         stored = source.read(band.number, masked=True)
         values = stored.astype(np.float64).filled(np.nan)
         values = values * source.scales[band.number - 1] + source.offsets[band.number - 1]

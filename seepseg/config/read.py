@@ -14,57 +14,15 @@ from pydantic import BaseModel, ValidationError
 from seepseg.config.node import named
 from seepseg.config.recipes import find_config
 from seepseg.config.schema import Config
-from seepseg.errors import ConfigError
-
-_AMBIGUOUS = ("bool", "int", "timestamp")
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a repeated key and reads scalars as they are written, unlike PyYAML's own."""
-
-    # YAML 1.1 takes off for false, scene 045562 for octal 19314, 1:30 for 90, and a day for a date.
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _AMBIGUOUS]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9]\d*)$"), list("-+0123456789"))
-_EXPONENT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+from seepseg.errors import ConfigError, DataError
+from seepseg.io.documents import EXPONENT, MAX_YAML, parse_yaml, read_text
 
 
 class _Dumper(yaml.SafeDumper):
-    """Safe YAML that also quotes text which `_Loader` would read as a number."""
+    """Safe YAML that also quotes text which `parse_yaml` would read as a number."""
 
 
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for (key_node, _), key in zip(node.value, keys, strict=True):
-        if keys.count(key) > 1:
-            raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
-    return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def _parse_yaml(text: str, where: object) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{error.problem or 'not YAML'}", f"{where}{line}", "fix the YAML") from None
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise ConfigError(str(error).splitlines()[0], where, "fix the YAML") from None
-    except RecursionError:
-        raise ConfigError("too deeply nested", where, "fix the YAML") from None
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+.0123456789"))
 
 
 def load(config: Path, overrides: Sequence[str] = ()) -> Config:
@@ -74,16 +32,19 @@ def load(config: Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: the file is not there or not YAML, or keys or values are wrong (all are listed at once).
     """
     path = find_config(config)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read ({error})", path, "give a readable YAML text file") from None
-    tree = _parse_yaml(text, path)
+    tree = _tree(path)
     if not isinstance(tree, dict):
         raise ConfigError("holds no keys", path, "give a YAML mapping, as `seepseg config show seep_multiclass` does")
     for override in overrides:
         _override(tree, override)
     return parse(tree, path)
+
+
+def _tree(path: Path) -> Any:
+    try:
+        return parse_yaml(read_text(path, MAX_YAML), path)
+    except DataError as error:
+        raise ConfigError(error.what, error.where, error.fix) from None
 
 
 def parse(tree: Mapping[str, Any], where: object) -> Config:
@@ -118,14 +79,17 @@ def _override(tree: dict[str, Any], override: str) -> None:
         below = named(node[at] if isinstance(node, list) else node.get(at))
         node[at] = below if isinstance(below, (dict, list)) else {}
         node = node[at]
-    node[_place(node, last, override)] = _parse_yaml(text, f"-s {override}")
+    try:
+        node[_place(node, last, override)] = parse_yaml(text, f"-s {override}")
+    except DataError as error:
+        raise ConfigError(error.what, error.where, error.fix) from None
 
 
 def _place(node: dict[str, Any] | list[Any], name: str, override: str) -> Any:
     """The key of a mapping, or the index of a list, that a part of a dotted key means."""
     if isinstance(node, dict):
         return name
-    if not name.isdigit() or int(name) >= len(node):
+    if not re.fullmatch(r"\d{1,6}", name, re.ASCII) or int(name) >= len(node):
         raise ConfigError(f"no item {name} in a list of {len(node)}", f"-s {override}", "count items from 0")
     return int(name)
 

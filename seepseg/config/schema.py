@@ -45,9 +45,9 @@ class Runtime(Node):
 
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
-    workers: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Processes that load tiles; 0 loads them in the training's own."""
-    threads: Count | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads; by default as many as there are idle cores when a run begins."""
     amp: Literal["auto", "bf16", "fp16", "off"] = "auto"
     """Number format of the network: bfloat16, float16 (GPU only) or, off, float32."""

@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import seepseg
+from seepseg.archives.unpacked import cache_folder
 from seepseg.data.catalog import Catalog, Tile, uncollected
 from seepseg.data.scenes import ScenesSource
 from seepseg.data.source import Source, read_mask, read_pixels, refuse_non_finite
 from seepseg.errors import DataError, ResourceError, SeepsegError
-from seepseg.io.archive import cache_folder
 from seepseg.io.atomic import write_bytes
+from seepseg.io.documents import parse_json
 from seepseg.machine import executors
 from seepseg.machine.progress import Tick, silent
 
@@ -149,7 +150,7 @@ class _Kept:
         with suppress(OSError, ValueError):
             content = self._path.read_bytes()
             if hashlib.sha256(content[32:]).digest() == content[:32]:
-                self._lines = json.loads(content[32:])
+                self._lines = parse_json(content[32:])
 
     def facts(self) -> list[Facts | None]:
         """Of each tile, None where they are not known or the stamp differs."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from seepseg.archives.unpacked import data_root
 from seepseg.classes import ClassTable
 from seepseg.config import TgsData
 from seepseg.data.catalog import Catalog, Tile, same_names, unique_names
 from seepseg.data.tiles import Labels, read_labels
 from seepseg.errors import DataError, listed
-from seepseg.io.archive import data_root
 from seepseg.io.files import image_files
-from seepseg.io.table import read_table
+from seepseg.io.table import number, read_table
 from seepseg.objects.rle import decode
 
 IMAGES = "train/images"
@@ -110,9 +109,7 @@ def _depths(path: Path, images: Iterable[str]) -> dict[str, float]:
     depths = {}
     for name, row in table.items():
         try:
-            depths[name] = float(row["z"])
+            depths[name] = number(row["z"])
         except ValueError:
-            depths[name] = math.nan
-        if not math.isfinite(depths[name]):
-            raise DataError(f"depth of {name} is {row['z']!r}", path, "give a number")
+            raise DataError(f"depth of {name} is {row['z']!r}", path, "give a number") from None
     return depths

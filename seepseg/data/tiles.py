@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seepseg.archives.unpacked import data_root
 from seepseg.classes import ClassTable
 from seepseg.config import SeepData, TilesData
 from seepseg.data.catalog import Catalog, Tile, same_names, uncollected, unique_names
 from seepseg.errors import DataError, listed
-from seepseg.io.archive import data_root
 from seepseg.io.files import SUFFIXES, image_names
 from seepseg.io.image import Pixels, read_image
 from seepseg.io.table import read_table
@@ -129,8 +129,8 @@ class TilesSource:
         tiles = []
         for text, row in read_table(path, "image").items():
             mask, fold = row.get("mask", ""), row.get("fold", "")
-            if fold and not fold.isdecimal():
-                raise DataError(f"fold of {text} is {fold!r}", path, "give a whole number from 0")
+            if fold and not re.fullmatch(r"\d{1,9}", fold, re.ASCII):
+                raise DataError(f"fold of {text} is {fold[:40]!r}", path, "give a whole number from 0")
             _refuse_product(root / text)
             for file in {text, mask} - {"", BACKGROUND}:
                 if not (root / file).is_file():

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.figures.plots import save_differences
 from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text
 from seepseg.metrics.bootstrap import MIN_CLUSTERS, Difference, paired_difference, paired_mean_difference
 from seepseg.metrics.confusion import defined, matrix_scores
 from seepseg.runs.folder import RunFolder
@@ -96,7 +97,7 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
 
 def write_comparison(folder: Path, rows: Sequence[Row], names: tuple[str, str]) -> None:
     """Write compare.csv and compare.png."""
-    write_text(folder / "compare.csv", table(rows).to_csv(index=False, na_rep="n/a"))
+    write_text(folder / "compare.csv", csv_text(table(rows), na_rep="n/a"))
     bars = [(r.score, r.difference.value, r.difference.low, r.difference.high) for r in rows]
     save_differences(folder / "compare.png", bars, names)
 

@@ -27,6 +27,7 @@ from seepseg.inference.labelled import Labelled
 from seepseg.inference.score import Sums, TileResult
 from seepseg.io.atomic import write_text
 from seepseg.io.images import write_class_png
+from seepseg.io.table import csv_text
 from seepseg.machine.ahead import behind
 from seepseg.machine.progress import Tick, silent
 from seepseg.runs.fit import Fit, fit_for
@@ -106,7 +107,7 @@ def evaluate(
     write_evidence(where, counts, evidence)
     if len(parts) > 1:
         rows = [_fold_row(*fold) for fold in zip(parts, sums, fits, strict=True)]
-        write_text(where / "folds.csv", pd.DataFrame(rows).to_csv(index=False, na_rep="n/a"))
+        write_text(where / "folds.csv", csv_text(pd.DataFrame(rows), na_rep="n/a"))
     if options.figures:
         save_confusion(where / "confusion.png", total.matrix, first.classes.names)
         save_gallery(where / "tiles.png", gallery.rows(), first.classes)

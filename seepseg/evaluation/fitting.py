@@ -19,6 +19,7 @@ from seepseg.inference.labelled import Labelled
 from seepseg.inference.scene_objects import scenes
 from seepseg.inference.score import Answer, TileResult
 from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.metrics.calibration import PixelSample, apply_temperature, fit_temperature, sample_pixels
 from seepseg.metrics.grades import PARTS, PolygonCounts, polygon_counts
@@ -202,8 +203,8 @@ def write_search(folder: Path, search: Search) -> None:
     by_threshold = pd.DataFrame({"threshold": counts.thresholds} | {n: s[:, a] for n, s in scores.items()})
     by_size = pd.DataFrame({"min_pixels": counts.sizes} | {n: s[t] for n, s in scores.items()})
     for name, frame in (("threshold", by_threshold), ("area", by_size)):
-        write_text(folder / f"{name}.csv", frame.to_csv(index=False))
+        write_text(folder / f"{name}.csv", csv_text(frame))
     rows = [asdict(grade) | {"precision": grade.precision} for grade in search.fit.grades]
     columns = ["letter", "least", "polygons", "right", "precision"]
-    write_text(folder / "grades.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
+    write_text(folder / "grades.csv", csv_text(pd.DataFrame(rows, columns=columns)))
     save_threshold(folder / "threshold.png", by_threshold, by_size, search.at)

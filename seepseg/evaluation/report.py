@@ -15,6 +15,7 @@ from seepseg.evaluation.printing import decoding_text, interval_text, published
 from seepseg.evaluation.summary import Evidence, Summary
 from seepseg.evaluation.tables import class_table, reference_table
 from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text
 from seepseg.metrics.bootstrap import DRAWS, MIN_CLUSTERS
 from seepseg.pages.page import (
     Rows,
@@ -185,7 +186,7 @@ def _gallery(where: Path, classes: ClassTable, tiles: Mapping[str, Sequence[Show
     rows = [{"kind": k, "tile": s.id, "dice": s.dice, "doubt": s.doubt} for k, some in tiles.items() for s in some]
     if not rows:
         return ""
-    write_text(where / "gallery.csv", pd.DataFrame(rows).to_csv(index=False, na_rep="n/a"))
+    write_text(where / "gallery.csv", csv_text(pd.DataFrame(rows), na_rep="n/a"))
     groups = [
         Group(kind.capitalize(), REMARKS[kind], [_picture(kind, s) for s in some]) for kind, some in tiles.items()
     ]

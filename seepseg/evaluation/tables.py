@@ -15,6 +15,7 @@ from seepseg.evaluation.accumulate import Accumulator, headlines
 from seepseg.evaluation.summary import Evidence, Headline, Summary, plain
 from seepseg.inference.score import Sums
 from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text
 from seepseg.metrics.boundary import TOLERANCES
 
 
@@ -56,7 +57,7 @@ def write_scores(folder: Path, sums: Sums, classes: ClassTable, summary: Summary
     _write(folder, "per_class", class_table(summary))
     names = list(classes.names)
     frame = pd.DataFrame(sums.matrix, index=pd.Index(names, name="truth"), columns=names)
-    write_text(folder / "confusion.csv", frame.to_csv())
+    write_text(folder / "confusion.csv", csv_text(frame, index=True))
 
 
 def write_evidence(folder: Path, counts: Accumulator, evidence: Evidence) -> None:
@@ -90,4 +91,4 @@ def _table(kind: str, rows: Mapping[str, Headline]) -> pd.DataFrame:
 
 
 def _write(folder: Path, name: str, frame: pd.DataFrame) -> None:
-    write_text(folder / f"{name}.csv", frame.to_csv(index=False, na_rep="n/a"))
+    write_text(folder / f"{name}.csv", csv_text(frame, na_rep="n/a"))

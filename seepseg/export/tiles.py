@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import rasterio
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.transform import Affine
@@ -24,9 +23,11 @@ from seepseg.data.source import read_pixels
 from seepseg.errors import ConfigError
 from seepseg.geo.identity import identity_of
 from seepseg.io.atomic import atomic_path, remove_leftovers, write_text
+from seepseg.io.documents import parse_json
 from seepseg.io.image import Pixels
 from seepseg.io.images import write_png
-from seepseg.io.raster import Georeference, gdal
+from seepseg.io.raster import Georeference, create_raster, gdal
+from seepseg.io.table import csv_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.scenes.images import inspected
 from seepseg.splits.parts import UNUSED
@@ -86,7 +87,7 @@ def write_tiles(
             allow_leak=bool((sides > 1).any()),
         )  # fmt: skip
     write_text(out / RECIPE, dump(config.model_copy(update={"data": _as_tiles(source, split, out, ignore)})))
-    write_text(out / TABLE, table.to_csv(index=False))
+    write_text(out / TABLE, csv_text(table))
     (out / STARTED).unlink()
 
 
@@ -108,7 +109,7 @@ def _begin(out: Path, state: str, *, overwrite: bool) -> None:
     """Mark a folder as unfinished; of one that is not, and of other data, tiles are removed, if that is asked for."""
     if out.is_dir() and any(out.iterdir()):
         with suppress(OSError, ValueError):
-            if json.loads((out / STARTED).read_text()) == state and not overwrite:
+            if parse_json((out / STARTED).read_text()) == state and not overwrite:
                 for folder in (out, *out.glob("images/*"), *out.glob("masks/*")):
                     remove_leftovers(folder)
                 return
@@ -190,8 +191,8 @@ def _write_image(
     with (
         atomic_path(path) as temporary,
         gdal(GDAL_TIFF_INTERNAL_MASK="YES"),
-        rasterio.open(
-            temporary, "w", driver="GTiff", count=len(raw), height=raw.shape[1], width=raw.shape[2],
+        create_raster(
+            temporary, count=len(raw), height=raw.shape[1], width=raw.shape[2],
             dtype=raw.dtype.name, nodata=nodata, compress="deflate", predictor=predictor, **profile,
         ) as target,
     ):  # fmt: skip

@@ -134,7 +134,7 @@ def cut_quicklook(
     column, row = middle / step
     half = max(around * radius / step, least)
     try:
-        with Image.open(path) as sheet:
+        with Image.open(path, formats=("PNG",)) as sheet:
             left = (sheet.width - width) // 2
             x0, x1 = (int(np.clip(column + d, 0, width)) for d in (-half, half))
             y0, y1 = (int(np.clip(row + d, 0, height)) for d in (-half, half))

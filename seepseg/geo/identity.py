@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from seepseg.errors import ConfigError, DataError
-from seepseg.io.table import read_table
+from seepseg.io.table import read_table, whole
 
 COLUMNS = {
     "acquired": "datetime64[ms, UTC]",
@@ -163,7 +163,7 @@ def _value(column: str, text: str) -> str | int:
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if COLUMNS[column] == "Int64":
-        return int(text)
+        return whole(text)
     if column == "direction" and text.lower() not in ("ascending", "descending"):
         raise ValueError(text)
     if column == "polarisation":

@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.io.files import kind_of, open_regular
-from seepseg.io.image import DRIVERS, Image, open_image
-from seepseg.io.raster import gdal, reason
+from seepseg.io.image import Image, open_image
+from seepseg.io.raster import DRIVERS, gdal, open_raster, reason, warp_raster
 
 RowMask = Callable[[int, int], NDArray[np.bool_]]
 """(first row, row after the last) → True where a pixel is left out, (n, W)."""
@@ -59,10 +57,9 @@ def _raster(path: Path, scene: Image) -> Iterator[RowMask]:
             from seepseg.geo.polygons import between
 
             between(own.crs_wkt, place.crs_wkt, path, scene.path)
-            # With EMPTY_DIR, GDAL opens no other file in the mask's folder.
-            with gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-                source = stack.enter_context(rasterio.open(path, driver=DRIVERS[mask.kind]))
-                warped = WarpedVRT(
+            with gdal():
+                source = stack.enter_context(open_raster(path, DRIVERS[mask.kind]))
+                warped = warp_raster(
                     source,
                     src_crs=CRS.from_wkt(own.crs_wkt),
                     src_transform=Affine(*own.transform),

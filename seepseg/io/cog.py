@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
-import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
@@ -23,7 +21,7 @@ from rasterio.windows import Window
 from seepseg.classes import IGNORE
 from seepseg.errors import ConfigError, DataError, ResourceError
 from seepseg.io.atomic import atomic_path
-from seepseg.io.raster import Georeference, gdal, reason
+from seepseg.io.raster import Georeference, copy_raster, create_raster, gdal, reason
 from seepseg.io.tiff import inspect_tiff
 
 BLOCK = 256
@@ -153,7 +151,8 @@ def row_writer(
     """
     with ExitStack() as stack:
         done = stack.enter_context(atomic_path(path))
-        stack.enter_context(gdal())
+        # The overviews of a raster are files beside it.
+        stack.enter_context(gdal(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"))
         stack.enter_context(_as_write_error(path))
         large = cog and max(height, width) > OVERVIEWS_FROM
         plain = done.with_name(f"{done.stem}-rows{done.suffix}") if large else done
@@ -175,10 +174,9 @@ def row_writer(
             _check(name, path, layout)
         if large:
             _need_room(path, plain.stat().st_size)
-            rasterio.shutil.copy(
-                os.fspath(plain),
-                os.fspath(done),
-                driver="COG",
+            copy_raster(
+                plain,
+                done,
                 compress="DEFLATE",
                 level=1,
                 predictor="FLOATING_POINT" if layout.dtype == "float32" else "NO",
@@ -208,10 +206,8 @@ def _created(
         place["crs"] = CRS.from_wkt(georeference.crs_wkt)
     if georeference.transform:
         place["transform"] = Affine(*georeference.transform)
-    with rasterio.open(
+    with create_raster(
         path,
-        "w",
-        driver="GTiff",
         count=layout.count,
         dtype=layout.dtype,
         nodata=layout.nodata,

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
@@ -25,11 +24,8 @@ from seepseg.errors import DataError
 from seepseg.io.files import beside, image_kind, open_regular
 from seepseg.io.images import inspect_picture, read_picture
 from seepseg.io.pam import Pam, nodata_value, read_pam, refuse_scaling
-from seepseg.io.raster import Georeference, as_data_error, gdal, georeference_of
+from seepseg.io.raster import DRIVERS, Georeference, as_data_error, gdal, georeference_of, open_raster
 from seepseg.io.tiff import TiffInfo, inspect_tiff
-
-DRIVERS = {"TIFF": "GTiff", "PNG": "PNG", "JPEG": "JPEG"}
-"""GDAL's name of each kind of image; no other is opened."""
 
 
 class Choice(TypedDict, total=False):
@@ -124,8 +120,7 @@ def read_image(path: Path, **choice: Unpack[Choice]) -> tuple[Pixels, ImageInfo]
     header = _header(path, **choice)
     if header.tiff and header.tiff.start is not None and not header.masks:
         return _as_stored(header, header.tiff.start, slice(None), slice(None)), header.info
-    # Metadata files are searched by name; GDAL would list the folder again for every tile in it.
-    with ExitStack() as stack, gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), as_data_error(path):
+    with ExitStack() as stack, gdal(), as_data_error(path):
         return _window(header, stack)(slice(None), slice(None)), header.info
 
 
@@ -156,7 +151,7 @@ class _Header:
     pam: Pam
     tiff: TiffInfo | None  # None for PNG and JPEG
     nodata: tuple[tuple[int, float], ...]  # (0-based band of those read, value that is no data there)
-    masks: tuple[str, ...]  # GDAL's names of its masks, inside and beside
+    masks: tuple[tuple[Path, int], ...]  # files and directories of its masks, inside and beside
 
 
 def _header(
@@ -168,13 +163,13 @@ def _header(
     verify: bool = False,
 ) -> _Header:
     kind, pam = image_kind(path), read_pam(path)
-    tiff, masks, numbers = None, list[str](), None
+    tiff, masks, numbers = None, list[tuple[Path, int]](), None
     if kind == "TIFF":
         tiff = inspect_tiff(
             path, page, bands, described=pam.described, max_pixels=max_pixels, labels=labels, verify=verify
         )
         info = ImageInfo(kind, tiff.height, tiff.width, len(tiff.bands), tiff.dtype, tiff.nodata, tiff.pages[0])
-        masks += [] if tiff.mask is None else [_gdal_name(path, tiff.mask)]
+        masks += [] if tiff.mask is None else [(path, tiff.mask)]
     else:
         numbers = [band for band in bands or () if isinstance(band, int)] or None
         if bands and not numbers:  # names: one band, what is grey, may be any; several would be colours
@@ -185,7 +180,7 @@ def _header(
         if (size.height, size.width) != (info.height, info.width):
             what = f"is {size.height}×{size.width}, its image {info.height}×{info.width}"
             raise DataError(what, mask, "save it in the image's size, or remove it")
-        masks.append(_gdal_name(mask))
+        masks.append((mask, 0))
     samples = tiff.bands if tiff else numbers or (1,)
     refuse_scaling(path, pam.scaling, samples)
     values = [(band, nodata_value(pam.nodata.get(sample), info.dtype)) for band, sample in enumerate(samples)]
@@ -195,10 +190,10 @@ def _header(
     return _Header(path, info, numbers, labels, pam, tiff, nodata, tuple(masks))
 
 
-def _gdal_name(path: Path, directory: int = 0) -> str:
-    """What GDAL calls a directory of a TIFF; all but the first are without overviews and masks of their own."""
-    name = os.fspath(path.absolute())
-    return f"GTIFF_DIR:{directory + 1}:{name}" if directory else name
+def _opened(path: Path, directory: int, **options: str) -> Any:
+    """A directory of a TIFF as GDAL opens it; all but the first are without overviews and masks of their own."""
+    part = f"GTIFF_DIR:{directory + 1}:{os.fspath(path.absolute())}" if directory else ""
+    return open_raster(path, "GTiff", part, **options)
 
 
 # A window → bands (C, h, w) and alpha (A, h, w), A of 0 where there is none.
@@ -211,7 +206,7 @@ def _window(header: _Header, stack: ExitStack) -> Callable[[slice, slice], Pixel
     if header.tiff and header.tiff.start is not None and not header.masks:
         return partial(_as_stored, header, header.tiff.start)
     planes = _tiff_planes(header.path, header.tiff, stack) if header.tiff else _picture_planes(header)
-    masks = [stack.enter_context(rasterio.open(name, driver="GTiff")) for name in header.masks]
+    masks = [stack.enter_context(_opened(*mask)) for mask in header.masks]
 
     def window(rows: slice, columns: slice) -> Pixels:
         box = Window.from_slices(rows, columns, height=info.height, width=info.width)
@@ -255,7 +250,7 @@ def _validated(raw: NDArray[Any], validity: Sequence[NDArray[Any]], header: _Hea
 
 
 def _tiff_planes(path: Path, tiff: TiffInfo, stack: ExitStack) -> _Planes:
-    pages = [stack.enter_context(rasterio.open(_gdal_name(path, page), driver="GTiff")) for page in tiff.pages]
+    pages = [stack.enter_context(_opened(path, page)) for page in tiff.pages]
     if any((page.height, page.width) != (tiff.height, tiff.width) for page in pages):
         raise DataError("GDAL and its header disagree about its size", path, "save it again")
     samples = [1] if len(pages) > 1 else [*tiff.bands, *tiff.alpha]
@@ -281,12 +276,14 @@ def _picture_planes(header: _Header) -> _Planes:
 
 def _place(header: _Header) -> Georeference:
     """Where an image lies; what its `.aux.xml` says goes before what it says itself, as GDAL has it."""
-    name = _gdal_name(header.path, header.info.page)
-    with rasterio.open(name, driver=DRIVERS[header.info.kind]) as source:
-        own = georeference_of(source)
-    if header.tiff and not (own.transform or own.gcps):  # the identity says nothing, yet GDAL looks no further
-        with rasterio.open(name, driver="GTiff", GEOREF_SOURCES="TABFILE,WORLDFILE") as source:
-            own = replace(own, transform=georeference_of(source).transform)
+    path, page = header.path, header.info.page
+    with gdal(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"):  # world files and the like
+        driver = DRIVERS[header.info.kind]
+        with _opened(path, page) if header.tiff else open_raster(path, driver) as source:
+            own = georeference_of(source)
+        if header.tiff and not (own.transform or own.gcps):  # the identity says nothing, yet GDAL looks no further
+            with _opened(path, page, GEOREF_SOURCES="TABFILE,WORLDFILE") as source:
+                own = replace(own, transform=georeference_of(source).transform)
     pam = header.pam.georeference
     if pam.transform or pam.gcps:
         own = replace(own, transform=pam.transform, gcps=pam.gcps, gcps_crs_wkt=pam.gcps_crs_wkt)

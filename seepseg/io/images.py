@@ -22,6 +22,13 @@ from seepseg.io.raster import as_data_error
 
 MAX_PIXELS = 2**28
 """Of a PNG or JPEG, which are decoded whole."""
+MAX_DECODED = 2**30
+"""Bytes that a decoder may allocate for a picture, all its channels and their depth counted."""
+SCANS = 100
+"""Of a progressive JPEG, each over all its pixels; cameras and libraries write 10."""
+
+# Channels of PNG's colour types. A palette becomes colours with alpha, and so may a clear colour.
+_CHANNELS = {0: 2, 2: 4, 3: 4, 4: 2, 6: 4}
 
 _ORIENTATION = 0x0112
 
@@ -106,21 +113,29 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[PngImageFile | JpegImageFil
             head = stream.read(29)
             if len(head) < 29 or head[12:16] != b"IHDR":
                 raise DataError("is damaged (no header)", path, "copy or save it again")
-            width, height, depth = struct.unpack(">IIB", head[16:25])
-            _check_size(path, height, width)
-            stream.seek(0)
+            width, height, depth, colours = struct.unpack(">IIBB", head[16:26])
+            _check_size(path, height, width, _CHANNELS.get(colours, 4) * (2 if depth == 16 else 1))
+        elif (scans := stream.read().count(b"\xff\xda")) > SCANS:
+            raise DataError(f"is stored in {scans} scans, more than {SCANS}", path, "save it again")
+        stream.seek(0)
         with (PngImageFile if kind == "PNG" else JpegImageFile)(stream) as picture:
-            _check_size(path, picture.height, picture.width)
+            # A second header would change the size that was checked.
+            if kind == "PNG" and picture.size != (width, height):
+                raise DataError("is damaged (two headers)", path, "copy or save it again")
+            _check_size(path, picture.height, picture.width, len(picture.getbands()))
             if picture.mode == "CMYK":
                 raise DataError("its pixels are CMYK colours, no measurement", path, "save it as grey levels")
             yield picture, depth, stream
 
 
-def _check_size(path: Path, height: int, width: int) -> None:
+def _check_size(path: Path, height: int, width: int, pixel_bytes: int) -> None:
     if not width or not height:
         raise DataError(f"is {height}×{width} pixels", path, "save it again with its true size")
     if width * height > MAX_PIXELS:
         raise DataError(f"{height}×{width} pixels are over the budget of {MAX_PIXELS}", path, "cut it into tiles")
+    if width * height * pixel_bytes > MAX_DECODED:
+        what = f"{height}×{width} pixels of {pixel_bytes} bytes are over the budget of {MAX_DECODED >> 20} MiB"
+        raise DataError(what, path, "cut it into tiles")
 
 
 def _in_colour(picture: PngImageFile | JpegImageFile) -> bool:

@@ -12,19 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import Element
 
 import numpy as np
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from seepseg.errors import DataError
+from seepseg.io.documents import MAX_XML, parse_xml
 from seepseg.io.files import beside, open_regular
 from seepseg.io.raster import Georeference, gdal, wkt
-
-MAX_BYTES = 2**23
-"""Of an `.aux.xml`; those with histograms and attribute tables of many bands have some hundred kB."""
 
 Scaling = Mapping[tuple[int, str], float]
 """(1-based band, "SCALE" or "OFFSET") → the number stated."""
@@ -59,35 +56,12 @@ def read_pam(image: Path) -> Pam:
     if path is None:
         return Pam()
     with open_regular(path) as stream:
-        content = stream.read(MAX_BYTES + 1)
+        content = stream.read(MAX_XML + 1)
     root = parse_xml(content, path)
     try:
         return _pam(root, path.name)
     except (KeyError, ValueError) as error:
         raise DataError(f"holds what is no number ({error})", path, "correct or remove it") from None
-
-
-def parse_xml(content: bytes | str, path: Path) -> Element:
-    """The root of a small XML document without a document type, so that it has no entities and names no files.
-
-    Raises:
-        DataError: it is no XML, too large, or has a document type.
-    """
-    if len(content) > MAX_BYTES:
-        raise DataError(f"its metadata are over {MAX_BYTES >> 20} MiB", path, "remove them")
-
-    def refuse(*_: object) -> None:
-        raise DataError("its metadata have a document type", path, "remove it")
-
-    builder, parser = TreeBuilder(), expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = refuse
-    parser.StartElementHandler, parser.EndElementHandler = builder.start, builder.end
-    parser.CharacterDataHandler = builder.data
-    try:
-        parser.Parse(content, True)
-    except (expat.ExpatError, LookupError, ValueError) as error:
-        raise DataError(f"its metadata are damaged ({error})", path, "correct or remove them") from None
-    return builder.close()
 
 
 def tag_scaling(text: str, path: Path) -> Scaling:

@@ -1,9 +1,14 @@
-"""GDAL through rasterio: its settings, its errors, where a raster lies, and the rows of a finished one."""
+"""GDAL through rasterio: its settings, its errors, where a raster lies, and the rows of a finished one.
+
+Nothing else opens a raster with it, so that none is opened but by a driver of one format: others, such as virtual
+rasters, name more files, or addresses.
+"""
 
 from __future__ import annotations
 
 import itertools
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,11 +18,19 @@ from typing import Any
 
 import numpy as np
 import rasterio
+import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from seepseg.errors import DataError, SeepsegError
+from seepseg.io.files import image_kind, open_regular
+
+DRIVERS = {"TIFF": "GTiff", "PNG": "PNG", "JPEG": "JPEG"}
+"""GDAL's name of each kind of image."""
+READ = (*DRIVERS.values(), "GRIB", "netCDF")
+"""All drivers that open a file; the last two only wind."""
 
 CACHE_MB = 32
 """GDAL keeps this much of decoded blocks; its own default is a twentieth of the memory."""
@@ -68,12 +81,49 @@ def wkt(crs: Any) -> str | None:
 
 @contextmanager
 def gdal(**settings: str) -> Iterator[None]:
-    """GDAL without `.aux.xml` files, and without its own warnings: what matters is raised."""
+    """GDAL without other files in the folder, and without its own warnings: what matters is raised."""
     quiet("rasterio")
     # For the whole process: where threads read, leaving catch_warnings in one undoes the filter of another.
     warnings.simplefilter("ignore", NotGeoreferencedWarning)
-    with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_CACHEMAX=CACHE_MB, **settings):
+    options = {"GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", **settings}
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB, **options):
         yield
+
+
+def open_raster(path: Path, driver: str, part: str = "", **options: str) -> Any:
+    """A raster, open for reading with one driver, within `gdal`.
+
+    Args:
+        path: the file.
+        driver: one of `READ`.
+        part: GDAL's name of a part of this file; "" for the whole.
+        options: of the driver.
+
+    Raises:
+        DataError: it is no regular file here.
+        RasterioError: it is none of this driver.
+    """
+    name = os.fspath(path.absolute())
+    assert driver in READ and name in (part or name), (driver, part)
+    if name.startswith("/vsi"):
+        raise DataError("is no file of this machine", path, "copy it here first")
+    open_regular(path).close()
+    return rasterio.open(part or name, driver=driver, **options)
+
+
+def create_raster(path: Path, **profile: Any) -> Any:
+    """A new GeoTIFF, open for writing within `gdal`; the profile is rasterio's."""
+    return rasterio.open(path, "w", driver="GTiff", **profile)
+
+
+def copy_raster(source: Path, target: Path, **options: Any) -> None:
+    """Write a GeoTIFF again as a cloud-optimised one, within `gdal`; options are of GDAL's driver COG."""
+    rasterio.shutil.copy(os.fspath(source), os.fspath(target), driver="COG", **options)
+
+
+def warp_raster(source: Any, **grid: Any) -> Any:
+    """An open raster as it looks in another grid, within `gdal`; arguments are rasterio's."""
+    return WarpedVRT(source, **grid)
 
 
 def quiet(library: str) -> None:
@@ -127,8 +177,9 @@ def raster_windows(path: Path) -> Iterator[Callable[[slice, slice], NDArray[Any]
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     # GDAL's settings are a stack; kept while other code runs, they would come off in the wrong order.
+    driver = DRIVERS[image_kind(path)]
     with gdal():
-        source = rasterio.open(path)
+        source = open_raster(path, driver)
     with source:
         yield source
 

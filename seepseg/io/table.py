@@ -1,15 +1,32 @@
-"""Tables from users: CSV, read whole, refused where a row is malformed."""
+"""CSV: tables of users, read whole and refused where a row is malformed, and tables that seepseg leaves.
+
+Spreadsheets run a cell that begins with one of `=+-@` as a formula. So a text that does, and is no number, is written
+with an apostrophe before it, which they show as text; here it is taken off again.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from seepseg.errors import DataError, listed
-from seepseg.io.files import open_regular
+from seepseg.io.documents import read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_TABLE = 2**26
+"""Bytes of a table that is read; one of 18,000 tiles with run lengths has 4 MB."""
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_RUN = re.compile(r"'*[=+\-@\t\r]")
+_KEPT = re.compile(r"'+[=+\-@\t\r]")
 
 
 def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, dict[str, str]]:
@@ -25,12 +42,10 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
     Raises:
         DataError: no CSV, columns that are missing or of one name, rows of another length, keys missing or repeated.
     """
-    with open_regular(path) as stream:
-        content = stream.read()
+    lines = io.StringIO(read_text(path, MAX_TABLE), newline="")
     try:
-        lines = io.StringIO(content.decode("utf-8-sig"), newline="")
         reader = csv.reader(lines, skipinitialspace=True, strict=True)
-        rows = [(number, row) for number, row in enumerate(reader, 1) if row]
+        rows = [(number, [*map(plain_cell, row)]) for number, row in enumerate(reader, 1) if row]
     except (csv.Error, ValueError) as error:
         raise DataError(f"cannot be read as CSV ({error})", path, "fix the table") from None
     header = rows[0][1] if rows else []
@@ -51,3 +66,37 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
         twice = sorted(name for name, count in Counter(r[key] for r in records).items() if count > 1)
         raise DataError(f"{len(twice)} {key}s are repeated ({listed(twice)})", path, f"keep one row for each {key}")
     return table
+
+
+def number(text: str) -> float:
+    """The finite number that a cell holds, in the digits and signs of English; ValueError where it holds none."""
+    value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]!r} is no number")
+    return value
+
+
+def whole(text: str) -> int:
+    """The whole number of at most 18 digits that a cell holds; ValueError where it holds none."""
+    if not re.fullmatch(r"[-+]?\d{1,18}", text.strip(), re.ASCII):
+        raise ValueError(f"{text[:40]!r} is no whole number")
+    return int(text)
+
+
+def csv_text(frame: pd.DataFrame, *, index: bool = False, **options: Any) -> str:
+    """A table as CSV that a spreadsheet shows and does not run; options are those of pandas."""
+    frame = frame.reset_index() if index else frame.copy(deep=False)
+    for column in frame:
+        values = frame[column]
+        if values.dtype.kind == "O" and any(_safe(value) is not value for value in values.unique()):
+            frame[column] = values.map(_safe)
+    return str(frame.rename(columns=_safe).to_csv(index=False, **options))
+
+
+def plain_cell(text: str) -> str:
+    """A cell of a table as it was before `csv_text`."""
+    return text[1:] if _KEPT.match(text) else text
+
+
+def _safe(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _RUN.match(value) and not _NUMBER.fullmatch(value) else value

@@ -16,6 +16,8 @@ import torch
 from seepseg.config import Runtime
 from seepseg.errors import ConfigError
 
+DEVICES = ("cpu", "cuda", "mps")
+
 
 def choose_device(name: str) -> torch.device:
     """The device of that name; "auto" is the GPU where there is one, else the CPU.
@@ -27,6 +29,8 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in DEVICES:  # others hold no numbers, or are not tested
+            raise RuntimeError(device.type)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         have = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]

@@ -32,7 +32,7 @@ def processes(units: Sequence[Unit], work: Callable[[Unit], Result], workers: in
     A pool whose worker died cannot say which unit killed it. Units are taken in order, so it is one of the first that
     were lost: these run again, each alone, and the others in parallel.
     """
-    left = list(units)
+    left, workers = list(units), min(workers, len(units))  # the pool starts all of them at once
     while left:
         lost = yield from _in_pool(left, work, workers)
         for suspect in lost[:workers]:
@@ -91,6 +91,7 @@ def dask(
     library: Any = distributed
     with ExitStack() as stack:
         if address is None:
+            workers = min(workers, max(1, len(units)))
             local = library.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
             address = stack.enter_context(local).scheduler_address
         client = stack.enter_context(library.Client(address))

@@ -19,6 +19,7 @@ from seepseg.geo.place import LONLAT, reproject
 from seepseg.geo.vector import read_vectors, write_layers
 from seepseg.io.atomic import write_text
 from seepseg.io.image import read_image
+from seepseg.io.table import csv_text
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.polygons import COLUMNS, Polygons, layers_of
 from seepseg.metrics.grades import Grade, grades_text
@@ -83,8 +84,8 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
     about = grades_text(*grades) if len(grades) == 1 else "Grades are by several fits: manifest.jsonl has each scene's."
     polygons_of_all = Polygons(geometry, found, origins, LONLAT, None)
     write_layers(out / "findings.gpkg", layers_of("findings", polygons_of_all, classes, about))
-    write_text(out / "findings.csv", _joined(tables, empty).to_csv(index=False))
-    write_text(out / "scenes.csv", pd.DataFrame(scenes, dtype=object).to_csv(index=False))
+    write_text(out / "findings.csv", csv_text(_joined(tables, empty)))
+    write_text(out / "scenes.csv", csv_text(pd.DataFrame(scenes, dtype=object)))
 
 
 def _joined(tables: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:

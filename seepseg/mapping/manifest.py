@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seepseg.io.atomic import write_error
+from seepseg.io.documents import parse_json
 from seepseg.mapping.jobs import Job
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Manifest:
         for path in sorted(self.out.glob("manifest*.jsonl")):
             for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
-                    line = json.loads(text)
+                    line = parse_json(text)
                 except ValueError:
                     continue  # cut short by a kill; its job is done again
                 if isinstance(line, dict):

@@ -37,9 +37,10 @@ def decode(text: str, shape: tuple[int, int], where: str) -> NDArray[np.bool_]:
     if len(tokens) % 2:
         raise DataError(f"{len(tokens)} run lengths, an odd count", where, _FIX)
     size = shape[0] * shape[1]
-    longest = max((t.lstrip("0") for t in tokens), key=len, default="")
-    if len(longest) > 18:  # would not fit an int64
-        raise DataError(f"a run length of {len(longest)} digits is past the end ({size} pixels)", where, _FIX)
+    tokens = [t.lstrip("0") or "0" for t in tokens]  # Python refuses thousands of digits, be they 0
+    longest = max(map(len, tokens), default=0)
+    if longest > 18:  # would not fit an int64
+        raise DataError(f"a run length of {longest} digits is past the end ({size} pixels)", where, _FIX)
     starts, lengths = np.array(tokens, dtype=np.int64).reshape(-1, 2).T
     ends = starts + lengths
     for what, bad in (

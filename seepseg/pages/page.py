@@ -18,6 +18,7 @@ import pandas as pd
 
 import seepseg
 from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text, plain_cell
 
 Rows = Sequence[Mapping[str, str]]
 """Rows of a CSV as text, so that pages and files agree."""
@@ -77,12 +78,18 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+        return _rows(stream)
 
 
 def as_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     """The rows of a table as its CSV file holds them."""
-    return list(csv.DictReader(StringIO(frame.to_csv(index=False, na_rep="n/a"))))
+    return _rows(StringIO(csv_text(frame, na_rep="n/a")))
+
+
+def _rows(lines: Iterable[str]) -> list[dict[str, str]]:
+    reader = csv.reader(lines)
+    header = [*map(plain_cell, next(reader, []))]
+    return [dict(zip(header, map(plain_cell, row), strict=True)) for row in reader if row]
 
 
 def number(text: str | None) -> float | None:

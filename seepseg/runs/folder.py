@@ -18,6 +18,7 @@ import seepseg
 from seepseg.config import Config, dump, load
 from seepseg.errors import ConfigError, LockedError
 from seepseg.io.atomic import write_error, write_text
+from seepseg.io.table import csv_text, plain_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,19 +85,20 @@ class RunFolder:
 
     def write_splits(self, splits: pd.DataFrame) -> None:
         """Write splits.csv."""
-        write_text(self.splits, splits.to_csv(index=False))
+        write_text(self.splits, csv_text(splits))
 
     def read_splits(self) -> pd.DataFrame:
         """Read splits.csv; ids and groups are text even where they look like numbers."""
         import pandas as pd
 
-        return pd.read_csv(self.splits, dtype={"id": str, "group": str}, keep_default_na=False)
+        table = pd.read_csv(self.splits, dtype={"id": str, "group": str}, keep_default_na=False)
+        return table.assign(id=table["id"].map(plain_cell), group=table["group"].map(plain_cell))
 
     def write_metrics(self, rows: Sequence[Mapping[str, float | None]]) -> None:
         """Write metrics.csv as a whole, so that it never holds half a row."""
         import pandas as pd
 
-        write_text(self.metrics, pd.DataFrame(list(rows)).to_csv(index=False))
+        write_text(self.metrics, csv_text(pd.DataFrame(list(rows))))
 
 
 @contextmanager

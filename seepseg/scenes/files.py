@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from seepseg.archives.unpacked import folder_holding, unpacked
 from seepseg.config import ScenesData
 from seepseg.errors import DataError, listed
 from seepseg.geo.labels import Layer, read_layer
-from seepseg.io.archive import folder_holding, unpacked
 from seepseg.io.files import SUFFIXES, image_names
 from seepseg.sentinel1 import is_product
 

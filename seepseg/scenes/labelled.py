@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from seepseg.archives.unpacked import data_root
 from seepseg.classes import ClassTable
 from seepseg.config import ScenesData
 from seepseg.errors import DataError, listed
@@ -21,7 +22,6 @@ from seepseg.geo.labels import Layer
 from seepseg.geo.land import draw_land
 from seepseg.geo.place import place_of
 from seepseg.geo.polygons import Drawing, Located, drawing, in_pixels
-from seepseg.io.archive import data_root
 from seepseg.io.image import open_image
 from seepseg.io.raster import Georeference
 from seepseg.scenes.files import Labelling, labelling, scene_files, scene_name

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.errors import DataError
-from seepseg.io.pam import parse_xml
+from seepseg.io.documents import parse_xml
 
 Result = TypeVar("Result")
 Vector = tuple[float, NDArray[np.float64], NDArray[np.float64]]

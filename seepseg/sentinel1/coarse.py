@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seepseg.io.documents import parse_json
+
 Field = NDArray[np.float64]
 
 INCIDENCE, SIGMA0 = "INCIDENCE_ANGLE", "SIGMA0_VV_DB"
@@ -68,7 +70,7 @@ class Lattice:
 def lattice_of(tags: Mapping[str, str], name: str) -> Lattice | None:
     """The lattice in a tag; None where there is none, or none that can be understood."""
     try:
-        parts = json.loads(tags[name])
+        parts = parse_json(tags[name])
         rows, columns, values = (np.array(parts[key], np.float64) for key in ("rows", "columns", "values"))
     except (KeyError, TypeError, ValueError):
         return None

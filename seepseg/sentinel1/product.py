@@ -14,11 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from seepseg.archives.members import DAMAGED, Member, open_archive, refuse_large
+from seepseg.archives.unpacked import cache_folder, unpack_members
 from seepseg.errors import DataError
-from seepseg.io.archive import DAMAGED, Member, cache_folder, open_archive, refuse_large, unpack_members
 from seepseg.io.atomic import TEMPORARY_PREFIX, write_error
+from seepseg.io.documents import MAX_XML, parse_xml
 from seepseg.io.files import open_regular
-from seepseg.io.pam import MAX_BYTES, parse_xml
 from seepseg.sentinel1.annotation import Annotation, check_same, read_annotation, utc
 
 MANIFEST = "manifest.safe"
@@ -132,7 +133,7 @@ def open_product(path: Path) -> Iterator[Product]:
 def _folder(base: Path) -> Access:
     def read(name: str) -> bytes:
         with open_regular(base / name) as stream:
-            return stream.read(MAX_BYTES + 1)
+            return stream.read(MAX_XML + 1)
 
     return read, lambda name: base / name, base.absolute().name
 
@@ -155,7 +156,7 @@ def _archive(path: Path, stack: ExitStack) -> Access:
     def read(name: str) -> bytes:
         try:
             with member(name).archive.open(member(name).info) as stream:
-                return stream.read(MAX_BYTES + 1)
+                return stream.read(MAX_XML + 1)
         except DAMAGED as error:
             raise DataError(f"is damaged ({error})", path / name, "copy the archive again") from None
 

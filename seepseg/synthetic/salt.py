@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text
 from seepseg.objects.rle import encode
 from seepseg.synthetic.slicks import Rng, smooth_noise
 
@@ -71,9 +73,9 @@ def write_salt(root: Path, *, tiles: int = 200, test_tiles: int = 20, size: int 
         runs[name] = encode(body)
     for name in names[tiles:]:
         _write_gray(root / "test" / "images" / f"{name}.png", salt_tile(rng, size, salt=bool(rng.random() < 0.61))[0])
-    pd.DataFrame({"id": runs.keys(), "rle_mask": runs.values()}).to_csv(root / "train.csv", index=False)
+    write_text(root / "train.csv", csv_text(pd.DataFrame({"id": runs.keys(), "rle_mask": runs.values()})))
     depths = rng.integers(50, 960, len(names))
-    pd.DataFrame({"id": names, "z": depths}).to_csv(root / "depths.csv", index=False)
+    write_text(root / "depths.csv", csv_text(pd.DataFrame({"id": names, "z": depths})))
 
 
 def _write_gray(path: Path, image: NDArray[np.uint8]) -> None:

@@ -11,6 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from seepseg.io.atomic import atomic_path
+from seepseg.io.raster import create_raster
 from seepseg.synthetic.slicks import SLICKS, Field, Rng, Slick, direction, slick_cover, smooth_noise
 
 SATURATED = 65535
@@ -146,17 +147,15 @@ def write_seep(root: Path, *, scenes: int = 6, grid: tuple[int, int] = (6, 6), t
 
 def write_scene(path: Path, *, rows: int, cols: int, seed: int) -> None:
     """Write one scene of rows × cols pixels as a GeoTIFF in UTM 16 N, and its truth as `<stem>_mask.tif` beside it."""
-    import rasterio
     from rasterio.transform import Affine
 
     image, mask = seep_scene(np.random.default_rng([seed, rows, cols]), rows, cols)
     profile: dict[str, Any] = {
-        "driver": "GTiff", "height": rows, "width": cols, "count": 1, "crs": "EPSG:32616",
+        "height": rows, "width": cols, "count": 1, "crs": "EPSG:32616",
         "transform": Affine(10, 0, 400_000, 0, -10, 3_100_000),
         "tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate",
     }  # fmt: skip
-    # Not through io.raster, which writes what seepseg finds: class and probability maps, never a scene.
     for target, pixels, nodata in ((path, image, 0), (path.with_name(f"{path.stem}_mask.tif"), mask, None)):
         profile |= {"dtype": pixels.dtype, "nodata": nodata}
-        with atomic_path(target) as partial, rasterio.open(partial, "w", **profile) as raster:
+        with atomic_path(target) as partial, create_raster(partial, **profile) as raster:
             raster.write(pixels, 1)

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import Geod
 
+from seepseg.io.raster import copy_raster, create_raster
+
 Field = NDArray[np.float64]
 SPACING = 10.0
 LINE_TIME = 0.0015
@@ -97,19 +99,17 @@ def write_product(
 
 def _measurement(path: Path, backscatter: Field, schema: str, scale: float, cog: bool) -> None:
     """Digital numbers in strips, so that products may be as large as real ones."""
-    import rasterio
     from rasterio.control import GroundControlPoint
-    from rasterio.shutil import copy
     from rasterio.windows import Window
 
     height, width = backscatter.shape
     lines, pixels = (v.ravel() for v in np.meshgrid(_places(height, 10), _places(width, 21), indexing="ij"))
     points = zip(lines, pixels, *ground(lines, pixels), strict=True)
     gcps = [GroundControlPoint(row=r, col=c, x=x, y=y, z=0) for r, c, x, y in points]
-    options = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "uint16", "blockysize": 1}
+    options = {"height": height, "width": width, "count": 1, "dtype": "uint16", "blockysize": 1}
     options |= {"nodata": 0} if cog else {}
     strips = path.with_suffix(".strips") if cog else path
-    with rasterio.open(strips, "w", gcps=gcps, crs="EPSG:4326", **options) as raster:
+    with create_raster(strips, gcps=gcps, crs="EPSG:4326", **options) as raster:
         for top in range(0, height, 128):
             sea = backscatter[top : top + 128]
             line, pixel = np.mgrid[top : top + len(sea), :width].astype(np.float64)
@@ -119,7 +119,7 @@ def _measurement(path: Path, backscatter: Field, schema: str, scale: float, cog:
     if cog:
         # As the Copernicus Data Space makes them, which keeps the original header behind the image.
         form = {"blocksize": 1024, "compress": "zstd", "overview_count": 6, "overview_resampling": "rms"}
-        copy(strips, path, driver="COG", **form)
+        copy_raster(strips, path, **form)
         strips.unlink()
         with path.open("ab") as stream:
             stream.write(gzip.compress(b"II*", mtime=0))

@@ -27,6 +27,7 @@ from seepseg.geo.vector import write_vectors
 from seepseg.io.atomic import write_text
 from seepseg.io.cog import class_layout, row_writer
 from seepseg.io.raster import Georeference, thinned
+from seepseg.io.table import csv_text
 from seepseg.objects.outlines import touched
 from seepseg.synthetic.slicks import smooth_noise
 
@@ -119,8 +120,8 @@ def write_passes(out: Path, sea: Sea, seed: int = 0) -> pd.DataFrame:
                 _picture(out / name, np.random.default_rng([seed, 3, number, frame]), sea, slicks, box.bounds)
             winds.append({"scene": name, "wind_speed": round(float(wind), 2)})
     write_text(out / "manifest.jsonl", "".join(lines))
-    write_text(out / "vents.csv", vents.to_csv(index=False))
-    write_text(out / "wind.csv", pd.DataFrame(winds).to_csv(index=False))
+    write_text(out / "vents.csv", csv_text(vents))
+    write_text(out / "wind.csv", csv_text(pd.DataFrame(winds)))
     return vents
 
 

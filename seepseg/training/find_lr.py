@@ -15,6 +15,7 @@ from seepseg.data.loader import Batch
 from seepseg.errors import DataError, NonFiniteLossError
 from seepseg.figures.plots import save_rate_curve
 from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text
 from seepseg.machine.device import choose_device, set_threads, with_threads
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RATE_TEST, find_checkpoint
@@ -73,7 +74,7 @@ def find_rate(config: Config, folder: Path, *, fold: int | None, init: Path | No
     smoothed = smooth(np.array(losses))
     test = RateTest(rates, losses, smoothed.tolist(), steepest(np.array(rates), smoothed))
     table, figure = (folder / name for name in RATE_TEST)
-    write_text(table, pd.DataFrame({"lr": rates, "loss": losses, "smoothed": smoothed}).to_csv(index=False))
+    write_text(table, csv_text(pd.DataFrame({"lr": rates, "loss": losses, "smoothed": smoothed})))
     save_rate_curve(figure, rates, losses, test.smoothed, test.suggested)
     return test
 

@@ -40,7 +40,7 @@ def test_overrides_are_laid_over_the_file(tmp_path: Path) -> None:
 
 def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     path = write(tmp_path / "c.yaml", "seed: 1\ndata: {source: seep, root: x}\nseed: 2\n")
-    with pytest.raises(ConfigError, match=r"key 'seed' is given twice in .*c.yaml, line 1"):
+    with pytest.raises(ConfigError, match=r"key 'seed' is given twice in .*c.yaml, line 3"):
         load(path)
 
 

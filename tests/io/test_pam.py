@@ -11,7 +11,8 @@ import tifffile
 from rasterio.crs import CRS
 
 from seepseg.errors import DataError
-from seepseg.io.pam import MAX_BYTES, nodata_value, read_pam
+from seepseg.io.documents import MAX_XML
+from seepseg.io.pam import nodata_value, read_pam
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_entities_are_refused(image: Path, encoding: str) -> None:
         "<P><GCPList><GCP Pixel='1'/></GCPList></P>",
         "<P><PAMRasterBand band='x'/></P>",
         "<P><PAMRasterBand band='1'><Scale>x</Scale></PAMRasterBand></P>",
-        " " * (MAX_BYTES + 1),
+        " " * (MAX_XML + 1),
         "<?xml version='1.0' encoding='unheard-of'?><P/>",
     ],
 )
@@ -98,9 +99,11 @@ def test_what_cannot_be_read_is_refused(image: Path, content: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_many_levels(image: Path) -> None:
-    say(image, "<a>" * 10**5 + "</a>" * 10**5)
-    assert read_pam(image).nodata == {}
+@pytest.mark.parametrize("content", ["<a>" * 10**5 + "</a>" * 10**5, f"<P>{'<a/>' * 2**18}</P>"])
+def test_more_levels_or_elements_than_any_has_are_refused(image: Path, content: str) -> None:
+    say(image, content)
+    with pytest.raises(DataError, match="its metadata have over (64 levels|262144 elements)"):
+        read_pam(image)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seepseg.errors import DataError
-from seepseg.io.table import read_table
+from seepseg.io.table import csv_text, number, plain_cell, read_table, whole
 
 
 def test_rows_by_their_key_however_a_program_wrote_them(tmp_path: Path) -> None:
@@ -27,7 +32,7 @@ def test_rows_by_their_key_however_a_program_wrote_them(tmp_path: Path) -> None:
         (b"id,part\n,b\n", "a row has no id"),
         (b"id,part\na,b\na,c\n", "1 ids are repeated (a)"),
         (b'id,part\n"a,b\n', "cannot be read as CSV"),
-        (b"id,part\n\xe9,b\n", "cannot be read as CSV"),
+        (b"id,part\n\xe9,b\n", "cannot be read"),
     ],
 )
 def test_what_cannot_be_meant(tmp_path: Path, content: bytes, says: str) -> None:
@@ -40,3 +45,39 @@ def test_what_cannot_be_meant(tmp_path: Path, content: bytes, says: str) -> None
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_table(tmp_path / "t.csv", "id")
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0", "１０", "²", "", " ", "nan", "inf", "-Infinity", "0x10", "1e999", "1,5", "+-1"]
+)
+def test_what_only_python_takes_for_a_number_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="is no number"):
+        number(text)
+
+
+def test_numbers_are_read_as_they_are_written() -> None:
+    assert [number(t) for t in ("1", " -2.5 ", "+.5", "3.", "1e-3", "1E3")] == [1, -2.5, 0.5, 3, 0.001, 1000]
+    assert [whole(t) for t in ("7", "-12", " 007 ")] == [7, -12, 7]
+    for text in ("1_0", "1.0", "٣", "", "9" * 19):
+        with pytest.raises(ValueError, match="is no whole number"):
+            whole(text)
+
+
+def test_a_spreadsheet_runs_no_cell() -> None:
+    frame = pd.DataFrame({"=name": ["=1+1", "+cmd", "-o", "@SUM(A1)", "\tx", "plain", "-5", None], "n": [-1.5] * 8})
+    lines = list(csv.reader(io.StringIO(csv_text(frame))))
+    assert [row[0] for row in lines] == ["'=name", "'=1+1", "'+cmd", "'-o", "'@SUM(A1)", "'\tx", "plain", "-5", ""]
+    assert {row[1] for row in lines[1:]} == {"-1.5"}
+    indexed = csv_text(pd.DataFrame({"a": [1]}, index=pd.Index(["=x"], name="truth")), index=True)
+    assert indexed == "truth,a\n'=x,1\n"
+
+
+@given(st.lists(st.text("'=+-@\t ax1\",", max_size=5), min_size=1, max_size=5))
+def test_what_is_written_is_read_back(cells: list[str]) -> None:
+    text = csv_text(pd.DataFrame({"a": cells}))
+    assert [plain_cell(row[0]) for row in csv.reader(io.StringIO(text))][1:] == cells
+
+
+def test_a_table_is_read_without_what_was_put_before_its_cells(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,'=b\n'-x,'@1\n")
+    assert read_table(tmp_path / "t.csv", "id") == {"-x": {"id": "-x", "=b": "@1"}}

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from seepseg.archives import members
+from seepseg.archives.unpacked import cache_folder, folder_holding, unpacked
 from seepseg.errors import DataError
-from seepseg.io import archive
-from seepseg.io.archive import cache_folder, folder_holding, unpacked
 
 FILES = {"competition_data/train/images/a.png": b"one", "competition_data/train.csv": b"id,rle_mask\na,1 2\n"}
 
@@ -125,7 +125,7 @@ def test_members_that_are_no_files_are_refused(tmp_path: Path, cache: Path, kind
 
 
 def test_bombs_are_refused(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "SMALL", 2**16)
+    monkeypatch.setattr(members, "SMALL", 2**16)
     zeros = bytes(2**20)
     path = zipped(tmp_path / "flat.zip", {"zeros": zeros})
     # deflate packs zeros a thousandfold
@@ -136,8 +136,8 @@ def test_bombs_are_refused(tmp_path: Path, cache: Path, monkeypatch: pytest.Monk
     )
     assert times > 500
     assert "times its size" in refused(zipped(tmp_path / "nested.zip", {"a.zip": inner({"zeros": zeros})}), cache)
-    monkeypatch.setattr(archive, "BUDGET", 2**19)
-    monkeypatch.setattr(archive, "RATIO", 10**6)
+    monkeypatch.setattr(members, "BUDGET", 2**19)
+    monkeypatch.setattr(members, "RATIO", 10**6)
     assert "over 0 GiB" in refused(path, cache)
 
 
@@ -152,7 +152,7 @@ def test_a_size_that_lies_gives_no_more_than_it_says(tmp_path: Path, cache: Path
 
 
 def test_too_many_members_are_refused(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MEMBERS", 5)
+    monkeypatch.setattr(members, "MEMBERS", 5)
     path = zipped(tmp_path / "many.zip", {f"{i}": b"" for i in range(6)})
     assert "holds 6 members, more than 5 in" in refused(path, cache)
     path = zipped(tmp_path / "nested.zip", {"a.zip": inner({f"{i}": b"" for i in range(4)}), "0": b"", "1": b""})
@@ -239,13 +239,13 @@ def test_killed_half_way_it_is_done_again(tmp_path: Path, cache: Path) -> None:
     path = zipped(tmp_path / "a.zip", files)
     # A copy that stops for good in the middle, so that the kill finds it there.
     script = (
-        "import shutil, sys, time; from pathlib import Path; from seepseg.io import archive\n"
+        "import shutil, sys, time; from pathlib import Path; from seepseg.archives import unpacked\n"
         "copy, done = shutil.copyfileobj, []\n"
         "def slow(*a):\n"
         "    copy(*a); done.append(1)\n"
         "    if len(done) == 200: print('half', flush=True); time.sleep(60)\n"
         "shutil.copyfileobj = slow\n"
-        "archive.unpacked(Path(sys.argv[1]))\n"
+        "unpacked.unpacked(Path(sys.argv[1]))\n"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
