@@ -33,6 +33,8 @@ PARALLEL_FROM, BLOCK = 5000, 250
 """Tiles from which processes read, each so many at a time: starting them takes a second or two."""
 SETTLED = 2.0
 """Seconds after a change for which a file's stamp is not relied on: a second change may leave the same stamp."""
+_BESIDE = (".msk", ".aux.xml", "-wal", ".dbf", ".shx", ".prj")
+"""How files end that are read with another."""
 _NEVER = 2**63
 """As the time of change of a file that is not there: its stamp is never relied on."""
 
@@ -116,7 +118,9 @@ def _facts(tile: Tile, source: Source) -> Facts:
 
 def _filled(catalog: Catalog, facts: Sequence[Facts], *, mixed: bool) -> Catalog:
     """The catalog with the facts of its tiles; `mixed` says that types of numbers may differ."""
-    tiles = tuple(replace(t, pixels=f.pixels, flag=f.flag) for t, f in zip(catalog.tiles, facts, strict=True))
+    # Half the time of `replace`.
+    pairs = zip(catalog.tiles, facts, strict=True)
+    tiles = tuple(Tile(**(vars(t) | {"pixels": f.pixels, "flag": f.flag})) for t, f in pairs)
     types = Counter(f.dtype for f in facts)
     warnings = catalog.warnings
     if len(types) > 1 and not mixed:
@@ -195,8 +199,9 @@ def _states(folder: str) -> dict[str, tuple[str, int]]:
     with suppress(OSError), os.scandir(folder or ".") as entries:
         for entry in entries:
             with suppress(OSError):
-                now = entry.stat()
-                name = re.sub(r"(\.msk|\.aux\.xml|-wal)$", "", re.sub(r"\.(dbf|shx|prj)$", ".shp", entry.name))
+                now, name = entry.stat(), entry.name
+                if name.endswith(_BESIDE):  # few do, and looking with a pattern takes longer
+                    name = re.sub(r"(\.msk|\.aux\.xml|-wal)$", "", re.sub(r"\.(dbf|shx|prj)$", ".shp", name))
                 text, last = states.get(name, ("", 0))
                 text = f"{text} {entry.name} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}"
                 states[name] = text, max(last, now.st_mtime_ns, now.st_ctime_ns)

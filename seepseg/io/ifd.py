@@ -21,7 +21,7 @@ REDUCED, MASK = 1, 4
 
 @dataclass(frozen=True)
 class Directory:
-    """One image file directory: where it starts, where its furthest value ends, and what the image is for."""
+    """One image file directory: where it starts, where it and its furthest value end, and what the image is for."""
 
     offset: int
     end: int
@@ -34,6 +34,7 @@ def walk(path: Path, stream: BinaryIO, size: int) -> list[Directory]:
     Raises:
         DataError: not a TIFF, or a directory lies outside the file.
     """
+    stream.seek(0)
     head = stream.read(16)
     kind = kind_of(head)
     if kind != "TIFF":
@@ -64,7 +65,7 @@ def walk(path: Path, stream: BinaryIO, size: int) -> list[Directory]:
         (entries,) = read(count_format)
         if entries > 4096:
             raise DataError(f"a directory of {entries} tags", path, "it is damaged: copy or save it again")
-        end, subfile = offset, 0
+        end, subfile = 0, 0
         for _ in range(entries):
             tag, kind_code, count, value = read(entry_format)
             length = count * _TYPE_BYTES.get(kind_code, 0)
@@ -73,8 +74,8 @@ def walk(path: Path, stream: BinaryIO, size: int) -> list[Directory]:
             elif tag in (_NEW_SUBFILE, _OLD_SUBFILE) and kind_code in (3, 4):
                 number = struct.unpack_from(order + ("H" if kind_code == 3 else "I"), value)[0]
                 subfile |= number if tag == _NEW_SUBFILE else {2: REDUCED}.get(number, 0)
-        directories[offset] = Directory(offset, end, subfile)
-        (offset,) = read(offset_format)
+        here, (offset,) = offset, read(offset_format)
+        directories[here] = Directory(here, max(end, stream.tell()), subfile)
     if not directories:
         raise DataError("holds no page", path, "it is damaged: copy or save it again")
     return list(directories.values())

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seepseg.errors import DataError
+from seepseg.io import tiff
 from seepseg.io.image import read_image
 from seepseg.io.tiff import TiffInfo, inspect_tiff
 
@@ -453,6 +454,27 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xff\xfe.tif")
     tifffile.imwrite(path, TILE)
     assert _error(path).what == "the name is not valid UTF-8"
+
+
+def test_a_tile_that_begins_like_the_last_one_is_checked_no_less(tif: Path) -> None:
+    def outcome(content: bytes, **choice: Any) -> TiffInfo | str:
+        tif.write_bytes(content)
+        try:
+            return inspect_tiff(tif, **choice)
+        except DataError as error:
+            return str(error)
+
+    tifffile.imwrite(tif, TILE, metadata=None)
+    sound = tif.read_bytes()
+    begun = [sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :] for at in range(300)]
+    for content in (*begun, sound[:-1], sound + b"x"):
+        tiff._LAST.clear()
+        alone = outcome(content)
+        assert isinstance(outcome(sound), TiffInfo)
+        assert outcome(content) == alone
+    for choice in ({"max_pixels": 1999}, {"bands": [2]}, {"page": 1}, {"mask": True}):
+        assert isinstance(outcome(sound), TiffInfo)
+        assert isinstance(outcome(sound, **choice), str)  # of 40 × 50 pixels, one band and page, 16 bits
 
 
 def test_silence(tif: Path, capfd: pytest.CaptureFixture[str]) -> None:
