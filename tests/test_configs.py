@@ -118,6 +118,8 @@ def test_the_configs_of_the_data_page_are_whole(tmp_path: Path, capsys: pytest.C
         "6 tiles of 6 scenes, 6 labelled (4 t",
         # Two scenes of 2 × 2 windows, and one of a window.
         "9 tiles of 3 scenes, 9 labelled",
+        # Two scenes of 2 × 2 cases.
+        "8 tiles of 2 scenes, 8 labelled (4 val, 4 train), 3 foreground",
     ]
     for config, says in zip(configs, expected, strict=True):
         assert len(config.splitlines()) <= 16

@@ -13,6 +13,7 @@ from PIL import Image
 
 from seepseg.geo.vector import write_vectors
 from seepseg.objects.outlines import outlines
+from seepseg.synthetic import write_nnunet
 from seepseg.synthetic.sentinel1 import write_product
 
 Grey = NDArray[np.uint8]
@@ -83,8 +84,9 @@ TREES = {"oil_mklab": write_mklab, "oil_sos": write_sos, "oil_zenodo_s1": write_
 
 
 def write_documented(root: Path) -> None:
-    """What the four configs of docs/data.md describe, side by side."""
+    """What the five configs of docs/data.md describe, side by side."""
     write_scenes(root)
+    write_nnunet(root, scenes=2, test_scenes=0, side=192)
     for folder in ("sar", "labels", "tiles", "a", "masks"):
         (root / folder).mkdir()
     rows = ["image,mask,scene,split"]

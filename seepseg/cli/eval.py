@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seepseg.cli.options import FILE, device_option, quiet_option
+from seepseg.io.files import local_path
 
 if TYPE_CHECKING:
+    from seepseg.classes import ClassTable
     from seepseg.evaluation.summary import Summary
     from seepseg.inference.labelled import Labelled
 
@@ -30,7 +32,7 @@ class Request:
     fold: int | None
     predictions: Path | None
     truth: Path | None
-    classes: str
+    classes: str | None
     out: Path | None
     no_figures: bool
     report: bool
@@ -64,10 +66,9 @@ class Request:
 @click.option("--truth", type=FILE, help="Folder of truth rasters for --predictions.")
 @click.option(
     "--classes",
-    type=click.Choice(["seep", "seep_binary", "salt"]),
-    default="seep",
-    show_default=True,
-    help="Class table for --predictions.",
+    metavar="seep|seep_binary|salt|CONFIG|JSON",
+    help="Class table for --predictions: a name, that of a config, or nnU-Net's dataset.json."
+    "  [default: the dataset.json beside --truth, or seep]",
 )
 @click.option("-o", "--out", type=FILE, help="Where to write.  [default: RUN/eval/SPLIT]")
 @click.option("--no-figures", is_flag=True, help="Tables only.")
@@ -112,14 +113,28 @@ def _check(request: Request) -> None:
 
 
 def _score_rasters(request: Request) -> None:
-    from seepseg.classes import TABLES
     from seepseg.evaluation.rasters import evaluate_rasters
 
     assert request.predictions and request.truth
-    summary = evaluate_rasters(request.predictions, request.truth, TABLES[request.classes], request.out)
+    classes = _class_table(request.classes, request.truth)
+    summary = evaluate_rasters(request.predictions, request.truth, classes, request.out)
     _print_scores(summary, request)
     if request.out:
         _print_written(request.out, request)
+
+
+def _class_table(text: str | None, truth: Path) -> ClassTable:
+    """The class table that is named, or in the file that is given."""
+    from seepseg.classes import TABLES
+    from seepseg.config import load
+    from seepseg.config.nnunet import DESCRIPTION, described_table
+
+    beside = truth.absolute().parent / DESCRIPTION
+    if text is None and beside.is_file():
+        text = str(beside)
+    if text is None or text in TABLES:
+        return TABLES[text or "seep"]
+    return described_table(Path(text)) if text.endswith(".json") else load(local_path(text)).data.class_table()
 
 
 def _score_run(request: Request, run: Path) -> None:

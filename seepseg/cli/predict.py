@@ -135,6 +135,7 @@ def command(
     # What follows takes seconds to import: a wrong input is reported before.
     from seepseg.mapping.batch import Execution, predict_batch
     from seepseg.mapping.findings import check_submission, write_submission
+    from seepseg.mapping.jobs import with_channels
     from seepseg.mapping.outputs import Wanted
     from seepseg.mapping.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint
@@ -143,6 +144,7 @@ def command(
     paths = tuple(path for r in (fold_folder(run, fold), *others) for path in find_checkpoints(r))
     checkpoint = load_checkpoint(paths[0])
     first = checkpoint.config
+    jobs = with_channels(jobs, first.data)
     if tgs:
         check_submission(jobs, checkpoint.classes)
     if table := scenes or first.data.scenes:

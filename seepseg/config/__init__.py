@@ -1,6 +1,6 @@
 """The config: one schema for every recipe, read from YAML with overrides."""
 
-from seepseg.config.data import ClassNode, DataNode, ScenesData, SeepData, TgsData, TilesData
+from seepseg.config.data import ClassNode, DataNode, NnunetData, ScenesData, SeepData, TgsData, TileFolders, TilesData
 from seepseg.config.loss import (
     LOSS_HEADS,
     BceLoss,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import operator
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from seepseg.classes import COLORS, TABLES, ClassTable, SegClass
+from seepseg.config.nnunet import described
 from seepseg.config.node import Count, Fraction, Named, Names, Node, Positive
 from seepseg.config.preparation import Augment, Sampling, Scaling, Split
 
@@ -108,6 +109,8 @@ class DataNode(Node):
     """Memory for decoded tiles, in GiB; 0 reads them again each epoch."""
     scenes: Path | None = None
     """CSV of when and by what scenes were taken, for `seepseg predict` and to tell which scenes are one acquisition."""
+    channel_files: ClassVar[bool] = False
+    """Whether channels are files of their own, NAME_0000, NAME_0001 and so on."""
 
     @model_validator(mode="after")
     def _has_table(self) -> DataNode:
@@ -230,6 +233,37 @@ class SeepData(TileFolders):
     """Pixel value that means no data."""
 
 
+class NnunetData(TileFolders):
+    """nnU-Net's raw form, version 2: imagesTr/CASE_0000.png, CASE_0001.png …, labelsTr/CASE.png, dataset.json.
+
+    Channels are files, or, where there is only CASE_0000.png, its own. For labelled test images too, set
+    `images: [imagesTr, imagesTs]` and `masks: [labelsTr, labelsTs]`.
+    """
+
+    source: Literal["nnunet"] = "nnunet"
+    """A data set in nnU-Net form."""
+    images: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)] = ["imagesTr"]
+    """Folders of images, below `root` or absolute."""
+    masks: Annotated[list[str | None] | None, BeforeValidator(_listed)] = ["labelsTr"]
+    """A folder of labels for each of `images`."""
+    image_suffix: str = "_0000"
+    """End of the names of first channels."""
+    name_pattern: str | None = "^(?P<group>.+)$"
+    """Regular expression for the names of cases; without one of your own, each is a scene of its own."""
+    classes: Classes = []
+    """By default the labels of dataset.json; a list of your own, to merge some."""
+    channel_files: ClassVar[bool] = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, tree: object) -> object:
+        # A config that is resolved, in a checkpoint for example, needs no file.
+        if not isinstance(tree, dict) or {"classes", "ignore_values", "bands"} <= tree.keys():
+            return tree
+        root = tree.get("root")
+        return {**described(Path(root)), **tree} if isinstance(root, (str, Path)) else tree
+
+
 class ScenesData(DataNode):
     """Whole scenes, which are cut into windows as they are read: no tiles are written.
 
@@ -292,4 +326,4 @@ class TgsData(DataNode):
     """Pixel value that means no data; by default none, a black pixel is data."""
 
 
-Data = Annotated[SeepData | TilesData | ScenesData | TgsData, Field(discriminator="source")]
+Data = Annotated[SeepData | TilesData | NnunetData | ScenesData | TgsData, Field(discriminator="source")]

@@ -43,6 +43,7 @@ class Tile:
         window: the part of `image` that it is, where that is a whole scene.
         extent: a layer of polygons beyond which nothing is labelled.
         blocks: of ground, where the split is by them.
+        channels: files of further channels, where these are files of their own.
         pixels: pixels of each class (K), None when unlabelled; filled in by `with_counts`.
         flag: what is odd about a salt tile, a key of `FLAGS`, or "" (also before `with_counts`).
     """
@@ -60,6 +61,7 @@ class Tile:
     window: Window | None = None
     extent: Path | None = None
     blocks: Blocks | None = None
+    channels: tuple[Path, ...] = ()
     pixels: tuple[int, ...] | None = None
     flag: str = ""
 
@@ -71,7 +73,7 @@ class Tile:
     @property
     def files(self) -> tuple[Path, ...]:
         """What it is read from."""
-        return tuple(path for path in (self.image, self.mask, self.extent) if path)
+        return (*(path for path in (self.image, self.mask, self.extent) if path), *self.channels)
 
     @property
     def coverage(self) -> float | None:

@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.config import DataNode, ScenesData, SeepData, TgsData, TilesData
+from seepseg.config import DataNode, NnunetData, ScenesData, SeepData, TgsData, TilesData
 from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.nnunet import NnunetSource
 from seepseg.data.scenes import ScenesSource
 from seepseg.data.tgs import TgsSource
 from seepseg.data.tiles import Labels, TilesSource
 from seepseg.errors import DataError
-from seepseg.io.image import Image, ImageInfo, Pixels, read_image
-from seepseg.scenes.images import inspected, opened, read_window
+from seepseg.io.image import Image, ImageInfo, Pixels
+from seepseg.scenes.images import inspected, opened, read_whole, read_window
 
 MEASURED = 256
 """Limits of a scene are measured on at most so many of its tiles: more would take minutes, and change nothing."""
@@ -77,6 +78,8 @@ def source_of(data: DataNode) -> Source:
     match data:
         case TilesData() | SeepData():
             return TilesSource(data)
+        case NnunetData():
+            return NnunetSource(data)
         case TgsData():
             return TgsSource(data)
         case ScenesData():
@@ -108,8 +111,7 @@ def read_pixels(source: Source, tile: Tile, *, margin: int = 0, verify: bool = F
     """
     data = source.data
     if tile.window is None:
-        pixels, _ = read_image(tile.image, page=data.page, bands=data.bands)
-        return _as_source(pixels, source)
+        return _as_source(read_whole(data, tile.image), source)
     row, column, height, width = tile.window
     window = (row - margin, column - margin, height + 2 * margin, width + 2 * margin)
     choice = (data.page, data.bands, data.scaling.kind, verify)

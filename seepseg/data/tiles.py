@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seepseg.archives.unpacked import data_root
 from seepseg.classes import ClassTable
-from seepseg.config import SeepData, TilesData
+from seepseg.config import TileFolders
 from seepseg.data.catalog import Catalog, Tile, same_names, uncollected, unique_names
 from seepseg.errors import DataError, listed
 from seepseg.io.files import SUFFIXES, image_names
@@ -34,7 +34,7 @@ BACKGROUND = "background"
 class TilesSource:
     """The `Source` of tiles that are cells of scenes, or scenes of their own."""
 
-    data: TilesData | SeepData
+    data: TileFolders
     per_tile = False
     eight_bit = False
 
@@ -223,7 +223,7 @@ def as_labels(pixels: Pixels, nodata: float | None, path: Path, classes: ClassTa
     return Labels(np.where(ignored, np.uint16(classes.background_values[0]), labels), ignored)
 
 
-def place_in(stem: str, data: TilesData | SeepData) -> tuple[str, Cell | None]:
+def place_in(stem: str, data: TileFolders) -> tuple[str, Cell | None]:
     """Scene and cell in the name of a tile; a name of another form is its own scene."""
     match = re.match(data.name_pattern, stem) if data.name_pattern else None
     if match is None:

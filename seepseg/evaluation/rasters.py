@@ -20,7 +20,7 @@ from seepseg.io.image import read_image
 def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: Path | None = None) -> Summary:
     """Scores of class rasters made by any tool against truth rasters of the same stems (`_class` may follow the stem).
 
-    Predictions hold class indices, truth holds label values of the class table.
+    Predictions hold class indices, truth holds label values of the class table; those of nnU-Net are the same.
 
     Raises:
         DataError: nothing to compare, two of one name, truth without a prediction, or sizes that differ.
@@ -45,7 +45,9 @@ def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: P
 
 def _sums(prediction: Path, truth: Path, classes: ClassTable) -> Sums:
     """Sums of one pair of rasters."""
-    t, p = classes.to_indices(_labels(truth, classes), truth), _labels(prediction, classes)
+    # An ignored value is in truth only: no tool predicts it.
+    t = classes.to_indices(_labels(truth, alone=len(classes) == 2 and not classes.ignore_values), truth)
+    p = _labels(prediction, alone=len(classes) == 2)
     if t.shape != p.shape:
         what = f"prediction is {p.shape[0]}×{p.shape[1]}, truth {t.shape[0]}×{t.shape[1]}"
         raise DataError(what, prediction, "give rasters of the same size")
@@ -74,8 +76,10 @@ def _rasters(folder: Path, ending: str) -> dict[str, Path]:
     return by_stem
 
 
-def _labels(path: Path, classes: ClassTable) -> NDArray[np.int64]:
+def _labels(path: Path, *, alone: bool) -> NDArray[np.int64]:
+    """Label values (H, W) of a raster; where one class is `alone`, all of a PNG above 0 is that class.
+
+    Salt masks hold 0 and 255 or 65535.
+    """
     (raw, _), info = read_image(path, labels=True)
-    # Salt masks hold 0 and 255 or 65535: with one class, anything above 0 is that class.
-    labels = raw[0] > 0 if info.kind == "PNG" and len(classes) == 2 else raw[0]
-    return np.asarray(labels, dtype=np.int64)
+    return np.asarray(raw[0] > 0 if alone and info.kind == "PNG" else raw[0], dtype=np.int64)

@@ -111,7 +111,7 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
     result = Outcome(before=sum(job.name in done for unit in units for job in unit.jobs))
     # A block of tiles is done again as a whole, because the bytes of a tile depend on its block.
     waiting = [unit for unit in units if any(job.name not in done for job in unit.jobs)]
-    stamps = {job: stamp(job.source) for unit in waiting for job in unit.jobs}
+    stamps = {job: stamp(job.source, *job.channels) for unit in waiting for job in unit.jobs}
     past, total = 0, sum(unit.pixels for unit in waiting)
 
     def inside(pixels: int) -> None:
@@ -158,7 +158,10 @@ def _absolute(jobs: Sequence[Job], recipe: Recipe, out: Path) -> tuple[list[Job]
     mask = recipe.wanted.mask
     wanted = replace(recipe.wanted, mask=mask and mask.resolve())
     recipe = replace(recipe, checkpoints=tuple(p.resolve() for p in recipe.checkpoints), wanted=wanted)
-    return [replace(job, source=job.source.resolve(), out=out) for job in jobs], recipe, out
+    here = [
+        replace(j, source=j.source.resolve(), out=out, channels=tuple(c.resolve() for c in j.channels)) for j in jobs
+    ]
+    return here, recipe, out
 
 
 def _run(

@@ -11,10 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.io.files import SUFFIXES, image_files, image_kind, local_path
 from seepseg.sentinel1 import is_product
+
+if TYPE_CHECKING:
+    from seepseg.config import DataNode
 
 PICTURES = (".png", ".jpg", ".jpeg")
 """Inputs whose maps are PNGs."""
@@ -33,6 +37,7 @@ class Job:
         out: the output folder.
         png: whether its class raster is a PNG.
         said: what a table says of its acquisition, see `geo.identity`.
+        channels: files of its channels, where these are files of their own.
     """
 
     source: Path
@@ -40,6 +45,7 @@ class Job:
     out: Path
     png: bool
     said: tuple[tuple[str, str | int], ...] = ()
+    channels: tuple[Path, ...] = ()
 
     @property
     def class_raster(self) -> Path:
@@ -110,6 +116,30 @@ def with_scenes(jobs: Sequence[Job], scenes: Mapping[str, Mapping[str, str | int
     """The jobs with what `scenes`, by `geo.identity.read_scenes`, says of each by its name or that of its file."""
     rows = [scenes.get(job.name) or scenes.get(job.source.name) or {} for job in jobs]
     return [replace(job, said=tuple(row.items())) for job, row in zip(jobs, rows, strict=True)]
+
+
+def with_channels(jobs: Sequence[Job], data: DataNode) -> list[Job]:
+    """The jobs with the channels of an image as one input, called NAME, where each is a file, NAME_0000.png and so on.
+
+    Raises:
+        ConfigError: another input is called so.
+    """
+    if not data.channel_files:
+        return list(jobs)
+    # Imported only here: it needs numpy.
+    from seepseg.scenes.channels import channel, channels_of
+
+    given, cases = {job.source for job in jobs}, dict[str, Job]()
+    for job in jobs:
+        first = channel(job.source, 0)
+        whole = first == job.source
+        if first in given and not whole:
+            continue
+        name = job.name.removesuffix("_0000") if whole else job.name
+        if name in cases:
+            raise ConfigError(f"{cases[name].source} and {job.source} are both called {name}", name, "rename one")
+        cases[name] = replace(job, name=name, channels=tuple(channels_of(data, job.source)) if whole else ())
+    return sorted(cases.values(), key=lambda job: job.name)
 
 
 def check_inputs(jobs: Sequence[Job], mask: Path | None) -> None:

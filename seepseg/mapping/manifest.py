@@ -95,7 +95,7 @@ class Manifest:
             self._append({"name": job.name, "key": "", "input": None, "outputs": {}})
 
     def _is_valid(self, line: dict[str, Any], job: Job, unit: str) -> bool:
-        if (line["key"], line.get("unit"), line["input"]) != (self.key, unit, stamp(job.source)):
+        if (line["key"], line.get("unit"), line["input"]) != (self.key, unit, stamp(job.source, *job.channels)):
             return False
         try:
             return all((self.out / p).stat().st_size == size for p, size in line["outputs"].items())
@@ -132,10 +132,11 @@ class Manifest:
             raise write_error(error, self.path) from error
 
 
-def stamp(path: Path) -> list[int] | None:
-    """Size and time of the last change of an input, of all files in a product's folder; None if it does not exist."""
+def stamp(*paths: Path) -> list[int] | None:
+    """Size and time of the last change of an input, of all files in a product's folder; None if one does not exist."""
     try:
-        states = [p.stat() for p in ([p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path])]
+        inside = (p for path in dict.fromkeys(paths) for p in (path.rglob("*") if path.is_dir() else [path]))
+        states = [p.stat() for p in inside if not p.is_dir()]
     except OSError:
         return None
     return [sum(s.st_size for s in states), max((s.st_mtime_ns for s in states), default=0)]

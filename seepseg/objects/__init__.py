@@ -1,1 +1,1 @@
-"""Objects as arrays: components, features, the forest of trees, the classifier."""
+"""Objects: components, their outlines and measures, features, the forest of trees, the classifier."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from seepseg.config import DataNode
 from seepseg.errors import DataError
-from seepseg.io.image import Image, ImageInfo, Pixels, inspect_image, open_image
+from seepseg.io.image import Image, ImageInfo, Pixels, inspect_image, open_image, read_image
 from seepseg.machine.kept import kept
+from seepseg.scenes.channels import channels_of, inspect_channels, open_channels, read_channels
 from seepseg.sentinel1 import is_product
 from seepseg.sentinel1.pixels import inspect_scene, open_scene
 
@@ -27,13 +28,24 @@ def opened(data: DataNode, path: Path, *, verify: bool = True) -> AbstractContex
     """
     if is_product(path):
         return open_scene(path, _names(data, path), decibels=data.scaling.kind == "db")
+    if files := channels_of(data, path):
+        return open_channels(data, files, verify=verify)
     return open_image(path, page=data.page, bands=data.bands, verify=verify)
+
+
+def read_whole(data: DataNode, path: Path) -> Pixels:
+    """All pixels of an image file, or of the files of its channels; errors as `io.image.read_image`."""
+    if files := channels_of(data, path):
+        return read_channels(data, files)
+    return read_image(path, page=data.page, bands=data.bands)[0]
 
 
 def inspected(data: DataNode, path: Path) -> ImageInfo:
     """What the header of an image or a product says; errors as `opened`."""
     if is_product(path):
         return inspect_scene(path, _names(data, path))
+    if files := channels_of(data, path):
+        return inspect_channels(data, files)
     return inspect_image(path, page=data.page, bands=data.bands, max_pixels=2**36)
 
 

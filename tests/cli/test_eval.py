@@ -309,3 +309,26 @@ def test_salt_masks_of_any_white_are_scored(capsys: pytest.CaptureFixture[str], 
     # One tile is hit exactly, in the other both are empty: each scores 1.
     assert "TGS score 1.0000\n" in out
     assert json.loads((tmp_path / "s" / "metrics.json").read_text())["foreground"]["dice"] == 1
+
+
+def test_the_class_table_of_rasters_is_named_or_in_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    truth = write(tmp_path / "labelsTr", a=[[0, 2, 3]])
+    made = write(tmp_path / "made", a=[[0, 2, 1]])
+    arguments = ("eval", "--predictions", made, "--truth", truth, "--per-class")
+    labels = {"background": 0, "oil": 1, "ship": 2, "ignore": 3}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    (tmp_path / "other.json").write_text(json.dumps({"labels": labels | {"wake": 3, "ignore": 4}}))
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    assert [name in out for name in ("oil", "ship", "seep 1")] == [True, True, False]
+    assert "wake" in run(capsys, *arguments, "--classes", tmp_path / "other.json")[1]
+    assert "seep 7" in run(capsys, *arguments, "--classes", "seep")[1]
+    own = "data: {source: tiles, root: x, classes: [{name: any, values: [1, 2, 3]}]}\nloss: bce\ntrain: {epochs: 1}\n"
+    (tmp_path / "own.yaml").write_text(own + "model: {name: unet, channels: [8, 16], head: binary}\n")
+    # Values 2 and 3 are merged into class 1, which the map has where truth is 3, and calls 2 where it is 2.
+    assert error(capsys, *arguments, "--classes", tmp_path / "own.yaml")[1].startswith("prediction holds class 2")
+    assert error(capsys, *arguments, "--classes", "none")[0] == 2
+    (tmp_path / "other.json").write_text("{}")
+    assert error(capsys, *arguments, "--classes", tmp_path / "other.json") == (
+        2, f"{tmp_path / 'other.json'} has no labels in --classes: give a dataset.json of nnU-Net 2, or a config",
+    )  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from seepseg.classes import SALT, SEEP, SEEP_BINARY
+from seepseg.classes import SALT, SEEP, SEEP_BINARY, ClassTable, SegClass
 from seepseg.errors import DataError
 from seepseg.evaluation.rasters import evaluate_rasters
 
@@ -53,3 +53,16 @@ def test_probabilities_and_quicklooks_beside_the_maps_are_passed_by(tmp_path: Pa
     Image.fromarray(np.zeros((1, 2), np.uint8)).save(tmp_path / "p" / "a_quicklook.png")
     summary = evaluate_rasters(tmp_path / "p", tmp_path / "t", SEEP)
     assert (summary.n_tiles, summary.foreground.dice) == (1, 1)
+
+
+@pytest.mark.parametrize("white", [1, 255])
+def test_an_ignored_value_of_a_png_is_no_foreground(tmp_path: Path, white: int) -> None:
+    oil = ClassTable((SegClass("oil", (1,), "#E69F00"),), ignore_values=(2,))
+    for folder, row in (("t", [0, 1, 1, 2, 2]), ("p", [0, white, 0, white, 0])):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.array([row], np.uint8)).save(tmp_path / folder / "case.png")
+    # Of the three pixels that count, one is hit and one missed: 2 / 3. As oil, the ignored ones would make it 4 / 6,
+    # with a support of 4 pixels.
+    summary = evaluate_rasters(tmp_path / "p", tmp_path / "t", oil)
+    assert summary.foreground.dice == pytest.approx(2 / 3)
+    assert summary.classes[0].support_pixels == 2

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seepseg.config import NnunetData, TilesData
 from seepseg.errors import ConfigError, DataError
-from seepseg.mapping.jobs import check_inputs, plan
+from seepseg.mapping.jobs import check_inputs, plan, with_channels
 from seepseg.synthetic.sentinel1 import write_product
 
 PRODUCT = "S1A_IW_GRDH_1SDV_20240101T000000_20240101T000025_000001_000001_ABCD"
@@ -150,3 +151,23 @@ def test_inputs_that_are_no_images_are_refused_before_any_work(tmp_path: Path) -
     check_inputs(jobs, None)
     with pytest.raises(ConfigError, match="no such mask"):
         check_inputs(jobs, tmp_path / "land.gpkg")
+
+
+def test_channels_in_files_are_one_input_called_by_its_case(tmp_path: Path) -> None:
+    names = ("a_0000.png", "a_0001.png", "b_0000.png", "b/a_0000.png", "b/a_0001.png", "c_0001.png", "d.png")
+    touch(*(tmp_path / "in" / name for name in names))
+    jobs = plan([str(tmp_path / "in")], tmp_path / "out")
+    assert with_channels(jobs, TilesData(root=tmp_path, classes="salt")) == jobs
+    data = NnunetData(root=tmp_path, classes="salt", ignore_values=[], bands=[1, 2])
+    whole = with_channels(jobs, data)
+    assert [(j.name, [c.name for c in j.channels]) for j in whole] == [
+        ("a", ["a_0000.png", "a_0001.png"]),
+        ("b", []),
+        ("b/a", ["a_0000.png", "a_0001.png"]),
+        ("c_0001", []),
+        ("d", []),
+    ]
+    assert whole[0].class_raster == tmp_path / "out" / "a_class.png"
+    touch(tmp_path / "in" / "a.png")
+    with pytest.raises(ConfigError, match=r"a.png and .*a_0000.png are both called a"):
+        with_channels(plan([str(tmp_path / "in")], tmp_path / "out"), data)
