@@ -111,7 +111,7 @@ def contender(name: str, scene: Path, out: Path, amp: str) -> Callable[[], objec
     """What a contender does in its turn."""
     if name.startswith("seepseg"):
         team = ensemble(amp, Predict() if name.endswith("defaults") else SAME)
-        return lambda: predict_scene(Job(scene, name, out, False), team, Wanted(vectors=None, quicklook=False))
+        return lambda: predict_scene(Job(scene, name, out, False), team, Wanted(vectors=(), quicklook=False))
     forward = network(amp, as_shipped=name.endswith("shipped"))
     with rasterio.open(scene) as source:
         image = torch.from_numpy((source.read().astype(np.float32) / 20000 - 0.4) / 0.2)[None]

@@ -39,7 +39,7 @@ SMALL = {"window": 256, "overlap": 0.25}
 def classes(scene: Path, team: Ensemble, **options: float) -> NDArray[np.uint8]:
     """The class map that seepseg makes of a file with other windows than the run's own."""
     changed = replace(team, config=team.config.model_copy(update=options))
-    predict_scene(Job(scene, "map", scene.parent, False), changed, Wanted(vectors=None, quicklook=False))
+    predict_scene(Job(scene, "map", scene.parent, False), changed, Wanted(vectors=(), quicklook=False))
     with rasterio.open(scene.parent / "map_class.tif") as source:
         pixels: NDArray[np.uint8] = source.read(1)
     return pixels

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seepseg.errors import ConfigError, DataError
 from seepseg.figures.sheets import cut_quicklook
 from seepseg.geo.place import place_of
-from seepseg.geo.vector import read_vectors
+from seepseg.geo.vector import read_polygons
 from seepseg.io.atomic import write_text
 from seepseg.io.raster import raster_header, thinned
 from seepseg.io.table import csv_text
@@ -48,7 +48,7 @@ def rank(
     scenes, warnings = find_scenes(folders)
     tables = []
     for done, scene in enumerate(scenes, 1):
-        shapes, slicks, _ = read_vectors(scene.vectors)
+        shapes, slicks, _ = read_polygons(scene.vectors)
         slicks["scene"] = scene.name
         if missing := [name for name in NEEDED if name not in slicks]:
             raise DataError(f"has no column {missing[0]}", scene.vectors, "predict the scene again")
@@ -116,7 +116,7 @@ def _pictures(scene: Scene, rows: pd.DataFrame) -> list[bytes]:
         return [b""] * len(rows)
     header, height, width = raster_header(scene.raster)
     place = place_of(header)
-    shapes, slicks, _ = read_vectors(scene.vectors)
+    shapes, slicks, _ = read_polygons(scene.vectors)
     index = pd.MultiIndex.from_frame(slicks[["object", "class"]])
     at = index.get_indexer(pd.MultiIndex.from_frame(rows[["object", "class"]]))
     found = []

@@ -49,7 +49,14 @@ def _metres(context: click.Context, parameter: click.Parameter, text: str | None
 @click.option("--uncertainty", is_flag=True, help="Also write <stem>_uncertainty.tif, 0 (sure) to 254, 255 = no data.")
 @click.option("--no-fit", is_flag=True, help="Decode as the config says, not with the fit of `seepseg eval --fit`.")
 @click.option("--no-polygons", is_flag=True, help="No polygons and no findings.")
-@click.option("--vectors", type=click.Choice(["gpkg", "geojson"]), default="gpkg", show_default=True)
+@click.option(
+    "--vectors",
+    type=click.Choice(["gpkg", "geojson", "fgb", "parquet"]),
+    multiple=True,
+    default=["gpkg"],
+    show_default=True,
+    help="Format of polygons: GeoPackage, GeoJSON, FlatGeobuf, GeoParquet. Repeatable.",
+)
 @click.option("--mask", type=FILE, help="Raster or polygons of what to leave out, outside the area of interest say.")
 @click.option(
     "--land",
@@ -95,7 +102,7 @@ def command(
     uncertainty: bool,
     no_fit: bool,
     no_polygons: bool,
-    vectors: str,
+    vectors: tuple[str, ...],
     mask: Path | None,
     land: float | None,
     scenes: Path | None,
@@ -126,6 +133,10 @@ def command(
     image_format = "png" if tgs else image_format
     jobs = plan(inputs, out, image_format)
     check_inputs(jobs, mask)
+    if "parquet" in vectors:
+        from seepseg.geo.parquet import check_parquet
+
+        check_parquet("--vectors parquet")
     map_grid = None
     if grid is not None:
         from seepseg.geo.grid import parse_grid
@@ -159,7 +170,7 @@ def command(
     runtime = runtime_for(first.runtime, device).model_copy(update={"threads": threads})
     wanted = Wanted(
         probabilities=probabilities,
-        vectors=None if no_polygons else vectors,
+        vectors=() if no_polygons else tuple(dict.fromkeys(f".{name}" for name in vectors)),
         mask=mask,
         land=land,
         uncertainty=uncertainty,

@@ -280,8 +280,8 @@ class ScenesData(DataNode):
     labels: Annotated[list[str], BeforeValidator(_listed)] = ["labels"]
     """Files, folders or patterns: masks of a scene's size or polygons, named as their scene; or one file of polygons.
 
-    Polygons are GeoPackage, GeoJSON, Shapefile or FlatGeobuf. A scene without a mask or a polygon is not labelled,
-    unless `background` names it.
+    Polygons are GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet. A scene without a mask or a polygon is
+    not labelled, unless `background` names it.
     """
     label_suffix: str = ""
     """End of the names of labels: with `_mask`, `2020a_mask.tif` belongs to scene `2020a`."""

@@ -1,4 +1,4 @@
-"""Vector files: layers of shapes with their attributes as GeoPackage or GeoJSON; the one module that uses pyogrio."""
+"""Vector files: layers of shapes with their attributes, as GeoPackage and others; the one module that uses pyogrio."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
 
 from seepseg.errors import ConfigError, DataError, ResourceError, listed
+from seepseg.geo.parquet import MAGIC, read_parquet, write_parquet
 from seepseg.io.atomic import atomic_path
 from seepseg.io.files import open_regular
 
-DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
+DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".fgb": "FlatGeobuf"}
+FORMATS = (*DRIVERS, ".parquet")
+"""Suffixes of what can be written, the first one goes first where several hold the same."""
 STYLES = "layer_styles"
 """Where QGIS keeps styles in a GeoPackage."""
 _UTC = 100
@@ -63,11 +66,12 @@ def write_vectors(path: Path, shapes: NDArray[Any], table: pd.DataFrame, crs: st
 
 
 def write_layers(path: Path, layers: Iterable[Layer]) -> None:
-    """Write layers, complete or absent; the suffix says the format, and only a GeoPackage holds several.
+    """Write layers, complete or absent; the suffix, one of `FORMATS`, says how, and only a GeoPackage holds several.
 
     Layers of one name, one after another, are parts of one.
 
-    GeoJSON is longitude and latitude whatever the `crs` (RFC 7946).
+    GeoJSON is longitude and latitude whatever the `crs` (RFC 7946). FlatGeobuf has a spatial index, and with it another
+    order of features.
 
     Raises:
         ConfigError: not writable.
@@ -100,6 +104,12 @@ def _write(path: Path, layer: Layer, suffix: str, *, append: bool) -> None:
         filled, place = np.unique(shape, return_inverse=True)  # some may be empty
         shapes = np.full(len(shapes), shapely.MultiPolygon(), object)
         shapes[filled] = shapely.multipolygons(polygons, indices=place)
+    if suffix == ".parquet":
+        write_parquet(path, shapes, table, layer.crs)
+        return
+    options = {"DESCRIPTION": layer.description} if layer.description else {}
+    if suffix == ".fgb" and (shapely.is_missing(shapes) | shapely.is_empty(shapes)).any():
+        options["SPATIAL_INDEX"] = "NO"  # it has no place for them
     pyogrio.raw.write(
         path,
         shapely.to_wkb(shapes),
@@ -112,7 +122,7 @@ def _write(path: Path, layer: Layer, suffix: str, *, append: bool) -> None:
         geometry_type=layer.kind,
         crs=layer.crs,
         append=append,
-        layer_options={"DESCRIPTION": layer.description} if layer.description else {},
+        layer_options=options,
         **({"RFC7946": "YES"} if suffix == ".geojson" and layer.crs else {}),
     )
 
@@ -153,10 +163,12 @@ def read_vectors(
             meant, or cannot be read.
     """
     with open_regular(path) as stream:
+        if stream.peek(4).startswith(MAGIC):  # type: ignore[attr-defined]  # a buffered reader has it
+            return _of_parquet(path, layer, box, times_as_text)
         head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
     # GDAL goes by content too, and other kinds (virtual files, pipelines in JSON) name more files, or addresses.
     if not _KINDS.match(head) or b"gdal_streamed_alg" in head:
-        raise DataError("not a GeoPackage, GeoJSON, Shapefile or FlatGeobuf", path, "convert it to one")
+        raise DataError("not a GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet", path, "convert it to one")
     try:
         meta, _, geometry, fields = pyogrio.raw.read(
             path, layer=_chosen(path, layer), bbox=box, datetime_as_string=times_as_text
@@ -167,6 +179,27 @@ def read_vectors(
     # The index: without a column, a table would have no row either.
     table = pd.DataFrame(dict(zip(meta["fields"], fields, strict=True)), index=range(len(shapes)))
     return shapes, table, meta["crs"]
+
+
+def read_polygons(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
+    """The same of polygons that predict wrote, by object and class: an index has changed the order of a FlatGeobuf."""
+    shapes, table, crs = read_vectors(path)
+    if path.suffix == ".fgb" and {"object", "class"} <= set(table.columns):
+        order = np.lexsort((table["class"], table["object"]))
+        shapes, table = shapes[order], table.iloc[order].reset_index(drop=True)
+    return shapes, table, crs
+
+
+def _of_parquet(
+    path: Path, layer: str | None, box: tuple[float, float, float, float] | None, times_as_text: bool
+) -> tuple[NDArray[Any], pd.DataFrame, str | None]:
+    if layer is not None:
+        raise DataError(f"has no layer {layer}: a GeoParquet file is one without a name", path, "give another file")
+    shapes, table, crs = read_parquet(path, times_as_text=times_as_text)
+    if box is not None:
+        near = shapely.intersects(shapely.envelope(shapes), shapely.box(*box))
+        shapes, table = shapes[near], table[near].reset_index(drop=True)
+    return shapes, table, crs
 
 
 def _chosen(path: Path, layer: str | None) -> str:

@@ -132,8 +132,8 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
                 raise what
             result.failures.append({"input": str(job.source), "error": str(what)})
     _list_failures(out / f"failures{how.name}.jsonl", result.failures)
-    if recipe.wanted.vectors:
-        write_findings(jobs, lambda: manifest.done(every, manifest.latest()), out, ensemble.classes)
+    if vectors := recipe.wanted.vectors:
+        write_findings(jobs, lambda: manifest.done(every, manifest.latest()), out, ensemble.classes, vectors)
     return result
 
 

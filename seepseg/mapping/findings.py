@@ -16,12 +16,13 @@ from seepseg.errors import ConfigError
 from seepseg.geo.identity import COLUMNS as IDENTITY
 from seepseg.geo.identity import with_identity
 from seepseg.geo.place import LONLAT, reproject
-from seepseg.geo.vector import read_vectors, write_layers
+from seepseg.geo.vector import read_polygons
 from seepseg.io.atomic import write_text
 from seepseg.io.image import read_image
 from seepseg.io.table import csv_text
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.polygons import COLUMNS, Polygons, layers_of
+from seepseg.mapping.layers import layers_of, polygons_among, write_polygons
+from seepseg.mapping.polygons import COLUMNS, Polygons
 from seepseg.metrics.grades import Grade, grades_text
 from seepseg.objects.rle import encode
 from seepseg.runs.folder import folder_lock
@@ -30,9 +31,15 @@ FINDINGS_LOCK = ".lock-findings"
 
 
 def write_findings(
-    jobs: Sequence[Job], read: Callable[[], Mapping[str, Mapping[str, Any]]], out: Path, classes: ClassTable
+    jobs: Sequence[Job],
+    read: Callable[[], Mapping[str, Mapping[str, Any]]],
+    out: Path,
+    classes: ClassTable,
+    vectors: Sequence[str] = (),
 ) -> None:
     """Write findings.gpkg (longitude and latitude), findings.csv and scenes.csv of what has polygons so far.
+
+    And findings.fgb or findings.parquet, where the polygons of scenes are so.
 
     They are made from the polygon files and the manifest, so shards and resumed runs give the same. Scenes without a
     georeference are in the tables only.
@@ -42,12 +49,20 @@ def write_findings(
         read: reads their lines of the manifest, by name; called when no other shard writes.
         out: the output folder.
         classes: names and colours.
+        vectors: suffixes of the files of polygons.
     """
+    formats = (".gpkg", *(suffix for suffix in vectors if suffix in (".fgb", ".parquet")))
     with folder_lock(out, FINDINGS_LOCK, wait=True):
-        _write(jobs, read(), out, classes)
+        _write(jobs, read(), out, classes, formats)
 
 
-def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Path, classes: ClassTable) -> None:
+def _write(
+    jobs: Sequence[Job],
+    lines: Mapping[str, Mapping[str, Any]],
+    out: Path,
+    classes: ClassTable,
+    formats: Sequence[str],
+) -> None:
     shapes: list[NDArray[Any]] = []
     placed: list[pd.DataFrame] = []
     tables: list[pd.DataFrame] = []
@@ -55,11 +70,10 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
     grades = set[tuple[Grade, ...]]()
     for job in sorted(jobs, key=lambda j: j.name):
         line = lines.get(job.name)
-        # "." comes before "_": origins that have a file of their own are not meant.
-        path = min((p for p in (line or {}).get("outputs", ()) if p.endswith((".gpkg", ".geojson"))), default=None)
+        path = polygons_among((line or {}).get("outputs", ()))
         if line is None or path is None:
             continue
-        polygons, table, crs = read_vectors(out / path)
+        polygons, table, crs = read_polygons(out / path)
         table = table.reindex(columns=list(COLUMNS))
         table.insert(0, "scene", job.name)
         grades.add(tuple(Grade(**grade) for grade in line.get("grades", ())))
@@ -72,7 +86,9 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
         row = {"scene": job.name, "objects": line["objects"], "valid_km2": line.get("valid_km2")} | areas
         scenes.append(row | {name: identity.get(name) for name in IDENTITY})
     if not scenes:
-        for name in ("findings.gpkg", "findings.csv", "scenes.csv"):
+        stems = ("findings", "findings_origins")
+        names = [f"{stem}{ending}" for stem in stems for ending in (".gpkg", ".fgb", ".parquet", ".qml", ".csv")]
+        for name in (*names, "scenes.csv"):
             (out / name).unlink(missing_ok=True)
         return
     columns = {"scene": "str"} | COLUMNS | IDENTITY
@@ -83,7 +99,7 @@ def _write(jobs: Sequence[Job], lines: Mapping[str, Mapping[str, Any]], out: Pat
     origins[known] = shapely.points(found.loc[known, ["origin_x", "origin_y"]].to_numpy())
     about = grades_text(*grades) if len(grades) == 1 else "Grades are by several fits: manifest.jsonl has each scene's."
     polygons_of_all = Polygons(geometry, found, origins, LONLAT, None)
-    write_layers(out / "findings.gpkg", layers_of("findings", polygons_of_all, classes, about))
+    write_polygons(out / "findings", layers_of("findings", polygons_of_all, classes, about), formats)
     write_text(out / "findings.csv", csv_text(_joined(tables, empty)))
     write_text(out / "scenes.csv", csv_text(pd.DataFrame(scenes, dtype=object)))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".jpg", ".jpeg")
 """Inputs whose maps are PNGs."""
-RESERVED = ("findings", "scenes")
+RESERVED = ("findings", "findings_origins", "scenes")
 
 _PACKED = re.compile(r"\.safe$", re.IGNORECASE)
 
@@ -107,7 +107,7 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
         jobs[job.name] = job
     for name, job in jobs.items():
         if (beside := jobs.get(name.removesuffix("_origins"), job)) is not job:
-            what = f"its polygons and the origins of {beside.source} might both be {name}.geojson"
+            what = f"its polygons and the origins of {beside.source} might both be {name}.fgb or .geojson"
             raise ConfigError(what, job.source, "rename one, or predict them into two folders")
     return sorted(jobs.values(), key=lambda job: job.name)
 

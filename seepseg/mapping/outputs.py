@@ -18,10 +18,9 @@ from seepseg.figures.sheets import QuickLook
 from seepseg.geo.grid import Grid, Sheet, sheet_of, warped
 from seepseg.geo.identity import identity_of, with_identity
 from seepseg.geo.place import Place, place_of
-from seepseg.geo.vector import write_layers
 from seepseg.inference.decode import calibrated, sure, uncertainty
 from seepseg.inference.stream import Strip
-from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path, write_text
+from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
 from seepseg.io.image import Image
 from seepseg.io.images import write_class_png, write_png
@@ -30,8 +29,9 @@ from seepseg.machine.ahead import behind
 from seepseg.machine.device import give_back_memory
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job
+from seepseg.mapping.layers import layers_of, write_polygons
 from seepseg.mapping.objectwise import ObjectDecisions
-from seepseg.mapping.polygons import ORIGINS, NoisyMapError, layers_of, trace
+from seepseg.mapping.polygons import NoisyMapError, trace
 from seepseg.metrics.grades import grades_text
 from seepseg.sentinel1.coarse import SIGMA0, SeaMeans
 
@@ -45,7 +45,7 @@ class Wanted:
 
     Attributes:
         probabilities: `<stem>_prob.tif`, one band per class.
-        vectors: "gpkg", "geojson", or None for no polygons.
+        vectors: suffixes of the files of polygons, of `geo.vector.FORMATS`; none for no polygons.
         quicklook: `<stem>_quicklook.png`.
         mask: raster or vector of what is left out, outside the area of interest for example.
         land: metres of sea that are left out along land, with the land; None leaves in both.
@@ -55,7 +55,7 @@ class Wanted:
     """
 
     probabilities: bool = False
-    vectors: str | None = "gpkg"
+    vectors: tuple[str, ...] = (".gpkg",)
     quicklook: bool = True
     mask: Path | None = None
     land: float | None = None
@@ -249,7 +249,7 @@ def _write_map(path: Path, raster: Path, image: Image, sheet: Sheet, layout: Lay
 
 
 def _write_polygons(
-    job: Job, rasters: tuple[Path, Path], place: Place, ensemble: Ensemble, vectors: str, report: Report
+    job: Job, rasters: tuple[Path, Path], place: Place, ensemble: Ensemble, vectors: Sequence[str], report: Report
 ) -> None:
     """Write the polygons and origins of finished rasters of classes and confidence; adds to the report."""
     config, table, grades = ensemble.config, ensemble.classes, ensemble.fit.grades if ensemble.fit else ()
@@ -269,16 +269,7 @@ def _write_polygons(
     columns = with_identity(polygons.table, report.facts.get("identity", {}))
     columns.insert(0, "scene", job.name)
     layers = layers_of(job.beside("").name, replace(polygons, table=columns), table, grades_text(grades))
-    if vectors == "gpkg":
-        write_layers(job.beside(".gpkg"), layers)
-        report.outputs.append(job.beside(".gpkg"))
-    else:  # one layer a file, and styles beside
-        for layer in layers:
-            stem = job.beside("" if layer is layers[0] else f"_{ORIGINS}")
-            path, style = (stem.with_name(f"{stem.name}{ending}") for ending in (".geojson", ".qml"))
-            write_layers(path, [layer])
-            write_text(style, layer.style)
-            report.outputs += [path, style]
+    report.outputs += write_polygons(job.beside(""), layers, vectors)
     if place.warning:
         report.warnings.append(place.warning)
     if place.accuracy_m is not None:

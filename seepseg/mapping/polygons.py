@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.errors import DataError
-from seepseg.figures.style import qgis_style
 from seepseg.geo.place import Place
-from seepseg.geo.vector import Layer
 from seepseg.io.raster import raster_rows
 from seepseg.metrics.grades import Grade, graded
 from seepseg.objects.components import StripLabels
@@ -65,16 +63,6 @@ COLUMNS: dict[str, str] = {
 
 x and y are longitude and latitude in degrees; without georeference, column and row.
 """
-
-ORIGINS = "origins"
-"""The layer of points beside that of polygons."""
-
-SAID = "Each polygon is the part of one class of an object: a patch of foreground of any class, 8-connected."
-SAID_OF_ORIGINS = (
-    "The probable origins of slicks: the narrower end, where the other one is at least 1.5 times as wide. Hints, not"
-    " positions. The columns are those of the polygon of the same scene, object and class."
-)
-"""Descriptions of the layers."""
 
 TOGETHER = {
     "pixels": "sum",
@@ -186,20 +174,6 @@ def trace(
         table, written, origins = table[large].reset_index(drop=True), written[large], origins[large]
     valid_km2 = _km2(np.stack(list(valid.values())), start, rows.shape[1], place)
     return Polygons(written, table, origins, place.crs, valid_km2)
-
-
-def layers_of(name: str, polygons: Polygons, classes: ClassTable, about: str) -> list[Layer]:
-    """The layer of polygons, called `name`, and that of their origins, with the same columns; `about` is of grades."""
-    table, crs = polygons.table, polygons.crs
-    there = ~shapely.is_missing(polygons.origins)
-    points, rows = polygons.origins[there], table[there]
-    # A file has no two layers of one name, whatever its scene is called.
-    name = "polygons" if name.lower() == ORIGINS else name
-    said, also = (f"{text} {about}" for text in (SAID, SAID_OF_ORIGINS))
-    return [
-        Layer(name, polygons.shapes, table, crs, "MultiPolygon", said, qgis_style(classes, "fill")),
-        Layer(ORIGINS, points, rows, crs, "Point", also, qgis_style(classes, "marker")),
-    ]
 
 
 def _count(cells: dict[int, NDArray[np.int64]], valid: NDArray[np.bool_], start: int) -> None:

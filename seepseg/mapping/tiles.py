@@ -72,7 +72,7 @@ def predict_tiles(
             results[job.name] = error
     limits = [_limits(tiles.values(), member.scaling.config) for member in ensemble.members]
     unlike = _unlike(tiles.values(), ensemble, limits)
-    by_name, without_polygons = {job.name: job for job in jobs}, replace(wanted, vectors=None, quicklook=False)
+    by_name, without_polygons = {job.name: job for job in jobs}, replace(wanted, vectors=(), quicklook=False)
     for answer in _classified(tiles, ensemble, ensemble.with_limits(limits), tick):
         tile = tiles[answer.id]
         strip = whole_strip(tile.rows, answer.prediction, answer.probabilities.permute(1, 2, 0))

@@ -13,7 +13,7 @@ from seepseg.geo.labels import Layer, read_layer
 from seepseg.io.files import SUFFIXES, image_names
 from seepseg.sentinel1 import is_product
 
-VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
+VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet")
 MANIFEST = "manifest.safe"
 
 

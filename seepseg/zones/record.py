@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seepseg.errors import DataError
 from seepseg.geo.place import place_of
-from seepseg.geo.vector import read_vectors
+from seepseg.geo.vector import read_polygons
 from seepseg.io.raster import raster_header
 from seepseg.mapping.manifest import stamp
 from seepseg.objects.outlines import touched
@@ -97,7 +97,7 @@ def record_of(
 
 def outlines_of(scene: Scene, frame: Frame) -> NDArray[Any]:
     """The polygons (n) of a scene in the frame, in the order of its records."""
-    shapes, _, crs = read_vectors(scene.vectors)
+    shapes, _, crs = read_polygons(scene.vectors)
     return np.asarray(shapely.transform(shapes, lambda xy: frame.from_map(crs, xy, scene.name)))
 
 
@@ -108,7 +108,7 @@ def _made(scene: Scene, frame: Frame, judges: Sequence[Judge], left_out: LeftOut
         what = "has no georeference" if frame.crs else "has a georeference"
         raise DataError(what, scene.raster, f"leave it out, or give --frame {PIXELS} for scenes in one pixel frame")
     view, outline, measured = look(scene, frame, header, (height, width), judges)
-    shapes, table, crs = read_vectors(scene.vectors)
+    shapes, table, crs = read_polygons(scene.vectors)
     table["grade"] = table["grade"].fillna("") if "grade" in table else ""
     if missing := [c for c in (*KEPT, *(c for pair in POINTS.values() for c in pair)) if c not in table.columns]:
         raise DataError(f"has no column {missing[0]}", scene.vectors, "predict the scene again")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.geo.identity import COLUMNS, Identity
+from seepseg.mapping.layers import polygons_among
 from seepseg.mapping.manifest import Manifest
 
 GAP = 60.0
@@ -79,15 +80,16 @@ def find_scenes(folders: Sequence[Path]) -> tuple[list[Scene], list[str]]:
         for name, line in sorted(lines.items()):
             outputs = [folder / p for p in line.get("outputs", ())]
             rasters = [p for p in outputs if p.stem.endswith("_class")]
-            vectors = [p for p in outputs if p.suffix in (".gpkg", ".geojson")]
-            if not (rasters and vectors):
+            polygons = polygons_among(line.get("outputs", ()))
+            if not (rasters and polygons):
                 bare.append(name)
                 continue
-            for path in (rasters[0], vectors[0]):
+            vectors = folder / polygons
+            for path in (rasters[0], vectors):
                 if not path.is_file():
                     raise DataError("no such file, though the manifest lists it", path, "predict the scene again")
             known = {k: v for k, v in (line.get("identity") or {}).items() if k in COLUMNS}
-            scenes.append(Scene(name, rasters[0], vectors[0], Identity(**known), tuple(line.get("input") or ())))
+            scenes.append(Scene(name, rasters[0], vectors, Identity(**known), tuple(line.get("input") or ())))
     if bare:
         warnings.append(f"{len(bare)} inputs have no polygons and are left out: {listed(bare)}")
     if not scenes:

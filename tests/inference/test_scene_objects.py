@@ -128,7 +128,7 @@ def test_a_predicted_scene_is_decided_by_the_classifier_of_the_run(tmp_path: Pat
     tifffile.imwrite(tmp_path / "x.tif", raw)
     # Whatever is larger than 100 pixels stays, the rest is a false alarm.
     ensemble = replace(toy(), objects=asks("log_area", np.log1p(100), 1, 0, 2))
-    predict_scene(Job(tmp_path / "x.tif", "x", tmp_path, False), ensemble, Wanted(vectors=None, quicklook=False))
+    predict_scene(Job(tmp_path / "x.tif", "x", tmp_path, False), ensemble, Wanted(vectors=(), quicklook=False))
     found = tifffile.imread(tmp_path / "x_class.tif")
     assert found[20:60, 20:60].all()
     assert found.sum() == 1600
@@ -141,7 +141,7 @@ def test_objects_are_described_as_the_member_scales_whose_classifier_it_is(tmp_p
     tifffile.imwrite(tmp_path / "x.tif", raw)
     # The sea is 60 of 200 to the first member, 60 of 400 to the second.
     ensemble = replace(pair(SCALING, WIDER), objects=asks("sea_level", 0.2, 1, 0, 2), shown=shown)
-    predict_scene(Job(tmp_path / "x.tif", "x", tmp_path, False), ensemble, Wanted(vectors=None, quicklook=False))
+    predict_scene(Job(tmp_path / "x.tif", "x", tmp_path, False), ensemble, Wanted(vectors=(), quicklook=False))
     assert tifffile.imread(tmp_path / "x_class.tif").sum() == (40 if shown == 0 else 0)
 
 

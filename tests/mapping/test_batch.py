@@ -27,7 +27,7 @@ from seepseg.models.build import build_model
 from seepseg.runs.checkpoint import Checkpoint, save_checkpoint
 from tests.mapping.toy import SCALING, files, picture, recipe
 
-QUICK = Wanted(vectors=None, quicklook=False)
+QUICK = Wanted(vectors=(), quicklook=False)
 HERE = Execution()
 WINDOW = Predict(window=64, batch_size=2)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from seepseg.classes import SALT, SEEP
 from seepseg.errors import ConfigError
-from seepseg.geo.vector import read_vectors
+from seepseg.geo.vector import read_polygons, read_vectors
 from seepseg.mapping.findings import check_submission, write_findings, write_submission
 from seepseg.mapping.jobs import plan
 from seepseg.mapping.outputs import Wanted
@@ -67,6 +67,18 @@ def test_findings_hold_the_origins_of_all_scenes_in_longitude_and_latitude(tmp_p
     # The narrow ends are in columns 80 and 10, row 20.
     assert shapely.get_coordinates(points) == pytest.approx(np.array([[5.08, 49.98], [5.01, 49.98]]), abs=2e-3)
     assert origins["length_m"].min() > 70 * 0.001 * 60_000
+    # The same from other formats, and in them.
+    for job in jobs:
+        report = predict_scene(job, ensemble, Wanted(vectors=(".fgb", ".parquet")))
+        lines[job.name] = {"outputs": {p.relative_to(out).as_posix(): 1 for p in report.outputs}, **report.facts}
+    first = {name: (out / name).read_bytes() for name in ("findings.gpkg", "findings.csv", "scenes.csv")}
+    write_findings(jobs, lambda: lines, out, SALT, (".fgb", ".parquet"))
+    assert {name: (out / name).read_bytes() for name in first} == first
+    for suffix in (".fgb", ".parquet"):
+        assert read_polygons(out / f"findings{suffix}")[1]["length_m"].tolist() == pytest.approx(
+            read_vectors(out / "findings.gpkg")[1]["length_m"].tolist()
+        )
+        assert len(read_vectors(out / f"findings_origins{suffix}")[0]) == 2
     # What the layer says of grades is so for all scenes, or is not said.
     a_grade = {"letter": "C", "least": 0.0, "polygons": 100, "right": 20}
     for graded, said in (("ab", "Grades are by several fits"), ("abc", "C 0.20 of 100"), ("", "There are no grades")):

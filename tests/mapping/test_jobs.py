@@ -55,7 +55,7 @@ def test_two_inputs_with_one_output_are_refused_before_any_work(tmp_path: Path) 
 def test_origins_of_one_input_are_never_the_polygons_of_another(tmp_path: Path) -> None:
     touch(*(tmp_path / "in" / f"{name}.tif" for name in ("a", "a_origins", "b_origins")))
     plan([str(tmp_path / "in" / "b_origins.tif"), str(tmp_path / "in" / "a.tif")], tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"might both be a_origins.geojson in .*a_origins.tif"):
+    with pytest.raises(ConfigError, match=r"might both be a_origins.fgb or .geojson in .*a_origins.tif"):
         plan([str(tmp_path / "in")], tmp_path / "out")
 
 

@@ -22,7 +22,7 @@ from seepseg.config import Predict
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.grid import Grid
 from seepseg.geo.place import reproject
-from seepseg.geo.vector import read_vectors
+from seepseg.geo.vector import FORMATS, read_polygons, read_vectors
 from seepseg.inference.stream import Rows, whole_strip
 from seepseg.io.image import open_image
 from seepseg.mapping.jobs import plan
@@ -107,17 +107,15 @@ def wedge() -> NDArray[np.uint16]:
     return raw
 
 
-@pytest.mark.parametrize("vectors", ["gpkg", "geojson"])
-def test_origins_are_points_with_the_columns_of_their_polygons(folder: Path, vectors: str) -> None:
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_origins_are_points_with_the_columns_of_their_polygons(folder: Path, suffix: str) -> None:
     geotiff(folder / "in" / "origins.tif", wedge())
-    (report,) = predict(folder, Wanted(vectors=vectors, quicklook=False))
-    out, one = folder / "out", vectors == "gpkg"
-    more = [".gpkg"] if one else [".geojson", ".qml", "_origins.geojson", "_origins.qml"]
+    (report,) = predict(folder, Wanted(vectors=(suffix,), quicklook=False))
+    out, one = folder / "out", suffix == ".gpkg"
+    more = [suffix] if one else [suffix, ".qml", f"_origins{suffix}", "_origins.qml"]
     assert endings(report, "origins") == ["_class.tif", *more]
-    _, polygons, _ = read_vectors(out / f"origins.{vectors}")
-    points, origins, crs = read_vectors(
-        out / f"origins{'' if one else '_origins'}.{vectors}", "origins" if one else None
-    )
+    _, polygons, _ = read_polygons(out / f"origins{suffix}")
+    points, origins, crs = read_vectors(out / f"origins{'' if one else '_origins'}{suffix}", "origins" if one else None)
     # The narrow end: 10 pixels of 100 m from the western edge, 30 from the northern one.
     x, y = reproject(crs or "")(shapely.get_coordinates(points))[0]
     assert (x, y) == pytest.approx(reproject("EPSG:32616")(np.array([[501_000.0, 2_997_000.0]]))[0], abs=2e-3)
@@ -150,10 +148,10 @@ def test_pictures_give_pngs_and_polygons_where_they_lie_on_the_map(folder: Path,
     assert shapes[0].bounds == (501_600, 2_998_400, 503_200, 2_999_200)
 
 
-@pytest.mark.parametrize("vectors", ["gpkg", None])
+@pytest.mark.parametrize("vectors", [(".gpkg",), ()])
 @pytest.mark.parametrize("kind", ["scene", "tile", "png"])
 def test_a_map_of_what_lies_on_the_grid_already_is_its_class_raster(
-    folder: Path, kind: str, vectors: str | None
+    folder: Path, kind: str, vectors: tuple[str, ...]
 ) -> None:
     raw = sea() if kind != "png" else sea().astype(np.uint8)
     raw[:5] = 0

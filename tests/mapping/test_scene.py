@@ -23,7 +23,7 @@ from seepseg.models.build import build_model
 from seepseg.runs.fit import Fit
 from tests.mapping.toy import SCALING, SIZES, files, picture, recipe, toy
 
-PLAIN = Wanted(vectors=None, quicklook=False)
+PLAIN = Wanted(vectors=(), quicklook=False)
 
 
 def predict(source: Path, out: Path, wanted: Wanted = PLAIN, **decoding: object) -> Report:
@@ -35,7 +35,7 @@ def predict(source: Path, out: Path, wanted: Wanted = PLAIN, **decoding: object)
 def test_any_size_comes_out_as_it_went_in(tmp_path: Path, shape: tuple[int, int]) -> None:
     raw = picture(shape)
     tifffile.imwrite(tmp_path / "x.tif", raw)
-    report = predict(tmp_path / "x.tif", tmp_path / "out", Wanted(probabilities=True, vectors=None))
+    report = predict(tmp_path / "x.tif", tmp_path / "out", Wanted(probabilities=True, vectors=()))
     assert [p.name for p in report.outputs] == ["x_class.tif", "x_prob.tif", "x_quicklook.png"]
     # Logit 0 (raw 100) is a draw, which the background wins.
     assert np.array_equal(tifffile.imread(tmp_path / "out" / "x_class.tif").reshape(shape), raw > 100)
@@ -48,7 +48,7 @@ def test_no_data_and_nan_come_out_as_255_and_spread_nowhere(tmp_path: Path) -> N
     raw = picture((80, 90)).astype(np.float32)
     raw[:10], raw[20, 30], raw[21, 31] = 0, np.nan, np.inf
     tifffile.imwrite(tmp_path / "x.tif", raw)
-    predict(tmp_path / "x.tif", tmp_path / "out", Wanted(probabilities=True, vectors=None))
+    predict(tmp_path / "x.tif", tmp_path / "out", Wanted(probabilities=True, vectors=()))
     classes = tifffile.imread(tmp_path / "out" / "x_class.tif")
     hidden = ~np.isfinite(raw) | (raw == 0)
     assert hidden.sum() == 902
@@ -77,7 +77,7 @@ def test_a_map_lies_where_its_scene_lies_and_says_what_made_it(tmp_path: Path) -
 
 def test_the_same_scene_gives_the_same_bytes_whatever_the_batch(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "x.tif", picture((700, 600)))
-    every = Wanted(probabilities=True, vectors=None)
+    every = Wanted(probabilities=True, vectors=())
     predict(tmp_path / "x.tif", tmp_path / "a", every)
     predict(tmp_path / "x.tif", tmp_path / "b", every)
     predict(tmp_path / "x.tif", tmp_path / "c", every, batch_size=3)
@@ -98,7 +98,7 @@ def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path, amp: str) 
         for threads in (1, 3):
             torch.set_num_threads(threads)
             job = Job(tmp_path / "x.tif", "x", tmp_path / str(threads), False)
-            predict_scene(job, ensemble, Wanted(probabilities=True, vectors=None))
+            predict_scene(job, ensemble, Wanted(probabilities=True, vectors=()))
     finally:
         torch.set_num_threads(before)
     assert files(tmp_path / "1") == files(tmp_path / "3")
@@ -129,14 +129,14 @@ def test_what_the_mask_covers_is_left_out(tmp_path: Path) -> None:
     mask[30:40, 5:60] = 1
     tifffile.imwrite(tmp_path / "x.tif", raw)
     tifffile.imwrite(tmp_path / "land.tif", mask)
-    predict(tmp_path / "x.tif", tmp_path / "out", Wanted(vectors=None, quicklook=False, mask=tmp_path / "land.tif"))
+    predict(tmp_path / "x.tif", tmp_path / "out", Wanted(vectors=(), quicklook=False, mask=tmp_path / "land.tif"))
     classes = tifffile.imread(tmp_path / "out" / "x_class.tif")
     assert np.array_equal(classes, np.where(mask, 255, raw > 100))
 
 
 def test_a_scene_without_a_valid_pixel(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "x.tif", np.zeros((100, 70), np.uint16))
-    predict(tmp_path / "x.tif", tmp_path / "out", Wanted(vectors=None))
+    predict(tmp_path / "x.tif", tmp_path / "out", Wanted(vectors=()))
     assert (tifffile.imread(tmp_path / "out" / "x_class.tif") == 255).all()
 
 
@@ -164,7 +164,7 @@ def test_maps_are_decoded_and_calibrated_as_fitted_and_say_how_unsure_they_are(t
     fit = Fit("binary", 0.5, 0.6, (), 0, "val", ())
     ensemble = replace(toy(decoding=fit.onto(Predict(window=64))), fit=fit)
     job = Job(tmp_path / "x.tif", "x", tmp_path / "out", False)
-    wanted = Wanted(probabilities=True, uncertainty=True, vectors=None, quicklook=False)
+    wanted = Wanted(probabilities=True, uncertainty=True, vectors=(), quicklook=False)
     report = predict_tiles([job], ensemble, wanted)[0] if as_tile else predict_scene(job, ensemble, wanted)
     assert isinstance(report, Report)
     assert [p.name for p in report.outputs] == ["x_class.tif", "x_prob.tif", "x_uncertainty.tif"]
