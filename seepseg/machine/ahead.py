@@ -6,11 +6,13 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
+
+from seepseg.errors import ResourceError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -93,23 +95,36 @@ def in_streams(work: Callable[[T], R], items: Iterable[T], device: torch.device)
     On the CPU, as many threads as torch may use work a few items ahead, and torch computes on one core in each of them,
     as in the caller while it takes items. This is faster than all cores on one batch, which wait for one another after
     every layer, and much faster where other programs keep a core busy. And bytes do not depend on the number of cores.
+
+    Work that runs out of memory is done again when all other has ended, and from then on one item at a time; it fails
+    when it does so alone.
     """
     if device.type != "cpu":
         yield from ((item, work(item)) for item in items)
         return
     streams = torch.get_num_threads()
+    most = streams + 1
     waiting: deque[tuple[T, Future[R]]] = deque()
+
+    def first() -> tuple[T, R]:
+        nonlocal most
+        item, future = waiting.popleft()
+        try:
+            return item, future.result()
+        except (ResourceError, MemoryError):
+            most = 0
+            wait(other for _, other in waiting)
+            return item, work(item)
+
     with ThreadPoolExecutor(streams, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         torch.set_num_threads(1)
         try:
             for item in items:
                 waiting.append((item, pool.submit(work, item)))
-                if len(waiting) > streams + 1:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
+                while len(waiting) > most:
+                    yield first()
             while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
+                yield first()
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(streams)

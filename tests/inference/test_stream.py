@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -112,6 +113,36 @@ def test_windows_without_a_valid_pixel_are_not_computed() -> None:
     # windows at columns 0, 64, 128, 192 without overlap: only the second holds a valid pixel
     whole(Held(np.full((64, 256), 0.5, np.float32), valid), [member(Counting())], Predict(window=64, overlap=0))
     assert calls == [1]
+
+
+def test_where_one_window_fits_the_map_is_that_of_two_streams() -> None:
+    class Tight(Logit):
+        """Has no memory for two windows at once, and refuses the first two streams one of them too."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.refused, self.inside, self.beside = 0, 0, list[int]()
+
+        def forward(self, images: Tensor) -> Tensor:
+            if len(images) > 1 or self.refused < 2:
+                self.refused += len(images) == 1
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+            self.inside += 1
+            self.beside.append(self.inside)
+            time.sleep(0.005)  # so that another stream, if there were one, would come
+            self.inside -= 1
+            return super().forward(images)
+
+    image = np.random.default_rng(0).uniform(0.01, 0.99, (200, 300)).astype(np.float32)
+    config, tight, before = Predict(window=64, overlap=0.25, batch_size=2), Tight(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert np.allclose(whole(Held(image), [member(tight)], config), image, atol=1e-5)
+    finally:
+        torch.set_num_threads(before)
+    # 64 px windows 48 px apart: 4 rows of 6, of which four batches of two had begun when the first was refused.
+    assert len(tight.beside) == 24
+    assert tight.beside[8:] == [1] * 16
 
 
 def test_members_are_averaged_each_with_its_own_scaling() -> None:

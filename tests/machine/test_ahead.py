@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from seepseg.errors import ResourceError
 from seepseg.machine.ahead import ahead, behind, in_streams
 
 
@@ -93,6 +94,49 @@ def test_an_error_in_a_stream_or_in_its_items_is_raised_in_its_turn() -> None:
         next(results)
     with pytest.raises(ValueError, match="no third"):
         list(in_streams(lambda i: i, items(), CPU))
+
+
+def test_what_runs_out_of_memory_beside_others_is_done_alone() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    room, most, both = threading.Lock(), list[int](), threading.Barrier(2)
+    inside: list[int] = []
+
+    def work(item: int) -> int:
+        inside.append(item)
+        most.append(len(inside))
+        try:
+            if len(most) <= 2:
+                both.wait(10)  # the first two are there at once
+            if not room.acquire(blocking=False):
+                raise ResourceError("out of memory", "here", "wait")
+            try:
+                time.sleep(0.01)
+            finally:
+                room.release()
+        finally:
+            inside.remove(item)
+        return -item
+
+    try:
+        assert list(in_streams(work, range(12), CPU)) == [(i, -i) for i in range(12)]
+        assert max(most) == 2
+        assert most[-6:] == [1] * 6
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("error", [ResourceError("out of memory", "here", "wait"), MemoryError()])
+def test_what_runs_out_of_memory_alone_fails(error: Exception) -> None:
+    def work(item: int) -> int:
+        if item == 3:
+            raise error
+        return item
+
+    results = in_streams(work, range(6), CPU)
+    assert [next(results) for _ in range(3)] == [(0, 0), (1, 1), (2, 2)]
+    with pytest.raises(type(error)):
+        next(results)
 
 
 def test_streams_that_are_closed_early_take_no_more_items() -> None:
