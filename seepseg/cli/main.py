@@ -12,6 +12,7 @@ import click
 
 from seepseg import __version__
 from seepseg.errors import SeepsegError
+from seepseg.machine.imports import import_monai_alone
 
 COMMANDS = {
     "demo": "the whole workflow on synthetic data: train, eval, predict",
@@ -56,6 +57,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     debug = "--debug" in sys.argv[1:]
     _spin_less()
+    import_monai_alone()
     try:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 from seepseg.errors import ConfigError, ResourceError
+from seepseg.machine.imports import import_monai_alone
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -47,7 +48,7 @@ def _in_pool(
     """Units with their results as they come; returns those that were lost, in order, because a worker died."""
     # A forked copy of torch's threads hangs.
     context = multiprocessing.get_context("spawn")
-    with _pool(ProcessPoolExecutor(workers, context, _die_with, (os.getpid(),))) as pool:
+    with _pool(ProcessPoolExecutor(workers, context, _begin, (os.getpid(),))) as pool:
         futures: dict[Future[Result], Unit] = {}
         with suppress(BrokenProcessPool):
             for unit in units:
@@ -68,8 +69,9 @@ def _pool(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _die_with(parent: int) -> None:
-    """End this worker when the process that started it is gone, for example killed."""
+def _begin(parent: int) -> None:
+    """Make this a worker that imports quickly, and ends when the process that started it is gone (killed, say)."""
+    import_monai_alone()
 
     def watch() -> None:
         while os.getppid() == parent:
