@@ -1,3 +1,49 @@
-"""seepseg: finds oil seeps in radar images of the sea and salt in seismic images."""
+"""seepseg: finds oil seeps in radar images of the sea and salt in seismic images.
+
+The names below are all that a program needs, and they stay as they are (docs/python.md). Each is imported when it is
+first used. For the examples in their docstrings, `runs/demo` is a run of the recipe `demo_seep`, and `scene.tif` a
+scene of the same kind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Model",
+    "Prediction",
+    "__version__",
+    "errors",
+    "load",
+    "losses",
+    "metrics",
+    "models",
+    "read_findings",
+    "train",
+]
+
+if TYPE_CHECKING:
+    from seepseg import errors, losses, metrics, models
+    from seepseg.api.findings import read_findings
+    from seepseg.api.model import Model, load
+    from seepseg.api.prediction import Prediction
+    from seepseg.api.training import train
+else:
+    from seepseg.lazy import attach
+
+    __getattr__, __dir__ = attach(
+        __name__,
+        {
+            "Model": "seepseg.api.model",
+            "Prediction": "seepseg.api.prediction",
+            "errors": "seepseg.errors",
+            "load": "seepseg.api.model",
+            "losses": "seepseg.losses",
+            "metrics": "seepseg.metrics",
+            "models": "seepseg.models",
+            "read_findings": "seepseg.api.findings",
+            "train": "seepseg.api.training",
+        },
+    )

@@ -13,10 +13,11 @@ import seepseg
 
 ROOT = Path(seepseg.__file__).parent
 LAYERS = [
-    {"errors"}, {"classes", "bands"}, {"io"}, {"config", "archives"}, {"machine", "geo", "sentinel1"},
+    {"errors", "lazy"}, {"classes", "bands"}, {"io"}, {"config", "archives"}, {"machine", "geo", "sentinel1"},
     {"objects", "figures", "scenes"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs", "splits"}, {"inference"},
-    {"training", "evaluation", "mapping"}, {"review"}, {"audit", "zones", "export"}, {"atlas", "conditions"}, {"cli"},
+    {"training", "evaluation", "mapping"}, {"review"}, {"audit", "zones", "export"}, {"atlas", "conditions"},
+    {"api"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
     "rasterio": {

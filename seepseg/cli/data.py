@@ -189,8 +189,8 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
     Writes a page and suspects.csv, the highest weight first. A run without folds predicts its validation tiles only.
     """
     from seepseg.audit.suspects_report import write_suspects
-    from seepseg.cli.options import progress, relative, runtime_for
-    from seepseg.machine.device import set_threads
+    from seepseg.cli.options import progress, relative
+    from seepseg.machine.device import runtime_for, set_threads
     from seepseg.runs.checkpoint import load_checkpoint
     from seepseg.runs.folder import find_checkpoints
 

@@ -14,7 +14,6 @@ from seepseg.io.files import local_path
 if TYPE_CHECKING:
     from seepseg.classes import ClassTable
     from seepseg.evaluation.summary import Summary
-    from seepseg.inference.labelled import Labelled
 
 
 @dataclass(frozen=True)
@@ -144,10 +143,12 @@ def _score_run(request: Request, run: Path) -> None:
     from seepseg.evaluation.evaluate import Options, evaluate
     from seepseg.evaluation.fitting import fit_parts
     from seepseg.evaluation.printing import decoding_text
+    from seepseg.inference.labelled import open_parts
     from seepseg.metrics.grades import FEWEST, grades_text
-    from seepseg.runs.folder import RunFolder
+    from seepseg.runs.folder import RunFolder, fold_folder
 
-    parts = _opened(request, run)
+    root = fold_folder(run, request.fold)
+    parts = open_parts(root, request.split, request.device, data_root=request.data, tta=request.tta)
     split = f"data-{request.data.resolve().name}" if request.data else request.split
     where = request.out or (RunFolder(run) if request.oof else parts[0].folder).eval(split)
     options = Options(
@@ -171,23 +172,6 @@ def _score_run(request: Request, run: Path) -> None:
         if search.warning():
             click.echo(f"note: {search.warning()}", err=True)
     _print_written(where, request)
-
-
-def _opened(request: Request, run: Path) -> list[Labelled]:
-    """The tiles to score and who predicts them: a run, or each of its folds."""
-    from seepseg.cli.options import fold_folder, runtime_for
-    from seepseg.inference.labelled import open_folds, open_labelled
-    from seepseg.machine.device import set_threads
-    from seepseg.runs.checkpoint import load_checkpoint
-    from seepseg.runs.folder import find_checkpoint, find_checkpoints
-
-    root = fold_folder(run, request.fold)
-    path = find_checkpoints(root)[0] if request.oof else find_checkpoint(root)
-    runtime = runtime_for(load_checkpoint(path).config.runtime, request.device)
-    set_threads(runtime)
-    if request.oof:
-        return open_folds(run, runtime, tta=request.tta)
-    return [open_labelled(path, runtime, request.split, data_root=request.data, tta=request.tta)]
 
 
 def _print_scores(summary: Summary, request: Request) -> None:

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from seepseg.errors import ConfigError
 from seepseg.io.files import local_path
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from seepseg.config import Runtime
     from seepseg.machine.progress import Tick
 
 
@@ -56,24 +54,6 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def with_device(overrides: tuple[str, ...], device: str | None) -> list[str]:
     """Overrides, the device among them where one was asked for."""
     return [*overrides, *([f"runtime.device={device}"] if device else [])]
-
-
-def runtime_for(config: Runtime, device: str | None) -> Runtime:
-    """The runtime a checkpoint is used with: its own, but on the device and with the threads of this machine.
-
-    The configs of folds that were trained several at a time name the few threads that each of them had.
-    """
-    return config.model_copy(update={"device": device or "auto", "threads": None})
-
-
-def fold_folder(run: Path, fold: int | None) -> Path:
-    """The folder of one fold of a run."""
-    if fold is None:
-        return run
-    folder = run / f"fold_{fold}"
-    if not folder.is_dir():
-        raise ConfigError(f"no fold {fold}", run, "train it with --fold")
-    return folder
 
 
 @contextmanager

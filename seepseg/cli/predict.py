@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seepseg.cli.options import FILE, device_option, fold_folder, progress, quiet_option, relative, runtime_for
+from seepseg.api.inputs import WIDEST_MARGIN, with_table
+from seepseg.cli.options import FILE, device_option, progress, quiet_option, relative
 from seepseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from seepseg.mapping.batch import Outcome
-    from seepseg.mapping.jobs import Job
 
 MANY = click.IntRange(1, 1024)
 """Processes or threads: far more of them use up those that the system has. `config.Runtime` has the same bounds."""
-WIDEST_MARGIN = 100_000
-"""Metres of sea along land that can be left out."""
 
 
 def _shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -144,13 +142,14 @@ def command(
         map_grid = parse_grid(grid)
 
     # What follows takes seconds to import: a wrong input is reported before.
+    from seepseg.machine.device import runtime_for
     from seepseg.mapping.batch import Execution, predict_batch
     from seepseg.mapping.findings import check_submission, write_submission
     from seepseg.mapping.jobs import with_channels
     from seepseg.mapping.outputs import Wanted
     from seepseg.mapping.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint
-    from seepseg.runs.folder import find_checkpoints
+    from seepseg.runs.folder import find_checkpoints, fold_folder
 
     paths = tuple(path for r in (fold_folder(run, fold), *others) for path in find_checkpoints(r))
     checkpoint = load_checkpoint(paths[0])
@@ -159,11 +158,9 @@ def command(
     if tgs:
         check_submission(jobs, checkpoint.classes)
     if table := scenes or first.data.scenes:
-        jobs = _with_scenes(jobs, table, must=scenes is not None)
+        jobs = with_table(jobs, table, must=scenes is not None, warn=_warn)
     if land is None and (left_out := getattr(first.data, "land", None)) is not None:
-        click.echo(
-            f"warning: the run has seen no land: leave it out with --land {left_out:g}, as in training", err=True
-        )
+        _warn(f"the run has seen no land: leave it out with --land {left_out:g}, as in training")
     config = first.predict if threshold is None else first.predict.model_copy(update={"threshold": threshold})
     if threads is None and executor != "serial":
         threads = max(1, (os.cpu_count() or 1) // workers)
@@ -187,18 +184,8 @@ def command(
     _tell(result, len(jobs), out, how.name)
 
 
-def _with_scenes(jobs: list[Job], table: Path, *, must: bool) -> list[Job]:
-    """The jobs with what a table says of them; the table of the training scenes may say nothing, or be elsewhere."""
-    from seepseg.geo.identity import read_scenes
-    from seepseg.mapping.jobs import with_scenes
-
-    if not must and not table.is_file():
-        click.echo(f"warning: data.scenes {table} is not there: give --scenes, or times may stay unknown", err=True)
-        return jobs
-    jobs = with_scenes(jobs, read_scenes(table))
-    if must and not any(job.said for job in jobs):
-        raise ConfigError(f"says nothing of any of {len(jobs)} inputs", table, f"the first is called {jobs[0].name}")
-    return jobs
+def _warn(line: str) -> None:
+    click.echo(f"warning: {line}", err=True)
 
 
 def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
@@ -209,7 +196,7 @@ def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
     manifest, listing = out / f"manifest{shard}.jsonl", out / f"failures{shard}.jsonl"
     warnings = ((source, f"{source}: {text}") for source, text in result.warnings)
     for line in alike(warnings, relative(manifest)):
-        click.echo(f"warning: {line}", err=True)
+        _warn(line)
     before = f", {result.before} done before" if result.before else ""
     click.echo(f"{result.done} of {count} predicted{before}, in {relative(out)}/")
     if result.failures:

@@ -60,20 +60,19 @@ def command(
     """
     from seepseg.config import load
     from seepseg.errors import ConfigError
-    from seepseg.runs.folder import RunFolder
     from seepseg.splits.folds import check_fold
-    from seepseg.training.folds import FoldRun, plan
-    from seepseg.training.resume import resumed_config
+    from seepseg.training.folds import plan, plan_one
+    from seepseg.training.objects import settle_object_classifiers
 
     chosen = with_device(overrides, device)
     root = run or Path("runs") / config.stem
     recipe = load(config, chosen)
-    for one, other, both in (
+    for this, other, both in (
         ("--fold", "--all-folds", fold is not None and all_folds),
         ("--dry-run", "--find-lr", dry_run and find_lr),
     ):
         if both:
-            raise ConfigError(f"{one} does not go with {other}", "seepseg train", "give one of them")
+            raise ConfigError(f"{this} does not go with {other}", "seepseg train", "give one of them")
     if jobs > 1 and not all_folds:
         raise ConfigError("several folds at a time need all folds", "--jobs", "give --all-folds too")
     check_fold(recipe.data.split, 0 if all_folds else fold)
@@ -82,15 +81,12 @@ def command(
     elif all_folds:
         runs = plan(recipe, root, resume, chosen)
         _train_folds(runs, jobs, init, quiet)
-        _train_objects(runs[0].config, root, quiet)
+        settle_object_classifiers(runs[0].config, root, (lambda line: None) if quiet else click.echo)
         click.echo(f"next: seepseg eval {root} --split oof --per-class")
     else:
-        # Each fold has a folder below the run, also when only one of them is trained.
-        folder = root if fold is None else root / f"fold_{fold}"
-        if resume:
-            recipe = resumed_config(RunFolder(folder), chosen)
-        _echo(_train_one(FoldRun(recipe, folder, fold, resume), init, quiet))
-        click.echo(f"next: seepseg eval {folder} --per-class")
+        one = plan_one(recipe, root, fold, resume, chosen)
+        _echo(_train_one(one, init, quiet))
+        click.echo(f"next: seepseg eval {one.root} --per-class")
 
 
 def _train_one(run: FoldRun, init: Path | None, quiet: bool) -> Best:
@@ -126,17 +122,6 @@ def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: b
             _echo(result)
     if errors:
         raise errors[0]
-
-
-def _train_objects(recipe: Config, root: Path, quiet: bool) -> None:
-    from seepseg.runs.folder import folds_of
-    from seepseg.training.objects import drop_object_classifiers, train_object_classifiers
-
-    folders, echo = folds_of(root), (lambda line: None) if quiet else click.echo
-    if recipe.objects:
-        train_object_classifiers(folders, recipe.objects, recipe.runtime.device, echo)
-    else:
-        drop_object_classifiers(folders)
 
 
 def _try(recipe: Config, root: Path, fold: int | None, init: Path | None) -> None:

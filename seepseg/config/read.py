@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from seepseg.config.node import named
 from seepseg.config.recipes import find_config
@@ -25,19 +26,24 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+.0123456789"))
 
 
-def load(config: Path, overrides: Sequence[str] = ()) -> Config:
+def load(config: Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
     """The config in a YAML file, or of a shipped recipe by name, with dotted overrides ("train.epochs=5") laid over it.
+
+    A tree of keys and values stands for the content of a file.
 
     Raises:
         ConfigError: the file is not there or not YAML, or keys or values are wrong (all are listed at once).
     """
-    path = find_config(config)
-    tree = _tree(path)
+    if isinstance(config, Mapping):
+        tree, where = copy.deepcopy(dict(config)), Path("config")
+    else:
+        where = find_config(config)
+        tree = _tree(where)
     if not isinstance(tree, dict):
-        raise ConfigError("holds no keys", path, "give a YAML mapping, as `seepseg config show seep_multiclass` does")
+        raise ConfigError("holds no keys", where, "give a YAML mapping, as `seepseg config show seep_multiclass` does")
     for override in overrides:
         _override(tree, override)
-    return parse(tree, path)
+    return parse(tree, where)
 
 
 def _tree(path: Path) -> Any:
@@ -52,8 +58,21 @@ def parse(tree: Mapping[str, Any], where: object) -> Config:
     try:
         return Config.model_validate(dict(tree))
     except ValidationError as error:
-        lines = [_explain(dict(e)) for e in error.errors()]
-        raise ConfigError("; ".join(lines), where, "`seepseg config schema` lists every key") from None
+        raise _all_errors(error, where) from None
+
+
+def parse_node(key: str, tree: Mapping[str, Any], where: object) -> Any:
+    """The part of a config under a key of its top level, such as "loss", in a plain tree; errors as `parse`."""
+    try:
+        return TypeAdapter(get_type_hints(Config, include_extras=True)[key]).validate_python(dict(tree))
+    except ValidationError as error:
+        raise _all_errors(error, where, key) from None
+
+
+def _all_errors(error: ValidationError, where: object, *above: str) -> ConfigError:
+    """The error that lists them all; `above` are the keys that lead to the part that was read."""
+    lines = [_explain({**e, "loc": (*above, *e["loc"])}) for e in error.errors()]
+    return ConfigError("; ".join(lines), where, "`seepseg config schema` lists every key")
 
 
 def dump(config: Config) -> str:

@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
 from seepseg.classes import ClassTable
 from seepseg.inference.score import Sums
 from seepseg.metrics.bootstrap import Interval
-from seepseg.metrics.confusion import Ratios
+from seepseg.metrics.confusion import ClassScores, Means, Ratios
 from seepseg.metrics.detection import ObjectScores
 from seepseg.metrics.salt_score import BatchScores
 
-
-@dataclass(frozen=True)
-class ClassScores:
-    """Scores of one class; `value` is its index in rasters, support is counted in truth."""
-
-    value: int
-    name: str
-    dice: float | None
-    iou: float | None
-    precision: float | None
-    recall: float | None
-    support_pixels: int
-    support_tiles: int
-
-
-@dataclass(frozen=True)
-class Means:
-    """Means over the classes that have a score."""
-
-    dice: float | None
-    iou: float | None
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -100,7 +81,7 @@ class Evidence:
     by_flag: dict[str, Headline] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """The scores of some tiles; None = not defined.
 
@@ -120,6 +101,16 @@ class Summary:
     tgs_score: float | None = None
     evidence: Evidence | None = None
     caution: str | None = None
+
+    def __repr__(self) -> str:
+        means = f"foreground Dice {_short(self.foreground.dice)}, macro Dice {_short(self.macro.dice)}"
+        return f"<Summary of {self.split}: {self.n_tiles} tiles, {means}>"
+
+    def table(self) -> pd.DataFrame:
+        """A row for each class, with its name, Dice, IoU, precision, recall and support."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(one) for one in self.classes])
 
     @property
     def place(self) -> str:
@@ -146,6 +137,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(v) for key, v in value.items()}
     return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _short(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
 
 
 def headline(sums: Sums, *, per_tile: bool) -> Headline:

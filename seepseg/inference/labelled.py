@@ -20,10 +20,11 @@ from seepseg.inference.predictor import Predictor, load_predictor
 from seepseg.inference.scene_objects import object_stage
 from seepseg.inference.score import Answer, Decoding, Sums, TileResult, answers, score
 from seepseg.machine.ahead import ahead
+from seepseg.machine.device import runtime_for, set_threads
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.fit import Fit
-from seepseg.runs.folder import RunFolder, folds_of
+from seepseg.runs.folder import RunFolder, find_checkpoint, find_checkpoints, folds_of
 from seepseg.splits.parts import part
 
 
@@ -94,6 +95,23 @@ class Labelled:
         batches = load_batches(self.dataset, in_batches(draws, size, drop_last=False), workers)
         # Without workers of its own, the next batch is read in a thread while the network is at this one.
         return enumerate(batches if workers else ahead(batches))
+
+
+def open_parts(
+    run: Path, split: str, device: str | None, *, data_root: Path | None = None, tta: bool = False
+) -> list[Labelled]:
+    """The tiles to score and who predicts them: each fold of a run for the split "oof", else the run alone.
+
+    Raises:
+        ConfigError: as `open_folds` and `open_labelled`.
+        DataError: no labelled tile, or a damaged file.
+    """
+    path = find_checkpoints(run)[0] if split == "oof" else find_checkpoint(run)
+    runtime = runtime_for(load_checkpoint(path).config.runtime, device)
+    set_threads(runtime)
+    if split == "oof":
+        return open_folds(run, runtime, tta=tta)
+    return [open_labelled(path, runtime, split, data_root=data_root, tta=tta)]
 
 
 def open_labelled(

@@ -44,7 +44,7 @@ class Layout:
 
     count: int
     dtype: str
-    nodata: float
+    nodata: float | None
     tags: Mapping[str, str]
     names: tuple[str, ...] = ()
     colors: Mapping[int, tuple[int, int, int, int]] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,10 @@ from seepseg.config import (
     LovaszHingeLoss,
     LovaszSoftmaxLoss,
     TwoHeadLoss,
+    parse_node,
+    wrong_head,
 )
+from seepseg.errors import ConfigError
 from seepseg.losses import functional as f
 from seepseg.losses.lovasz import lovasz_hinge, lovasz_softmax
 from seepseg.models.head import foreground_probabilities
@@ -87,8 +91,36 @@ class Loss(nn.Module):
         return {"loss": total} | values
 
 
-def build_loss(config: LossNode, head: Head, n_classes: int) -> Loss:
-    """The loss of a config for K classes, background included."""
+def build_loss(loss: LossNode | str, head: Head, n_classes: int, **options: Any) -> Loss:
+    """A loss for K classes, background included, for logits (N, C, H, W) and class indices (N, H, W), 255 = ignore.
+
+    The module returns a dictionary: "loss", and the terms that it is made of.
+
+    >>> import torch, seepseg
+    >>> loss = seepseg.losses.build_loss("dice_ce", head="softmax", n_classes=3, ce_weight=0.5)
+    >>> logits = torch.zeros(2, 3, 8, 8, requires_grad=True)
+    >>> target = torch.randint(0, 3, (2, 8, 8))
+    >>> terms = loss(logits, target)
+    >>> sorted(terms), round(terms["ce"].item(), 4)  # −log ⅓
+    (['ce', 'dice', 'loss'], 1.0986)
+    >>> terms["loss"].backward()
+
+    Args:
+        loss: its name, or a node of a config; `docs/metrics.md` says which loss goes with which head.
+        head: how logits become probabilities: "softmax" (C = K), "sigmoid" (K − 1), "binary" (1), "two_head" (K).
+        n_classes: K.
+        options: keys of the loss, as in a config: `gamma`, `fp_weight`, `class_weights` …
+
+    Raises:
+        ConfigError: there is no such loss or key, or the loss does not go with the head.
+    """
+    tree = {"name": loss} if isinstance(loss, str) else loss.model_dump()
+    config: LossNode = parse_node("loss", tree | options, "build_loss")
+    if reason := wrong_head(tree["name"], head):
+        raise ConfigError(reason, "build_loss")
+    if config.class_weights and len(config.class_weights) != n_classes - 1:
+        what = f"class_weights has {len(config.class_weights)} numbers for {n_classes - 1} foreground classes"
+        raise ConfigError(what, "build_loss", "give one for each")
     weights = torch.tensor(config.class_weights or [1.0] * (n_classes - 1))
     return Loss(head, weights, _terms(config))
 

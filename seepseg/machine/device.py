@@ -91,6 +91,14 @@ def give_back_memory() -> None:
         trim(0)
 
 
+def runtime_for(config: Runtime, device: str | None) -> Runtime:
+    """The runtime a checkpoint is used with: its own, but on the device and with the threads of this machine.
+
+    The configs of folds that were trained several at a time name the few threads that each of them had.
+    """
+    return config.model_copy(update={"device": device or "auto", "threads": None})
+
+
 def set_threads(runtime: Runtime) -> None:
     """Set how memory is kept, and the number of CPU threads, on which the weights of a training depend."""
     keep_freed_memory()

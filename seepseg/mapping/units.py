@@ -132,13 +132,19 @@ def load(recipe: Recipe) -> Ensemble:
 
 
 def work(unit: Unit, recipe: Recipe, tick: Callable[[int], None] = lambda pixels: None) -> list[Report | DataError]:
-    """The report or error of each job of a unit."""
-    ensemble = load(recipe)
+    """The report or error of each job of a unit, by the networks of a recipe."""
+    return predict_unit(unit, load(recipe), recipe.wanted, tick)
+
+
+def predict_unit(
+    unit: Unit, ensemble: Ensemble, wanted: Wanted, tick: Callable[[int], None] = lambda pixels: None
+) -> list[Report | DataError]:
+    """The report or error of each job of a unit; `tick` is called with the pixels done."""
     each = unit.pixels // len(unit.jobs)
     try:
         if not unit.scene:
-            return predict_tiles(unit.jobs, ensemble, recipe.wanted, lambda done: tick(done * each))
+            return predict_tiles(unit.jobs, ensemble, wanted, lambda done: tick(done * each))
         check_input(unit.jobs[0].source)
-        return [predict_scene(unit.jobs[0], ensemble, recipe.wanted, tick)]
+        return [predict_scene(unit.jobs[0], ensemble, wanted, tick)]
     except DataError as error:
         return [error] * len(unit.jobs)

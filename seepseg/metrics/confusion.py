@@ -68,6 +68,28 @@ class Ratios:
 
 
 @dataclass(frozen=True)
+class ClassScores:
+    """Scores of one class; `value` is its index in rasters, support is counted in truth."""
+
+    value: int
+    name: str
+    dice: float | None
+    iou: float | None
+    precision: float | None
+    recall: float | None
+    support_pixels: int
+    support_tiles: int
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means over the classes that have a score."""
+
+    dice: float | None
+    iou: float | None
+
+
+@dataclass(frozen=True)
 class Scores:
     """Scores of a confusion matrix; lists run over the foreground classes, None = not defined.
 

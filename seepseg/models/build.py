@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from monai.networks.nets.attentionunet import AttentionUnet
 from monai.networks.nets.basic_unet import BasicUNet
 from monai.networks.nets.segresnet import SegResNet
@@ -18,6 +20,7 @@ from seepseg.config import (
     SegResNetModel,
     UNetModel,
     XceptionResUNetModel,
+    parse_node,
 )
 from seepseg.models.backward import with_quick_backward
 from seepseg.models.deeplab import DeepLabV3Plus
@@ -30,8 +33,28 @@ from seepseg.models.xception import XceptionResUNet
 NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
 
 
-def build_model(config: ModelNode, in_channels: int, n_classes: int) -> nn.Module:
-    """The network of a config for images of `in_channels` and K classes, background included."""
+def build_model(model: ModelNode | str, in_channels: int, n_classes: int, **options: Any) -> nn.Module:
+    """A network from images (N, `in_channels`, H, W) of any size to logits (N, C, H, W), freshly initialised.
+
+    >>> import torch, seepseg
+    >>> model = seepseg.models.build_model("unet", in_channels=1, n_classes=3, channels=[8, 16, 32])
+    >>> logits = model(torch.zeros(2, 1, 101, 75))
+    >>> tuple(logits.shape)
+    (2, 3, 101, 75)
+    >>> tuple(seepseg.models.probabilities(logits, "softmax").shape)
+    (2, 3, 101, 75)
+
+    Args:
+        model: its name, or a node of a config; `docs/models.md` describes the networks.
+        in_channels: bands of an image.
+        n_classes: K, background included; C depends on the head.
+        options: keys of the network, as in a config: `head` ("softmax" unless given), `norm`, `channels` …
+
+    Raises:
+        ConfigError: there is no such network or key.
+    """
+    tree = {"name": model} if isinstance(model, str) else model.model_dump()
+    config: ModelNode = parse_node("model", tree | options, "build_model")
     network, stride = _network(config, in_channels, out_channels(config.head, n_classes))
     # MONAI's AttentionUnet has instance norms that no argument changes; they let one NaN spread over a window.
     _replace_norms(network, config.norm)

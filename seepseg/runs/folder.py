@@ -124,6 +124,16 @@ def folder_lock(folder: Path, name: str = ".lock", *, wait: bool = False) -> Ite
         lock.release()
 
 
+def fold_folder(run: Path, fold: int | None) -> Path:
+    """The folder of one fold of a run, or of the run; ConfigError where there is no such fold."""
+    if fold is None:
+        return run
+    folder = run / f"fold_{fold}"
+    if not folder.is_dir():
+        raise ConfigError(f"no fold {fold}", run, "train it with --fold")
+    return folder
+
+
 def find_checkpoint(run: Path) -> Path:
     """The checkpoint a RUN means: a .pt file itself, else the folder's best, else its last.
 

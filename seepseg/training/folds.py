@@ -49,7 +49,17 @@ class FoldRun:
         return best_of(folder) if last and finished(self.config, Progress(**last.training["progress"])) else None
 
 
-def plan(config: Config, root: Path, resume: bool, overrides: list[str]) -> list[FoldRun]:
+def plan_one(config: Config, root: Path, fold: int | None, resume: bool, overrides: Sequence[str]) -> FoldRun:
+    """A run without folds, or one fold, which has a folder below the run; resumed, it has its folder's own config.
+
+    Raises:
+        ConfigError: an override changes more than a resumed run may.
+    """
+    folder = root if fold is None else root / f"fold_{fold}"
+    return FoldRun(resumed_config(RunFolder(folder), overrides) if resume else config, folder, fold, resume)
+
+
+def plan(config: Config, root: Path, resume: bool, overrides: Sequence[str]) -> list[FoldRun]:
     """Every fold of a config, in folders below the run; those already started resume with their own config.
 
     Raises:
@@ -57,9 +67,8 @@ def plan(config: Config, root: Path, resume: bool, overrides: list[str]) -> list
     """
     runs = []
     for fold in range(config.data.split.folds or 0):
-        folder = RunFolder(root / f"fold_{fold}")
-        started = resume and folder.config.exists()
-        runs.append(FoldRun(resumed_config(folder, overrides) if started else config, folder.root, fold, started))
+        started = resume and RunFolder(root / f"fold_{fold}").config.exists()
+        runs.append(plan_one(config, root, fold, started, overrides))
     return runs
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.config import Objects, dump
+from seepseg.config import Config, Objects, dump
 from seepseg.errors import DataError
 from seepseg.inference.decode import most_probable
 from seepseg.inference.labelled import Labelled, open_labelled
@@ -24,7 +25,7 @@ from seepseg.machine.progress import Echo
 from seepseg.objects.classifier import ObjectClassifier, relative_logs
 from seepseg.objects.forest import grow_forest
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seepseg.runs.folder import RunFolder, folder_lock
+from seepseg.runs.folder import RunFolder, folder_lock, folds_of
 
 TOUCHED = 0.1
 """An outline with a smaller share of true foreground is a false alarm; it is low because outlines and labels are loose.
@@ -52,6 +53,20 @@ class Outlines:
     tiles: tuple[str, ...]
     inputs: NDArray[np.float32]
     classes: NDArray[np.int64]
+
+
+def settle_object_classifiers(config: Config, root: Path, echo: Echo) -> None:
+    """Train the object classifiers of a run whose folds are trained, or remove them, as its config says; errors below.
+
+    Args:
+        config: of its folds.
+        root: their folder.
+    """
+    folders = folds_of(root)
+    if config.objects:
+        train_object_classifiers(folders, config.objects, config.runtime.device, echo)
+    else:
+        drop_object_classifiers(folders)
 
 
 def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, device: str, echo: Echo) -> None:

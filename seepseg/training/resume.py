@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from seepseg.config import Config, load, plain
 from seepseg.errors import CheckpointError, ConfigError
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
@@ -14,7 +16,7 @@ Object classifiers are trained after all folds, so they can be added or changed 
 """
 
 
-def resumed_config(folder: RunFolder, overrides: list[str]) -> Config:
+def resumed_config(folder: RunFolder, overrides: Sequence[str]) -> Config:
     """The folder's own config with the overrides of a resumed run.
 
     Raises:

@@ -7,21 +7,12 @@ import pytest
 from click.shell_completion import BashComplete
 
 from seepseg.cli.main import cli
-from seepseg.cli.options import fold_folder, print_table, progress, relative, runtime_for, with_device
-from seepseg.config import Runtime
-from seepseg.errors import ConfigError
+from seepseg.cli.options import print_table, progress, relative, with_device
 
 
 def test_a_device_is_one_more_override() -> None:
     assert with_device(("a=1",), "cpu") == ["a=1", "runtime.device=cpu"]
     assert with_device(("a=1",), None) == ["a=1"]
-
-
-def test_a_checkpoint_is_used_on_this_machine() -> None:
-    there = Runtime(device="cuda:3", workers=2)
-    assert runtime_for(there, None) == Runtime(device="auto", workers=2)
-    assert runtime_for(there.model_copy(update={"threads": 1}), None).threads is None
-    assert runtime_for(there, "cpu") == Runtime(device="cpu", workers=2)
 
 
 @pytest.mark.parametrize("command", [("train",), ("data", "check"), ("config", "show")], ids=" ".join)
@@ -30,14 +21,6 @@ def test_the_shell_completes_names_of_recipes(command: tuple[str, ...]) -> None:
     assert [item.value for item in completion if item.type == "plain"] == ["seep_best_cpu", "seep_binary"]
     # Paths are completed by the shell itself.
     assert [item.type for item in completion].count("file") == 1
-
-
-def test_fold_folders(tmp_path: Path) -> None:
-    (tmp_path / "fold_1").mkdir()
-    assert fold_folder(tmp_path, None) == tmp_path
-    assert fold_folder(tmp_path, 1) == tmp_path / "fold_1"
-    with pytest.raises(ConfigError, match="no fold 2 in .*: train it with --fold"):
-        fold_folder(tmp_path, 2)
 
 
 def test_a_table_is_printed_whole_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,17 @@ import torch
 
 from seepseg.config import Runtime, dump
 from seepseg.errors import ConfigError
-from seepseg.machine.device import autocast_dtype, choose_device, idle_cores, set_threads, with_threads
+from seepseg.machine.device import autocast_dtype, choose_device, idle_cores, runtime_for, set_threads, with_threads
 from tests.command import error
 from tests.conftest import tiny_config
+
+
+def test_a_checkpoint_is_used_on_this_machine() -> None:
+    there = Runtime(device="cuda:3", workers=2)
+    assert runtime_for(there, None) == Runtime(device="auto", workers=2)
+    assert runtime_for(there.model_copy(update={"threads": 1}), None).threads is None
+    assert runtime_for(there, "cpu") == Runtime(device="cpu", workers=2)
+
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 

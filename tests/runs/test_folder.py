@@ -10,7 +10,7 @@ import pytest
 
 from seepseg.config import load
 from seepseg.errors import ConfigError, LockedError
-from seepseg.runs.folder import RunFolder, find_checkpoint, folder_lock
+from seepseg.runs.folder import RunFolder, find_checkpoint, fold_folder, folder_lock
 from tests.conftest import tiny_config
 
 
@@ -18,6 +18,14 @@ def touch(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
+
+
+def test_fold_folders(tmp_path: Path) -> None:
+    (tmp_path / "fold_1").mkdir()
+    assert fold_folder(tmp_path, None) == tmp_path
+    assert fold_folder(tmp_path, 1) == tmp_path / "fold_1"
+    with pytest.raises(ConfigError, match="no fold 2 in .*: train it with --fold"):
+        fold_folder(tmp_path, 2)
 
 
 def test_a_new_folder_holds_the_config_and_what_it_ran_on(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What `import seepseg` offers: a thin way into the rooms below."""
