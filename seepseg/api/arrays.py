@@ -110,8 +110,8 @@ def write_raster(path: Path, raster: Raster, names: Sequence[str]) -> None:
 
 def _planes(pixels: NDArray[Any], count: int) -> NDArray[Any]:
     """Pixels (C, H, W); nothing is guessed where the shape is another."""
-    if pixels.ndim == 2 and count == 1:
-        pixels = pixels[None]
+    if pixels.ndim == 2 and count == 1 and pixels.size:
+        return pixels[None]
     if pixels.ndim == 3 and pixels.shape[0] == count and pixels.size:
         return pixels
     wanted = "(H, W)" if count == 1 else f"({count}, H, W), bands first,"

@@ -162,7 +162,7 @@ class Model:
             probabilities=probabilities,
             vectors="gpkg" if polygons else None,
             mask=None if mask is None else local_path(os.fspath(mask)),
-            land=land,
+            land=None if land is None else float(land),
         )
         recipe = Recipe(
             self._paths, self._runtime, self._decoding(threshold), tta, wanted, threshold is None and fitted
@@ -245,7 +245,7 @@ class Model:
 
     def _decoding(self, threshold: float | None) -> Predict:
         config = self._config.predict
-        return config if threshold is None else config.model_copy(update={"threshold": threshold})
+        return config if threshold is None else config.model_copy(update={"threshold": float(threshold)})
 
     def _ensemble(self, recipe: Recipe) -> Ensemble:
         """The networks with the decoding of a recipe; those of one kind of decoding are read once."""

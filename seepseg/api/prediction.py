@@ -69,11 +69,11 @@ class Prediction:
     >>> import seepseg
     >>> prediction = seepseg.load("runs/demo").predict("scene.tif", probabilities=True)
     >>> prediction.classes.shape, prediction.classes.dtype
-    ((300, 200), dtype('uint8'))
+    ((160, 100), dtype('uint8'))
     >>> prediction.probabilities.shape, prediction.class_names[:2]
-    ((8, 300, 200), ('background', 'seep 1'))
+    ((8, 160, 100), ('background', 'seep 1'))
     >>> prediction.transform
-    (25.0, 0.0, 400000.0, 0.0, -25.0, 4200000.0)
+    (10.0, 0.0, 400000.0, 0.0, -10.0, 3100000.0)
     """
 
     def __init__(self, made: Made) -> None:

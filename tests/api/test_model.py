@@ -87,11 +87,11 @@ def test_an_array_is_predicted_as_the_file_that_holds_it(at_desk: Path) -> None:
     place = raster_header(Path("scene.tif"))[0]
     told = {"crs": place.crs_wkt, "transform": place.transform, "nodata": 0, "name": "scene", "probabilities": True}
     by_file, by_array = model.predict("scene.tif", probabilities=True), model.predict(raw[0], **told)
-    assert 0 < (by_file.classes == 255).mean() < 0.5 < (by_file.classes == 0).mean()
+    assert {0, 1, 255} < set(np.unique(by_file.classes).tolist())
     for one, other in ((by_file.classes, by_array.classes), (by_file.probabilities, by_array.probabilities)):
         np.testing.assert_array_equal(one, other)
     assert by_array.classes.dtype == np.uint8 and by_array.probabilities.dtype == np.float32
-    assert by_array.probabilities.shape == (8, 300, 200)
+    assert by_array.probabilities.shape == (8, 160, 100)
     assert np.isnan(by_array.probabilities[:, by_array.classes == 255]).all()
     assert (by_array.transform, by_array.crs) == (by_file.transform, by_file.crs)
     assert by_array.findings.equals(by_file.findings) and len(by_file.findings) > 3
@@ -109,9 +109,9 @@ def test_an_array_is_not_changed_and_layout_does_not_matter(at_desk: Path) -> No
     hidden = np.zeros(raw.shape, bool)
     hidden[100:150, 20:40] = True
     masked = model.predict(np.ma.masked_array(raw, hidden)).classes
-    assert ((masked == 255) == hidden).all()
+    np.testing.assert_array_equal(masked == 255, hidden | (raw == 0))  # the run says that 0 is no data
     with_nan = np.where(hidden, np.nan, raw)
-    np.testing.assert_array_equal(model.predict(with_nan).classes == 255, hidden)
+    np.testing.assert_array_equal(model.predict(with_nan).classes == 255, hidden | (raw == 0))
 
 
 def test_polygons_are_those_of_the_file(at_desk: Path, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_polygons_are_those_of_the_file(at_desk: Path, tmp_path: Path) -> None:
 
 def test_a_file_of_several_outputs_is_read_when_it_is_asked_for(at_desk: Path) -> None:
     prediction = seepseg.load("runs/demo").predict("scene.tif", polygons=False)
-    assert prediction.rgb.shape == (300, 200, 3)
+    assert prediction.rgb.shape == (160, 100, 3)
     with pytest.raises(ConfigError, match=r"no probabilities were asked for in scene: give predict\(…, prob"):
         prediction.probabilities  # noqa: B018
     with pytest.raises(ConfigError, match=r"no polygons were asked for in scene: give predict\(…, polygons=True\)"):
@@ -279,7 +279,7 @@ def test_a_library_is_silent_and_logs(
 def test_progress_is_told(at_desk: Path) -> None:
     ticks: list[tuple[int, int]] = []
     seepseg.load("runs/demo").predict("scene.tif", progress=lambda done, of: ticks.append((done, of)))
-    assert ticks[-1] == (60_000, 60_000) and ticks == sorted(ticks)
+    assert ticks[-1] == (16_000, 16_000) and ticks == sorted(ticks)
 
 
 @pytest.mark.parametrize(
