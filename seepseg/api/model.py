@@ -24,7 +24,7 @@ from seepseg.io.files import local_path
 from seepseg.machine.device import choose_device, runtime_for, set_threads
 from seepseg.machine.progress import Tick, silent
 from seepseg.mapping.ensemble import Ensemble, load_ensemble
-from seepseg.mapping.jobs import check_inputs, plan
+from seepseg.mapping.jobs import check_inputs, plan, with_channels
 from seepseg.mapping.manifest import stamp
 from seepseg.mapping.outputs import Report, Wanted
 from seepseg.mapping.scene import SceneRows
@@ -160,7 +160,7 @@ class Model:
             raise ConfigError(f"{land} is no distance", "land", f"give metres, 0 to {WIDEST_MARGIN}")
         wanted = Wanted(
             probabilities=probabilities,
-            vectors="gpkg" if polygons else None,
+            vectors=(".gpkg",) if polygons else (),
             mask=None if mask is None else local_path(os.fspath(mask)),
             land=None if land is None else float(land),
         )
@@ -263,13 +263,14 @@ class Model:
         wanted, data = recipe.wanted, self._config.data
         jobs = plan([str(source)], out)
         check_inputs(jobs, wanted.mask)
+        jobs = with_channels(jobs, data)
         if data.scenes:
             jobs = with_table(jobs, data.scenes, must=False, warn=logger.warning)
         if wanted.land is None and (left_out := getattr(data, "land", None)) is not None:
             logger.warning("the run has seen no land: leave it out with land=%g, as in training", left_out)
         [unit] = cut_units(jobs, ensemble)
         [job] = unit.jobs
-        before = stamp(job.source)
+        before = stamp(job.source, *job.channels)
         [report] = predict_unit(unit, ensemble, wanted, lambda pixels: progress(pixels, unit.pixels))
         if not isinstance(report, Report):
             raise report
@@ -304,6 +305,6 @@ def _named(name: str | None) -> str:
 
 def _why(report: Report, wanted: Wanted) -> str:
     """Why there are no polygons, though they were wanted; empty where there are, or they were not."""
-    if wanted.vectors is None or any(path.suffix == ".gpkg" for path in report.outputs):
+    if not wanted.vectors or any(path.suffix == ".gpkg" for path in report.outputs):
         return ""
     return next((line for line in report.warnings if "polygons" in line), "a tile without a place on the map has none")
