@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -114,4 +115,19 @@ def test_pages_fit_their_window_and_fetch_nothing_from_elsewhere(site: Path, wid
             too_wide = tab.run("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert too_wide <= 0, page
         assert {address.split(":")[0] for address in tab.fetched} <= {"file", "blob"}
+        assert tab.trouble == []
+
+
+@pytest.mark.skipif(not PROGRAM, reason="no browser")
+def test_the_search_works_in_a_folder(site: Path) -> None:
+    with browser() as tab:
+        tab.open(site / "index.html")
+        tab.run("document.querySelector('.md-search__input').focus()")
+        for key in "tversky":
+            tab.press(key)
+        found = "[...document.querySelectorAll('.md-search-result__item a')].map(a => a.href)"
+        deadline = time.monotonic() + 30
+        while not tab.run(found) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert any("howto-train.html" in address for address in tab.run(found))
         assert tab.trouble == []
