@@ -16,8 +16,8 @@ LAYERS = [
     {"errors", "lazy"}, {"classes", "bands"}, {"io"}, {"config", "archives"}, {"machine", "geo", "sentinel1"},
     {"objects", "figures", "scenes"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs", "splits"}, {"inference"},
-    {"training", "evaluation", "mapping"}, {"review"}, {"audit", "zones", "export"}, {"atlas", "conditions"},
-    {"api"}, {"cli"},
+    {"training", "evaluation", "mapping"}, {"review", "passes"}, {"audit", "zones", "export"},
+    {"atlas", "conditions"}, {"api"}, {"cli"},
 ]  # fmt: skip
 HOMES = {
     "rasterio": {

@@ -18,7 +18,8 @@ import pandas as pd
 from seepseg.atlas.page import write_map_page
 from seepseg.metrics.rates import wilson
 from seepseg.synthetic.vents import Sea, vents_of, write_passes
-from seepseg.zones.run import Options, make_zones
+from seepseg.zones.options import Options
+from seepseg.zones.run import make_zones
 
 RARE = 0.15
 """Vents below this rate need not be found."""

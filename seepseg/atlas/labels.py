@@ -9,26 +9,32 @@ import pandas as pd
 from shapely.affinity import translate
 
 from seepseg.geo.vector import Layer, read_vectors, write_layers
-from seepseg.review.edits import KEY, NO_SEEP, PACKAGE, read_edits
-from seepseg.zones.run import Summary
+from seepseg.review.edits import KEY, NO_SEEP, PACKAGE
+from seepseg.zones.run import LABELS, Summary
 
-LABELS = "labels.gpkg"
 IGNORED = "255"
 """Class of polygons that nobody is sure of; a recipe names it in `ignore_values`."""
 
 
-def write_labels(out: Path, made: Summary) -> int:
-    """Write OUT/labels.gpkg, of all scenes of which anything was said; returns how many these are.
+def labelled(made: Summary) -> set[str]:
+    """Names of the scenes of whose slicks anything was said."""
+    said = made.edits.table
+    return set(said.loc[said["what"] != "zone", "scene"].dropna())
+
+
+def write_labels(out: Path, made: Summary) -> None:
+    """Write OUT/labels.gpkg, of all scenes that are `labelled`.
+
+    OUT has the zones.gpkg of the run.
 
     A polygon has the class that a user gave it; else its own where it was called a seep, reshaped or added. What is no
     seep is left out, and so becomes background. All others are `IGNORED`.
     """
-    table = read_edits(out).table
+    table = made.edits.table
     said = table[table["what"] != "zone"]
-    scenes = set(said["scene"].dropna())
+    scenes = labelled(made)
     if not scenes:
-        (out / LABELS).unlink(missing_ok=True)
-        return 0
+        return
     shapes, slicks, crs = read_vectors(out / PACKAGE, "slicks")
     reshaped = pd.MultiIndex.from_frame(said.loc[said["what"] == "reshaped", [*KEY]].astype(object))
     drawn = slicks["object"].isna() | pd.MultiIndex.from_frame(slicks[[*KEY]].astype(object)).isin(reshaped)
@@ -41,4 +47,3 @@ def write_labels(out: Path, made: Summary) -> int:
         moves = [shifts.get(scene, (0.0, 0.0)) for scene in chosen["scene"]]
         shapes[take] = [translate(shape, -move[0], -move[1]) for shape, move in zip(shapes[take], moves, strict=True)]
     write_layers(out / LABELS, [Layer("labels", np.asarray(shapes[take]), chosen, crs)])
-    return len(scenes)

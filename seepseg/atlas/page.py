@@ -10,17 +10,27 @@ from pathlib import Path
 
 import numpy as np
 
-from seepseg.atlas.shown import FINE, OUTLINES, PICTURES, graticule, observed_picture, shown_land, shown_zones
+from seepseg.atlas.shown import (
+    ALL_PICTURES,
+    FINE,
+    LISTED,
+    PICTURES,
+    drawn_of,
+    graticule,
+    observed_picture,
+    shown_land,
+    shown_zones,
+)
 from seepseg.classes import COLORS
 from seepseg.figures.style import STEPS
 from seepseg.io.atomic import write_bytes
 from seepseg.pages.page import Section, as_rows, cards, folded, paragraph, source_line, table, write_page
-from seepseg.review.edits import NO_SEEP
+from seepseg.passes.scenes import Pass
+from seepseg.passes.view import REASONS
 from seepseg.zones.run import Summary
-from seepseg.zones.view import REASONS
 from seepseg.zones.write import Tables
 
-COPIES = ("zones.csv", "history.csv", "origins.csv", "passes.csv")
+COPIES, REJECTED = ("zones.csv", "history.csv", "origins.csv", "passes.csv"), "rejected.csv"
 
 
 def write_map_page(out: Path, made: Summary) -> None:
@@ -32,7 +42,7 @@ def write_map_page(out: Path, made: Summary) -> None:
     """
     tables, coverage, passes, classes = made.tables, made.coverage, made.passes, made.classes
     page, frame = out / "page", tables.frame
-    for name in COPIES:
+    for name in (*COPIES, REJECTED) if len(tables.rejected) else COPIES:
         write_bytes(page / name, [(out / name).read_bytes()])
     corners = frame.corners(np.add([[0.0, 0.0], coverage.observed.shape], [coverage.row, coverage.column]))
     (left, low), (right, high) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
@@ -40,6 +50,7 @@ def write_map_page(out: Path, made: Summary) -> None:
     around = (left - more, low - more, right + more, high + more)
     data = {
         "up": bool(frame.crs),
+        "unit": frame.unit,
         "fine": FINE,
         "box": box,
         "steps": STEPS,
@@ -57,7 +68,11 @@ def write_map_page(out: Path, made: Summary) -> None:
     rows = as_rows(tables.passes)
     every = table(rows, "passes.csv", text=("pass", "acquired", "platform", "direction", "scenes"))
     sections = [
-        Section("Zones", _cards(tables, made.new_zones) + _filters(tables, classes) + _map(tables) + store),
+        Section(
+            "Zones",
+            _made_up(passes) + _cards(tables, made.new_zones) + _filters(tables, classes) + _map(tables) + store,
+        ),
+        Section("Rejected zones", _rejected(tables)),
         Section("What the numbers mean", _meaning(tables)),
         Section("Passes", folded(f"All {len(rows)} passes: when, by what, how much of it was observed", every)),
     ]
@@ -66,6 +81,23 @@ def write_map_page(out: Path, made: Summary) -> None:
         [(assets / f"{name}.{end}").read_text("utf-8") for name in ("leaflet", "zones")] for end in ("css", "js")
     )
     write_page(page / "index.html", "Seep zones", _subtitle(tables), sections, styles, scripts)
+
+
+def _made_up(passes: Sequence[Pass]) -> str:
+    """A warning where no satellite took a pass."""
+    n = sum(one.identity.made_up for one in passes)
+    some = "All passes" if n == len(passes) else f"{n} of {len(passes)} passes"
+    text = f"{some} are made up, to show what this page is like: there are no such vents, slicks or ships."
+    return paragraph(text, "warn") if n else ""
+
+
+def _rejected(tables: Tables) -> str:
+    """The zones that a user has rejected; nothing where there are none."""
+    place = ["lon", "lat"] if tables.frame.crs else ["column", "row"]
+    columns = ["zone", "verdict", "comment", *place, "n_seen", "n_observed", "first_seen", "last_seen"]
+    shown = table(as_rows(tables.rejected[columns]), REJECTED, text=("verdict", "comment", "first_seen", "last_seen"))
+    title = f"{len(tables.rejected)} zones that a review found to be no seep; they count nowhere on this page"
+    return folded(title, shown)
 
 
 def _dates(tables: Tables) -> tuple[str, str]:
@@ -85,11 +117,10 @@ def _subtitle(tables: Tables) -> str:
 
 def _cards(tables: Tables, new: int | None) -> str:
     zones, slicks = tables.zones, tables.slicks
-    (first, last), inside = _dates(tables), int(slicks["zone"].notna().sum())
+    (first, last), inside = _dates(tables), int(slicks["zone"].isin(zones["zone"]).sum())
     twice = int((zones["n_seen"] * 2 >= zones["n_observed"]).sum())
-    judged = int(zones["verdict"].isin(NO_SEEP).sum())
     remarks = [] if new is None else [f"{new:,} new since the last run"]
-    remarks += [f"{judged:,} of them judged to be no seep"] if judged else []
+    remarks += [f"{len(tables.rejected):,} more rejected in review"] if len(tables.rejected) else []
     facts = [
         ("Zones", f"{len(zones):,}", ", ".join(remarks)),
         ("Seen on half of the passes or more", f"{twice:,}", f"of {len(zones):,} zones"),
@@ -155,8 +186,8 @@ def _verdict(row: Mapping[str, str]) -> str:
 
 
 def _meaning(tables: Tables) -> str:
-    unit = "m" if tables.frame.crs else "pixels"
-    radius = tables.zones["radius_m"].median() if len(tables.zones) else 0
+    unit, drawn = "m" if tables.frame.crs else "pixels", drawn_of(len(tables.zones))
+    radius = tables.zones[f"radius_{tables.frame.unit}"].median() if len(tables.zones) else 0
     texts = (
         f"A zone is a disc (radius {radius:,.0f} {unit}) in which slicks of several passes begin. A slick on one pass "
         "may be a ship; a natural seep comes back at the same place.",
@@ -165,11 +196,14 @@ def _meaning(tables: Tables) -> str:
         "intervals, not by the middle alone.",
         "A pass counts as observed where at least half of the disc could be judged. Here that means: "
         f"{tables.basis}. Passes that covered a zone but could not have shown it are listed with the reason, and count "
-        "in no rate.",
+        "in no rate. A pass of which wind or angle is not known counts as if it showed slicks; each zone says on how "
+        "many passes they were known.",
         "The rate is that at which maps show a slick, not that at which oil flows. Places with few sightings that made "
         "the list were lucky: their rates are too high on average. Look-alikes that lie where they lie for a reason (a "
         "lane, a lee, a platform) come back, too.",
-        f"Drawn are outlines of the last {OUTLINES} slicks of a zone and quick-looks of its last {PICTURES} sightings, "
-        "where predictions have any. With filters, counts are those of history.csv and origins.csv within them.",
+        f"Drawn are outlines of the last {drawn} slicks of a zone and quick-looks of its last {PICTURES} sightings, "
+        f"where predictions have any ({ALL_PICTURES} on the page at most). Of a zone with more than {LISTED} slicks, "
+        "older ones are summed by pass, class and grade; origins.csv lists all. With filters, counts are those of "
+        "history.csv and origins.csv within them.",
     )
     return f'<div class="means">{"".join(map(paragraph, texts))}</div>{source_line(*COPIES)}'

@@ -21,8 +21,9 @@ from seepseg.io.raster import raster_header, thinned
 from seepseg.io.table import csv_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.pages.page import Section, as_rows, paragraph, table, write_page
-from seepseg.review.edits import KEY, PACKAGE, read_edits
-from seepseg.zones.scenes import Scene, find_scenes
+from seepseg.passes.scenes import Scene, find_scenes, named
+from seepseg.review.edits import KEY, NO_SEEP, PACKAGE, read_edits
+from seepseg.zones.since import read_state
 
 SHOWN = 100
 """Slicks with a picture on the page, at most."""
@@ -46,6 +47,11 @@ def rank(
         DataError: outputs cannot be read, or lack a column.
     """
     scenes, warnings = find_scenes(folders)
+    if reviewed:
+        if not (reviewed / PACKAGE).is_file():
+            raise ConfigError(f"no {PACKAGE}", reviewed, "give a folder that `seepseg zones` made")
+        state = read_state(reviewed)
+        scenes = named(scenes, state.names if state else {})
     tables = []
     for done, scene in enumerate(scenes, 1):
         shapes, slicks, _ = read_polygons(scene.vectors)
@@ -61,16 +67,26 @@ def rank(
     every["rarity"] = -np.log(shares.astype(float)) / np.log(max(len(every), 2))
     every["score"] = every[["doubt", "rarity", "disagreement"]].astype(float).mean(axis=1)
     if reviewed:
-        if not (reviewed / PACKAGE).is_file():
-            raise ConfigError(f"no {PACKAGE}", reviewed, "give a folder that `seepseg zones` made")
-        said = read_edits(reviewed).table
-        known = pd.MultiIndex.from_frame(said.loc[said["verdict"].notna(), [*KEY]].astype(object))
+        known = pd.MultiIndex.from_frame(_judged(reviewed))
         every = every[~pd.MultiIndex.from_frame(every[[*KEY]].astype(object)).isin(known)]
     if every.empty:
         raise ConfigError("no slick without a verdict", ", ".join(map(str, folders)), "predict more scenes")
     every = every.sort_values(["score", *KEY], ascending=[False, True, True, True], ignore_index=True)
     every["scene_score"] = every.groupby("scene")["score"].transform("sum")
     return every.assign(rank=np.arange(1, len(every) + 1))[COLUMNS].round(4), scenes, warnings
+
+
+def _judged(reviewed: Path) -> pd.DataFrame:
+    """What names the slicks (`KEY`) that have a verdict, or belong to a zone that is rejected."""
+    said = read_edits(reviewed).table
+    rejected = said.loc[(said["what"] == "zone") & said["verdict"].isin(NO_SEEP), "zone"].dropna().astype(int)
+    of_zone = [np.empty((0, len(KEY)), object)]
+    if len(rejected):
+        _, slicks, _ = read_vectors(reviewed / PACKAGE, "slicks")
+        if "zone" in slicks:
+            of_zone.append(slicks.loc[slicks["zone"].isin(set(rejected)), [*KEY]].to_numpy(object))
+    own = said.loc[said["verdict"].notna() & (said["what"] != "zone"), [*KEY]].to_numpy(object)
+    return pd.DataFrame(np.concatenate([own, *of_zone]), columns=[*KEY])
 
 
 def write_queue(path: Path, queue: pd.DataFrame, scenes: Sequence[Scene]) -> None:

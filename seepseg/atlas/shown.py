@@ -14,20 +14,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seepseg.figures.sheets import cut_quicklook
+from seepseg.geo.frame import Field, Frame
 from seepseg.geo.land import outlines_near
 from seepseg.geo.place import GEOD, place_of
 from seepseg.io.atomic import write_bytes
 from seepseg.io.raster import raster_header
 from seepseg.pages.page import as_rows
+from seepseg.passes.record import outlines_of
+from seepseg.passes.scenes import Pass, Scene
+from seepseg.passes.view import REASONS
 from seepseg.zones.coverage import Coverage
-from seepseg.zones.frame import Field, Frame
-from seepseg.zones.record import outlines_of
-from seepseg.zones.scenes import Pass, Scene
-from seepseg.zones.view import REASONS
 from seepseg.zones.write import Tables
 
-OUTLINES, PICTURES, ALL_PICTURES = 100, 4, 400
-"""Slicks of a zone that are drawn, and quick-looks of a zone and of a page, at most: those of the last passes."""
+LISTED = 300
+"""Slicks of a zone that the page holds one by one, those of the last passes; others by pass, class and grade."""
+OUTLINES, ALL_OUTLINES = 100, 20_000
+"""Slicks of a zone and of a page that are drawn, at most."""
+PICTURES, ALL_PICTURES = 4, 400
+"""Quick-looks of a zone and of a page, at most."""
 FINE = 1000
 """Parts of a zone's radius in which places around it are given."""
 AROUND = 5.0
@@ -38,24 +42,32 @@ Box = tuple[float, float, float, float]
 """Least x and y, greatest x and y."""
 
 
+def drawn_of(zones: int) -> int:
+    """Slicks of each zone that are drawn, at most, of so many zones."""
+    return max(5, min(OUTLINES, ALL_OUTLINES // max(1, zones)))
+
+
 def shown_zones(
     tables: Tables, passes: Sequence[Pass], classes: Sequence[str], pictures: Path
 ) -> Iterator[dict[str, Any]]:
     """What the map shows of each zone, in the order of the table; its quick-looks go to a folder.
 
     `line` has a letter per pass: S seen and observed, s seen only, o observed and not seen, the number of a reason of
-    `REASONS`, or a dot where the pass did not cover the zone.
+    `REASONS`, or a dot where the pass did not cover the zone. `slicks` are pass, class, confidence in percent, area,
+    outline and grade; `merged` the same of several with the highest confidence, all areas, and how many they are.
     """
     number = {one.name: i for i, one in enumerate(passes)}
     scenes = {scene.name: scene for one in passes for scene in one.scenes}
     slicks, of_zone = tables.slicks, tables.history.groupby("zone").indices
     at = slicks["pass"].map(number).to_numpy(np.int64)
     latest = [zone.slicks[np.argsort(-at[zone.slicks], kind="stable")] for zone in tables.found]
-    drawn = _outlines(tables, [order[:OUTLINES] for order in latest], scenes)
+    drawn = _outlines(tables, [order[: drawn_of(len(latest))] for order in latest], scenes)
     number_of = {name: i for i, name in enumerate(classes, 1)}
     kinds = slicks["class_new"].map(number_of).fillna(slicks["class"])
-    columns = slicks.assign(kind=kinds)[["kind", "mean_probability", "area_m2"]].to_numpy(np.float64)
-    grades, used = slicks["grade"].to_list(), set[Path]()
+    area = "area_m2" if tables.frame.crs else "area_px"
+    rows = slicks.assign(kind=kinds.astype(int), at=at, sure=(100 * slicks["mean_probability"]).round().astype(int))
+    rows = rows[["at", "kind", "sure", area, "grade"]].set_axis(["at", "kind", "sure", "area", "grade"], axis=1)
+    used = set[Path]()
     for zone, order, row in zip(tables.found, latest, as_rows(tables.zones), strict=True):
         history = tables.history.iloc[of_zone.get(int(row["zone"]), [])]
         line = ["."] * len(passes)
@@ -63,11 +75,11 @@ def shown_zones(
             line[number[name]] = (
                 ("S" if observed else "s") if seen else (f"{REASONS.index(reason):x}" if reason else "o")
             )
-        places = [_rings(drawn[i], zone.centre, zone.radius) if i in drawn else 0 for i in order.tolist()]
-        own = [
-            [int(at[i]), int(kind), round(100 * sure), round(area), rings, *([grades[i]] if grades[i] else [])]
-            for i, (kind, sure, area), rings in zip(order.tolist(), columns[order].tolist(), places, strict=True)
-        ]
+        first, others = order[:LISTED].tolist(), rows.iloc[order[LISTED:]]
+        places = [_rings(drawn[i], zone.centre, zone.radius) if i in drawn else 0 for i in first]
+        own = [_entry(one, place) for one, place in zip(rows.iloc[first].itertuples(), places, strict=True)]
+        groups = others.groupby(["at", "kind", "grade"], as_index=False)
+        merged = groups.agg(sure=("sure", "max"), area=("area", "sum"), n=("sure", "size"))
         kept = dict[int, list[Any]]()
         for i in order.tolist():
             if len(kept) < PICTURES and len(used) < ALL_PICTURES and at[i] not in kept:
@@ -78,11 +90,18 @@ def shown_zones(
                     used.add(path)
                     kept[int(at[i])] = [int(at[i]), path.name, *picture[1:]]
         place = [round(float(v), 1) for v in (*zone.centre, zone.radius)]
-        yield {"id": int(row["zone"]), "at": place, "line": "".join(line), "row": row, "slicks": own} | (
-            {"pictures": list(kept.values())} if kept else {}
-        )
+        shown = {"id": int(row["zone"]), "at": place, "line": "".join(line), "row": row, "slicks": own}
+        if len(merged):
+            shown["merged"] = [_entry(one, n) for one, n in zip(merged.itertuples(), merged["n"].tolist(), strict=True)]
+        yield shown | ({"pictures": list(kept.values())} if kept else {})
     for path in set(pictures.glob("*.jpg")) - used:
         path.unlink(missing_ok=True)
+
+
+def _entry(one: Any, fifth: Any) -> list[Any]:
+    """Pass, class, confidence and area of a slick, an outline or a number, and its grade where it has one."""
+    entry = [int(one.at), int(one.kind), int(one.sure), round(float(one.area)), fifth]
+    return [*entry, one.grade] if one.grade else entry
 
 
 def _outlines(tables: Tables, wanted: Sequence[NDArray[np.int64]], scenes: Mapping[str, Scene]) -> dict[int, Any]:

@@ -28,7 +28,11 @@ from seepseg.cli.options import FILE, progress, quiet_option, relative
 @click.option("--frame", type=click.Choice(["map", "rows-columns"]), default="map", show_default=True)
 @click.option("--shifts", type=FILE, help="CSV of scene, column and row to add to a scene's own, for rows-columns.")
 @click.option(
-    "--align", "images", type=FILE, help="Folder with the images of the scenes: shifts by their fixed bright points."
+    "--images",
+    "--align",
+    "images",
+    type=FILE,
+    help="Folder with the images of the scenes: points that stay bright are flagged; in rows-columns, shifts by them.",
 )
 @click.option(
     "--wind",
@@ -85,18 +89,20 @@ def command(
     seepseg zones out/ -o zones
     seepseg zones out/ -o zones --wind era5_2024.grib
     """
-    from seepseg.atlas.labels import write_labels
+    from seepseg.atlas.labels import labelled, write_labels
     from seepseg.atlas.page import write_map_page
     from seepseg.conditions.judges import judges_of, parse_range
     from seepseg.errors import ConfigError
+    from seepseg.geo.frame import PIXELS, read_shifts
     from seepseg.geo.nearby import read_nearby
-    from seepseg.zones.frame import PIXELS, read_shifts
-    from seepseg.zones.run import Options, make_zones
+    from seepseg.zones.options import Options
+    from seepseg.zones.run import make_zones
 
     pixels = frame == PIXELS
-    if (shifts or images) and (not pixels or (shifts and images)):
-        where = "--shifts and --align" if shifts and images else "--shifts" if shifts else "--align"
-        raise ConfigError(f"goes with --frame {PIXELS} only, and alone", where, "leave it out")
+    if shifts and not pixels:
+        raise ConfigError(f"goes with --frame {PIXELS} only", "--shifts", "leave it out")
+    if shifts and images:
+        raise ConfigError("both would say where scenes lie", "--shifts and --images", "leave one out")
     if near and pixels:
         raise ConfigError(f"needs scenes on a map, not --frame {PIXELS}", "--near", "leave it out")
     shown = parse_range(wind_range, "--wind-range", 100), parse_range(incidence, "--incidence", 90)
@@ -113,15 +119,15 @@ def command(
         near=read_nearby(near, near_reach, near_hours) if near else None,
     )
     with progress("reading", None, quiet) as tick:
-        summary = make_zones(folders, out, options, tick)
-    write_map_page(out, summary)
-    labelled = write_labels(out, summary)
+        summary = make_zones(folders, out, options, tick, (write_map_page, write_labels))
     for line in summary.warnings:
         click.echo(f"warning: {line}", err=True)
-    tables, scenes = summary.tables, sum(len(one.scenes) for one in summary.passes)
+    tables, passes = summary.tables, len(summary.passes)
+    scenes = sum(len(one.scenes) for one in summary.passes)
     new = len(tables.zones) if summary.new_zones is None else summary.new_zones
+    rejected = f"; {len(tables.rejected)} more rejected" if len(tables.rejected) else ""
     click.echo(
-        f"{len(tables.zones)} zones ({new} new) of {len(tables.slicks)} slicks in {len(summary.passes)} passes"
+        f"{len(tables.zones)} zones ({new} new{rejected}) of {len(tables.slicks)} slicks in {passes} passes"
         f" ({scenes} scenes), in {relative(out)}/; observed means: {tables.basis}"
     )
     if near:
@@ -133,5 +139,5 @@ def command(
             f"within {near_reach:g} m of what is near: {' and '.join(counts)}, in {relative(out / 'nearby.csv')}"
         )
     click.echo(f"to send: the folder {relative(out / 'page')}/, which opens offline with index.html")
-    if labelled:
-        click.echo(f"reviewed: {labelled} scenes, as labels for training in {relative(out / 'labels.gpkg')}")
+    if reviewed := labelled(summary):
+        click.echo(f"reviewed: {len(reviewed)} scenes, as labels for training in {relative(out / 'labels.gpkg')}")

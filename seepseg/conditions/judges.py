@@ -10,13 +10,13 @@ import numpy as np
 from seepseg.conditions.cmod import wind_speed
 from seepseg.conditions.winds import Winds, read_winds
 from seepseg.errors import ConfigError, DataError
+from seepseg.geo.frame import Field
 from seepseg.io.table import number, read_table
 from seepseg.mapping.manifest import stamp
+from seepseg.passes.scenes import Scene
+from seepseg.passes.view import INCIDENCE, WIND, Judge, Nodes
 from seepseg.sentinel1.coarse import INCIDENCE as INCIDENCE_TAG
 from seepseg.sentinel1.coarse import SIGMA0, Lattice, lattice_of
-from seepseg.zones.frame import Field
-from seepseg.zones.scenes import Scene
-from seepseg.zones.view import INCIDENCE, WIND, Judge, Nodes
 
 IMAGE = "image"
 """What --wind says for the wind that the image itself shows."""

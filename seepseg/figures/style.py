@@ -16,6 +16,9 @@ STEPS = (
 )
 """Recurrence from, to, and colour (viridis, which colour-blind readers can follow)."""
 
+GRAY = ((0.0, 1.0, "130,130,130"),)
+"""One step, for what does not count."""
+
 _KINDS = {
     "fill": ("SimpleFill", 110, {"outline_width": "0.4", "style": "solid"}),
     "marker": ("SimpleMarker", 255, {"name": "triangle", "size": "3", "outline_color": "255,255,255,255"}),
@@ -55,10 +58,10 @@ def with_choices(style: str, choices: Mapping[str, Sequence[str]]) -> str:
     return style.replace('"Symbology"', '"Symbology|Fields"', 1).replace("</qgis>", form)
 
 
-def recurrence_style() -> str:
-    """A QGIS style (QML) that colours polygons by their field `recurrence` in five steps."""
+def recurrence_style(steps: Sequence[tuple[float, float, str]] = STEPS) -> str:
+    """A QGIS style (QML) that colours polygons by their field `recurrence` in steps."""
     ranges, symbols = [], []
-    for number, (lower, upper, color) in enumerate(STEPS):
+    for number, (lower, upper, color) in enumerate(steps):
         ranges.append(
             f'   <range render="true" symbol="{number}" lower="{lower}" upper="{upper}" label="{lower:g}–{upper:g}"/>'
         )

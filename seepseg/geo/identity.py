@@ -42,6 +42,9 @@ _TAGS = {
 }
 """Where tags say it, as GDAL's drivers for Sentinel-1 and RADARSAT-2 and our own outputs name them; the first wins."""
 
+MADE_UP = "SYNTHETIC_"
+"""How names of products begin that no satellite took."""
+
 _DAY = r"\d{8}T\d{6}"
 _NAMES = (
     # Sentinel-1: products, and their measurements (S1-RS-MDA-52-7441).
@@ -83,6 +86,11 @@ class Identity:
     relative_orbit: int | None = None
     direction: str | None = None
     product: str | None = None
+
+    @property
+    def made_up(self) -> bool:
+        """Whether it is of a made-up sea, not of a satellite."""
+        return (self.product or "").startswith(MADE_UP)
 
     @property
     def known(self) -> dict[str, str | int]:

@@ -202,6 +202,14 @@ def _of_parquet(
     return shapes, table, crs
 
 
+def layer_names(path: Path) -> list[str]:
+    """The layers of a vector file; DataError where it cannot be read."""
+    try:
+        return [str(name) for name, _ in pyogrio.list_layers(path)]
+    except DataSourceError as error:
+        raise DataError(f"cannot be read ({error})", path, "check or replace the file") from error
+
+
 def _chosen(path: Path, layer: str | None) -> str:
     """The name of the layer that is meant."""
     kinds = {str(name): str(kind or "") for name, kind in pyogrio.list_layers(path) if name != STYLES}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,10 @@ import shapely
 from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError, DataError
-from seepseg.geo.vector import Layer, read_vectors, write_layers
-from seepseg.io.atomic import atomic_path
+from seepseg.geo.vector import Layer, layer_names, read_vectors, write_layers
 from seepseg.mapping.manifest import stamp
 from seepseg.runs.arrays import read_arrays, write_arrays
+from seepseg.runs.staged import copy_aside
 
 VERDICTS = ("seep", "look-alike", "ship", "installation", "unsure")
 """What a user can say; `REMOVED` is said by deleting a polygon."""
@@ -29,6 +28,8 @@ SAID = ("verdict", "class_new", "comment")
 KEY = ("scene", "object", "class")
 """What names a slick: a polygon is the part of one class of an object of a scene."""
 PACKAGE, STORE, LEFT = "zones.gpkg", "review.gpkg", ".written.npz"
+REJECTED = "rejected"
+"""Layer of zones with such a verdict; taking it back there brings them back."""
 COLUMNS = {"what": "str", "zone": "Int64", "scene": "str", "object": "Int64", "class": "Int64"}
 COLUMNS |= dict.fromkeys(SAID, "str")
 
@@ -108,12 +109,9 @@ def read_edits(out: Path) -> Edits:
 
 
 def keep_edits(out: Path, edits: Edits) -> None:
-    """Keep all edits; from then on, until `write_written`, zones.gpkg may be any."""
+    """Write all edits into a folder, where there are any."""
     if len(edits.table):
         write_layers(out / STORE, [Layer("review", edits.shapes, edits.table, edits.crs, kind="MultiPolygon")])
-    else:
-        (out / STORE).unlink(missing_ok=True)
-    (out / LEFT).unlink(missing_ok=True)
 
 
 def write_written(out: Path, slicks: pd.DataFrame, sums: NDArray[np.uint32], zones: NDArray[np.int64]) -> None:
@@ -179,7 +177,9 @@ def _compared(out: Path, written: Mapping[str, NDArray[Any]], kept: Edits) -> Ed
         lines += [f"{PACKAGE}: polygons {what}: {n}" for what, n in counts.items() if n]
     zones = _layer(out, "zones", ("zone",), old, lines)
     if zones:
-        table = zones[1].assign(what="zone")
+        rejected = _layer(out, REJECTED, ("zone",), old, lines) if REJECTED in layer_names(out / PACKAGE) else None
+        table = pd.concat([one[1] for one in (zones, rejected) if one and len(one[1])] or [zones[1]], ignore_index=True)
+        table["what"] = "zone"
         if lost := len(set(written["zones"].tolist()) - set(table["zone"].dropna().astype(int))):
             lines.append(f"{PACKAGE}: {lost} zones were removed and come back: give them a verdict instead")
         take = table[list(SAID)].notna().any(axis=1)
@@ -216,9 +216,7 @@ def _layer(
 
 def _put_aside(out: Path, problem: str) -> str:
     """Copy the package, and say so."""
-    copy = next(p for i in range(1, 10**6) if not (p := out / f"zones_edited_{i}.gpkg").exists())
-    with atomic_path(copy) as temporary:
-        shutil.copyfile(out / PACKAGE, temporary)
+    copy = copy_aside(out / PACKAGE)
     return f"{PACKAGE}: {problem}: what was edited there does not count, and is kept in {copy.name}"
 
 

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from seepseg.classes import ClassTable, SegClass
+from seepseg.errors import ConfigError
 from seepseg.figures.sheets import QuickLook
-from seepseg.geo.identity import with_identity
+from seepseg.geo.identity import MADE_UP, with_identity
 from seepseg.geo.place import GEOD, reproject
 from seepseg.geo.vector import write_vectors
 from seepseg.io.atomic import write_text
@@ -39,6 +40,8 @@ EPSG = 32616
 LEFT, TOP = 400_000.0, 3_100_000.0
 FRAME_OVERLAP = 5_000.0
 """Metres that two frames of one pass share."""
+TRIES = 1000
+"""Places that are tried for each vent, on average, before there is taken to be none left."""
 START = datetime(2024, 1, 1, 5, 26, 23, tzinfo=UTC)
 
 
@@ -78,13 +81,22 @@ class Sea:
 
 
 def plant(sea: Sea, seed: int) -> pd.DataFrame:
-    """The vents: x, y (UTM 16 N), lon, lat, rate, and `mapped`, the rate at which a map shows them."""
+    """The vents: x, y (UTM 16 N), lon, lat, rate, and `mapped`, the rate at which a map shows them.
+
+    Raises:
+        ConfigError: no place is left for so many.
+    """
     rng = np.random.default_rng([seed, 1])
     places = list[Field]()
-    while len(places) < sea.vents:
+    for _ in range(TRIES * sea.vents):
+        if len(places) == sea.vents:
+            break
         place = rng.uniform(0.05, 0.95, 2) * sea.side
         if all(np.hypot(*(place - other)) >= sea.apart for other in places):
             places.append(place)
+    if len(places) < sea.vents:
+        what = f"{sea.vents} vents {sea.apart:g} m apart do not fit on {0.9 * sea.side:g} m a side"
+        raise ConfigError(what, "", "plant fewer, or nearer to each other")
     x, y = np.array(places).reshape(-1, 2).T
     rate = rng.permutation(np.linspace(*sea.rates, sea.vents))
     lon, lat = reproject(f"EPSG:{EPSG}")(np.stack([LEFT + x, TOP - y], axis=1)).T
@@ -112,7 +124,7 @@ def write_passes(out: Path, sea: Sea, seed: int = 0) -> pd.DataFrame:
             identity: dict[str, str | int] = {
                 "acquired": _text(start), "acquired_end": _text(start + timedelta(seconds=25)),
                 "platform": "S1A", "mode": "IW", "relative_orbit": 1 + 7 * (number % 3), "direction": "descending",
-                "product": f"SYNTHETIC_{seed}_{name}",
+                "product": f"{MADE_UP}{seed}_{name}",
             }  # fmt: skip
             box = shapely.box(0, top, sea.side, bottom)
             lines.append(_write(out, name, sea, slicks, (box, gone), identity))

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
+from seepseg.geo.frame import Field
 from seepseg.metrics.rates import by_chance, false_share
 from seepseg.zones.cluster import Disc, Points
-from seepseg.zones.coverage import Coverage
-from seepseg.zones.frame import Field, Frame
 
 ROUNDS = 3
 """Times that zones are chosen; each time, what is left over says anew how many slicks lie anywhere."""
@@ -20,25 +19,23 @@ SECTORS = 8
 """Directions (a line has one, not two) in which they are counted; two neighbours together, as lanes are narrow."""
 
 
-def chance_of(
-    found: Sequence[Disc], points: Points, coverage: Coverage, frame: Frame, most: float
-) -> tuple[Field, Field]:
+def chance_of(found: Sequence[Disc], points: Points, observed: Field, area: float, most: float) -> tuple[Field, Field]:
     """The sightings that chance would give each disc (n), and the share of false zones among those at least as sure.
 
     Slicks that belong to no zone lie anywhere: per pass and area as in all that was observed, or as around the disc,
-    where that is more.
+    where that is more. The more of a disc a pass showed, the more of them it could show there.
 
     Args:
         found: discs.
         points: what they are of.
-        coverage: how often each cell was observed.
-        frame: of the coverage.
+        observed: passes (n) that showed each disc; one that showed a part of it counts as that part.
+        area: in which slicks could have been seen, the sum over all passes.
         most: share of false zones up to which a disc is a zone.
     """
     centres = np.array([disc.centre for disc in found]).reshape(-1, 2)
-    radius, seen = np.array([disc.radius for disc in found]), np.array([disc.n_passes for disc in found])
-    observed = np.maximum(coverage.observed_at(frame.cells(centres)), seen)
-    tests, exposure = len(np.unique(points.slick)), float(coverage.observed.sum(dtype=np.int64)) * frame.cell**2
+    radius, seen = np.array([disc.radius for disc in found]), np.array([disc.n_passes for disc in found], np.int64)
+    observed = np.maximum(observed, seen)
+    trials, tests = np.ceil(observed).astype(np.int64), len(np.unique(points.slick))
     owner = np.full(int(points.slick.max(initial=-1)) + 1, -1)
     for number, disc in enumerate(found):
         owner[disc.slicks] = number
@@ -46,13 +43,13 @@ def chance_of(
     for _ in range(ROUNDS):
         left = ~np.append(zones, False)[of]
         around = _around(centres, radius, points.xy[left]) / observed
-        density = np.maximum(around, left.sum() / max(exposure, 1.0))
-        per_pass = 1 - np.exp(-density * np.pi * radius**2)
-        share = false_share(by_chance(seen, observed, per_pass), tests)
+        density = np.maximum(around, left.sum() / max(area, 1.0))
+        per_pass = 1 - np.exp(-density * np.pi * radius**2 * observed / trials)
+        share = false_share(by_chance(seen, trials, per_pass), tests)
         before, zones = zones, share <= most
         if (before == zones).all():
             break
-    return per_pass * observed, share
+    return per_pass * trials, share
 
 
 def _around(centres: Field, radius: Field, xy: Field) -> Field:

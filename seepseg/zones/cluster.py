@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from seepseg.zones.frame import Field
+from seepseg.geo.frame import Field
 
 Ints = NDArray[np.int64]
 

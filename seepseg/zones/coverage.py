@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from seepseg.geo.frame import Frame, check_size
 from seepseg.io.cog import Layout, row_writer
 from seepseg.io.raster import Georeference
 from seepseg.metrics.rates import wilson
-from seepseg.zones.frame import Frame, check_size
-from seepseg.zones.view import OBSERVED, UNOBSERVABLE, View, at_cells
+from seepseg.passes.view import OBSERVED, UNOBSERVABLE, View, at_cells
 
 ROWS = 256
 BANDS = ("observed", "seen", "recurrence", "lower", "upper", "unobservable")
@@ -44,11 +44,13 @@ class Coverage:
         observed = view.codes == OBSERVED
         self.observed[part] += observed
         self.seen[part] += observed & view.seen
-        self.unobservable[part] += np.isin(view.codes, UNOBSERVABLE)
+        for reason in UNOBSERVABLE:
+            self.unobservable[part] += view.codes == reason
 
-    def observed_at(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Passes (n) that could have shown a slick in cells (n, 2) of the grid."""
-        return at_cells(self.observed, self.row, self.column, cells).astype(np.int64)
+    def shown_at(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Passes (n) that showed valid sea in cells (n, 2) of the grid, in whatever wind."""
+        observed, hidden = (at_cells(one, self.row, self.column, cells) for one in (self.observed, self.unobservable))
+        return np.asarray(observed.astype(np.int64) + hidden)
 
 
 def coverage_of(windows: Iterable[tuple[slice, slice]], frame: Frame) -> Coverage:

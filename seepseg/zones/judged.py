@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from seepseg.errors import DataError
-from seepseg.zones.frame import Field
-from seepseg.zones.scenes import Pass
-from seepseg.zones.view import REASONS, UNOBSERVABLE, Judge
+from seepseg.geo.frame import Field
+from seepseg.passes.scenes import Pass
+from seepseg.passes.view import REASONS, UNOBSERVABLE, Judge
 
 KNOWN = 0.5
 """Of the valid cells of a scene, a value must be known on so many for the scene to count as judged."""

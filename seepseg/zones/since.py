@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import FiniteFloat, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 from scipy.spatial import cKDTree
 
 from seepseg.errors import DataError
 from seepseg.io.atomic import write_text
+from seepseg.passes.scenes import Origin
 from seepseg.zones.cluster import Disc
 
 STATE = "state.json"
@@ -25,16 +29,17 @@ class State:
     """What a run leaves for the next one.
 
     Attributes:
-        crs, cell: of the frame.
+        crs: of the frame.
         last: the highest number that a zone has had.
         zones: number, x, y of each.
-        scenes: names of the scenes.
+        names: every scene that was ever here, by its name.
+        scenes: names of those of the last run.
     """
 
     crs: str | None
-    cell: float
-    last: int
-    zones: list[list[float]]
+    last: NonNegativeInt
+    zones: list[tuple[PositiveInt, FiniteFloat, FiniteFloat]]
+    names: dict[str, Origin]
     scenes: list[str]
 
 
@@ -48,9 +53,15 @@ def read_state(out: Path) -> State | None:
     if not path.is_file():
         return None
     try:
-        return State(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+        state = TypeAdapter(State).validate_python({"names": {}} | json.loads(path.read_text(encoding="utf-8")))
+        if state.crs is not None:
+            CRS(state.crs)
+        numbers = [number for number, _, _ in state.zones]
+        if len(set(numbers)) < len(numbers) or max(numbers, default=0) > state.last:
+            raise ValueError
+    except (ValueError, TypeError, CRSError, ValidationError):
         raise DataError("is damaged", path, "remove it: zones then get new numbers") from None
+    return state
 
 
 def write_state(out: Path, state: State) -> None:
@@ -94,7 +105,8 @@ def news(
     old = {int(zone[0]) for zone in state.zones} if state else set[int]()
     fresh = slicks[~slicks["scene"].isin(known)]
     born = zones[~zones["zone"].isin(old)]
-    columns = ["zone", "scene", "pass", "acquired", "class_name", "area_m2", "x", "y"]
+    area = "area_m2" if "area_m2" in slicks else "area_px"
+    columns = ["zone", "scene", "pass", "acquired", "class_name", area, "x", "y"]
     parts = [born.assign(what="zone"), fresh.assign(what="slick")]
     table = pd.concat([part.reindex(columns=["what", *columns]).astype(object) for part in parts], ignore_index=True)
     again = fresh[fresh["zone"].isin(old)].groupby("zone")["pass"].unique()

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seepseg.geo.frame import Field, Frame
 from seepseg.metrics.rates import wilson
 from seepseg.zones.cluster import Disc
-from seepseg.zones.frame import Field, Frame
+from seepseg.zones.history import JUDGED
 
 R68 = 1.5096
 """Radius that holds 68 % of a round two-dimensional normal distribution, in standard deviations along an axis."""
@@ -63,6 +64,7 @@ def zone_table(
             "lower": lower,
             "upper": upper,
             "n_seen_unobserved": n_unobserved,
+            **{f"n_{column}": n for column, n in _judged(history, len(zones)).items()},
             "first_seen": times["min"].to_numpy(object),
             "last_seen": times["max"].to_numpy(object),
             "n_slicks": [len(zone.slicks) for zone in zones],
@@ -77,6 +79,12 @@ def zone_table(
     pixels = slicks[slicks["at"] >= 0].pivot_table("pixels", "at", "class_name", "sum").reindex(every)
     shares = pixels.div(pixels.sum(axis=1), axis=0).reindex(columns=list(classes)).fillna(0.0)
     return table.assign(**{f"share {name}": shares[name].to_numpy() for name in classes})
+
+
+def _judged(history: pd.DataFrame, n: int) -> dict[str, NDArray[np.int64]]:
+    """Of the passes that observed each zone (n), those on which wind, and the angle, were judged."""
+    counts = history[history["observed"]].groupby("zone")[list(JUDGED.values())].sum()
+    return {str(name): counts[name].reindex(range(n), fill_value=0).to_numpy(np.int64) for name in counts}
 
 
 def _scatter(zone: Disc) -> tuple[float, float]:

@@ -14,14 +14,14 @@ import shapely
 from numpy.typing import NDArray
 
 from seepseg.classes import COLORS, ClassTable, SegClass
-from seepseg.figures.style import qgis_style, recurrence_style, with_choices
+from seepseg.figures.style import GRAY, qgis_style, recurrence_style, with_choices
+from seepseg.geo.frame import Field, Frame
 from seepseg.geo.vector import Layer, write_layers
 from seepseg.io.atomic import write_text
+from seepseg.passes.record import outlines_of
+from seepseg.passes.scenes import Pass, Scene
 from seepseg.review.edits import PACKAGE, VERDICTS, Edits, sums_of
 from seepseg.zones.cluster import Disc
-from seepseg.zones.frame import Field, Frame
-from seepseg.zones.record import outlines_of
-from seepseg.zones.scenes import Pass, Scene
 
 BATCH = 20_000
 """Outlines of slicks, about, that are in memory at once."""
@@ -33,8 +33,9 @@ class Tables:
 
     Attributes:
         frame: common coordinates.
-        found: the zones, as found.
-        zones: rows of `zone_table`.
+        found: the zones, as found, but for those rejected.
+        zones: rows of `zone_table`, but for those that a user has rejected.
+        rejected: these.
         slicks: all slicks: scene, pass, zone (NA for none), columns of polygons, x and y of the middle.
         passes: one row per pass.
         history: rows of `history_of`, zones by their numbers.
@@ -45,6 +46,7 @@ class Tables:
     frame: Frame
     found: Sequence[Disc]
     zones: pd.DataFrame
+    rejected: pd.DataFrame
     slicks: pd.DataFrame
     passes: pd.DataFrame
     history: pd.DataFrame
@@ -53,9 +55,10 @@ class Tables:
 
 
 def write_tables(out: Path, tables: Tables) -> None:
-    """Write zones.csv, origins.csv, slicks.csv, passes.csv and history.csv."""
+    """Write zones.csv, rejected.csv, origins.csv, slicks.csv, passes.csv and history.csv."""
     for name, table in [
         ("zones", tables.zones.assign(observed_means=tables.basis)),
+        ("rejected", tables.rejected),
         ("origins", origin_table(tables)),
         ("slicks", tables.slicks),
         ("passes", tables.passes),
@@ -76,15 +79,16 @@ def origin_table(tables: Tables) -> pd.DataFrame:
     places = tables.frame.lonlat(xy)
     names = ("lon", "lat") if tables.frame.crs else ("column", "row")
     distance = np.hypot(*(xy - np.repeat(tables.zones[["x", "y"]].to_numpy(np.float64), sizes, axis=0)).T)
-    return table.assign(
+    table = table.assign(
         zone=np.repeat(ids, sizes), x=xy[:, 0], y=xy[:, 1], offset_m=distance, **dict(zip(names, places.T, strict=True))
-    ).reset_index(drop=True)
+    )
+    return tables.frame.named(table.reset_index(drop=True))
 
 
 def write_package(
     out: Path, tables: Tables, scenes: Sequence[Scene], classes: Sequence[str], edits: Edits
 ) -> NDArray[np.uint32]:
-    """Write zones.gpkg with the layers zones (discs), origins (points), slicks and passes (outlines), with styles.
+    """Write zones.gpkg with the layers zones and rejected (discs), origins (points), slicks and passes (outlines).
 
     Returns:
         Checksums of the polygons of slicks as predicted, in their order.
@@ -92,7 +96,9 @@ def write_package(
     table = ClassTable(tuple(SegClass(n, (i,), COLORS[(i - 1) % len(COLORS)]) for i, n in enumerate(classes, 1)))
     crs, origins = tables.frame.crs, origin_table(tables)
     centres = np.array([zone.centre for zone in tables.found]).reshape(-1, 2)
-    discs = np.asarray(shapely.buffer(shapely.points(centres), tables.zones["radius_m"]))
+    discs = np.asarray(shapely.buffer(shapely.points(centres), [zone.radius for zone in tables.found]))
+    places = tables.rejected[["x", "y", f"radius_{tables.frame.unit}"]].to_numpy(np.float64)
+    gone = np.asarray(shapely.buffer(shapely.points(places[:, :2]), places[:, 2]))
     points = np.asarray(shapely.points(origins[["x", "y"]].to_numpy(np.float64)))
     footprints = [shapely.union_all(shapely.make_valid(shapely.polygons(parts))) for parts in tables.outlines]
 
@@ -101,6 +107,7 @@ def write_package(
     def layers() -> Iterator[Layer]:
         style = with_choices(recurrence_style(), choices)
         yield Layer("zones", discs, tables.zones, crs, description=tables.basis, style=style)
+        yield Layer("rejected", gone, tables.rejected, crs, style=with_choices(recurrence_style(GRAY), choices))
         yield Layer("origins", points, origins, crs, kind="Point", style=qgis_style(table, "marker"))
         yield from _slicks(tables, scenes, with_choices(qgis_style(table), choices), edits, sums)
         yield Layer("passes", _areas(footprints), tables.passes, crs)
@@ -144,9 +151,14 @@ def _areas(shapes: Any) -> Any:
 
 
 def pass_table(
-    passes: Sequence[Pass], areas: Sequence[float], seen: Sequence[int], medians: Mapping[str, Sequence[float]]
+    passes: Sequence[Pass],
+    areas: Sequence[float],
+    seen: Sequence[int],
+    medians: Mapping[str, Sequence[float]],
+    frame: Frame,
 ) -> pd.DataFrame:
     """One row per pass, in their order: when, by what, of which scenes, km² observed, slicks seen, and medians."""
+    square = 1e6 if frame.crs else 1
     rows = [
         {
             "pass": one.name,
@@ -155,13 +167,13 @@ def pass_table(
             "relative_orbit": one.identity.relative_orbit,
             "direction": one.identity.direction,
             "scenes": "; ".join(scene.name for scene in one.scenes),
-            "observed_km2": round(area, 3),
+            "observed_km2": round(area / square, 3),
             "slicks": count,
         }
         for one, area, count in zip(passes, areas, seen, strict=True)
     ]
     table = pd.DataFrame(rows).astype({"relative_orbit": "Int64"})
-    return table.assign(**{name: np.round(values, 2) for name, values in medians.items()})
+    return frame.named(table).assign(**{name: np.round(values, 2) for name, values in medians.items()})
 
 
 def write_alerts(out: Path, table: pd.DataFrame, short: dict[str, Any]) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seepseg.atlas.labels import write_labels
+from seepseg.atlas.labels import labelled, write_labels
 from seepseg.classes import ClassTable, SegClass
 from seepseg.geo.labels import read_layer
 from seepseg.geo.vector import Layer, read_vectors, write_layers
 from seepseg.synthetic.vents import Sea, write_passes
-from seepseg.zones.run import Options, make_zones
+from seepseg.zones.options import Options
+from seepseg.zones.run import make_zones
 
 SEA = Sea(vents=4, rates=(0.5, 0.8), passes=8, side=40_000, pixel=200, lookalikes=3, wakes=0)
 
@@ -20,7 +21,7 @@ SEA = Sea(vents=4, rates=(0.5, 0.8), passes=8, side=40_000, pixel=200, lookalike
 def test_verdicts_become_labels(tmp_path: Path) -> None:
     out, zones = tmp_path / "out", tmp_path / "zones"
     write_passes(out, SEA, 3)
-    assert write_labels(zones, make_zones([out], zones, Options())) == 0
+    assert labelled(make_zones([out], zones, Options(), more=(write_labels,))) == set()
     assert not (zones / "labels.gpkg").exists()
     shapes, table, crs = read_vectors(zones / "zones.gpkg", "slicks")
     discs, of_zones, _ = read_vectors(zones / "zones.gpkg", "zones")
@@ -33,7 +34,7 @@ def test_verdicts_become_labels(tmp_path: Path) -> None:
     shapes[own[3]] = shapes[own[3]].buffer(500)
     layers = [Layer("zones", discs, of_zones, crs), Layer("slicks", shapes, table, crs)]
     write_layers(zones / "zones.gpkg", layers)
-    assert write_labels(zones, make_zones([out], zones, Options())) == 1
+    assert labelled(make_zones([out], zones, Options(), more=(write_labels,))) == {table["scene"][own[0]]}
     labels = read_layer(zones / "labels.gpkg")
     names = table["class_name"].to_numpy()[own]
     expected = [names[0], table["class_new"][own[1]], names[3], *["255"] * (len(own) - 4)]

@@ -16,10 +16,11 @@ from seepseg.atlas.page import write_map_page
 from seepseg.atlas.shown import graticule, shown_land
 from seepseg.classes import ClassTable, SegClass
 from seepseg.figures.sheets import QuickLook, cut_quicklook
+from seepseg.geo.frame import Frame, laea
 from seepseg.geo.vector import read_vectors, write_vectors
 from seepseg.synthetic.vents import CLASSES, Sea, write_passes
-from seepseg.zones.frame import Frame, laea
-from seepseg.zones.run import Options, make_zones
+from seepseg.zones.options import Options
+from seepseg.zones.run import make_zones
 from tests.browser import PROGRAM, Browser, browser
 
 SEA = Sea(vents=4, rates=(0.5, 0.8), passes=24, side=40_000, pixel=200, lookalikes=1, wakes=0)

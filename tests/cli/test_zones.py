@@ -30,8 +30,11 @@ def test_wrong_input_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: P
     code, line = error(capsys, "zones", tmp_path / "out", "-o", tmp_path / "zones")
     assert code == 3
     assert line.startswith("has no georeference in ")
-    code, line = error(capsys, "zones", tmp_path / "out", "-o", tmp_path / "zones", "--align", tmp_path)
-    assert (code, line) == (2, "goes with --frame rows-columns only, and alone in --align: leave it out")
+    (tmp_path / "s.csv").write_text("scene,column,row\na,0,0\n")
+    words = ("zones", tmp_path / "out", "-o", tmp_path / "zones", "--shifts", tmp_path / "s.csv")
+    assert error(capsys, *words) == (2, "goes with --frame rows-columns only in --shifts: leave it out")
+    code, line = error(capsys, *words, "--frame", "rows-columns", "--images", tmp_path)
+    assert (code, line) == (2, "both would say where scenes lie in --shifts and --images: leave one out")
 
 
 def test_scenes_are_aligned_by_their_images(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -51,9 +54,9 @@ def test_scenes_are_aligned_by_their_images(capsys: pytest.CaptureFixture[str], 
     assert "warning: scenes are placed to 0." in err
     # The slick is at (200, 200) of the first; a bright point in all three is no farther from it than the nearest place.
     zone = pd.read_csv(tmp_path / "zones" / "zones.csv").iloc[0]
-    assert zone["bright_m"] == pytest.approx(np.hypot(*(places - 200).T).min(), abs=1)
+    assert zone["bright_px"] == pytest.approx(np.hypot(*(places - 200).T).min(), abs=1)
     assert not zone["installation"]
-    run(capsys, *words, "--align", tmp_path / "images", "--radius", int(zone["bright_m"]) + 2)
+    run(capsys, *words, "--align", tmp_path / "images", "--radius", int(zone["bright_px"]) + 2)
     assert pd.read_csv(tmp_path / "zones" / "zones.csv")["installation"].tolist() == [True]
     assert (tmp_path / "zones" / "shifts.csv").read_text().startswith("scene,column,row,accuracy,points\na,0.0,0.0,")
 

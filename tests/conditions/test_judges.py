@@ -11,16 +11,17 @@ import pytest
 from seepseg.conditions.cmod import cmod5n
 from seepseg.conditions.judges import judges_of, parse_range
 from seepseg.errors import ConfigError, DataError, SeepsegError
+from seepseg.geo.frame import Frame, laea
 from seepseg.geo.identity import Identity
 from seepseg.io.cog import class_layout, row_writer
 from seepseg.io.raster import Georeference
+from seepseg.passes.scenes import Scene
+from seepseg.passes.view import INCIDENCE as HIDDEN_BY_ANGLE
+from seepseg.passes.view import NO_DATA, OBSERVED, OUTSIDE, WIND, View, look
 from seepseg.sentinel1.coarse import INCIDENCE, SIGMA0, Lattice
 from seepseg.synthetic.vents import Sea, write_passes
-from seepseg.zones.frame import Frame, laea
-from seepseg.zones.run import Options, make_zones
-from seepseg.zones.scenes import Scene
-from seepseg.zones.view import INCIDENCE as HIDDEN_BY_ANGLE
-from seepseg.zones.view import NO_DATA, OBSERVED, OUTSIDE, WIND, View, look
+from seepseg.zones.options import Options
+from seepseg.zones.run import make_zones
 from tests.command import run
 from tests.conditions.test_winds import write_netcdf
 

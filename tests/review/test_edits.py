@@ -13,11 +13,13 @@ import pytest
 import rasterio
 import shapely
 
+from seepseg.atlas.rank import rank
 from seepseg.errors import ConfigError, ResourceError
 from seepseg.geo.vector import Layer, read_vectors, write_layers
 from seepseg.review.edits import SAID
 from seepseg.synthetic.vents import Sea, write_passes
-from seepseg.zones.run import Options, Summary, make_zones
+from seepseg.zones.options import Options
+from seepseg.zones.run import Summary, make_zones
 
 SEA = Sea(vents=4, rates=(0.5, 0.8), passes=24, side=40_000, pixel=200, lookalikes=1, wakes=0)
 
@@ -123,10 +125,45 @@ def test_a_run_that_fails_half_way_loses_no_edit(sea: Path, monkeypatch: pytest.
 
 def test_a_zone_keeps_its_verdict(sea: Path) -> None:
     number = int(pd.read_csv(sea / "zones" / "zones.csv")["zone"].iloc[1])
-    said(sea, "installation", f"zone = {number}", "zones")
+    said(sea, "seep", f"zone = {number}", "zones")
     for _ in range(2):
         zones = again(sea).tables.zones.set_index("zone")
-        assert zones["verdict"].dropna().to_dict() == {number: "installation"}
+        assert zones["verdict"].dropna().to_dict() == {number: "seep"}
+
+
+def test_a_rejected_zone_is_listed_as_such_and_counts_nowhere(sea: Path) -> None:
+    before = pd.read_csv(sea / "zones" / "zones.csv")
+    number = int(before["zone"].iloc[1])
+    rest = sorted(set(before["zone"]) - {number})
+    said(sea, "installation", f"zone = {number}", "zones")
+    for _ in range(2):  # the second time, the verdict comes from the layer of those rejected
+        assert again(sea).warnings == []
+        zones, rejected, history, origins = (
+            pd.read_csv(sea / "zones" / f"{name}.csv") for name in ("zones", "rejected", "history", "origins")
+        )
+        assert sorted(zones["zone"]) == sorted(set(history["zone"])) == sorted(set(origins["zone"])) == rest
+        assert rejected[["zone", "verdict"]].to_numpy().tolist() == [[number, "installation"]]
+        assert rejected["n_seen"].tolist() == before.loc[before["zone"] == number, "n_seen"].tolist()
+        assert len(read_vectors(sea / "zones" / "zones.gpkg", "rejected")[0]) == 1
+    # A script hears no more of it; rank shows none of its slicks.
+    state = json.loads((sea / "zones" / "state.json").read_text())
+    state["scenes"] = []  # as if all scenes were new
+    (sea / "zones" / "state.json").write_text(json.dumps(state))
+    again(sea)
+    alerts = json.loads((sea / "zones" / "alerts.json").read_text())
+    assert set(alerts["seen_again"]) == {str(zone) for zone in rest} and alerts["new_zones"] == []
+    slicks = pd.read_csv(sea / "zones" / "slicks.csv")
+    queue = rank([sea / "out"], sea / "zones")[0]
+    assert len(queue) == (slicks["zone"] != number).sum() < len(slicks)
+    # Taken back where it is listed, it is a zone again, under its number.
+    with sqlite3.connect(sea / "zones" / "zones.gpkg") as base:
+        for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            base.execute(f'DROP TRIGGER "{name}"')
+        base.execute("UPDATE rejected SET verdict = NULL")
+    base.close()
+    again(sea)
+    assert pd.read_csv(sea / "zones" / "zones.csv")["zone"].tolist() == before["zone"].tolist()
+    assert len(pd.read_csv(sea / "zones" / "rejected.csv")) == 0
 
 
 def test_split_merged_removed_added_and_reshaped_polygons_are_kept(sea: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from seepseg.errors import ConfigError
 from seepseg.geo.vector import read_vectors
 from seepseg.io.raster import thinned
 from seepseg.synthetic.vents import Sea, plant, vents_of, write_passes
@@ -21,6 +22,12 @@ def test_vents_have_the_rates_asked_for_and_keep_apart() -> None:
     xy = vents[["x", "y"]].to_numpy()
     apart = np.hypot(*(xy[:, None] - xy[None]).transpose(2, 0, 1))[~np.eye(5, dtype=bool)]
     assert apart.min() >= 4000
+
+
+def test_more_vents_than_there_is_room_for_are_refused() -> None:
+    # Discs of 2 km around 100 vents 4 km apart are 1257 km², and 36 km by 36 km, with a margin of 2 km, 1600 km².
+    with pytest.raises(ConfigError, match="100 vents 4000 m apart do not fit on 36000 m a side"):
+        plant(replace(SEA, vents=100), 1)
 
 
 def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:

@@ -5,16 +5,9 @@ import pytest
 
 from seepseg.zones.chance import chance_of
 from seepseg.zones.cluster import Points, discs
-from seepseg.zones.coverage import Coverage
-from seepseg.zones.frame import Frame
 
-FRAME = Frame(None, 1.0)
-
-
-def sea(passes: int) -> Coverage:
-    """A sea of 100 by 100 cells, which all passes showed."""
-    none = np.zeros((100, 100), np.uint16)
-    return Coverage(0, 0, np.full((100, 100), passes, np.uint16), none, none)
+AREA = 100.0 * 100
+"""Of a sea that all passes showed."""
 
 
 def points_of(xy: np.ndarray, passes: np.ndarray) -> Points:
@@ -27,7 +20,7 @@ def test_a_vent_among_slicks_anywhere_is_the_only_zone() -> None:
     xy = np.concatenate([vent, rng.uniform(0, 100, (300, 2))])
     passes = np.concatenate([np.arange(12), rng.integers(0, 30, 300)])
     found = discs(points_of(xy, passes), 2)
-    expected, share = chance_of(found, points_of(xy, passes), sea(30), FRAME, 0.05)
+    expected, share = chance_of(found, points_of(xy, passes), np.full(len(found), 30.0), 30 * AREA, 0.05)
     assert len(found) > 10
     assert np.flatnonzero(share <= 0.05).tolist() == [0]
     # 300 of 10 000 cells and 30 passes: .001 a cell and pass, .0126 a disc of radius 2 and pass, .377 in 30 of them.
@@ -42,19 +35,31 @@ def test_a_lane_makes_no_zones() -> None:
     xy = np.concatenate([lane, rng.uniform(0, 100, (150, 2))])
     passes = rng.integers(0, 40, len(xy))
     found = discs(points_of(xy, passes), 2)
-    _, share = chance_of(found, points_of(xy, passes), sea(40), FRAME, 0.05)
+    _, share = chance_of(found, points_of(xy, passes), np.full(len(found), 40.0), 40 * AREA, 0.05)
     # One ring around each disc, mostly beside the lane, let 19 pass.
     assert (share <= 0.05).sum() <= 5
 
 
 def test_nothing_found_is_no_zone() -> None:
     empty = points_of(np.empty((0, 2)), np.empty(0, np.int64))
-    expected, share = chance_of([], empty, sea(3), FRAME, 0.1)
+    expected, share = chance_of([], empty, np.empty(0), 3 * AREA, 0.1)
     assert (len(expected), len(share)) == (0, 0)
     assert discs(empty, 2) == []
 
 
 def test_a_disc_at_the_end_of_the_world_was_observed_as_often_as_seen() -> None:
     points = points_of(np.array([[500.0, 500.0], [500.0, 500.5]]), np.array([0, 1]))
-    expected, _ = chance_of(discs(points, 2), points, sea(3), FRAME, 1.0)
+    expected, _ = chance_of(discs(points, 2), points, np.zeros(1), 3 * AREA, 1.0)
     assert expected == pytest.approx([0.0], abs=0.01)
+
+
+def test_a_pass_that_showed_half_of_a_disc_counts_half() -> None:
+    """4 passes showed a sea of 100 by 100 cells, 4 only a half that ends in the middle of the disc."""
+    lone = np.stack([np.linspace(0, 99, 60), np.full(60, 5.0)], axis=1)
+    vent = 50.0 + np.array([[0.0, 0], [0.1, 0], [0, 0.1], [0.1, 0.1]])
+    points = points_of(np.concatenate([vent, lone]), np.concatenate([np.arange(4), np.arange(60) % 8]))
+    (zone,) = (disc for disc in discs(points, 2) if disc.centre[1] > 40)
+    expected, _ = chance_of([zone], points, np.array([4 + 4 * 0.5]), 4 * AREA + 4 * AREA / 2, 1.0)
+    # None lies around; all over, 60 on 60 000 cells and passes are .001. A disc of π · 2² = 12.566 cells, which 6 whole
+    # passes showed: 6 · (1 − exp(−.012566)) = 6 · .012488 = .0749. By its middle alone, it would be 4 or 8 times that.
+    assert expected == pytest.approx([0.0749], abs=1e-4)

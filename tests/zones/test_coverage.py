@@ -7,15 +7,17 @@ import pytest
 import rasterio
 
 from seepseg.errors import ConfigError
+from seepseg.geo.frame import Frame, laea
+from seepseg.passes.view import NO_DATA, OBSERVED, View
 from seepseg.zones.coverage import coverage_of, write_recurrence
-from seepseg.zones.frame import Frame, laea
-from seepseg.zones.view import NO_DATA, OBSERVED, View
+
+NONE = np.zeros((1, 2), np.uint8)
 
 
 def test_passes_are_counted_where_they_show_something(tmp_path: Path) -> None:
     views = [
-        View(-1, 2, np.array([[OBSERVED, OBSERVED]], np.uint8), np.array([[True, False]])),
-        View(-1, 3, np.array([[OBSERVED, NO_DATA]], np.uint8), np.array([[True, True]])),
+        View(-1, 2, np.array([[OBSERVED, OBSERVED]], np.uint8), np.array([[True, False]]), NONE),
+        View(-1, 3, np.array([[OBSERVED, NO_DATA]], np.uint8), np.array([[True, True]]), NONE),
     ]
     frame = Frame(laea(10.0, 60.0), 500.0)
     coverage = coverage_of([view.window for view in views], frame)
@@ -24,7 +26,7 @@ def test_passes_are_counted_where_they_show_something(tmp_path: Path) -> None:
     assert coverage.observed.tolist() == [[1, 2, 0]]
     # A slick where nothing could be seen does not count.
     assert coverage.seen.tolist() == [[1, 1, 0]]
-    assert coverage.observed_at(np.array([[-1, 3], [-1, 5], [7, 7]])).tolist() == [2, 0, 0]
+    assert coverage.shown_at(np.array([[-1, 3], [-1, 5], [7, 7]])).tolist() == [2, 0, 0]
     write_recurrence(tmp_path / "r.tif", coverage, frame, {"OBSERVED_MEANS": "x"})
     with rasterio.open(tmp_path / "r.tif") as source:
         # Row −1 is from 500 m north of the middle to the middle, column 2 begins 1000 m east of it.

@@ -9,9 +9,10 @@ import pytest
 
 from seepseg.classes import SEEP
 from seepseg.errors import ConfigError, DataError
+from seepseg.geo.frame import Frame, frame_around, read_shifts
 from seepseg.geo.place import GEOD
-from seepseg.zones.frame import Frame, frame_around, read_shifts
-from seepseg.zones.run import Options, make_zones
+from seepseg.zones.options import Options
+from seepseg.zones.run import make_zones
 from tests.zones.places import dotted, scene
 
 # Scenes of 100 pixels of 100 m; the slick of each is in the middle of pixel (40, 60).
@@ -86,6 +87,12 @@ def test_one_pixel_frame_with_shifts(tmp_path: Path) -> None:
     )
     (zone,) = summary.tables.zones.itertuples()
     assert (zone.column, zone.row, zone.n_seen, zone.n_observed) == (20.5, 30.5, 3, 3)
+    # Slicks of one pixel in scenes of 60 × 60.
+    assert (zone.radius_px, zone.error_px, zone.area_max_px, zone.origin_offset_px) == (3, 0, 1, 0)
+    for name in ("zones", "slicks", "origins", "passes", "new_since"):
+        columns = pd.read_csv(tmp_path / "b" / f"{name}.csv").columns
+        assert not [column for column in columns if column.endswith(("_m", "_m2", "_km2"))], name
+    assert pd.read_csv(tmp_path / "b" / "passes.csv")["observed_px"].tolist() == [3600] * 3
     assert summary.warnings == [
         "1 scenes have no shift and stay where they are: s0",
         "3 scenes have no time: each counts as a pass, and none is first or last",

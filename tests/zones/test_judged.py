@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from seepseg.errors import DataError
+from seepseg.passes.view import WIND, Judge
 from seepseg.zones.judged import basis_of
-from seepseg.zones.view import WIND, Judge
 
 JUDGE = Judge(WIND, "wind_m_s", 2, 10, "wind 2–10 m/s by w.csv", lambda scene, at: np.empty(0), str, "--wind w.csv")
 KNOWN, UNKNOWN, EMPTY = (np.array([row]) for row in ([5, 1], [np.nan, 0], [np.nan, np.nan]))

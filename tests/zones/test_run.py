@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,13 @@ import pyogrio
 import pytest
 import rasterio
 
+from seepseg.atlas.labels import write_labels
+from seepseg.atlas.page import write_map_page
 from seepseg.geo.vector import read_vectors
+from seepseg.runs.staged import settle
 from seepseg.synthetic.vents import Sea, write_passes
-from seepseg.zones.run import Options, make_zones
+from seepseg.zones.options import Options
+from seepseg.zones.run import make_zones
 
 SEA = Sea(vents=4, rates=(0.5, 0.8), passes=24, side=40_000, pixel=200, lookalikes=1, wakes=0)
 
@@ -112,3 +118,59 @@ def test_the_same_run_again_changes_no_table(folders: tuple[Path, Path]) -> None
     make_zones([folders[0]], folders[1], Options())
     assert {name: (folders[1] / name).read_bytes() for name in names} == before
     assert json.loads((folders[1] / "alerts.json").read_text())["new_zones"] == []
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+def test_a_run_that_is_killed_leaves_the_last_one_or_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It dies at its n-th renaming: files are first written beside, then put in their place one by one."""
+    sea = Sea(vents=2, rates=(0.8, 0.8), passes=6, side=20_000, pixel=250, lookalikes=1, wakes=0)
+    write_passes(tmp_path / "out", sea, 1)
+    lines = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines(keepends=True)
+    zones, more = tmp_path / "zones", (write_map_page, write_labels)
+
+    def left() -> dict[str, bytes]:
+        return {
+            str(p.relative_to(zones)): p.read_bytes()
+            for p in zones.rglob("*")
+            if p.is_file() and p.suffix != ".npz" and p.name != ".lock"
+        }
+
+    def killed_at(n: int) -> int:
+        """Renamings that were made."""
+        made, replace = [0], Path.replace
+
+        def dying(path: Path, target: Path) -> Path:
+            if made[0] == n:
+                raise Killed
+            made[0] += 1
+            return replace(path, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", dying)
+            patch.setattr("shutil.rmtree", lambda *_, **__: None)  # a dead process removes nothing
+            with suppress(Killed):
+                make_zones([tmp_path / "out"], zones, Options(false_share=1), more=more)
+        return made[0]
+
+    (tmp_path / "out" / "manifest.jsonl").write_text("".join(lines[:-2]))
+    make_zones([tmp_path / "out"], zones, Options(false_share=1), more=more)
+    old = left()
+    (tmp_path / "out" / "manifest.jsonl").write_text("".join(lines))
+    killed_at(10**6)
+    settle(zones)
+    new = left()
+    assert {name for name in old if old[name] != new.get(name)} >= {"zones.csv", "zones.gpkg", "page/index.html"}
+    every = 2 * len(new) + 1  # each is written, then put in place; between that, it is said that all are there
+    results = []
+    for n in (1, len(new) // 2, len(new) - 1, len(new), len(new) + 2, len(new) + 6, every - 2):
+        shutil.rmtree(zones)
+        (tmp_path / "out" / "manifest.jsonl").write_text("".join(lines[:-2]))
+        make_zones([tmp_path / "out"], zones, Options(false_share=1), more=more)
+        (tmp_path / "out" / "manifest.jsonl").write_text("".join(lines))
+        killed_at(n)
+        settle(zones)
+        results.append("old" if left() == old else "new" if left() == new else f"mixed at {n}")
+    assert set(results) == {"old", "new"}, results

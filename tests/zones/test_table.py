@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from seepseg.geo.frame import Frame
 from seepseg.zones.cluster import Disc
-from seepseg.zones.frame import Frame
 from seepseg.zones.table import zone_table
 
 
@@ -16,6 +16,7 @@ def test_columns_by_hand() -> None:
         {
             "zone": [0] * 6, "acquired": ["2024-03", "2024-01", None, "2024-02", "2024-05", "2024-06"],
             "seen": [True, True, True, True, False, False], "observed": [True, True, True, False, True, False],
+            "wind_judged": [True, False, True, True, False, False], "incidence_judged": [False] * 6,
         }
     )  # fmt: skip
     slicks = pd.DataFrame(
@@ -28,6 +29,8 @@ def test_columns_by_hand() -> None:
     (row,) = zone_table([zone], np.array([7]), Frame(None, 1.0), history, slicks, ["a", "b", "c"]).to_dict("records")
     assert (row["zone"], row["n_seen"], row["n_observed"], row["n_seen_unobserved"]) == (7, 3, 4, 1)
     assert row["recurrence"] == 0.75
+    # The fourth pass knew the wind, and did not observe.
+    assert (row["n_wind_judged"], row["n_incidence_judged"]) == (2, 0)
     assert (row["first_seen"], row["last_seen"]) == ("2024-01", "2024-03")
     assert (row["area_median_m2"], row["area_max_m2"], row["length_median_m"]) == (3, 8, 2.5)
     # Origins are 3, 3, 4 and 4 away.
@@ -42,7 +45,8 @@ def test_columns_by_hand() -> None:
 
 def test_no_zones_are_no_rows_with_all_columns() -> None:
     history = pd.DataFrame({"zone": pd.Series(dtype=int), "acquired": [], "seen": pd.Series(dtype=bool)})
-    history["observed"] = pd.Series(dtype=bool)
+    for name in ("observed", "wind_judged", "incidence_judged"):
+        history[name] = pd.Series(dtype=bool)
     slicks = pd.DataFrame({"at": [-1], "area_m2": [1.0], "length_m": [1.0], "pixels": [1], "class_name": ["a"]})
     table = zone_table([], np.empty(0, np.int64), Frame(None, 1.0), history, slicks.assign(x=0.0, y=0.0), ["a"])
     assert len(table) == 0

@@ -3,6 +3,7 @@
   const data = JSON.parse(document.getElementById("zones-data").textContent);
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   const byId = (id) => document.getElementById(id);
+  for (const zone of data.zones) zone.all = [...zone.slicks, ...(zone.merged || [])];
   const zones = new Map(data.zones.map((zone) => [zone.id, zone]));
   const passes = data.passes.map(([name, time]) => ({ name, time, at: time && Date.parse(time), day: time && time.slice(0, 10) }));
   const placed = document.querySelector(".zones").dataset.place.split(" ");
@@ -49,7 +50,7 @@
     within(passes[pass]) && asked.classes.has(kind) && sure >= asked.sure && (!asked.grade || (grade && grade <= asked.grade));
   const free = () => asked.everyClass && !asked.sure && !asked.grade; // whatever the class, every sighting counts
   function tally(zone) {
-    const kept = free() ? null : new Set(zone.slicks.filter(counts).map((slick) => slick[0]));
+    const kept = free() ? null : new Set(zone.all.filter(counts).map((slick) => slick[0]));
     const result = { seen: 0, observed: 0, last: "" };
     [...zone.line].forEach((code, i) => {
       if (code === "." || !within(passes[i])) return;
@@ -184,7 +185,7 @@
     const thick = Math.max(1.5, Math.min(5, (0.7 * (wide - start)) / dated.length));
     for (const [pass, code, i] of dated) {
       const on = lane(code);
-      const hidden = !within(pass) || (on === 0 && !zone.slicks.some((slick) => slick[0] === i && counts(slick)));
+      const hidden = !within(pass) || (on === 0 && !zone.all.some((slick) => slick[0] === i && counts(slick)));
       const [, top, tall] = lanes[on];
       const mark = element("svg:rect", {
         class: `mark lane${on}${hidden ? " out" : ""}`, x: x(place(pass, i)) - thick / 2, y: top, width: thick, height: tall - 1,
@@ -209,6 +210,11 @@
     return details;
   }
   const areaText = (square) => (data.up ? `${(square / 1e6).toFixed(2)} km²` : `${square} px`);
+  const area = (zone, which) => Number(zone.row[`area_${which}_${data.up ? "m2" : "px"}`]);
+  function judged(zone) {
+    const [wind, angle] = ["wind", "incidence"].map((what) => Number(zone.row[`n_${what}_judged`]));
+    return element("p", { class: "muted" }, `Of the ${zone.row.n_observed} passes that count as observed, the wind was known on ${wind} and the incidence angle on ${angle}.`);
+  }
   function years(zone) {
     const of = new Map();
     passes.forEach((pass, i) => {
@@ -216,7 +222,7 @@
       if (!pass.time || !within(pass) || (code !== "S" && code !== "o")) return;
       const year = pass.day.slice(0, 4);
       const [seen, observed] = of.get(year) || [0, 0];
-      const counted = code === "S" && (free() || zone.slicks.some((slick) => slick[0] === i && counts(slick)));
+      const counted = code === "S" && (free() || zone.all.some((slick) => slick[0] === i && counts(slick)));
       of.set(year, [seen + counted, observed + 1]);
     });
     if (of.size < 2) return "";
@@ -267,7 +273,8 @@
   function show(zone, move) {
     const now = zone.now;
     const drawn = zone.slicks.filter((slick) => slick[4] && counts(slick)).length;
-    const kept = zone.slicks.filter(counts).length;
+    const merged = (zone.merged || []).filter(counts).reduce((sum, one) => sum + one[4], 0);
+    const kept = zone.slicks.filter(counts).length + merged;
     const button = (text, act, label) => {
       const made = element("button", { type: "button", "aria-label": label || text }, text);
       made.addEventListener("click", act);
@@ -279,18 +286,18 @@
     const seen = Number(zone.row.n_seen_unobserved) ? `${zone.row.n_seen_unobserved} more sightings where less than half of the disc was observed. ` : "";
     const line = [...zone.line].map((code, i) => [code, i]).filter(([code, i]) => code !== "." && within(passes[i]));
     const areas = new Map();
-    for (const slick of zone.slicks) if (counts(slick)) areas.set(slick[0], (areas.get(slick[0]) || 0) + slick[3]);
+    for (const slick of zone.all) if (counts(slick)) areas.set(slick[0], (areas.get(slick[0]) || 0) + slick[3]);
     const opened = all("details[open] summary", panel).map((summary) => summary.textContent.replace(/\d+/g, ""));
     panel.replaceChildren(
       element("div", { class: "row" },
         button("← All zones", close),
         element("span", {}, button("‹", () => next(-1), "previous zone"), " ", button("›", () => next(1), "next zone"))),
       element("h3", {}, `Zone ${zone.id}`),
-      element("p", { class: "muted" }, `${where(zone)}${data.up ? ` ± ${Math.round(Number(zone.row.error_m))} m` : ""}`),
+      element("p", { class: "muted" }, `${where(zone)}${data.up ? ` ± ${Math.round(Number(zone.row.error_m))} m` : ` ± ${Math.round(Number(zone.row.error_px))} pixels`}`),
       zone.row.verdict !== "n/a" ? element("p", { class: "warn" }, `Judged: ${zone.row.verdict}${zone.row.comment !== "n/a" ? ` (${zone.row.comment})` : ""}`) : "",
-      rate, chart(zone), years(zone), why(zone),
+      rate, chart(zone), years(zone), why(zone), judged(zone),
       (zone.row.near_m ?? "n/a") !== "n/a" ? element("p", {}, `Nearest known: ${zone.row.near_name ? `${zone.row.near_name} (${zone.row.near_kind})` : zone.row.near_kind}, ${Math.round(Number(zone.row.near_m)).toLocaleString("en")} m`) : "",
-      element("p", {}, `${seen}${count(kept, "slick")}, ${drawn} drawn on the map; median area ${areaText(Number(zone.row.area_median_m2))}, largest ${areaText(Number(zone.row.area_max_m2))}.`),
+      element("p", {}, `${seen}${merged && asked.sure ? "at most " : ""}${count(kept, "slick")}, ${drawn} drawn on the map; median area ${areaText(area(zone, "median"))}, largest ${areaText(area(zone, "max"))}.`),
       zone.pictures ? element("div", { class: "looks" }, ...zone.pictures.filter(([pass]) => within(passes[pass])).map((one) => picture(one, zone))) : "",
       folded(`Its ${line.length} passes`, () =>
         table(["pass", "zone", "slicks"], line.map(([code, i]) => [passes[i].time ? passes[i].time.slice(0, 16).replace("T", " ") : passes[i].name, say(code), areas.has(i) ? areaText(areas.get(i)) : ""]))),

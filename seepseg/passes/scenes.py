@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -22,16 +23,33 @@ Frames of Sentinel-1 follow one another without a gap; the next pass of a satell
 """
 
 
+class Origin(NamedTuple):
+    """What tells a scene from others of its name.
+
+    Attributes:
+        listed: its name in the manifest.
+        product: which product it is, where that is known.
+        source: size and time of the last change of its input.
+        raster: where its class map is.
+    """
+
+    listed: str
+    product: str | None
+    source: tuple[int, ...]
+    raster: str
+
+
 @dataclass(frozen=True)
 class Scene:
     """A scene that was predicted.
 
     Attributes:
-        name: unique among the scenes of a call.
+        name: unique among the scenes of a call; the same in all runs into one folder of zones.
         raster: its class map.
         vectors: its polygons.
         identity: which acquisition it is.
         source: size and time of the last change of its input, as the manifest has them.
+        listed: its name in the manifest, where that is another.
     """
 
     name: str
@@ -39,6 +57,12 @@ class Scene:
     vectors: Path
     identity: Identity
     source: tuple[int, ...] = ()
+    listed: str = ""
+
+    @property
+    def origin(self) -> Origin:
+        """What tells it from other scenes of its name."""
+        return Origin(self.listed or self.name, self.identity.product, self.source, str(self.raster.absolute()))
 
     def beside(self, end: str) -> Path:
         """Where another output of it is, or would be: `_quicklook.png`, `_uncertainty.tif`."""
@@ -98,7 +122,45 @@ def find_scenes(folders: Sequence[Path]) -> tuple[list[Scene], list[str]]:
     scenes, twice = _once(scenes)
     if twice:
         warnings.append(f"{len(twice)} scenes were given twice and count once: {listed(twice)}")
-    return sorted(_named(scenes), key=lambda scene: scene.name), warnings
+    return named(scenes, {}), warnings
+
+
+def named(scenes: Sequence[Scene], known: Mapping[str, Origin]) -> list[Scene]:
+    """The scenes under the names that they had before, else under such as no other scene has or had; sorted by them.
+
+    A scene is known by its product, else by its name and input, else by its name and place. Where several new ones are
+    called the same, or an old one was, the name of their folder stands before theirs.
+    """
+    names, free = dict[Scene, str](), dict(known)
+    for rule in (_by_product, _by_input, _by_place):
+        of_key = {rule(origin): name for name, origin in free.items()}
+        for scene in scenes:
+            key = rule(scene.origin)
+            if scene not in names and key is not None and (name := of_key.pop(key, None)):
+                names[scene] = name
+                del free[name]
+    listed = Counter(scene.origin.listed for scene in scenes if scene not in names)
+    taken = {*known, *names.values()}
+    for scene in (scene for scene in scenes if scene not in names):
+        name, folder = scene.origin.listed, scene.raster.parent
+        choices = [name] if listed[name] == 1 else []
+        choices += [f"{folder}/{Path(name).name}", *(f"{name} #{i}" for i in range(2, len(taken) + 3))]
+        names[scene] = next(choice for choice in choices if choice not in taken)
+        taken.add(names[scene])
+    every = [replace(scene, name=name, listed=scene.origin.listed) for scene, name in names.items()]
+    return sorted(every, key=lambda scene: scene.name)
+
+
+def _by_product(origin: Origin) -> Hashable:
+    return origin.product
+
+
+def _by_input(origin: Origin) -> Hashable:
+    return (origin.product, origin.listed, origin.source) if origin.source else None
+
+
+def _by_place(origin: Origin) -> Hashable:
+    return origin.product, origin.listed, origin.raster
 
 
 def passes_of(scenes: Iterable[Scene]) -> list[Pass]:
@@ -144,9 +206,3 @@ def _once(scenes: Sequence[Scene]) -> tuple[list[Scene], list[str]]:
     last = {(s.identity.product or (s.name, s.source or s.raster)): s for s in scenes}
     kept = {id(scene) for scene in last.values()}
     return list(last.values()), [scene.name for scene in scenes if id(scene) not in kept]
-
-
-def _named(scenes: Sequence[Scene]) -> list[Scene]:
-    """The scenes with the name of their folder before their own where two have one name."""
-    names = Counter(scene.name for scene in scenes)
-    return [s if names[s.name] == 1 else replace(s, name=f"{s.raster.parent}/{s.name}") for s in scenes]

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, uniform_filter
 from scipy.spatial import cKDTree
 from scipy.stats import poisson
 
-from seepseg.errors import ConfigError, listed
-from seepseg.io.files import SUFFIXES
-from seepseg.io.image import read_image
-from seepseg.zones.frame import Field
+from seepseg.geo.frame import Field
+from seepseg.scenes.bright import NEAR, recurring
 
-CORE, AROUND = 3, 41
-"""Sides of the squares over which a point and its surroundings are averaged, pixels."""
-CONTRAST = 4.0
-"""Standard deviations of its surroundings that a point is brighter than their mean, at least."""
 MOST = 150
 """Points of a scene, at most: those of the highest contrast."""
 SURE = 35
 """Of these, so many are compared with those of another scene; all are with points that several scenes have."""
-NEAR = 6.0
-"""Pixels within which points of two scenes coincide."""
 REACH = 600.0
 """Pixels that scenes may be shifted against each other, at most."""
-STAYS = 3
-"""Scenes in which a bright point is taken for something built there, at least: in two, it may be two ships."""
 CHANCE = 1e-4
 """Probability of so many coincidences at the best of all shifts by chance, at most."""
 
@@ -45,37 +32,12 @@ class Alignment:
         accuracy: root mean square distance of its points from those of others that coincide, over √2, pixels, by scene.
         points: how many such pairs a scene has.
         loose: scenes that nothing ties to the others.
-        fixed: (n, 2) columns and rows, in the frame, of points that are bright in `STAYS` scenes or more.
     """
 
     shifts: dict[str, tuple[float, float]]
     accuracy: dict[str, float]
     points: dict[str, int]
     loose: list[str]
-    fixed: Field = field(default_factory=lambda: np.empty((0, 2)))
-
-
-def align_images(folder: Path, scenes: Sequence[str], reach: float = REACH) -> Alignment:
-    """How scenes lie, by the images of a folder that are called as they are; scenes without one are loose.
-
-    Valid is what the image's own metadata say, and is not 0.
-
-    Raises:
-        ConfigError: nothing ties any two scenes.
-    """
-    points, missing = dict[str, Field](), list[str]()
-    for name in scenes:
-        path = next((p for p in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if p.is_file()), None)
-        if path is None:
-            missing.append(name)
-            continue
-        pixels, _ = read_image(path, max_pixels=2**30)
-        points[name] = bright_points(pixels.raw[0], pixels.valid & (pixels.raw[0] > 0))
-    found = align(points, reach) if points else Alignment({}, {}, {}, [])
-    if len(found.shifts) < 2:
-        what = f"no two of {len(points)} images share enough bright points" if points else "holds no image of a scene"
-        raise ConfigError(what, folder, f"the scenes are {listed(list(scenes))}; or give --shifts")
-    return replace(found, loose=[*found.loose, *missing])
 
 
 def anchored(found: Alignment, before: Mapping[str, tuple[float, float]]) -> Alignment:
@@ -83,34 +45,17 @@ def anchored(found: Alignment, before: Mapping[str, tuple[float, float]]) -> Ali
     steps = [np.subtract(before[name], shift) for name, shift in found.shifts.items() if name in before]
     step = np.median(steps, axis=0) if steps else np.zeros(2)
     shifts = {n: (float(column + step[0]), float(row + step[1])) for n, (column, row) in found.shifts.items()}
-    return replace(found, shifts=shifts, fixed=found.fixed + step)
+    return replace(found, shifts=shifts)
 
 
-def bright_points(image: NDArray[np.generic], valid: NDArray[np.bool_]) -> Field:
-    """Columns and rows (n, 2) of points far brighter than what is around them, the brightest first.
-
-    Args:
-        image: (H, W) intensity.
-        valid: (H, W); what is not valid counts as dark, and no point is beside it.
-    """
-    pixels = np.where(valid, image, 0).astype(np.float32)
-    share = uniform_filter(valid.astype(np.float32), AROUND)
-    core = uniform_filter(pixels, CORE)
-    around, square = (uniform_filter(values, AROUND) for values in (core, core**2))
-    contrast = np.where(share > 0.9, (core - around) / np.sqrt(np.maximum(square - around**2, 1e-12)), 0)
-    peak = (contrast >= CONTRAST) & (contrast == maximum_filter(contrast, 2 * int(NEAR) + 1))
-    row, column = np.nonzero(peak)
-    order = np.argsort(-contrast[row, column], kind="stable")[:MOST]
-    return np.stack([column, row], axis=1)[order].astype(np.float64) + 0.5
-
-
-def align(points: Mapping[str, Field], reach: float) -> Alignment:
+def align(points: Mapping[str, Field], reach: float = REACH) -> Alignment:
     """How scenes lie, by their bright points; each is tied by the pair of scenes with the most coincidences.
 
     Args:
         points: (n, 2) columns and rows, by scene, the brightest first.
         reach: columns and rows that two scenes may be shifted against each other, at most.
     """
+    points = {name: xy[:MOST] for name, xy in points.items()}
     names, sure = list(points), {name: xy[:SURE] for name, xy in points.items()}
     ties = {(a, b): _tie(sure[a], sure[b], reach) for i, a in enumerate(names) for b in names[i + 1 :]}
     ties = {pair: tie for pair, tie in ties.items() if tie[1]}
@@ -134,7 +79,6 @@ def align(points: Mapping[str, Field], reach: float) -> Alignment:
         accuracy,
         counts,
         [n for n in names if n not in shifts],
-        _staying(sure, shifts, STAYS),
     )
 
 
@@ -154,17 +98,9 @@ def _tie(one: Field, other: Field, reach: float) -> tuple[Field, int]:
     return mean, count if poisson.sf(count - 2, expected) * len(steps) <= CHANCE else 0
 
 
-def _staying(points: Mapping[str, Field], shifts: Mapping[str, Field], least: int = 2) -> Field:
-    """Points (n, 2) of the frame that so many of the tied scenes have; each once."""
-    every = np.concatenate([points[name] + shift for name, shift in shifts.items()])
-    scene = np.repeat(np.arange(len(shifts)), [len(points[name]) for name in shifts])
-    tree, kept, free = cKDTree(every), list[Field](), np.ones(len(every), bool)
-    for at in range(len(every)):
-        near = tree.query_ball_point(every[at], NEAR)
-        if free[at] and len(set(scene[near])) >= least:
-            kept.append(np.median(every[near], axis=0))
-            free[near] = False
-    return np.array(kept).reshape(-1, 2)
+def _staying(points: Mapping[str, Field], shifts: Mapping[str, Field]) -> Field:
+    """Points (n, 2) of the frame that at least two of the tied scenes have; each once."""
+    return recurring([points[name] + shift for name, shift in shifts.items()], NEAR, 2)[0]
 
 
 def _tied_to(staying: Field, loose: Mapping[str, Field], reach: float) -> dict[str, Field]:

@@ -14,17 +14,17 @@ import shapely
 from numpy.typing import NDArray
 
 from seepseg.errors import DataError
+from seepseg.geo.frame import PIXELS, Field, Frame
 from seepseg.geo.place import place_of
 from seepseg.geo.vector import read_polygons
 from seepseg.io.raster import raster_header
 from seepseg.mapping.manifest import stamp
 from seepseg.objects.outlines import touched
+from seepseg.passes.scenes import Scene
+from seepseg.passes.view import Judge, View, look, pixel_size
 from seepseg.runs.arrays import read_arrays, write_arrays
-from seepseg.zones.frame import PIXELS, Field, Frame
-from seepseg.zones.scenes import Scene
-from seepseg.zones.view import Judge, View, look, pixel_size
 
-VERSION = 3
+VERSION = 4
 """Of what is kept; another one is made again."""
 
 KEPT = {
@@ -144,6 +144,7 @@ def _points(table: pd.DataFrame, frame: Frame, scene: Scene, x: str, y: str) -> 
 def _save(path: Path, record: Record) -> None:
     view = record.view
     arrays: dict[str, Any] = {"at": np.array([view.row, view.column]), "codes": view.codes, "seen": view.seen}
+    arrays["known"] = view.known
     arrays |= {"outline": record.outline, "points": record.points, "measured": record.measured}
     arrays["classes"] = np.array(record.classes, "U")
     for name, kind in KEPT.items():
@@ -165,4 +166,4 @@ def _loaded(kept: Mapping[str, NDArray[Any]]) -> Record:
 
 def _view(kept: Mapping[str, NDArray[Any]]) -> View:
     row, column = (int(v) for v in kept["at"])
-    return View(row, column, kept["codes"], kept["seen"])
+    return View(row, column, kept["codes"], kept["seen"], kept["known"])

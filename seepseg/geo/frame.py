@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
@@ -41,6 +43,17 @@ class Frame:
     crs: str | None
     cell: float
     shifts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """Of lengths, as names of columns end with it: m or px."""
+        return "m" if self.crs else "px"
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table with what it calls metres and square metres called pixels, where they are."""
+        if self.crs:
+            return table
+        return table.rename(columns=lambda name: re.sub("_(m|m2|km2)$", "_px", name))
 
     def cells(self, xy: Field) -> NDArray[np.int64]:
         """Row and column (n, 2) of the cells in which points (n, 2) lie."""

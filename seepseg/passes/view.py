@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
+from seepseg.geo.frame import Field, Frame, check_size
 from seepseg.geo.place import Place, place_of
 from seepseg.io.raster import Georeference, thinned
-from seepseg.zones.frame import Field, Frame, check_size
-from seepseg.zones.scenes import Scene
+from seepseg.passes.scenes import Scene
 
 REASONS = ("outside", "observed", "no data", "wind", "incidence")
 """What a cell of a view can be, by its code; all but the second are why nothing could be seen there.
@@ -24,13 +24,18 @@ OUTSIDE, OBSERVED, NO_DATA, WIND, INCIDENCE = range(5)
 UNOBSERVABLE = (INCIDENCE, WIND)
 """Reasons that leave a cell of valid sea unobserved."""
 
-TELLS = np.array([0, 3, 1, 2, 2])
-"""By code, which of two frames of a pass counts: the one with the higher number."""
+TELLS = np.array([0, 3, 1, 2, 2], np.uint8)
+"""By code, which of two frames of a pass counts, the one with the higher number: what is observed tells more than why
+sea is not, and that more than no data."""
 
 Codes = NDArray[np.uint8]
 
 NODES = 8
 """Cells between those whose place in a scene is computed; between them it is interpolated."""
+STRIP = 32 * NODES
+"""Rows of cells that are worked on at once."""
+SAMPLES = 2**20
+"""Cells of a scene, about, of which the median of what is judged is taken."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,14 @@ class View:
         row, column: of its first cell.
         codes: (h, w), numbers of `REASONS`.
         seen: (h, w), True where a slick touches the cell.
+        known: (h, w), sum of `bit` of the reasons that were judged there: what they rest on was known.
     """
 
     row: int
     column: int
     codes: Codes
     seen: NDArray[np.bool_]
+    known: Codes
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -98,6 +105,15 @@ class View:
     def at(self, cells: NDArray[np.int64]) -> Codes:
         """Codes (…) of cells (…, 2) of the grid."""
         return at_cells(self.codes, self.row, self.column, cells)
+
+    def known_at(self, cells: NDArray[np.int64], reason: int) -> NDArray[np.bool_]:
+        """Whether a reason was judged (…) in cells (…, 2) of the grid."""
+        return np.asarray(at_cells(self.known, self.row, self.column, cells) & bit(reason) > 0)
+
+
+def bit(reason: int) -> int:
+    """What `View.known` holds of a reason that was judged."""
+    return 1 << reason
 
 
 def look(
@@ -121,27 +137,45 @@ def look(
     rows, columns = (np.arange(a, b + NODES, NODES) for a, b in ((top, bottom), (left, right)))
     nodes = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
     centres = frame.corners(nodes.reshape(-1, 2) + 0.5)
-    pixels = frame.to_pixels(place, size, centres, scene.name).reshape(*nodes.shape)
-    across, down = (_between(pixels[..., k], bottom - top, right - left) for k in (0, 1))
-    step = max(1, int(frame.cell / pixel_size(place, height, width) / 2))
-    few = thinned(scene.raster, step)
-    with np.errstate(invalid="ignore"):
-        inside = (across >= 0) & (across < width) & (down >= 0) & (down < height)
-    i, j = ((at[inside] / n * m).astype(np.intp) for at, n, m in zip((down, across), size, few.shape, strict=True))
-    codes = np.zeros(inside.shape, np.uint8)
-    codes[inside] = np.where(few[i, j] == IGNORE, NO_DATA, OBSERVED)
-    measured = np.full((len(judges), 2), np.nan)
-    valid = codes == OBSERVED
-    if judges and valid.any():
-        # Beyond what a projection shows, transforms give infinity.
-        lonlats = frame.lonlat(centres) if frame.crs else np.full(centres.shape, np.nan)
-        at = Nodes(lonlats, pixels.reshape(-1, 2), place, header.tags)
+    pixels = frame.to_pixels(place, size, centres, scene.name)
+    # Beyond what a projection shows, transforms give infinity.
+    lonlats = frame.lonlat(centres) if frame.crs and judges else np.full(centres.shape, np.nan)
+    at = Nodes(lonlats, pixels, place, header.tags)
+    measures = [judge.measure(scene, at).reshape(nodes.shape[:2]) for judge in judges]
+    few = thinned(scene.raster, max(1, int(frame.cell / pixel_size(place, height, width) / 2)))
+    shape = int(bottom - top), int(right - left)
+    view = _nothing(int(top), int(left), shape)
+    every, samples = max(1, view.codes.size // SAMPLES), [list[Field]() for _ in judges]
+    valid_cells, known_cells = 0, np.zeros(len(judges))
+    for start in range(0, shape[0], STRIP):
+        strip = slice(start, min(start + STRIP, shape[0]))
+        across, down = (_between(pixels.reshape(*nodes.shape)[..., k], strip, shape[1]) for k in (0, 1))
+        with np.errstate(invalid="ignore"):
+            inside = (across >= 0) & (across < width) & (down >= 0) & (down < height)
+        i, j = ((v[inside] / n * m).astype(np.intp) for v, n, m in zip((down, across), size, few.shape, strict=True))
+        codes = view.codes[strip]
+        codes[inside] = np.where(few[i, j] == IGNORE, NO_DATA, OBSERVED)
+        valid = codes == OBSERVED
+        valid_cells += int(valid.sum())
         for number, judge in enumerate(judges):
-            values = _between(judge.measure(scene, at).reshape(nodes.shape[:2]), bottom - top, right - left)
+            values = _between(measures[number], strip, shape[1])
             known = valid & np.isfinite(values)
-            measured[number] = np.median(values[known]) if known.any() else np.nan, known.sum() / valid.sum()
+            view.known[strip][known] |= bit(judge.reason)
+            samples[number].append(values[known][::every])
+            known_cells[number] += known.sum()
             codes[known & (codes == OBSERVED) & ((values < judge.low) | (values > judge.high))] = judge.reason
-    return View(int(top), int(left), codes, np.zeros(codes.shape, bool)), outline, measured
+    measured = np.full((len(judges), 2), np.nan)
+    for number, parts in enumerate(samples):
+        if known_cells[number]:
+            measured[number, 0] = np.median(np.concatenate(parts))
+        if valid_cells:
+            measured[number, 1] = known_cells[number] / valid_cells
+    return view, outline, measured
+
+
+def _nothing(row: int, column: int, shape: tuple[int, int]) -> View:
+    """A view of so many rows and columns that shows nothing yet."""
+    return View(row, column, np.zeros(shape, np.uint8), np.zeros(shape, bool), np.zeros(shape, np.uint8))
 
 
 def at_cells(grid: NDArray[Any], row: int, column: int, cells: NDArray[np.int64]) -> NDArray[Any]:
@@ -158,18 +192,15 @@ def merged(views: Iterable[View]) -> View:
         return views[0]
     top, left = (min(v.window[k].start for v in views) for k in (0, 1))
     bottom, right = (max(v.window[k].stop for v in views) for k in (0, 1))
-    codes, seen = np.zeros((bottom - top, right - left), np.uint8), np.zeros((bottom - top, right - left), bool)
+    both = _nothing(top, left, (bottom - top, right - left))
     for view in views:
         rows, columns = view.window
         part = np.s_[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        codes[part] = better(codes[part], view.codes)
-        seen[part] |= view.seen
-    return View(top, left, codes, seen)
-
-
-def better(one: Codes, other: Codes) -> Codes:
-    """Codes of what two frames of a pass show together: observed, else why sea is not, else no data."""
-    return np.where(TELLS[one] >= TELLS[other], one, other)
+        before, now = TELLS[both.codes[part]], TELLS[view.codes]
+        both.known[part] = np.where(now > before, 0, both.known[part]) | np.where(now < before, 0, view.known)
+        both.codes[part] = np.where(now > before, view.codes, both.codes[part])
+        both.seen[part] |= view.seen
+    return both
 
 
 def _border(height: int, width: int) -> Field:
@@ -184,11 +215,13 @@ def pixel_size(place: Place, height: int, width: int) -> float:
     return float(np.sqrt(abs(np.linalg.det(place.metric(np.array([[width / 2, height / 2]]))[0]))))
 
 
-def _between(nodes: Field, height: int, width: int) -> Field:
-    """Values (height, width) between nodes (n, m) that are `NODES` apart, bilinear."""
+def _between(nodes: Field, strip: slice, width: int) -> Field:
+    """Values (h, width) of a strip of rows between nodes (n, m) that are `NODES` apart, bilinear."""
+    low, high = strip.start // NODES, (strip.stop - 1) // NODES + 2
+    nodes, first = nodes[low:high], low * NODES
     rows, columns = (
-        np.maximum(0, 1 - np.abs(np.arange(n)[:, None] / NODES - np.arange(m)))
-        for n, m in zip((height, width), nodes.shape, strict=True)
+        np.maximum(0, 1 - np.abs(at[:, None] / NODES - np.arange(m)))
+        for at, m in zip((np.arange(strip.start, strip.stop) - first, np.arange(width)), nodes.shape, strict=True)
     )
     if np.isfinite(nodes).all():
         return np.asarray(rows @ nodes @ columns.T)

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 
 from seepseg.errors import ConfigError
+from seepseg.geo.depth import radii
+from seepseg.geo.frame import Frame, laea
 from seepseg.io.cog import Layout, row_writer
 from seepseg.io.raster import Georeference
-from seepseg.zones.depth import radii
-from seepseg.zones.frame import Frame, laea
-from seepseg.zones.run import Options, make_zones
-from tests.zones.places import dotted, scene
 
 FRAME = Frame(laea(180.0, 10.0), 500.0)
 
@@ -43,12 +41,3 @@ def test_depths_of_elsewhere_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.tif").write_text("no raster")
     with pytest.raises(ConfigError):
         radii(tmp_path / "x.tif", FRAME, np.zeros((1, 2)), 1500)
-
-
-def test_zones_take_their_radius_from_it(tmp_path: Path) -> None:
-    crs, transform = "EPSG:4326", (0.001, 0.0, 10.0, 0.0, -0.001, 10.1)
-    for day in (1, 2):
-        scene(tmp_path / "out", f"s{day}", crs, transform, dotted(100, (50, 50)), acquired=f"2024-01-0{day}T00:00:00Z")
-    path = raster(tmp_path / "d.tif", 9.9, [-1250, -1250])
-    options = Options(bathymetry=path, false_share=1)
-    assert make_zones([tmp_path / "out"], tmp_path / "z", options).tables.zones["radius_m"].tolist() == [2350]

@@ -8,7 +8,7 @@ import pytest
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.identity import Identity
-from seepseg.zones.scenes import Scene, find_scenes, passes_of
+from seepseg.passes.scenes import Origin, Scene, find_scenes, named, passes_of
 
 
 def scene(name: str, acquired: str | None, platform: str | None = "S1A", orbit: int | None = None) -> Scene:
@@ -63,6 +63,36 @@ def test_a_product_that_was_predicted_twice_counts_once(tmp_path: Path) -> None:
     # Both are called b, but are not of one file.
     assert [s.name for s in scenes] == [f"{one}/b", f"{two}/b", "other"]
     assert warnings == ["1 scenes were given twice and count once: a"]
+
+
+def test_a_scene_keeps_its_name_whatever_folders_are_given(tmp_path: Path) -> None:
+    one = folder(tmp_path / "one", a={"input": [1, 2]}, p={"identity": {"product": "P"}})
+    two = folder(tmp_path / "two", a={"input": [1, 3]})
+    first, _ = find_scenes([one])
+    known = {scene.name: scene.origin for scene in named(first, {})}
+    assert sorted(known) == ["a", "p"]
+    # The other scene called a is new, alone and with the first.
+    for given, names in (
+        ([two], [f"{two}/a"]),
+        ([one, two], [f"{two}/a", "a", "p"]),
+        ([two, one], [f"{two}/a", "a", "p"]),
+    ):
+        scenes = named(find_scenes(given)[0], known)
+        assert [scene.name for scene in scenes] == sorted(names)
+        assert {scene.raster.parent for scene in scenes if scene.name == "a"} <= {one}
+    # Moved, they are known by their input or product; predicted again in its place, by that.
+    moved = folder(tmp_path / "moved", a={"input": [1, 2]}, other={"identity": {"product": "P"}})
+    assert [scene.name for scene in named(find_scenes([moved])[0], known)] == ["a", "p"]
+    (one / "manifest.jsonl").unlink()
+    again = [{"name": "a", "input": [7, 7], "outputs": {"a_class.tif": 0, "a.gpkg": 0}}]
+    (one / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in again))
+    assert [scene.name for scene in named(find_scenes([one])[0], known)] == ["a"]
+
+
+def test_no_two_scenes_get_one_name(tmp_path: Path) -> None:
+    two = folder(tmp_path / "two", a={"input": [1, 3]})
+    known = {"a": Origin("a", None, (1, 2), "x"), f"{two}/a": Origin("a", None, (1, 1), "y")}
+    assert [scene.name for scene in named(find_scenes([two])[0], known)] == ["a #2"]
 
 
 def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:

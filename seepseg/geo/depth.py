@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from seepseg.errors import ConfigError, DataError
+from seepseg.geo.frame import Field, Frame
 from seepseg.geo.place import Place, place_of
 from seepseg.io.raster import raster_header, raster_windows
-from seepseg.zones.frame import Field, Frame
 
 DEPTHS, RADII = (500.0, 2000.0), (1400.0, 3300.0)
 """Metres of water, and how far from its vent a slick surfaces there; shallower and deeper, the nearer of both counts.
