@@ -125,4 +125,4 @@ GDAL = r"rasterio\.open|(rasterio\.)?(vrt\.)?WarpedVRT|(rasterio\.)?shutil\.copy
 def test_each_door_has_one_keeper(pattern: str, home: str) -> None:
     """What strangers send is opened in one place, which knows what to refuse; so is what a spreadsheet might run."""
     users = {str(p.relative_to(ROOT)) for p in FILES if any(re.fullmatch(pattern, call) for call in called(p))}
-    assert {user for user in users if not user.startswith("zones/")} == {home}
+    assert users == {home}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from seepseg.errors import ConfigError, SeepsegError
 from seepseg.io.atomic import atomic_path, write_error, write_text
+from seepseg.io.documents import parse_json
 
 NEXT, READY = ".next", "ready.json"
 """Folder of the new files; the file in it that says that all are there, and where they go."""
@@ -57,7 +58,7 @@ def settle(folder: Path) -> None:
     """
     new = folder / NEXT
     try:
-        plan = json.loads((new / READY).read_text(encoding="utf-8"))
+        plan = parse_json((new / READY).read_bytes())
     except FileNotFoundError:
         shutil.rmtree(new, ignore_errors=True)
         return

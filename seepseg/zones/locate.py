@@ -14,6 +14,7 @@ from seepseg.geo.frame import PIXELS, Field, Frame, check_span, frame_around, re
 from seepseg.geo.place import place_of
 from seepseg.io.atomic import write_text
 from seepseg.io.raster import raster_header
+from seepseg.io.table import csv_text
 from seepseg.passes.scenes import Scene
 from seepseg.scenes.align import align, anchored
 from seepseg.zones.options import Options
@@ -84,7 +85,7 @@ def _aligned(
         found = anchored(found, read_shifts(last / SHIFTS))
     rows = [(name, *shift, found.accuracy[name], found.points[name]) for name, shift in found.shifts.items()]
     table = pd.DataFrame(rows, columns=["scene", "column", "row", "accuracy", "points"])
-    write_text(new / SHIFTS, table.round(2).to_csv(index=False))
+    write_text(new / SHIFTS, csv_text(table.round(2)))
     warnings = list[str]()
     if found.loose:
         what = "scenes share too few bright points and are left out"

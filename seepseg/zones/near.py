@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from seepseg.geo.frame import Field, Frame
 from seepseg.geo.nearby import Nearby, first_of, nearest
 from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text
 from seepseg.zones.cluster import Disc
 
 NEARBY = "nearby.csv"
@@ -57,5 +58,5 @@ def with_nearest(
     whole = dict.fromkeys(("zone", "object", "class"), "Int64")
     names = pd.concat([one.reindex(columns=columns).astype(object) for one in named], ignore_index=True).astype(whole)
     table = rows.join(names, "place")[[*columns, *rows.columns[1:]]]
-    write_text(out / NEARBY, table.to_csv(index=False))
+    write_text(out / NEARBY, csv_text(table))
     return zones.join(first_of(rows, range(n))), slicks.join(first_of(rows, range(n, n + len(slicks))))

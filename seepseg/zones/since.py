@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from seepseg.errors import DataError
 from seepseg.io.atomic import write_text
+from seepseg.io.documents import parse_json
 from seepseg.passes.scenes import Origin
 from seepseg.zones.cluster import Disc
 
@@ -53,7 +54,7 @@ def read_state(out: Path) -> State | None:
     if not path.is_file():
         return None
     try:
-        state = TypeAdapter(State).validate_python({"names": {}} | json.loads(path.read_text(encoding="utf-8")))
+        state = TypeAdapter(State).validate_python({"names": {}} | parse_json(path.read_bytes()))
         if state.crs is not None:
             CRS(state.crs)
         numbers = [number for number, _, _ in state.zones]

@@ -18,6 +18,7 @@ from seepseg.figures.style import GRAY, qgis_style, recurrence_style, with_choic
 from seepseg.geo.frame import Field, Frame
 from seepseg.geo.vector import Layer, write_layers
 from seepseg.io.atomic import write_text
+from seepseg.io.table import csv_text
 from seepseg.passes.record import outlines_of
 from seepseg.passes.scenes import Pass, Scene
 from seepseg.review.edits import PACKAGE, VERDICTS, Edits, sums_of
@@ -64,7 +65,7 @@ def write_tables(out: Path, tables: Tables) -> None:
         ("passes", tables.passes),
         ("history", tables.history),
     ]:
-        write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g" if name == "history" else None))
+        write_text(out / f"{name}.csv", csv_text(table, float_format="%.6g" if name == "history" else None))
 
 
 def origin_table(tables: Tables) -> pd.DataFrame:
@@ -178,5 +179,5 @@ def pass_table(
 
 def write_alerts(out: Path, table: pd.DataFrame, short: dict[str, Any]) -> None:
     """Write new_since.csv and alerts.json."""
-    write_text(out / "new_since.csv", table.to_csv(index=False))
+    write_text(out / "new_since.csv", csv_text(table))
     write_text(out / "alerts.json", json.dumps(short, indent=1) + "\n")
