@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seepseg.errors import ConfigError, DataError
 from seepseg.figures.sheets import cut_quicklook
 from seepseg.geo.place import place_of
-from seepseg.geo.vector import read_polygons
+from seepseg.geo.vector import read_polygons, read_vectors
 from seepseg.io.atomic import write_text
 from seepseg.io.raster import raster_header, thinned
 from seepseg.io.table import csv_text

@@ -23,7 +23,7 @@ LON, LAT = ("lon", "longitude"), ("lat", "latitude")
 EDGE = 0.05, 5000.0
 """Longest edge of a line before it is bent into another map: degrees, metres."""
 SLACK = 1.06
-"""What a frame may make of a distance, at most (`zones/frame.py`)."""
+"""What a frame may make of a distance, at most (`geo/frame.py`)."""
 CHUNK = 500
 """Places that are compared at once."""
 SPAN = 10**11
