@@ -16,7 +16,7 @@ LAYERS = [
     {"errors", "lazy"}, {"classes", "bands"}, {"io"}, {"config", "archives"}, {"machine", "geo", "sentinel1"},
     {"objects", "figures", "scenes"},
     {"data", "models", "metrics", "pages", "synthetic"}, {"losses", "runs", "splits"}, {"inference"},
-    {"training", "evaluation", "mapping"}, {"review", "passes"}, {"audit", "zones", "export"},
+    {"training", "evaluation", "mapping"}, {"review", "passes"}, {"audit", "zones", "export", "stac"},
     {"atlas", "conditions"}, {"api"}, {"cli"},
 ]  # fmt: skip
 HOMES = {

@@ -15,7 +15,9 @@ from seepseg.cli.options import FILE, device_option, progress, quiet_option, rel
 from seepseg.errors import ConfigError
 
 if TYPE_CHECKING:
+    from seepseg.classes import ClassTable
     from seepseg.mapping.batch import Outcome
+    from seepseg.mapping.jobs import Job
 
 MANY = click.IntRange(1, 1024)
 """Processes or threads: far more of them use up those that the system has. `config.Runtime` has the same bounds."""
@@ -79,6 +81,9 @@ def _metres(context: click.Context, parameter: click.Parameter, text: str | None
     help="Also write <stem>_map.tif, the class map on a map grid of this projection and pixel size. utm is the zone of"
     " the scene; pixels are as large as its own, rounded.",
 )
+@click.option(
+    "--stac", is_flag=True, help="Also describe all maps as STAC: <stem>_stac.json of each, and catalog.json."
+)
 @click.option("--overwrite", is_flag=True, help="Do everything again, whatever is in the output folder.")
 @click.option("--strict", is_flag=True, help="Stop at the first input that cannot be read.")
 @click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Only the I-th of N, for job arrays.")
@@ -106,6 +111,7 @@ def command(
     scenes: Path | None,
     image_format: str,
     grid: str | None,
+    stac: bool,
     overwrite: bool,
     strict: bool,
     shard: tuple[int, int],
@@ -179,6 +185,8 @@ def command(
     recipe = Recipe(paths, runtime, config, tta, wanted, fitted=threshold is None and not no_fit)
     with progress("predicting", None, quiet) as tick:
         result = predict_batch(jobs, recipe, out, how, tick)
+    if stac:
+        _describe(jobs, result, out, checkpoint.classes)
     if tgs:
         click.echo(f"submission: {relative(write_submission(jobs, out))}")
     _tell(result, len(jobs), out, how.name)
@@ -186,6 +194,17 @@ def command(
 
 def _warn(line: str) -> None:
     click.echo(f"warning: {line}", err=True)
+
+
+def _describe(jobs: list[Job], result: Outcome, out: Path, classes: ClassTable) -> None:
+    """Write the STAC catalog of what is done."""
+    from seepseg.stac.catalog import CATALOG, write_catalog
+
+    count, timeless = write_catalog(jobs, result.read, out, classes, result.tags)
+    click.echo(f"catalog: {relative(out / CATALOG)}, {count} items")
+    if timeless:
+        what = f"{timeless} items have no time, and span all of it"
+        _warn(f"{what}: give --scenes with the column acquired")
 
 
 def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:

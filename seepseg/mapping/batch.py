@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,12 +32,16 @@ class Outcome:
         done, before: inputs done now and before.
         failures: input and error of each that failed.
         warnings: (input, warning) of those done now.
+        read: reads the lines of the manifest of all that is done now, by name, also by other shards.
+        tags: what predicted them.
     """
 
     done: int = 0
     before: int = 0
     failures: list[dict[str, str]] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
+    read: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,9 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
                 raise what
             result.failures.append({"input": str(job.source), "error": str(what)})
     _list_failures(out / f"failures{how.name}.jsonl", result.failures)
+    result.read, result.tags = lambda: manifest.done(every, manifest.latest()), ensemble.tags
     if vectors := recipe.wanted.vectors:
-        write_findings(jobs, lambda: manifest.done(every, manifest.latest()), out, ensemble.classes, vectors)
+        write_findings(jobs, result.read, out, ensemble.classes, vectors)
     return result
 
 

@@ -33,6 +33,7 @@ from seepseg.synthetic.sentinel1 import START, write_product
 from seepseg.training.run import train
 from tests.command import error, run
 from tests.conftest import tiny_config
+from tests.mapping.toy import files
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +237,38 @@ def test_a_table_says_when_scenes_were_taken(trained: Path, capsys: pytest.Captu
     assert (code, line.startswith("says nothing of any of 2 inputs")) == (2, True)
 
 
+def test_shards_give_the_same_findings_and_catalog(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for k in range(2):
+        write_scene(tmp_path / "in" / f"s{k}.tif", rows=96, cols=96, seed=k)
+    command = (
+        "predict",
+        trained,
+        tmp_path / "in" / "s?.tif",
+        "--stac",
+        "--vectors",
+        "fgb",
+        "--vectors",
+        "parquet",
+        "-o",
+    )
+    assert run(capsys, *command, tmp_path / "whole")[:2] == (
+        0,
+        f"catalog: {tmp_path / 'whole' / 'catalog.json'}, 2 items\n2 of 2 predicted, in {tmp_path / 'whole'}/\n",
+    )
+    for shard in ("1/2", "2/2"):
+        code, _, err = run(capsys, *command, tmp_path / "parts", "--shard", shard)
+        assert code == 0
+        # Nothing says when the scenes were taken.
+        assert "items have no time, and span all of it: give --scenes with the column acquired" in err
+    whole = files(tmp_path / "whole")
+    assert whole == files(tmp_path / "parts")
+    assert {"s0.fgb", "s0.parquet", "s0.qml", "s0_stac.json", "findings.fgb", "findings.parquet", "findings.gpkg",
+            "findings_origins.fgb", "catalog.json"} <= whole.keys()  # fmt: skip
+    assert "s0.gpkg" not in whole
+
+
 def test_land_is_left_out_with_a_margin_of_sea(
     trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -351,7 +384,7 @@ def test_every_option_is_in_the_key_of_outputs_or_changes_none() -> None:
         "mask", "land", "scenes", "image_format", "grid", "threads", "device",
     }  # fmt: skip
     only_how = {
-        "inputs", "out", "overwrite", "strict", "shard", "executor", "workers", "scheduler", "quiet",
+        "inputs", "out", "stac", "overwrite", "strict", "shard", "executor", "workers", "scheduler", "quiet",
     }  # fmt: skip
     assert {parameter.name for parameter in command.params} == keyed | only_how
 

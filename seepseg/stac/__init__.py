@@ -1,0 +1,1 @@
+"""Predictions as STAC: an item for each input, and a catalog for the folder."""
