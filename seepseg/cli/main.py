@@ -21,6 +21,7 @@ COMMANDS = {
     "eval": "score a run, or rasters made by any tool",
     "compare": "which of two runs is better, by how much, and how sure that is",
     "predict": "class maps of tiles and scenes",
+    "export": "a model for other tools: ONNX, QGIS, safetensors, torch",
     "zones": "where slicks come back: many maps to seep zones",
     "rank": "which slicks to look at first",
     "config": "list the shipped recipes, show a resolved config, or every key there is",

@@ -24,7 +24,7 @@ from seepseg.machine.device import runtime_for, set_threads
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.fit import Fit
-from seepseg.runs.folder import RunFolder, find_checkpoint, find_checkpoints, folds_of
+from seepseg.runs.folder import RunFolder, find_checkpoint, find_checkpoints, folds_of, run_root
 from seepseg.splits.parts import part
 
 
@@ -128,7 +128,7 @@ def open_labelled(
         DataError: no labelled tile, or a damaged file.
     """
     checkpoint = load_checkpoint(path)
-    folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path.parent)
+    folder = RunFolder(run_root(path))
     config = checkpoint.config.model_copy(update={"runtime": runtime})
     if data_root is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"root": data_root})})

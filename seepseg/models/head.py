@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -35,13 +37,18 @@ def probabilities(logits: Tensor, head: Head) -> Tensor:
     class c is p·q_c. sigmoid and binary: channels are independent and need not add up to one; background is 1 − the
     largest of them.
     """
+    return with_softmax(logits, head, _softmax)
+
+
+def with_softmax(logits: Tensor, head: Head, softmax: Callable[[Tensor], Tensor]) -> Tensor:
+    """`probabilities` by another softmax over channels, for graphs that cannot choose by the values they hold."""
     match head:
         case "softmax":
-            return _softmax(logits)
+            return softmax(logits)
         case "two_head":
             foreground = logits[:, :1]
             # σ(−x) keeps the digits that 1 − σ(x) rounds off.
-            return torch.cat([torch.sigmoid(-foreground), torch.sigmoid(foreground) * _softmax(logits[:, 1:])], 1)
+            return torch.cat([torch.sigmoid(-foreground), torch.sigmoid(foreground) * softmax(logits[:, 1:])], 1)
         case "sigmoid" | "binary":
             channels = torch.sigmoid(logits)
             return torch.cat([1 - channels.amax(1, keepdim=True), channels], 1)

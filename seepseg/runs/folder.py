@@ -172,6 +172,13 @@ def find_checkpoints(run: Path) -> list[Path]:
     return [fold.last for fold in folds_of(run)] or [find_checkpoint(run)]
 
 
+def run_root(run: Path) -> Path:
+    """The folder of the run or fold that a RUN means, a .pt file in it or itself."""
+    if not run.is_file():
+        return run
+    return run.parent.parent if run.parent.name == "checkpoints" else run.parent
+
+
 def folds_of(run: Path) -> list[RunFolder]:
     """The folders of the folds of a run, in order; empty for a run without folds.
 
