@@ -31,7 +31,7 @@ from seepseg.config.network import (
     XceptionResUNetModel,
 )
 from seepseg.config.preparation import Augment, Sampling, Scaling, Split
-from seepseg.config.read import dump, load, parse, parse_node, plain
+from seepseg.config.read import as_yaml, dump, load, parse, parse_node, plain
 from seepseg.config.recipes import find_config, purpose, recipes
 from seepseg.config.schema import Config, Predict, Runtime
 from seepseg.config.training import (

@@ -77,7 +77,12 @@ def _all_errors(error: ValidationError, where: object, *above: str) -> ConfigErr
 
 def dump(config: Config) -> str:
     """The resolved config as YAML that `load` reads back to an equal config."""
-    return yaml.dump(plain(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return as_yaml(plain(config))
+
+
+def as_yaml(tree: Mapping[str, Any]) -> str:
+    """A tree of plain values as YAML that is read back as it was."""
+    return yaml.dump(dict(tree), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def plain(config: Config) -> dict[str, Any]:

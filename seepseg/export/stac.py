@@ -46,14 +46,14 @@ def stac_item(
     """
     classes, config = checkpoints[0].classes, checkpoints[0].config
     parameters = sum(t.numel() for c in checkpoints for t in (c.ema or c.weights).values())
-    shape = [-1, len(contract.bands), *size]
+    shape, bands = [-1, len(contract.bands), *size], [{"name": band} for band in contract.bands]
     properties: dict[str, Any] = {
         "datetime": None,
         "start_datetime": "1900-01-01T00:00:00Z",
         "end_datetime": "9999-12-31T23:59:59Z",
         "description": f"Semantic segmentation of {', '.join(classes.names[1:])}, by seepseg {seepseg.__version__}.",
         "license": licence or "other",
-        "bands": [{"name": band} for band in contract.bands],
+        "bands": bands,
         "mlm:name": _slug(name),
         "mlm:architecture": config.model.name,
         "mlm:tasks": ["semantic-segmentation"],
@@ -78,7 +78,7 @@ def stac_item(
         "geometry": None,
         "properties": properties,
         "links": [],
-        "assets": {file: _asset(file, *about) for file, about in files.items()},
+        "assets": {file: _asset(file, *about, bands) for file, about in files.items()},
     }
     return json.dumps(item, indent=1) + "\n"
 
@@ -119,12 +119,13 @@ def _outputs(classes: ClassTable, contract: Contract, size: tuple[int, int]) -> 
     return outputs
 
 
-def _asset(name: str, title: str, size: int, digest: str) -> dict[str, Any]:
+def _asset(name: str, title: str, size: int, digest: str, bands: list[dict[str, str]]) -> dict[str, Any]:
     media_type, artifact, roles = KINDS[name[name.rindex(".") :]]
     # A multihash: 12 for SHA-256, 20 for its 32 bytes.
     asset = {"href": f"./{name}", "title": title, "type": media_type, "roles": roles, "file:size": size,
              "file:checksum": f"1220{digest}"}  # fmt: skip
-    return asset | ({"mlm:artifact_type": artifact} if artifact else {})
+    # An item may name bands where one of its assets does.
+    return asset | ({"mlm:artifact_type": artifact, "bands": bands} if artifact else {})
 
 
 def _slug(name: str) -> str:

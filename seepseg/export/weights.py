@@ -8,11 +8,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import torch
-import yaml
 
 import seepseg
 from seepseg.classes import ClassTable, SegClass
-from seepseg.config import parse, plain
+from seepseg.config import as_yaml, parse, plain
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.errors import CheckpointError
 from seepseg.export.extra import needed
@@ -40,7 +39,10 @@ def write_weights(checkpoints: Sequence[Checkpoint], out: Path) -> None:
 
 
 def write_config(checkpoints: Sequence[Checkpoint], out: Path) -> None:
-    """Write `CONFIG`: class table, and config, scaling and decoding of each network. Folders are left out of paths."""
+    """Write `CONFIG`: class table, and config, scaling and decoding of each network.
+
+    Folders are left out of paths, and the names of tiles.
+    """
     first = checkpoints[0]
     tree = {
         "seepseg": seepseg.__version__,
@@ -49,13 +51,14 @@ def write_config(checkpoints: Sequence[Checkpoint], out: Path) -> None:
             {
                 "config": _without_folders(plain(c.config)),
                 "scaling": c.scaling.to_plain(),
-                "decoding": c.decoding,
+                # Which tiles it was fitted on matters where those are scored, which is not here.
+                "decoding": c.decoding and c.decoding | {"tiles": []},
                 "epoch": c.epoch,
             }
             for c in checkpoints
         ],
     }
-    write_text(out / CONFIG, yaml.safe_dump(_lists(tree), sort_keys=False, allow_unicode=True))
+    write_text(out / CONFIG, as_yaml(_lists(tree)))
 
 
 def read_weights(folder: Path) -> list[Checkpoint]:
