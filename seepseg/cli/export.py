@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seepseg.cli.options import FILE, fold_folder, relative
+from seepseg.cli.options import FILE, relative
 from seepseg.errors import ConfigError, SomeFailedError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def command(
     seepseg export runs/seep_multiclass -o model
     seepseg export runs/seep_multiclass -o qgis --for deepness --size 512 --pixel-size 10
     """
-    from seepseg.runs.folder import find_checkpoints, folds_of, run_root
+    from seepseg.runs.folder import find_checkpoints, fold_folder, folds_of, run_root
 
     if each and fold is not None:
         raise ConfigError("both name folds", "--each and --fold", "give one of them")
