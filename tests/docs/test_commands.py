@@ -139,15 +139,15 @@ def test_a_config_is_one(block: Block, tmp_path: Path) -> None:
 # What runs
 
 SHORT = ("train.epochs=1", "train.panels_every=0", "runtime.threads=1", "runtime.device=cpu")
-RUNS = ("seep_multiclass", "seep_best_cpu", "own")
-"""Runs that pages speak of without training them."""
+RUNS = {"seep_multiclass": "RUN", "own": "RUN", "seep_best_cpu": "FOLDS"}
+"""Runs that pages speak of without training them, and which one of `world` stands for each."""
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all that pages name: data, scenes, products, configs, runs."""
     root = tmp_path_factory.mktemp("world")
-    synthetic.write_seep(root / "DATA", scenes=6, grid=(5, 5), tile=64, seed=1)
+    synthetic.write_seep(root / "DATA", scenes=6, grid=(6, 6), tile=64, seed=1)
     synthetic.write_salt(root / "SALT", tiles=40, test_tiles=4, seed=1)
     shutil.make_archive(str(root / "competition_data"), "zip", root / "SALT")
     (root / "SCENES").mkdir()
@@ -156,13 +156,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "documented").mkdir()
     write_documented(root / "documented")
     _own(root / "oil")
-    data = {"source": "seep", "root": "DATA", "split": {"folds": 2}, "augment": {"preset": "seep"}}
+    shutil.copytree(root / "DATA", root / "MINE")
     network = {"name": "unet", "channels": [8, 16, 32], "num_res_units": 1}
-    rest = {"epochs": 1, "panels_every": 0}, {"amp": "off", "threads": 1, "device": "cpu"}
-    tree = {"data": data, "model": network, "train": rest[0], "runtime": rest[1]}
+    data = {"source": "seep", "root": "DATA", "augment": {"preset": "seep"}}
+    runtime = {"amp": "off", "threads": 1, "device": "cpu"}
+    tree = {"data": data, "model": network, "train": {"epochs": 1, "panels_every": 0}, "runtime": runtime}
     (root / "CONFIG").write_text(yaml.safe_dump(tree))
-    train = [sys.executable, "-m", "seepseg", "train", "CONFIG", "--all-folds", "--run", "RUN", "--quiet"]
-    subprocess.run(train, cwd=root, check=True, capture_output=True)
+    train = [sys.executable, "-m", "seepseg", "train", "CONFIG", "--quiet"]
+    for more in (["--run", "RUN"], ["--run", "FOLDS", "--all-folds", "-s", "data.split.folds=2"]):
+        subprocess.run([*train, *more], cwd=root, check=True, capture_output=True)
     return root
 
 
@@ -188,7 +190,9 @@ def short(arguments: list[str]) -> list[str]:
             overrides = [*SHORT[1:], *(f"stages.{i}.epochs=1" for i in range(len(recipe.stages)))]
         if recipe.model.name == "unet" and not given["init"]:
             overrides.append("model.channels=[8, 16, 32]")
-    elif command.name != "demo" or "--zones" in rest:
+    elif command.name == "demo" and "--zones" not in rest:
+        overrides.append("model.channels=[8, 16, 32]")
+    else:
         return arguments
     return [*arguments, *(word for override in overrides for word in ("-s", override))]
 
@@ -200,9 +204,9 @@ def test_a_page_runs(
     here = tmp_path / "here"
     shutil.copytree(world, here)
     monkeypatch.chdir(here)
-    for name in RUNS:
+    for name, stand_in in RUNS.items():
         if f"train {name}" not in page.read_text():
-            shutil.copytree("RUN", f"runs/{name}")
+            shutil.copytree(stand_in, f"runs/{name}")
     monkeypatch.setenv("SEEPSEG_CACHE", str(tmp_path / "cache"))
     for block in [b for b in CONFIGS if b.page == page and "model:" in b.text][:1]:
         Path("own.yaml").write_text(block.text.replace("/data/oil", "documented"))
