@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seepseg.errors import ConfigError, DataError
+from seepseg.errors import ConfigError
+from seepseg.io.raster import as_data_error
 
 MAGIC = b"PAR1"
 
@@ -42,12 +43,10 @@ def read_parquet(path: Path, *, times_as_text: bool) -> tuple[NDArray[Any], pd.D
     """
     check_parquet(str(path))
     import geopandas
-    from pyarrow import ArrowException
 
-    try:
+    # Arrow, JSON, PROJ and GEOS each have errors of their own for what is in a file.
+    with as_data_error(path, Exception):
         frame = geopandas.read_parquet(path)
-    except (ArrowException, ValueError, KeyError, TypeError, OSError) as error:
-        raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None
     table = pd.DataFrame(frame.drop(columns=frame.geometry.name)).reset_index(drop=True)
     for name in table.select_dtypes("datetimetz"):
         times = table[name].dt.tz_convert("UTC")

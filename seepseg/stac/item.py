@@ -175,7 +175,7 @@ def _raster(path: Path, key: str, classes: ClassTable) -> dict[str, Any]:
         fields["classification:classes"] = [
             {
                 "value": 255 * index if white else index,
-                "name": re.sub(r"[^0-9A-Za-z_-]+", "-", name),
+                "name": re.sub(r"[^0-9A-Za-z_-]+", "-", name).strip("-") or f"class-{index}",
                 "title": name,
                 "color_hint": bytes(color).hex().upper(),
             }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +91,33 @@ def test_the_same_bytes_twice_and_nothing_beside(tmp_path: Path, suffix: str) ->
 @pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + bytes(40) + b"PAR1"])
 def test_what_is_damaged_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "v.parquet").write_bytes(content)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is damaged"):
         read_vectors(tmp_path / "v.parquet")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("crs", {"type": "GeographicCRS"}), ("encoding", "none"), ("geometry_types", 3)]
+)
+def test_a_description_of_shapes_that_makes_no_sense_is_told(tmp_path: Path, key: str, value: object) -> None:
+    import pyarrow.parquet
+
+    shapes, table = squares()
+    write_layers(tmp_path / "v.parquet", [Layer("v", shapes, table, UTM)])
+    content = pyarrow.parquet.read_table(tmp_path / "v.parquet")
+    geo = json.loads(content.schema.metadata[b"geo"])
+    geo["columns"]["geometry"][key] = value
+    said = content.replace_schema_metadata({b"geo": json.dumps(geo).encode()})
+    pyarrow.parquet.write_table(said, tmp_path / "w.parquet")
+    if key == "geometry_types":  # nobody needs them
+        assert len(read_vectors(tmp_path / "w.parquet")[0]) == 30
+        return
+    with pytest.raises(DataError, match="is damaged"):
+        read_vectors(tmp_path / "w.parquet")
 
 
 def test_a_table_without_shapes_is_told(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "v.parquet")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is damaged"):
         read_vectors(tmp_path / "v.parquet")
 
 
