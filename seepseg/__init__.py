@@ -1,8 +1,7 @@
 """seepseg: finds oil seeps in radar images of the sea and salt in seismic images.
 
 The names below are all that a program needs, and they stay as they are (docs/python.md). Each is imported when it is
-first used. For the examples in their docstrings, `runs/demo` is a run of the recipe `demo_seep`, and `scene.tif` a
-scene of the same kind.
+first used. The examples in their docstrings run where `seepseg demo` has left its folder.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ UNEVEN = 0.1
 """Pixels that a coordinate may lie off an even grid: float32 holds northings of UTM no better than half a metre."""
 
 
-@runtime_checkable
 class DataArray(Protocol):
     """What is read of an `xarray.DataArray`, which is not imported."""
 
@@ -85,7 +84,7 @@ def raster_of(
         ConfigError: `crs`, `transform` or `nodata` are none.
     """
     own = Georeference()
-    if isinstance(image, DataArray):
+    if _is_data_array(image):
         own, nodata = _place_of(image), _nodata_of(image) if nodata is None else nodata
         image = _numbers_of(image)
     if not hasattr(image, "__array__"):
@@ -98,6 +97,11 @@ def raster_of(
     if transform is not None:
         own = replace(own, transform=_six(transform))
     return Raster(_planes(pixels, len(bands or (1,))), own, nodata)
+
+
+def _is_data_array(image: object) -> TypeGuard[DataArray]:
+    # `values` is not asked for: that would read what is on disk.
+    return all(hasattr(image, name) for name in ("dims", "coords", "attrs", "transpose"))
 
 
 def write_raster(path: Path, raster: Raster, names: Sequence[str]) -> None:

@@ -34,14 +34,15 @@ def read_findings(folder: str | os.PathLike[str], *, geometry: Literal[True]) ->
 def read_findings(folder: str | os.PathLike[str], *, geometry: bool = False) -> pd.DataFrame | GeoDataFrame:
     """The polygons of all inputs of a prediction folder as one table; docs/howto-polygons.md explains its columns.
 
-    >>> import seepseg
-    >>> model = seepseg.load("runs/demo")
-    >>> folder = model.predict("scene.tif").save("out")
-    >>> findings = seepseg.read_findings(folder)
-    >>> findings[["scene", "class_name", "area_m2"]].dtypes.astype(str).tolist()
-    ['str', 'str', 'float64']
-    >>> bool((findings["area_m2"] > 0).all())
-    True
+    Examples:
+        >>> import seepseg
+        >>> model = seepseg.load("demo/seep/run")
+        >>> folder = model.predict("demo/seep/scene.tif").save("out")
+        >>> findings = seepseg.read_findings(folder)
+        >>> findings[["scene", "class_name", "area_m2"]].dtypes.astype(str).tolist()
+        ['str', 'str', 'float64']
+        >>> bool((findings["area_m2"] > 0).all())
+        True
 
     Args:
         folder: what `seepseg predict` or `Prediction.save` wrote.
@@ -67,10 +68,9 @@ def read_table(path: Path) -> pd.DataFrame:
     times = [name for name, kind in IDENTITY.items() if kind.startswith("datetime")]
     texts = {name: "str" for name, kind in TYPES.items() if kind in ("str", "object") or name in times}
     try:
-        table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
+        return typed(pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""]))
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "predict again") from None
-    return typed(table)
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,8 @@ import os
 import shutil
 import tempfile
 import weakref
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from seepseg.data.source import open_pixels, source_of
 from seepseg.errors import ConfigError, DataError, SeepsegError
 from seepseg.geo.land import open_masks
 from seepseg.inference.labelled import open_parts
+from seepseg.io.atomic import write_error
 from seepseg.io.files import local_path
 from seepseg.machine.device import choose_device, runtime_for, set_threads
 from seepseg.machine.progress import Tick, silent
@@ -44,10 +46,11 @@ SPLITS = ("val", "test", "train", "all", "oof")
 def load(run: str | os.PathLike[str], fold: int | None = None, device: str = "auto") -> Model:
     """The model of a run, ready to predict.
 
-    >>> import seepseg
-    >>> model = seepseg.load("runs/demo")
-    >>> model.class_names[:3]
-    ('background', 'seep 1', 'seep 2')
+    Examples:
+        >>> import seepseg
+        >>> model = seepseg.load("demo/seep/run")
+        >>> model.class_names[:3]
+        ('background', 'seep 1', 'seep 2')
 
     Args:
         run: a run folder, a fold of one, or a `.pt` file, as on the command line; the networks of a folder with folds
@@ -124,14 +127,15 @@ class Model:
         (`predict.window`, 512 unless the config says otherwise) is a tile, which has polygons only where it has a place
         on the map.
 
-        >>> import numpy as np, seepseg
-        >>> model = seepseg.load("runs/demo")
-        >>> tile = np.random.default_rng(0).integers(100, 3000, (256, 256)).astype(np.uint16)
-        >>> prediction = model.predict(tile)
-        >>> prediction.classes.shape
-        (256, 256)
-        >>> model.predict("scene.tif", tta=True, land=1000).crs[:6]
-        'PROJCS'
+        Examples:
+            >>> import numpy as np, seepseg
+            >>> model = seepseg.load("demo/seep/run")
+            >>> tile = np.random.default_rng(0).integers(100, 3000, (256, 256)).astype(np.uint16)
+            >>> prediction = model.predict(tile)
+            >>> prediction.classes.shape
+            (256, 256)
+            >>> model.predict("demo/seep/scene.tif", tta=True, land=1000).crs[:6]
+            'PROJCS'
 
         Args:
             image: a TIFF, PNG, JPEG or Sentinel-1 GRD product by its path, a numpy array, or an `xarray.DataArray`,
@@ -168,8 +172,7 @@ class Model:
             self._paths, self._runtime, self._decoding(threshold), tta, wanted, threshold is None and fitted
         )
         with ExitStack() as stack:
-            folder = Path(tempfile.mkdtemp(prefix="seepseg-"))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder = stack.enter_context(_folder())
             ensemble = self._ensemble(recipe)
             if isinstance(image, (str, os.PathLike)):
                 if (name, crs, transform, nodata) != (None,) * 4:
@@ -209,12 +212,13 @@ class Model:
     ) -> Summary:
         """Scores on labelled tiles: the numbers of `seepseg eval`, as typed values; None = not defined.
 
-        >>> import seepseg
-        >>> scores = seepseg.load("runs/demo").evaluate("val")
-        >>> scores.macro.dice == scores.to_json()["macro"]["dice"]
-        True
-        >>> [(one.name, one.support_pixels > 0) for one in scores.classes][:2]
-        [('seep 1', True), ('seep 2', True)]
+        Examples:
+            >>> import seepseg
+            >>> scores = seepseg.load("demo/seep/run").evaluate("val")
+            >>> scores.macro.dice == scores.to_json()["macro"]["dice"]
+            True
+            >>> [(one.name, one.support_pixels > 0) for one in scores.classes][:2]
+            [('seep 1', True), ('seep 2', True)]
 
         Args:
             split: "val", "test", "train" or "all" of the run's own data; "oof": every tile by the fold that has not
@@ -239,9 +243,9 @@ class Model:
         parts = open_parts(self.run, split, self._device, data_root=root, tta=tta)
         options = Options(threshold=threshold, fitted=fitted, figures=out is not None)
         with ExitStack() as stack:
-            where = stack.enter_context(tempfile.TemporaryDirectory()) if out is None else os.fspath(out)
+            where = stack.enter_context(_folder()) if out is None else local_path(os.fspath(out))
             name = split if root is None else f"data-{root.resolve().name}"
-            return evaluate(parts, name, local_path(where), options, progress)
+            return evaluate(parts, name, where, options, progress)
 
     def _decoding(self, threshold: float | None) -> Predict:
         config = self._config.predict
@@ -282,6 +286,19 @@ class Model:
                 valid = SceneRows(image, mask).read(0, image.height).valid
         key = recipe.key(ensemble)
         return Made(job, report, ensemble.classes, key, unit.digest, before, valid, _why(report, wanted))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A temporary folder, while the block lasts."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="seepseg-"))
+    except OSError as error:
+        raise write_error(error, Path(tempfile.gettempdir())) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _file(image: str | os.PathLike[str]) -> Path:

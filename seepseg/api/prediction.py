@@ -66,14 +66,15 @@ class Prediction:
     Maps and tables lie in a temporary folder (`TMPDIR` says where) until the prediction is deleted, and are read when
     they are asked for, so that an image may be larger than memory as long as its arrays are not asked for.
 
-    >>> import seepseg
-    >>> prediction = seepseg.load("runs/demo").predict("scene.tif", probabilities=True)
-    >>> prediction.classes.shape, prediction.classes.dtype
-    ((160, 100), dtype('uint8'))
-    >>> prediction.probabilities.shape, prediction.class_names[:2]
-    ((8, 160, 100), ('background', 'seep 1'))
-    >>> prediction.transform
-    (10.0, 0.0, 400000.0, 0.0, -10.0, 3100000.0)
+    Examples:
+        >>> import seepseg
+        >>> prediction = seepseg.load("demo/seep/run").predict("demo/seep/scene.tif", probabilities=True)
+        >>> prediction.classes.dtype, prediction.classes.shape == prediction.probabilities.shape[1:]
+        (dtype('uint8'), True)
+        >>> prediction.class_names[:2], len(prediction.probabilities)
+        (('background', 'seep 1'), 8)
+        >>> prediction.transform
+        (10.0, 0.0, 400000.0, 0.0, -10.0, 3100000.0)
     """
 
     def __init__(self, made: Made) -> None:
@@ -165,17 +166,18 @@ class Prediction:
         Predictions of one model with the same options may be saved in one folder: `findings.csv` and `findings.gpkg`
         are then of all of them.
 
-        >>> import seepseg
-        >>> folder = seepseg.load("runs/demo").predict("scene.tif").save("maps")
-        >>> sorted(path.name for path in folder.glob("scene*"))
-        ['scene.gpkg', 'scene_class.tif', 'scene_quicklook.png', 'scenes.csv']
+        Examples:
+            >>> import seepseg
+            >>> folder = seepseg.load("demo/seep/run").predict("demo/seep/scene.tif").save("maps")
+            >>> sorted(path.name for path in folder.glob("scene*"))
+            ['scene.gpkg', 'scene_class.tif', 'scene_quicklook.png', 'scenes.csv']
 
         Args:
             folder: is made where it is missing.
-            overwrite: replace files of this name that hold something else.
+            overwrite: replace files of this name that hold something else, and the findings of another model.
 
         Raises:
-            ConfigError: the folder is not writable, or holds other files of this name.
+            ConfigError: the folder is not writable, or holds other files of this name, or other predictions.
             ResourceError: the disk is full, or fails.
             LockedError: another process writes there.
         """
@@ -183,6 +185,10 @@ class Prediction:
         job = replace(made.job, out=out)
         files = {path: out / path.relative_to(made.job.out) for path in made.report.outputs}
         with folder_lock(out):
+            noted = Manifest(out, made.key).latest().values()
+            if not overwrite and any(line["key"] not in ("", made.key) for line in noted):
+                what, fix = "holds predictions by another model, or with other options", "give another folder"
+                raise ConfigError(what, out, f"{fix}, or overwrite=True")
             for source, target in files.items():
                 if not overwrite and target.exists() and not filecmp.cmp(source, target, shallow=False):
                     raise ConfigError(

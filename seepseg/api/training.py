@@ -35,14 +35,15 @@ def train(
 ) -> Model:
     """The model of a config, trained: what `seepseg train` does; its lines go to the log "seepseg" at level INFO.
 
-    >>> import seepseg
-    >>> overrides = {"data.root": "data", "train.epochs": 1, "model.channels": [8, 16, 32]}
-    >>> model = seepseg.train("demo_seep", overrides, run="runs/short")
-    >>> model.run.name, model.config["train"]["epochs"]
-    ('short', 1)
-    >>> seepseg.train("demo_seep", {"train.epoch": 1})
-    Traceback (most recent call last):
-    seepseg.errors.ConfigError: unknown key train.epoch (did you mean epochs?) ...
+    Examples:
+        >>> import seepseg
+        >>> overrides = {"train.epochs": 1, "train.batch_size": 4, "model.channels": [8, 16, 32]}
+        >>> model = seepseg.train("demo_seep", overrides, run="runs/short")
+        >>> model.run.name, model.config["train"]["epochs"]
+        ('short', 1)
+        >>> seepseg.train("demo_seep", {"train.epoch": 1})
+        Traceback (most recent call last):
+        seepseg.errors.ConfigError: unknown key train.epoch (did you mean epochs?) ...
 
     Args:
         config: a YAML file, the name of a shipped recipe, or a mapping of the same keys.
@@ -76,14 +77,19 @@ def train(
     start = None if init is None else local_path(os.fspath(init))
     if not all_folds:
         one = plan_one(recipe, root, fold, resume, chosen)
-        train_fold(one, start, logger.info, progress)
+        train_fold(one, start, _log, progress)
         return Model(one.root, device or "auto")
     folds = plan(recipe, root, resume, chosen)
     for one in folds:
         if not one.done():
-            train_fold(one, start, logger.info, progress)
-    settle_object_classifiers(folds[0].config, root, logger.info)
+            train_fold(one, start, _log, progress)
+    settle_object_classifiers(folds[0].config, root, _log)
     return Model(root, device or "auto")
+
+
+def _log(line: str) -> None:
+    warning = line.startswith("warning: ")
+    logger.log(logging.WARNING if warning else logging.INFO, line.removeprefix("warning: "))
 
 
 def _overrides(values: Mapping[str, Any]) -> list[str]:

@@ -96,14 +96,15 @@ def build_loss(loss: LossNode | str, head: Head, n_classes: int, **options: Any)
 
     The module returns a dictionary: "loss", and the terms that it is made of.
 
-    >>> import torch, seepseg
-    >>> loss = seepseg.losses.build_loss("dice_ce", head="softmax", n_classes=3, ce_weight=0.5)
-    >>> logits = torch.zeros(2, 3, 8, 8, requires_grad=True)
-    >>> target = torch.randint(0, 3, (2, 8, 8))
-    >>> terms = loss(logits, target)
-    >>> sorted(terms), round(terms["ce"].item(), 4)  # −log ⅓
-    (['ce', 'dice', 'loss'], 1.0986)
-    >>> terms["loss"].backward()
+    Examples:
+        >>> import torch, seepseg
+        >>> loss = seepseg.losses.build_loss("dice_ce", head="softmax", n_classes=3, ce_weight=0.5)
+        >>> logits = torch.zeros(2, 3, 8, 8, requires_grad=True)
+        >>> target = torch.randint(0, 3, (2, 8, 8))
+        >>> terms = loss(logits, target)
+        >>> sorted(terms), round(terms["ce"].item(), 4)  # −log ⅓
+        (['ce', 'dice', 'loss'], 1.0986)
+        >>> terms["loss"].backward()
 
     Args:
         loss: its name, or a node of a config; `docs/metrics.md` says which loss goes with which head.

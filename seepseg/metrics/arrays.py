@@ -51,10 +51,12 @@ class Score:
     def table(self) -> pd.DataFrame:
         """A row for each class, with its name, Dice, IoU, precision, recall and support.
 
-        >>> import seepseg
-        >>> seepseg.metrics.score([[0, 1, 1]], [[0, 1, 0]], classes=["oil"]).table()[["name", "dice", "support_pixels"]]
-          name      dice  support_pixels
-        0  oil  0.666667               2
+        Examples:
+            >>> import seepseg
+            >>> result = seepseg.metrics.score([[0, 1, 1]], [[0, 1, 0]], classes=["oil"])
+            >>> result.table()[["name", "dice", "support_pixels"]]
+              name      dice  support_pixels
+            0  oil  0.666667               2
         """
         import pandas as pd
 
@@ -67,14 +69,15 @@ def score(truth: ArrayLike, prediction: ArrayLike, classes: Classes = None, *, i
     All pixels are counted in one matrix first: a mean over images would weigh small ones more. A class absent from
     truth and prediction has no score and is left out of means; one that is only predicted, or only true, has 0.
 
-    >>> import numpy as np, seepseg
-    >>> truth = np.array([[0, 1, 1], [0, 2, 255]])
-    >>> prediction = np.array([[0, 1, 0], [1, 2, 2]])
-    >>> result = seepseg.metrics.score(truth, prediction, classes=["oil", "look-alike"])
-    >>> result.classes[0].dice, result.classes[1].dice, result.macro.dice
-    (0.5, 1.0, 0.75)
-    >>> result.foreground.iou, result.classes[0].support_pixels
-    (0.5, 2)
+    Examples:
+        >>> import numpy as np, seepseg
+        >>> truth = np.array([[0, 1, 1], [0, 2, 255]])
+        >>> prediction = np.array([[0, 1, 0], [1, 2, 2]])
+        >>> result = seepseg.metrics.score(truth, prediction, classes=["oil", "look-alike"])
+        >>> result.classes[0].dice, result.classes[1].dice, result.macro.dice
+        (0.5, 1.0, 0.75)
+        >>> result.foreground.iou, result.classes[0].support_pixels
+        (0.5, 2)
 
     Args:
         truth: class indices (H, W) or (N, H, W), 0 is background.
@@ -114,12 +117,13 @@ def score_objects(
     An object is an 8-connected patch of foreground of any class. It is found where a predicted object overlaps it at an
     IoU of .25 or .5, and touched where the prediction covers a tenth of its length.
 
-    >>> import seepseg
-    >>> truth = [[1, 1, 0, 0, 0], [1, 1, 0, 0, 0]]
-    >>> prediction = [[1, 1, 0, 0, 1], [0, 0, 0, 0, 0]]
-    >>> result = seepseg.metrics.score_objects(truth, prediction)["all"]
-    >>> result.objects, result.found_iou50, result.false_alarms
-    (1, 1.0, 1)
+    Examples:
+        >>> import seepseg
+        >>> truth = [[1, 1, 0, 0, 0], [1, 1, 0, 0, 0]]
+        >>> prediction = [[1, 1, 0, 0, 1], [0, 0, 0, 0, 0]]
+        >>> result = seepseg.metrics.score_objects(truth, prediction)["all"]
+        >>> result.objects, result.found_iou50, result.false_alarms
+        (1, 1.0, 1)
 
     Args:
         truth: class indices (H, W) of one scene, or (N, H, W) of several, which share no object.
@@ -141,13 +145,14 @@ def surface_dice(
 
     Normalised surface Dice (arXiv 1809.04430); None where neither side has an outline.
 
-    >>> import numpy as np, seepseg
-    >>> truth = np.zeros((6, 6), int)
-    >>> truth[1:4, 1:4] = 1
-    >>> seepseg.metrics.surface_dice(truth, np.roll(truth, 1, axis=0), classes=["oil"])
-    {'foreground': 1.0, 'oil': 1.0}
-    >>> seepseg.metrics.surface_dice(truth, np.roll(truth, 1, axis=0), classes=["oil"], tolerance=0)["oil"]
-    0.5
+    Examples:
+        >>> import numpy as np, seepseg
+        >>> truth = np.zeros((6, 6), int)
+        >>> truth[1:4, 1:4] = 1
+        >>> seepseg.metrics.surface_dice(truth, np.roll(truth, 1, axis=0), classes=["oil"])
+        {'foreground': 1.0, 'oil': 1.0}
+        >>> seepseg.metrics.surface_dice(truth, np.roll(truth, 1, axis=0), classes=["oil"], tolerance=0)["oil"]
+        0.5
 
     Raises:
         DataError: as `score`.
@@ -162,9 +167,10 @@ def tgs_score(truth: ArrayLike, prediction: ArrayLike, *, ignore: int = IGNORE) 
 
     Both masks empty: 1. One empty: 0. Else the share of the thresholds .50, .55 … .95 that their IoU exceeds.
 
-    >>> import seepseg
-    >>> seepseg.metrics.tgs_score([[1, 1, 1, 0]], [[1, 1, 0, 0]])  # IoU 2/3 is above .50, .55, .60 and .65
-    0.4
+    Examples:
+        >>> import seepseg
+        >>> seepseg.metrics.tgs_score([[1, 1, 1, 0]], [[1, 1, 0, 0]])  # IoU 2/3 is above .50, .55, .60 and .65
+        0.4
 
     Raises:
         DataError: as `score`.

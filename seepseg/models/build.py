@@ -36,13 +36,14 @@ NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
 def build_model(model: ModelNode | str, in_channels: int, n_classes: int, **options: Any) -> nn.Module:
     """A network from images (N, `in_channels`, H, W) of any size to logits (N, C, H, W), freshly initialised.
 
-    >>> import torch, seepseg
-    >>> model = seepseg.models.build_model("unet", in_channels=1, n_classes=3, channels=[8, 16, 32])
-    >>> logits = model(torch.zeros(2, 1, 101, 75))
-    >>> tuple(logits.shape)
-    (2, 3, 101, 75)
-    >>> tuple(seepseg.models.probabilities(logits, "softmax").shape)
-    (2, 3, 101, 75)
+    Examples:
+        >>> import torch, seepseg
+        >>> model = seepseg.models.build_model("unet", in_channels=1, n_classes=3, channels=[8, 16, 32])
+        >>> logits = model(torch.zeros(2, 1, 101, 75))
+        >>> tuple(logits.shape)
+        (2, 3, 101, 75)
+        >>> tuple(seepseg.models.probabilities(logits, "softmax").shape)
+        (2, 3, 101, 75)
 
     Args:
         model: its name, or a node of a config; `docs/models.md` describes the networks.

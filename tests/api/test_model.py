@@ -171,8 +171,11 @@ def test_predictions_are_saved_beside_each_other_and_never_over_another(
     assert run(capsys, "predict", "runs/demo", "scene.tif", tmp_path / "b.tif", "-o", tmp_path / "command")[0] == 0
     assert files(tmp_path / "out") == files(tmp_path / "command")
     other = model.predict("scene.tif", threshold=0.9)
-    with pytest.raises(ConfigError, match="is there, and holds something else in .*scene.*: give overwrite=True"):
+    with pytest.raises(ConfigError, match="holds predictions by another model, or with other options"):
         other.save(tmp_path / "out")
+    third = model.predict(np.full((64, 64), 900, np.uint16), name="scene")
+    with pytest.raises(ConfigError, match=r"holds something else in .*scene_class.tif: give overwrite=True"):
+        third.save(tmp_path / "out")
     assert files(tmp_path / "out") == files(tmp_path / "command")
     other.save(tmp_path / "out", overwrite=True)
     assert files(tmp_path / "out")["scene_class.tif"] != files(tmp_path / "command")["scene_class.tif"]
