@@ -154,3 +154,13 @@ def test_nonsense(tmp_path: Path) -> None:
         load(write(tmp_path / "c.yaml", "a: 1\nb: [\n"))
     with pytest.raises(ConfigError, match="too deeply nested"):
         load(write(tmp_path / "c.yaml", "[" * 3000))
+
+
+def test_a_mapping_is_the_content_of_a_file(tmp_path: Path) -> None:
+    tree = {"data": {"source": "seep", "root": "x"}, "train": {"epochs": 3}}
+    path = tmp_path / "a.yaml"
+    path.write_text("data: {source: seep, root: x}\ntrain: {epochs: 3}\n")
+    assert load(tree, ["train.epochs=5", "loss=dice"]) == load(path, ["train.epochs=5", "loss=dice"])
+    assert tree == {"data": {"source": "seep", "root": "x"}, "train": {"epochs": 3}}
+    with pytest.raises(ConfigError, match="unknown key trian .* in config"):
+        load({"data": {"source": "seep", "root": "x"}, "trian": {}})

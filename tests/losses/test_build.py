@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
-from seepseg.config import LOSS_HEADS, DiceBceLoss, FocalTverskyLoss, TwoHeadLoss, parse
+from seepseg.config import LOSS_HEADS, DiceBceLoss, FocalTverskyLoss, Head, TwoHeadLoss, parse
 from seepseg.errors import ConfigError
 from seepseg.losses.build import build_loss
 from seepseg.models.head import out_channels
@@ -141,3 +142,27 @@ def test_half_precision_logits_are_computed_in_float32() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         value = loss(logits.bfloat16(), target)["loss"]
     assert value.dtype == torch.float32
+
+
+def test_a_loss_is_built_by_its_name() -> None:
+    logits, target = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8))
+    by_name = build_loss("focal_tversky", "softmax", 3, gamma=2, class_weights=[1, 3])
+    by_node = build_loss(FocalTverskyLoss(gamma=2, class_weights=[1, 3]), "softmax", 3)
+    assert by_name(logits, target)["loss"] == by_node(logits, target)["loss"]
+    changed = build_loss(FocalTverskyLoss(class_weights=[1, 3]), "softmax", 3, gamma=2)
+    assert changed(logits, target)["loss"] == by_node(logits, target)["loss"]
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "options", "text"),
+    [
+        ("dise_ce", "softmax", {}, r"loss: 'dise_ce' is not one of .* \(did you mean dice_ce\?\) in build_loss"),
+        ("dice_ce", "softmax", {"ce_wieght": 1}, r"unknown key loss.ce_wieght \(did you mean ce_weight\?\)"),
+        ("dice_ce", "softmax", {"ce_weight": -1}, "loss.ce_weight: input should be greater than 0"),
+        ("dice_ce", "sigmoid", {}, "loss dice_ce does not go with model.head sigmoid: use head softmax"),
+        ("dice_ce", "softmax", {"class_weights": [1]}, "class_weights has 1 numbers for 2 foreground classes"),
+    ],
+)
+def test_a_loss_that_cannot_be_built_is_said(name: str, head: Head, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        build_loss(name, head, 3, **options)

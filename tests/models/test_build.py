@@ -129,3 +129,14 @@ def test_published_weights_go_with_the_published_encoder(key: dict[str, object])
     model = {"name": "resunet_scse", "encoder_weights": "w.pth", **key}
     with pytest.raises(ConfigError, match="leave width 1 and norm batch"):
         parse({"data": {"source": "seep", "root": "x"}, "model": model}, "test")
+
+
+def test_a_network_is_built_by_its_name() -> None:
+    torch.manual_seed(0)
+    by_name = build_model("unet", 2, 3, channels=[4, 8], head="sigmoid").state_dict()
+    torch.manual_seed(0)
+    by_node = build_model(UNetModel(channels=[4, 8], head="sigmoid"), 2, 3).state_dict()
+    assert by_name.keys() == by_node.keys()
+    assert all(torch.equal(by_name[key], by_node[key]) for key in by_name)
+    with pytest.raises(ConfigError, match=r"unknown key model.chanels \(did you mean channels\?\) in build_model"):
+        build_model("unet", 1, 2, chanels=[4, 8])
