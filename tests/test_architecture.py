@@ -81,7 +81,7 @@ def test_each_library_has_one_home(library: str) -> None:
 
 def test_only_the_checkpoint_module_loads_what_torch_saved() -> None:
     users = {str(p.relative_to(ROOT)) for p in FILES if names_torch_load(p)}
-    assert users == {"runs/checkpoint.py", "models/encoder_weights.py"}
+    assert users == {"models/saved.py"}
 
 
 def names_torch_load(path: Path) -> bool:

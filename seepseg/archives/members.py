@@ -102,6 +102,14 @@ def refuse_large(members: Sequence[Member], where: Path) -> None:
         raise DataError(f"unpacks to {total // max(own, 1)} times its size, over {RATIO}", where, _UNPACK)
 
 
+def packed(stream: IO[bytes]) -> bool:
+    """Whether a member of a ZIP is compressed, or larger than the file; BadZipFile where it is none."""
+    with ZipFile(stream) as archive:
+        infos = archive.infolist()
+    size = stream.seek(0, io.SEEK_END)
+    return any(info.compress_type for info in infos) or sum(info.file_size for info in infos) > size
+
+
 class _Bounded(io.RawIOBase):
     """A stream that refuses the list of a million members, which `ZipFile` would read in one piece and take apart."""
 

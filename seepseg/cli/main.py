@@ -56,6 +56,7 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    _open_streams()
     debug = "--debug" in sys.argv[1:]
     _spin_less()
     import_monai_alone()
@@ -79,6 +80,16 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _open_streams() -> None:
+    """Give a standard stream that is closed (`>&-`) a place, before a file takes its number and gets what is printed.
+
+    Without one, Python has None.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - stays open, and is no path of ours
+
+
 def _spin_less() -> None:
     """Let threads of torch that wait for one another sleep after some 20 µs, unless the environment says how they wait.
 
@@ -99,7 +110,7 @@ def explain(error: Exception, takes_keys: bool = True) -> tuple[int, str]:
             fix = _advice("use smaller tiles, batches or windows, or set data.cache_gb=0", takes_keys)
             return 5, f"out of memory: {fix}"
         case OSError(errno=errno.ENOSPC):
-            return 5, f"no space left in {error.filename or 'the output folder'}: free some and run the command again"
+            return 5, f"no space left in {error.filename or 'standard output'}: free some and run the command again"
         case OSError():
             return 3, f"{(error.strerror or str(error)).lower()} in {error.filename or 'a file'}: check the path"
         case RuntimeError() if "DataLoader worker" in str(error):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import glob
+import mmap
 import os
 import re
+import sqlite3
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,10 +21,11 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
+from pyogrio.util import vsi_path
 
-from seepseg.errors import ConfigError, DataError, ResourceError, listed
+from seepseg.errors import ConfigError, DataError, listed
 from seepseg.geo.parquet import MAGIC, read_parquet, write_parquet
-from seepseg.io.atomic import atomic_path
+from seepseg.io.atomic import TEMPORARY_PREFIX, atomic_path, unwritten
 from seepseg.io.files import open_regular
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".fgb": "FlatGeobuf"}
@@ -29,8 +35,15 @@ STYLES = "layer_styles"
 """Where QGIS keeps styles in a GeoPackage."""
 _UTC = 100
 """GDAL's number of that time zone."""
+_SUFFIXES = (*DRIVERS, ".json", ".shp", ".fgb")
+
+MAX_VECTORS = 2**31
+"""Bytes of a vector file that is read."""
 
 _KINDS = re.compile(rb"\{|SQLite format 3\0.{52}GP|\0\0\x27\x0a|fgb\x03fgb", re.DOTALL)
+# What GDAL knows kinds by that name more files or addresses, wherever it stands in a file.
+_NAMING = (b"<OGR", b"gdal_streamed_alg")
+_BESIDE = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx")
 
 # A GeoPackage holds the time of its last change; a fixed one keeps reruns identical byte for byte.
 os.environ.setdefault("OGR_CURRENT_DATE", "2000-01-01T00:00:00.000Z")
@@ -77,24 +90,42 @@ def write_layers(path: Path, layers: Iterable[Layer]) -> None:
         ConfigError: not writable.
         ResourceError: the disk is full, or fails.
     """
-    with atomic_path(path) as temporary, warnings.catch_warnings():
+    with atomic_path(path) as target, _literal(target) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")
         warnings.filterwarnings("ignore", "'geometry_type' was not provided|A geometry column was not provided")
         try:
             styles = dict[str, str]()
-            for number, layer in enumerate(layers):
+            for number, named in enumerate(layers):
+                layer = replace(named, name=layer_name(named.name))
                 _write(temporary, layer, path.suffix, append=number > 0)
                 styles |= {layer.name: layer.style} if layer.style else {}
             if path.suffix == ".gpkg" and styles:
                 _write_styles(temporary, styles)
         except (DataSourceError, DataLayerError, FieldError, GeometryError, RuntimeError) as error:
-            if not os.access(path.parent, os.W_OK):
-                raise ConfigError("not writable", path, "change its permissions, or choose another folder") from None
-            raise ResourceError(
-                f"cannot be written ({' '.join(str(error).split())[:120]})",
-                path,
-                "check the free space, then run again",
-            ) from None
+            raise unwritten(path, " ".join(str(error).split())[:120]) from None
+
+
+def layer_name(name: str) -> str:
+    """A name that a GeoPackage takes: it begins with a letter, digit or `_`, is not reserved, and is of one line."""
+    name = re.sub(r"[\x00-\x1f\x7f]", "_", name)
+    return name if re.match(rf"(?!gpkg|sqlite_|rtree_|{STYLES}$)\w", name, re.IGNORECASE) else f"_{name}"
+
+
+@contextmanager
+def _literal(path: Path) -> Iterator[Path]:
+    """A path to a file that pyogrio takes as it stands: it would take `a!b` for `b` in an archive `a`."""
+    if vsi_path(str(path)) == str(path):
+        yield path
+        return
+    with TemporaryDirectory(prefix=TEMPORARY_PREFIX) as name:
+        folder = Path(name)
+        (folder / "d").symlink_to(path.parent.absolute())
+        plain = folder / "d" / path.name
+        if vsi_path(str(plain)) != str(plain):
+            for part in path.parent.glob(f"{glob.escape(path.stem)}.*"):
+                (folder / f"v{part.suffix}").symlink_to(part.absolute())
+            plain = folder / f"v{path.suffix if path.suffix in _SUFFIXES else ''}"
+        yield plain
 
 
 def _write(path: Path, layer: Layer, suffix: str, *, append: bool) -> None:
@@ -165,15 +196,13 @@ def read_vectors(
     with open_regular(path) as stream:
         if stream.peek(4).startswith(MAGIC):  # type: ignore[attr-defined]  # a buffered reader has it
             return _of_parquet(path, layer, box, times_as_text)
-        head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    # GDAL goes by content too, and other kinds (virtual files, pipelines in JSON) name more files, or addresses.
-    if not _KINDS.match(head) or b"gdal_streamed_alg" in head:
-        raise DataError("not a GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet", path, "convert it to one")
+    _refuse_others(path)
     try:
-        meta, _, geometry, fields = pyogrio.raw.read(
-            path, layer=_chosen(path, layer), bbox=box, datetime_as_string=times_as_text
-        )
-        shapes = shapely.from_wkb(np.array([] if geometry is None else geometry, dtype=object))
+        # GDAL's own warnings: what matters is raised.
+        with _literal(path) as plain, warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+            name = _chosen(plain, path, layer)
+            meta, _, geometry, fields = pyogrio.raw.read(plain, layer=name, bbox=box, datetime_as_string=times_as_text)
+        shapes = _shapes(np.array([] if geometry is None else geometry, dtype=object))
     except (DataSourceError, DataLayerError, RuntimeError, shapely.GEOSException) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None
     # The index: without a column, a table would have no row either.
@@ -204,15 +233,63 @@ def _of_parquet(
 
 def layer_names(path: Path) -> list[str]:
     """The layers of a vector file; DataError where it cannot be read."""
+    _refuse_others(path)
     try:
-        return [str(name) for name, _ in pyogrio.list_layers(path)]
+        with _literal(path) as plain:
+            return [str(name) for name, _ in pyogrio.list_layers(plain)]
     except DataSourceError as error:
         raise DataError(f"cannot be read ({error})", path, "check or replace the file") from error
 
 
-def _chosen(path: Path, layer: str | None) -> str:
+def _refuse_others(path: Path) -> None:
+    """Raise DataError where a file is none of the kinds meant, or might make GDAL read others or compute for ever.
+
+    GDAL goes by content, of any kind it knows, and a virtual file may begin as a GeoJSON does.
+    """
+    with open_regular(path) as stream:
+        head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+        if not _KINDS.match(head):
+            raise DataError("not a GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet", path, "convert it to one")
+        if (size := os.fstat(stream.fileno()).st_size) > MAX_VECTORS:
+            raise DataError(f"is {size / 2**30:.1f} GiB, over {MAX_VECTORS >> 30}", path, "cut out your region")
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if any(content.find(word) >= 0 for word in _NAMING):
+                raise DataError("names other files, as a virtual file does", path, "give those")
+    if head.startswith(b"SQLite"):
+        _refuse_views(path)
+    for beside in (path.with_suffix(suffix) for suffix in _BESIDE if head.startswith(b"\0\0")):
+        if beside.exists():
+            open_regular(beside).close()
+
+
+def _refuse_views(path: Path) -> None:
+    """Raise DataError where a GeoPackage holds views or the like, whose rows are computed, and may have no end."""
+    asked = "SELECT name FROM sqlite_master WHERE type='view' OR sql LIKE 'create virtual%' AND sql NOT LIKE '%rtree%'"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
+            computed = base.execute(asked).fetchone()
+    except (sqlite3.Error, UnicodeError) as error:
+        raise DataError(f"cannot be read ({error})", path, "save it again") from None
+    if computed:
+        raise DataError(f"{computed[0]} is a view, whose rows are computed", path, "save it as a layer in another file")
+
+
+def _shapes(geometry: NDArray[Any]) -> NDArray[Any]:
+    """Shapes of WKB; rings that are open are closed, and what cannot be is an error with the feature's number."""
+    try:
+        return np.asarray(shapely.from_wkb(geometry))
+    except shapely.GEOSException as error:
+        with warnings.catch_warnings(action="ignore"):
+            shapes = np.asarray(shapely.from_wkb(geometry, on_invalid="fix"))
+        lost = [n for n, (wkb, shape) in enumerate(zip(geometry, shapes, strict=True), 1) if wkb and shape is None]
+        if lost:
+            raise RuntimeError(f"feature {lost[0]}: {error}") from None
+        return shapes
+
+
+def _chosen(plain: Path, path: Path, layer: str | None) -> str:
     """The name of the layer that is meant."""
-    kinds = {str(name): str(kind or "") for name, kind in pyogrio.list_layers(path) if name != STYLES}
+    kinds = {str(name): str(kind or "") for name, kind in pyogrio.list_layers(plain) if name != STYLES}
     if layer is not None and layer not in kinds:
         raise DataError(f"has no layer {layer}, only {listed(list(kinds))}", path, "give another file")
     areas = [name for name, kind in kinds.items() if re.search("Polygon|Surface|Unknown|Collection", kind)]
@@ -233,7 +310,9 @@ def read_shapes(path: Path) -> tuple[NDArray[Any], str | None]:
         shapes, _, crs = read_vectors(path)
     except DataError as error:
         raise ConfigError(error.what, error.where, error.fix) from None
-    parts = shapely.get_parts(shapely.get_parts(shapes))  # a collection may hold multi-polygons
+    parts = shapely.get_parts(shapes)
+    while (shapely.get_type_id(parts) >= shapely.GeometryType.MULTIPOINT).any():  # a collection may hold others
+        parts = shapely.get_parts(parts)
     areas = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
     if not len(areas):
         raise ConfigError("no polygon", path, "give a vector file of polygons")

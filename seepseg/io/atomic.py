@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,6 +67,22 @@ def write_error(error: OSError, path: Path) -> SeepsegError:
     if error.errno == errno.ENAMETOOLONG:
         return ConfigError("name is too long", path, "choose a shorter one")
     return ResourceError(f"cannot be written ({error.strerror})", path, "check the disk and run again")
+
+
+def unwritten(path: Path, reason: str) -> SeepsegError:
+    """The user's line where a library could not write a file, whose words seldom say that the disk is full."""
+    path = said_of(path)
+    if not os.access(path.parent, os.W_OK):
+        return ConfigError("not writable", path, "change its permissions, or choose another folder")
+    with suppress(OSError):
+        if shutil.disk_usage(path.parent).free < 2**20:
+            return ResourceError("disk is full", path, "free some space and run again")
+    return ResourceError(f"cannot be written ({reason})", path, "check the free space, then run again")
+
+
+def said_of(path: Path) -> Path:
+    """What an error calls a path: of an unfinished file its folder, as its own name says nothing to a user."""
+    return path.parent if path.name.startswith(TEMPORARY_PREFIX) else path
 
 
 def _sync(path: Path) -> None:

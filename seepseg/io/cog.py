@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,7 @@ from rasterio.windows import Window
 
 from seepseg.classes import IGNORE
 from seepseg.errors import ConfigError, DataError, ResourceError
-from seepseg.io.atomic import atomic_path
+from seepseg.io.atomic import atomic_path, said_of, unwritten
 from seepseg.io.raster import Georeference, copy_raster, create_raster, gdal, reason
 from seepseg.io.tiff import inspect_tiff
 
@@ -80,8 +79,9 @@ def uncertainty_layout(tags: Mapping[str, str]) -> Layout:
 class RowWriter:
     """A raster being written from the first row to the last, and the one of half its size, if there is one."""
 
-    def __init__(self, target: Any, layout: Layout, half: RowWriter | None = None) -> None:
-        self._target, self._layout, self._half = target, layout, half
+    def __init__(self, target: Any, layout: Layout, path: Path, half: RowWriter | None = None) -> None:
+        """On an open raster that becomes the file at `path`."""
+        self._target, self._layout, self._path, self._half = target, layout, path, half
         self._waiting: list[NDArray[Any]] = []
         self._rows, self._written = 0, 0
 
@@ -107,7 +107,9 @@ class RowWriter:
 
     def _flush(self, count: int) -> None:
         rows = np.concatenate(self._waiting, axis=1)
-        self._target.write(rows[:, :count], window=Window(0, self._written, rows.shape[2], count))
+        _need_room(self._path, rows.nbytes)  # libtiff itself prints that a write fails
+        with gdal():  # of this thread, or what fails is printed
+            self._target.write(rows[:, :count], window=Window(0, self._written, rows.shape[2], count))
         self._written += count
         if self._half:
             self._half.write(halved(rows[0, :count]))
@@ -166,14 +168,14 @@ def row_writer(
                     stack.callback(name.unlink, missing_ok=True)
                 own = georeference if name == plain else Georeference()
                 target = targets.enter_context(_created(name, own, rows, columns, layout, scratch=large or not cog))
-                writer = RowWriter(target, layout, writer)
+                writer = RowWriter(target, layout, path, writer)
             assert writer
             yield writer
             writer.finish()
         for name, *_ in levels:
             _check(name, path, layout)
         if large:
-            _need_room(path, plain.stat().st_size)
+            _need_room(path, 4 * plain.stat().st_size // 3)
             copy_raster(
                 plain,
                 done,
@@ -253,22 +255,15 @@ def _as_write_error(path: Path) -> Iterator[None]:
     except UnicodeEncodeError:
         raise ConfigError("the name is not valid UTF-8", path, "choose another name") from None
     except RasterioError as error:
-        if not os.access(path.parent, os.W_OK):
-            raise ConfigError("not writable", path, "change its permissions, or choose another folder") from None
-        raise ResourceError(
-            f"cannot be written ({reason(error)})", path, "check the free space, then run again"
-        ) from None
+        raise unwritten(path, reason(error)) from None
 
 
 def _need_room(path: Path, size: int) -> None:
-    """Raise ResourceError where the disk has no room for a copy of `size` bytes and overviews of a third of it."""
+    """Raise ResourceError where the disk has no room for `size` bytes."""
     free = shutil.disk_usage(path.parent).free
-    if free < 4 * size // 3:
-        raise ResourceError(
-            f"the disk has {free / 2**20:.0f} MiB left, {4 * size / 3 / 2**20:.0f} are needed",
-            path,
-            "free some space, then run again",
-        )
+    if free < size:
+        what = f"the disk has {free / 2**20:.1f} MiB left, {size / 2**20:.1f} are needed"
+        raise ResourceError(what, said_of(path), "free some space, then run again")
 
 
 def _check(written: Path, path: Path, layout: Layout) -> None:

@@ -27,6 +27,22 @@ from seepseg.io.pam import Pam, nodata_value, read_pam, refuse_scaling
 from seepseg.io.raster import DRIVERS, Georeference, as_data_error, gdal, georeference_of, open_raster
 from seepseg.io.tiff import TiffInfo, inspect_tiff
 
+_PLACES = (
+    ".tfw",
+    ".tifw",
+    ".tiffw",
+    ".pgw",
+    ".pngw",
+    ".jgw",
+    ".jpgw",
+    ".wld",
+    ".tab",
+    "_RPC.TXT",
+    "_rpc.txt",
+    ".RPB",
+    ".IMD",
+)
+
 
 class Choice(TypedDict, total=False):
     """What is read of a file.
@@ -277,6 +293,9 @@ def _picture_planes(header: _Header) -> _Planes:
 def _place(header: _Header) -> Georeference:
     """Where an image lies; what its `.aux.xml` says goes before what it says itself, as GDAL has it."""
     path, page = header.path, header.info.page
+    for place in (path.with_name(path.stem + ending) for ending in _PLACES):
+        if place.exists():  # a pipe would keep GDAL waiting
+            open_regular(place).close()
     with gdal(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"):  # world files and the like
         driver = DRIVERS[header.info.kind]
         with _opened(path, page) if header.tiff else open_raster(path, driver) as source:

@@ -110,9 +110,13 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
                     job.class_raster,
                     "give --overwrite, or another -o",
                 )
+    foreign = manifest.unsound()
     manifest.begin()
     units = every[how.shard[0] - 1 :: how.shard[1]]
     result = Outcome(before=sum(job.name in done for unit in units for job in unit.jobs))
+    if foreign:
+        said = f"{foreign} lines are not what predict writes, and count as if they were not there"
+        result.warnings.append((str(out / "manifest*.jsonl"), said))
     # A block of tiles is done again as a whole, because the bytes of a tile depend on its block.
     waiting = [unit for unit in units if any(job.name not in done for job in unit.jobs)]
     stamps = {job: stamp(job.source, *job.channels) for unit in waiting for job in unit.jobs}

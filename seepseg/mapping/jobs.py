@@ -6,6 +6,7 @@ Imports nothing heavy, so that a wrong input is reported at once.
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".jpg", ".jpeg")
 """Inputs whose maps are PNGs."""
 RESERVED = ("findings", "findings_origins", "scenes")
+LONGEST = ("_uncertainty.tif", "_origins.geojson")
+"""Endings of outputs: none is longer."""
 
 _PACKED = re.compile(r"\.safe$", re.IGNORECASE)
 
@@ -167,6 +170,14 @@ def check_inputs(jobs: Sequence[Job], mask: Path | None) -> None:
         raise DataError(f"none of {len(jobs)} inputs can be read, the first: {first.what}", first.where, first.fix)
     if first:
         raise first
+
+
+def check_job(job: Job) -> None:
+    """Raise DataError where an input is as in `check_input`, or so named that its outputs can have no name."""
+    check_input(job.source)
+    names = [os.fsencode(job.beside(ending).absolute()) for ending in LONGEST]
+    if any(len(os.path.basename(name)) > 255 or len(name) > 4095 for name in names):  # noqa: PTH119 - bytes
+        raise DataError("the name is too long for what its outputs are called", job.source, "shorten it")
 
 
 def check_input(path: Path) -> None:

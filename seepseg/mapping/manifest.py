@@ -6,18 +6,27 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from seepseg.io.atomic import write_error
 from seepseg.io.documents import parse_json
+from seepseg.io.files import open_regular
 from seepseg.mapping.jobs import Job
+from seepseg.metrics.grades import Grade
 
 if TYPE_CHECKING:
     # They need torch, and zones reads manifests without it.
     from seepseg.mapping.outputs import Report
     from seepseg.mapping.units import Unit
+
+
+VECTORS = (".gpkg", ".geojson", ".fgb", ".parquet")
+"""Endings of files of polygons, whose lines hold how many objects there are."""
 
 
 @dataclass(frozen=True)
@@ -103,18 +112,20 @@ class Manifest:
             return False
 
     def _lines(self) -> list[dict[str, Any]]:
-        """All lines of all shards, in the order they were written."""
-        return sorted(self._parsed(), key=lambda line: line.get("time", 0.0))
+        """All sound lines of all shards, in the order they were written."""
+        return sorted(filter(_is_sound, self._parsed()), key=lambda line: line.get("time", 0.0))
 
-    def _parsed(self) -> Iterable[dict[str, Any]]:
+    def unsound(self) -> int:
+        """How many whole lines are not what is written here; they count as if they were not there."""
+        return sum(not _is_sound(line) for line in self._parsed())
+
+    def _parsed(self) -> Iterable[Any]:
         for path in sorted(self.out.glob("manifest*.jsonl")):
-            for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    line = parse_json(text)
-                except ValueError:
-                    continue  # cut short by a kill; its job is done again
-                if isinstance(line, dict):
-                    yield line
+            with open_regular(path) as stream:
+                lines = stream.read().decode("utf-8", "replace").splitlines()
+            for text in lines:
+                with suppress(ValueError):  # cut short by a kill; its job is done again
+                    yield parse_json(text)
 
     def _append(self, line: dict[str, Any]) -> None:
         try:
@@ -140,3 +151,42 @@ def stamp(*paths: Path) -> list[int] | None:
     except OSError:
         return None
     return [sum(s.st_size for s in states), max((s.st_mtime_ns for s in states), default=0)]
+
+
+def _is_sound(line: Any) -> bool:
+    """Whether a line is one that `Manifest` writes, by the types of what it holds; its files lie in the folder."""
+    if not isinstance(line, dict) or type(line.get("time", 0)) not in (int, float):
+        return False
+    if "name" not in line:
+        return isinstance(line.get("begin", ""), str)
+    outputs, identity, grades = line.get("outputs"), line.get("identity") or {}, line.get("grades", [])
+    areas = line.get("km2") or {}
+    try:
+        for moment in (identity.get("acquired"), identity.get("acquired_end")):
+            datetime.fromisoformat(moment or "2000-01-01")
+        for grade in grades:
+            Grade(**grade)
+    except (AttributeError, TypeError, ValueError):
+        return False
+    return (
+        isinstance(line["name"], str)
+        and isinstance(line.get("key"), str)
+        and isinstance(outputs, dict)
+        and all(type(size) is int and _inside(name) for name, size in outputs.items())
+        and (line.get("input") is None or _are(line["input"], int))
+        and _are(line.get("warnings", []), str)
+        and all(type(value) in (str, int, NoneType) for value in identity.values())
+        and (type(line.get("objects")) is int or not any(name.endswith(VECTORS) for name in outputs))
+        and isinstance(areas, dict)
+        and all(type(area) in (int, float, NoneType) for area in areas.values())
+        and all(type(v) in (int, float) for grade in grades for k, v in grade.items() if k != "letter")
+    )
+
+
+def _inside(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and "\0" not in name
+
+
+def _are(values: Any, kind: type) -> bool:
+    return isinstance(values, list) and all(type(value) is kind for value in values)

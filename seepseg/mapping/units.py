@@ -15,7 +15,7 @@ from seepseg.errors import ConfigError, DataError
 from seepseg.io.image import ImageInfo
 from seepseg.machine.device import set_threads
 from seepseg.mapping.ensemble import Ensemble, load_ensemble
-from seepseg.mapping.jobs import Job, check_input
+from seepseg.mapping.jobs import Job, check_job
 from seepseg.mapping.outputs import Report, Wanted
 from seepseg.mapping.scene import predict_scene
 from seepseg.mapping.tiles import predict_tiles
@@ -118,7 +118,7 @@ def _blocks(tiles: Sequence[Job], ensemble: Ensemble) -> list[tuple[Job, ...]]:
 def _info(job: Job, ensemble: Ensemble) -> ImageInfo | None:
     """What the header of an input says; None if it cannot be read."""
     try:
-        check_input(job.source)
+        check_job(job)
         return inspect_pixels(ensemble.source, job.source)
     except DataError:
         return None
@@ -144,7 +144,7 @@ def predict_unit(
     try:
         if not unit.scene:
             return predict_tiles(unit.jobs, ensemble, wanted, lambda done: tick(done * each))
-        check_input(unit.jobs[0].source)
+        check_job(unit.jobs[0])
         return [predict_scene(unit.jobs[0], ensemble, wanted, tick)]
     except DataError as error:
         return [error] * len(unit.jobs)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from monai.networks.nets.resnet import ResNet, ResNetBottleneck
 from torch import Tensor, nn
 
 from seepseg.config import ModelNode, PretrainedModel
-from seepseg.errors import CheckpointError, ConfigError
+from seepseg.errors import CheckpointError, ConfigError, DataError
+from seepseg.models.saved import is_state, load_saved, read_file
 
 STEM = "conv1.weight"
 COUNTER = "num_batches_tracked"
@@ -99,24 +99,20 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        tree = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
+        tree = load_saved(read_file(path))
+    except DataError as error:
         raise ConfigError(
-            f"cannot be read ({error.strerror or error})", f"model.encoder_weights {path}", "give a readable .pth file"
+            f"cannot be read ({error.what})", f"model.encoder_weights {path}", "give a readable .pth file"
         ) from None
     except Exception as error:
         # torch's own message advises to switch the protection off.
         reason = "holds more than tensors" if "weights_only" in str(error).lower() else "damaged or of another kind"
         raise CheckpointError(f"not a state dict ({reason})", path, "give a .pth as torchvision has them") from None
-    if not isinstance(tree, dict) or not all(isinstance(k, str) and _plain(v) for k, v in tree.items()):
+    if not is_state(tree):
         raise CheckpointError(
             "not a state dict (names and dense tensors)", path, "save `model.state_dict()` alone and give that"
         )
     return dict(tree)
-
-
-def _plain(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized and not value.is_meta
 
 
 def _fold(stem: Tensor, bands: int) -> Tensor:

@@ -45,6 +45,21 @@ class Forest:
             node = np.where(self.feature[node] < 0, node, np.where(goes_left, self.left[node], self.right[node]))
         return np.asarray(self.value[node].mean(1, dtype=np.float64))
 
+    def check(self, n_classes: int) -> None:
+        """Raise ValueError where these are no trees: a node leads to later ones only, so that each way has an end."""
+        nodes, inner = len(self.feature), self.feature >= 0
+        ends = np.stack([self.left, self.right])[:, inner] if len(self.left) == len(self.right) == nodes else None
+        if (
+            ends is None
+            or self.threshold.shape != (nodes,)
+            or self.value.shape != (nodes, n_classes)
+            or not len(self.roots)
+            or not ((self.roots >= 0) & (self.roots < nodes)).all()
+            or not ((ends > np.flatnonzero(inner)) & (ends < nodes)).all()
+            or not np.isfinite(self.value).all()
+        ):
+            raise ValueError("an object classifier that is no forest")
+
     def to_plain(self) -> dict[str, torch.Tensor]:
         """Tensors by name, for the checkpoint."""
         return {f.name: torch.from_numpy(getattr(self, f.name)) for f in fields(self)}

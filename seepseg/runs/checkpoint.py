@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
-from seepseg.classes import ClassTable, SegClass
+from seepseg.classes import ClassTable
 from seepseg.config import Config, parse, plain
 from seepseg.data.scaling import MeasuredScaling
-from seepseg.errors import CheckpointError, ConfigError
+from seepseg.errors import CheckpointError, ConfigError, DataError
 from seepseg.io.atomic import write_bytes
+from seepseg.models.saved import load_saved, read_file
+from seepseg.runs import content as content_of
 
 SCHEMA = 1
 _MAGIC = b"seepseg-sha256:"
@@ -81,22 +83,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: the file is not there, damaged, not a seepseg checkpoint, or of a newer schema.
     """
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise CheckpointError("no such checkpoint", path, "give a run folder or a .pt file") from None
-    except OSError as error:
-        raise CheckpointError(f"cannot be read ({error.strerror})", path, "give a readable .pt file") from None
+        content = read_file(path)
+    except DataError as error:
+        what = error.what if path.exists() else "no such checkpoint"
+        raise CheckpointError(what, path, "give a run folder or a readable .pt file") from None
     body, trailer = content[:-_TRAILER], content[-_TRAILER:]
     if not trailer.startswith(_MAGIC):
         raise CheckpointError("not a seepseg checkpoint, or cut short", path, "train again or restore the file")
     if hashlib.sha256(body).digest() != trailer[len(_MAGIC) :]:
         raise CheckpointError("damaged: the SHA-256 does not match", path, "restore the file from a copy")
     try:
-        # weights_only: a checkpoint is data and never runs code.
-        tree = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+        # A checkpoint is data and never runs code.
+        tree = load_saved(body)
         schema = tree["schema"]
     except Exception as error:
-        reason = str(error).splitlines()[0][:120]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise CheckpointError(f"not a seepseg checkpoint ({reason})", path, "give a .pt that seepseg wrote") from None
     if schema != SCHEMA:
         raise CheckpointError(
@@ -104,12 +105,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
             path,
             "use the seepseg version that wrote it",
         )
-    return Checkpoint(
-        config=_config(tree["config"], path),
-        classes=_classes(tree["classes"]),
-        scaling=MeasuredScaling.from_plain(tree["scaling"]),
-        **{k: tree[k] for k in ("weights", "ema", "decoding", "objects", "training", "score", "epoch")},
-    )
+    try:
+        config = _config(tree["config"], path)
+        classes = content_of.class_table(tree["classes"])
+        return Checkpoint(
+            config,
+            classes,
+            content_of.scaling(tree["scaling"], config),
+            **content_of.states(tree),
+            **content_of.fitted(tree, config, len(classes), path),
+            **content_of.numbers(tree),
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise CheckpointError(
+            f"its content is not what seepseg writes ({reason})", path, "restore the file from a copy"
+        ) from None
 
 
 def checkpoint_digest(path: Path) -> str:
@@ -127,8 +140,9 @@ def load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor], where
     """
     own = model.state_dict()
     for name in sorted(own.keys() | weights.keys()):
-        here = tuple(own[name].shape) if name in own else "nothing"
-        there = tuple(weights[name].shape) if name in weights else "nothing"
+        here, there = (_shape(state.get(name)) for state in (own, weights))
+        if here == there and own[name].dtype != weights[name].dtype:
+            here, there = (f"{str(state[name].dtype).removeprefix('torch.')} {here}" for state in (own, weights))
         if here != there:
             raise CheckpointError(
                 f"weights do not match: {name} is {there} in the checkpoint and {here} in the config",
@@ -147,8 +161,5 @@ def _config(tree: dict[str, Any], path: Path) -> Config:
         ) from None
 
 
-def _classes(tree: dict[str, Any]) -> ClassTable:
-    foreground = tuple(
-        SegClass(c["name"], tuple(c["values"]), c["color"], c.get("at_least")) for c in tree["foreground"]
-    )
-    return ClassTable(foreground, tuple(tree["background_values"]), tuple(tree["ignore_values"]))
+def _shape(tensor: torch.Tensor | None) -> str:
+    return "nothing" if tensor is None else str(tuple(tensor.shape))

@@ -72,7 +72,7 @@ def train(
         if config.runtime.deterministic:
             be_deterministic()
         checkpoint = checkpoint_to_resume(folder) if resume else None
-        if checkpoint and checkpoint.training["world"] != world():
+        if checkpoint and checkpoint.training.get("world") != world():
             raise ConfigError(
                 f"the run was trained by {checkpoint.training['world']} processes, now there are {world()}",
                 folder.root,

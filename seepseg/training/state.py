@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from seepseg.config import Config, Stage
 from seepseg.data.dataset import Draw
 from seepseg.data.loader import in_batches
-from seepseg.errors import ConfigError
+from seepseg.errors import CheckpointError, ConfigError
 from seepseg.inference.score import Sums
 from seepseg.losses.build import Loss, build_loss
 from seepseg.machine.device import autocast_dtype
@@ -124,17 +124,39 @@ def to_checkpoint(trainer: Trainer, *, resumable: bool = True) -> Checkpoint:
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint, where: object) -> None:
-    """Restore the state that `to_checkpoint` saved."""
-    state = checkpoint.training
+    """Restore the state that `to_checkpoint` saved.
+
+    Raises:
+        CheckpointError: it is of another network, or not such a state.
+    """
     start_from(trainer, checkpoint, where)
     load_weights(trainer.model, checkpoint.weights, where)
-    trainer.progress = Progress(**state["progress"])
+    try:
+        _restore_training(trainer, checkpoint.training)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise CheckpointError(
+            f"the state of its training is not what seepseg writes ({reason})", where, "restore the file from a copy"
+        ) from None
+
+
+def _restore_training(trainer: Trainer, state: dict[str, Any]) -> None:
+    sums = state["sums"]
+    progress = Progress(**state["progress"])
+    counts = [v for k, v in vars(progress).items() if k not in ("best", "val_losses", "rows")]
+    if any(type(count) is not int or count < 0 for count in counts):
+        raise ValueError("progress that is no number")
+    if not all(isinstance(row, dict) for row in [*progress.rows, *sums["floats"].values()]):
+        raise ValueError("rows that are no tables")
+    trainer.progress = progress
     enter_stage(trainer)
     trainer.optimizer.load_state_dict(state["optimizer"])
+    for parameter, values in trainer.optimizer.state.items():
+        if any(isinstance(v, torch.Tensor) and v.shape not in (parameter.shape, ()) for v in values.values()):
+            raise ValueError("an optimiser of another network")
     trainer.scaler.load_state_dict(state["scaler"])
     if trainer.ema:
         trainer.ema.n_averaged.fill_(state["updates"])
-    sums = state["sums"]
     trainer.sums = Sums(
         np.array(sums["matrix"], np.int64), np.array(sums["tiles"], np.int64), sums["n_tiles"], 0, sums["floats"]
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from pyproj import CRS
 
 from seepseg.errors import ConfigError, DataError, ResourceError
 from seepseg.geo.vector import Layer, read_shapes, read_vectors, write_layers, write_vectors
+from tests.network import listening
 
 UTM = CRS.from_epsg(32616).to_wkt()
 SHAPES = np.array([shapely.box(0, 0, 10, 20), shapely.union(shapely.box(30, 0, 40, 5), shapely.box(50, 0, 55, 5))])
@@ -81,8 +83,83 @@ def test_a_file_that_names_another_is_refused(tmp_path: Path, content: str, name
     """GDAL itself would open both, and go on to the file or the address they name."""
     write_vectors(tmp_path / "v.gpkg", SHAPES, TABLE, UTM)
     (tmp_path / name).write_text(content.format(tmp_path / "v.gpkg"))
-    with pytest.raises(ConfigError, match="not a GeoPackage"):
+    with pytest.raises(ConfigError, match="not a GeoPackage|names other files"):
         read_shapes(tmp_path / name)
+
+
+VRT = "<OGRVRTDataSource><OGRVRTLayer name='x'><SrcDataSource>/vsicurl/{}</SrcDataSource></OGRVRTLayer>"
+VRT += "</OGRVRTDataSource>"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.gpkg", VRT),
+        ("m.geojson", "{{" + VRT),
+        ("m.geojson", '{{"type": "FeatureCollection", "features": [], "x": "' + VRT + '"}}'),
+        ("m.geojson", '{{"features": [' + " " * 70_000 + "], " + VRT),
+        ("m.fgb", "fgb\x03fgb" + VRT),
+        ("m.shp", "\0\0\x27\x0a" + VRT),
+        ("m.json", '{{"a": 1, "type": "gdal_streamed_alg", "command_line": "gdal vector pipeline ! read {}"}}'),
+    ],
+)
+def test_a_file_that_begins_as_one_kind_and_is_another_reaches_no_network(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    """Where a file begins with a brace and goes on as a virtual one, GDAL followed it to the address in it."""
+    with listening() as listener:
+        (tmp_path / name).write_text(content.format(listener.address))
+        with pytest.raises(DataError, match="not a GeoPackage|names other files"):
+            read_vectors(tmp_path / name)
+    assert not listener.calls
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE VIEW v AS SELECT fid, geom, ogr_geocode('x') AS n FROM a",
+        "CREATE VIEW v AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x AS fid FROM c",
+        "CREATE VIRTUAL TABLE v USING fts4(a)",
+    ],
+)
+@pytest.mark.parametrize("layer", [None, "a", "v"])
+def test_a_geopackage_that_computes_is_refused(tmp_path: Path, sql: str, layer: str | None) -> None:
+    """A view may have rows without end, and ask the network for them."""
+    path = tmp_path / "a.gpkg"
+    write_vectors(path, SHAPES, TABLE, "EPSG:4326")
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute(sql)
+        base.execute("INSERT INTO gpkg_contents(table_name, data_type, srs_id) VALUES('v', 'features', 4326)")
+    with pytest.raises(DataError, match="v is a view, whose rows are computed"):
+        read_vectors(path, layer)
+
+
+def collection(*geometries: dict[str, object]) -> str:
+    features = [{"type": "Feature", "properties": {}, "geometry": geometry} for geometry in geometries]
+    return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+def test_open_rings_are_closed_and_collections_opened(tmp_path: Path) -> None:
+    path, ring = tmp_path / "m.geojson", [[0, 0], [2, 0], [2, 1]]
+    inner = {"type": "MultiPolygon", "coordinates": [[[*ring, ring[0]]]]}
+    line = {"type": "LineString", "coordinates": [[0, 0], [9, 9]]}
+    nested = {"type": "GeometryCollection", "geometries": [line, {"type": "GeometryCollection", "geometries": [inner]}]}
+    good = {"type": "Polygon", "coordinates": [[*ring, [0, 1], ring[0]]]}
+    path.write_text(collection(good, {"type": "Polygon", "coordinates": [ring]}, nested))
+    # A rectangle of 2 × 1, and its half, twice.
+    assert [s.area for s in read_shapes(path)[0]] == [2, 1, 1]
+    path.write_text(collection(good, {"type": "Polygon", "coordinates": [[[0, 0]]]}, nested))
+    with pytest.raises(ConfigError, match=r"feature 2: .* in .*m.geojson"):
+        read_shapes(path)
+
+
+def test_a_part_of_a_shapefile_that_is_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    box = shapely.to_wkb(np.array([shapely.box(0, 0, 2, 1)]))
+    pyogrio.raw.write(tmp_path / "v.shp", box, [], [], driver="ESRI Shapefile", geometry_type="Polygon", crs=UTM)
+    (tmp_path / "v.prj").unlink()
+    os.mkfifo(tmp_path / "v.prj")
+    with pytest.raises(DataError, match="is a pipe or device"):
+        read_vectors(tmp_path / "v.shp")
 
 
 @pytest.mark.parametrize(("suffix", "driver"), [(".shp", "ESRI Shapefile"), (".fgb", "FlatGeobuf")])

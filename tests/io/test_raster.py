@@ -18,13 +18,16 @@ import tifffile
 from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
+from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 
 from seepseg.classes import SEEP
 from seepseg.errors import ConfigError, DataError, ResourceError
+from seepseg.geo.mask import open_mask
 from seepseg.io.cog import class_layout, probability_layout, row_writer
-from seepseg.io.image import open_image
-from seepseg.io.raster import Georeference, gdal, raster_rows
+from seepseg.io.image import open_image, read_image
+from seepseg.io.raster import Georeference, gdal, raster_header, raster_rows, thinned
+from tests.network import listening
 
 RNG = np.random.default_rng(0)
 INDICES = RNG.integers(0, 8, (300, 270), np.uint8)
@@ -281,11 +284,24 @@ def test_full_disk_leaves_nothing(tmp_path: Path, limit: int) -> None:
 
 
 def test_a_copy_that_will_not_fit_is_refused_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(ResourceError, match="the disk has 0 MiB left"):
-        _write(tmp_path / "c.tif", Georeference(), np.zeros((600, 600), np.uint8))
+    # Noise is as large on disk: rows of 512 · 600 bytes find room, a copy of 600 · 600 with overviews does not.
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=400_000))
+    with pytest.raises(ResourceError, match=r"the disk has 0\.4 MiB left, 0\.5 are needed in .*c\.tif"):
+        _write(tmp_path / "c.tif", Georeference(), RNG.integers(0, 255, (600, 600), np.uint8))
     assert list(tmp_path.iterdir()) == []
     _write(tmp_path / "small.tif", Georeference())  # no overviews, so no copy
+
+
+def test_a_full_disk_is_one_line_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """libtiff prints lines of its own where a write fails, so rows are not given to it."""
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    for name in ("c.tif", ".seepseg-0123.tif"):
+        with pytest.raises(ResourceError, match="the disk has 0.0 MiB left") as caught:
+            _write(tmp_path / name, Georeference())
+        assert caught.value.where == str(tmp_path / "c.tif" if name == "c.tif" else tmp_path)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -317,3 +333,54 @@ def test_strips_are_the_raster_cut(tmp_path: Path, heights: int | list[int], exp
     strips = list(raster_rows(tmp_path / "a.tif", heights))
     assert [len(s) for s in strips] == expected
     assert np.array_equal(np.concatenate(strips), pixels)
+
+
+VIRTUAL = (
+    '<VRTDataset rasterXSize="600" rasterYSize="600"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+    "<SourceFilename>/vsicurl/{}</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
+)
+
+
+def read_every_way(path: Path) -> Iterator[Any]:
+    yield read_image(path)
+    with open_image(path) as image:
+        yield image.rows(0, 9)
+    with open_image(path) as image, open_mask(path, image) as rows:
+        yield rows(0, 9)
+    yield thinned(path, 4)
+    yield raster_header(path)
+
+
+@pytest.mark.parametrize("name", ["s.tif.ovr", "s.ovr", "s.tif.vrt", "s.tif.aux.xml", "s.tfw", "s.tab", "s_RPC.TXT"])
+def test_a_virtual_file_beside_a_raster_reaches_no_network(tmp_path: Path, name: str) -> None:
+    path, place = tmp_path / "s.tif", Affine(10, 0, 500_000, 0, -10, 3_000_000)
+    profile = {"height": 600, "width": 600, "count": 1, "dtype": "uint8", "crs": "EPSG:32616", "transform": place}
+    with gdal(), rasterio.open(path, "w", driver="GTiff", **profile) as target:
+        target.write(np.ones((600, 600), np.uint8), 1)
+    with listening() as listener:
+        (tmp_path / name).write_text(VIRTUAL.format(listener.address))
+        assert len(list(read_every_way(path))) == 5
+    assert not listener.calls
+
+
+@pytest.mark.parametrize("content", [VIRTUAL, "II*\0" + VIRTUAL, "\x89PNG" + VIRTUAL])
+def test_a_virtual_raster_by_any_name_reaches_no_network(tmp_path: Path, content: str) -> None:
+    with listening() as listener:
+        for name in ("v.tif", "v.png", "v.vrt"):
+            (tmp_path / name).write_text(content.format(listener.address))
+            for read in (
+                read_image,
+                raster_header,
+                lambda path: thinned(path, 4),
+                lambda path: next(raster_rows(path, 9)),
+            ):
+                with pytest.raises((DataError, RasterioError)):
+                    read(tmp_path / name)
+    assert not listener.calls
+
+
+def test_a_world_file_that_is_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", np.ones((9, 9), np.uint8))
+    os.mkfifo(tmp_path / "s.tfw")
+    with pytest.raises(DataError, match="is a pipe or device"), open_image(tmp_path / "s.tif"):
+        pass

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import signal
@@ -7,15 +9,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import tifffile
 import torch
+from rasterio.transform import Affine
 
 from seepseg.classes import SALT
 from seepseg.config import Predict
 from seepseg.errors import ConfigError, DataError
+from seepseg.geo.vector import read_vectors
 from seepseg.machine.progress import Tick, silent
 from seepseg.mapping import batch
 from seepseg.mapping.batch import Execution, Outcome, predict_batch
@@ -170,6 +176,44 @@ def test_a_line_cut_short_by_a_kill_is_passed_by(run: Path, inputs: Path, tmp_pa
     assert predict(run, inputs, out).before == 7
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": ["tile0"]}, {"name": None}, {"key": None}, {"key": 3}, {"time": "noon"}, {"outputs": []},
+        {"outputs": {"tile0_class.tif": "big"}}, {"outputs": {"../victim": 1}}, {"outputs": {"/etc/passwd": 1}},
+        {"input": "now"}, {"input": [[1]]}, {"warnings": "one"}, {"identity": {"acquired": "yesterday"}},
+        {"identity": [1]}, {"grades": [{"letter": "A"}]}, {"grades": 7}, {"km2": {"salt": "much"}},
+        {"outputs": {"tile0.gpkg": 1}},
+    ],
+)  # fmt: skip
+def test_a_line_that_was_tampered_with_counts_as_none_and_is_said_once(tmp_path: Path, change: dict[str, Any]) -> None:
+    manifest = Manifest(tmp_path, "key")
+    good = {"name": "tile0", "key": "key", "unit": "u", "input": [1, 2], "outputs": {"tile0_class.tif": 1}, "time": 1.0}
+    manifest.path.write_text("".join(json.dumps(line) + "\n" for line in (good, good | change | {"x": 1})))
+    assert manifest.latest() == {"tile0": good}
+    assert manifest.unsound() == 1
+
+
+@pytest.mark.parametrize("line", ["[1]", "7", '"name"', "null", '{"begin": [1]}', '{"a":' * 10**5, "[" * 10**6])
+def test_any_other_line_is_passed_by(run: Path, inputs: Path, tmp_path: Path, line: str) -> None:
+    manifest = Manifest(tmp_path, "key")
+    manifest.path.write_text(f"{line}\n")
+    assert manifest.latest() == {}
+    assert not manifest.begun()
+
+
+def test_a_tampered_manifest_is_a_warning_of_predict(run: Path, inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(run, inputs, out)
+    with (out / "manifest.jsonl").open("a") as stream:
+        stream.write('{"name": ["tile0"]}\n{"name": 3}\n')
+    result = predict(run, inputs, out)
+    assert result.before == 7
+    assert [text for _, text in result.warnings] == [
+        "2 lines are not what predict writes, and count as if they were not there"
+    ]
+
+
 def _poisoned(unit: int) -> int:
     if unit == 3:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -209,3 +253,45 @@ def test_progress_ends_at_all_pixels(run: Path, inputs: Path, tmp_path: Path) ->
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1]
     assert np.unique([of for _, of in seen]).size == 1
+
+
+ODD = (
+    "-o",
+    "=1",
+    "+x",
+    "@x",
+    "sqlite_x",
+    "gpkg_contents",
+    "layer_styles",
+    "rtree_a",
+    "a;b",
+    "a\nb",
+    "a\tb",
+    "x!y",
+    "%s",
+)
+
+
+@pytest.mark.parametrize("vectors", ["gpkg", "geojson"])
+def test_names_that_files_or_spreadsheets_dislike_stop_nobody(run: Path, tmp_path: Path, vectors: str) -> None:
+    """Each has its map, polygons and row; the one whose outputs can have no name fails alone."""
+    folder, out, place = tmp_path / "in", tmp_path / "out!;x", Affine(10, 0, 500_000, 0, -10, 3_000_000)
+    folder.mkdir()
+    for name in ("a", *ODD, "x" * 245):
+        profile = {"height": 40, "width": 40, "count": 1, "dtype": "uint16", "crs": "EPSG:32616", "transform": place}
+        with rasterio.open(folder / f"{name}.tif", "w", driver="GTiff", **profile) as target:
+            target.write(picture((40, 40)), 1)
+    runtime = recipe().runtime.model_copy(update={"threads": 1})
+    todo = Recipe((run,), runtime, WINDOW, False, Wanted(vectors=vectors, quicklook=False))
+    result = predict_batch(plan([str(folder)], out), todo, out, HERE)
+    assert result.done == 1 + len(ODD)
+    assert [f["input"] for f in result.failures] == [str(folder / f"{'x' * 245}.tif")]
+    assert result.failures[0]["error"].startswith("the name is too long")
+    plain, _, _ = read_vectors(out / f"a.{vectors}")
+    for name in ODD:
+        shapes, table, _ = read_vectors(out / f"{name}.{vectors}")
+        assert [s.wkb for s in shapes] == [s.wkb for s in plain]
+        assert set(table["scene"]) <= {name}
+        assert (out / f"{name}_class.tif").is_file()
+    cells = list(csv.reader(io.StringIO((out / "scenes.csv").read_text())))
+    assert {row[0] for row in cells[1:]} == {f"'{name}" if name[0] in "-=+@" else name for name in ("a", *ODD)}

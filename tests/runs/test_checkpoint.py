@@ -3,7 +3,11 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +16,8 @@ from seepseg.classes import SEEP
 from seepseg.config import Scaling
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.errors import CheckpointError
+from seepseg.models.build import build_model
+from seepseg.objects.features import FEATURES
 from seepseg.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, load_weights, save_checkpoint
 from tests.conftest import tiny_config
 
@@ -94,3 +100,95 @@ def test_weights_that_do_not_fit_name_the_first_difference() -> None:
     assert str(caught.value).startswith(
         "weights do not match: weight is (4, 2) in the checkpoint and (3, 2) in the config"
     )
+
+
+def spoilt(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A checkpoint of a network with a part of its content changed, and a right trailer."""
+    model = build_model(tiny_config(Path("x")).model, 1, 8)
+    save_checkpoint(path, replace(example(), weights=model.state_dict()))
+    tree = torch.load(path, weights_only=True)
+    change(tree)
+    torch.save(tree, path)
+    seal(path, path.read_bytes())
+    return path
+
+
+FIT = {"head": "sigmoid", "temperature": 1.0, "threshold": 0.5, "offsets": [], "min_pixels": 0}
+FIT |= {"split": "val", "tiles": []}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.pop("weights"),
+        lambda t: t.update(weights=[1, 2]),
+        lambda t: t["weights"].update(n=3),
+        lambda t: t["weights"].update(n=torch.zeros(2, device="meta")),
+        lambda t: t["weights"].update(n=torch.eye(3).to_sparse()),
+        lambda t: t.update(ema="none"),
+        lambda t: t.update(classes={}),
+        lambda t: t.update(classes={"foreground": [{"name": "a"}]}),
+        lambda t: t["classes"].update(foreground=[{"name": "a", "values": (1,), "color": "red"}]),
+        lambda t: t["classes"].update(foreground=[]),
+        lambda t: t.update(scaling=None),
+        lambda t: t["scaling"].update(mean=()),
+        lambda t: t["scaling"].update(mean=(0.0, 0.0, 0.0)),
+        lambda t: t["scaling"].update(std=(0.0,)),
+        lambda t: t["scaling"].update(limits=((float("nan"),), (1.0,))),
+        lambda t: t["scaling"].update(limits=((1.0,),)),
+        lambda t: t.update(decoding={"temperature": 1}),
+        lambda t: t.update(decoding=FIT | {"temperature": 0.0}),
+        lambda t: t.update(decoding=FIT | {"offsets": [1.0]}),
+        lambda t: t.update(decoding=FIT | {"polygons": [1], "right": [1, 2]}),
+        lambda t: t.update(objects={"features": list(FEATURES), "tiles": [], "forests": [{}]}),
+        lambda t: t.update(objects={"features": list(FEATURES), "tiles": [], "forests": [CIRCLE]}),
+        lambda t: t.update(training=[]),
+        lambda t: t.update(score="high"),
+        lambda t: t.update(epoch=None),
+        lambda t: t.update(config={}),
+        lambda t: t.update(config=[]),
+        lambda t: t.clear(),
+    ],
+)  # fmt: skip
+def test_a_right_trailer_with_wrong_content_is_one_line(tmp_path: Path, change: Callable[..., object]) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(spoilt(tmp_path / "c.pt", change))
+    assert "\n" not in str(caught.value)
+
+
+# A tree whose only node leads to itself: a classifier that never answers.
+CIRCLE = {
+    "roots": torch.zeros(1, dtype=torch.int32), "feature": torch.zeros(1, dtype=torch.int16),
+    "threshold": torch.zeros(1, dtype=torch.float64), "left": torch.zeros(1, dtype=torch.int32),
+    "right": torch.zeros(1, dtype=torch.int32), "value": torch.zeros(1, 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.int8, torch.float64, torch.bool])
+def test_weights_of_another_type_of_numbers_are_refused(tmp_path: Path, dtype: torch.dtype) -> None:
+    def change(tree: dict[str, Any]) -> None:
+        name = next(iter(tree["weights"]))
+        tree["weights"][name] = tree["weights"][name].to(dtype)
+
+    checkpoint = load_checkpoint(spoilt(tmp_path / "c.pt", change))
+    model = build_model(checkpoint.config.model, 1, 8)
+    with pytest.raises(CheckpointError, match=f"is {str(dtype)[6:]} .* in the checkpoint and float32"):
+        load_weights(model, checkpoint.weights, "run")
+
+
+def test_a_checkpoint_that_would_grow_is_refused(tmp_path: Path) -> None:
+    """torch also reads tensors that are packed in the file: 1 GB of zeros from 1 MB."""
+    path, packed = tmp_path / "c.pt", tmp_path / "packed.pt"
+    torch.save({"schema": SCHEMA, "weights": torch.zeros(2**20)}, path)
+    with zipfile.ZipFile(path) as stored, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as written:
+        for name in stored.namelist():
+            written.writestr(name, stored.read(name))
+    seal(packed, packed.read_bytes())
+    with pytest.raises(CheckpointError, match="compressed"):
+        load_checkpoint(packed)
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match="is a pipe or device"):
+        load_checkpoint(tmp_path / "c.pt")
