@@ -115,7 +115,7 @@ GDAL = r"rasterio\.open|(rasterio\.)?(vrt\.)?WarpedVRT|(rasterio\.)?shutil\.copy
     [
         (GDAL, "io/raster.py"),
         (r"pyogrio\..*", "geo/vector.py"),
-        (r"yaml\.(safe_|full_|unsafe_)?load(_all)?|_Loader", "io/documents.py"),
+        (r"yaml\.(safe_|full_|unsafe_)?load(_all)?|_Loader", "config/document.py"),
         (r"json\.loads?", "io/documents.py"),
         (r"(zipfile\.)?ZipFile", "archives/members.py"),
         (r"expat\.ParserCreate|.*fromstring|ElementTree\.parse|ET\..*", "io/documents.py"),

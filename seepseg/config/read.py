@@ -12,11 +12,12 @@ from typing import Any, get_args, get_type_hints
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from seepseg.config.document import EXPONENT, MAX_YAML, parse_yaml
 from seepseg.config.node import named
 from seepseg.config.recipes import find_config
 from seepseg.config.schema import Config
 from seepseg.errors import ConfigError, DataError
-from seepseg.io.documents import EXPONENT, MAX_YAML, parse_yaml, read_text
+from seepseg.io.documents import read_text
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,15 +1,12 @@
-"""Documents of others, text, XML, YAML and JSON: of a stated size and depth; none names files or runs code."""
+"""Documents of others, text, XML and JSON: of a stated size and depth; none names files or runs code."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
-
-import yaml
 
 from seepseg.errors import DataError
 from seepseg.io.files import open_regular
@@ -18,14 +15,8 @@ MAX_XML = 2**23
 """Bytes of an XML document; annotations of Sentinel-1 have 2 MB, an `.aux.xml` with histograms some hundred kB."""
 ELEMENTS = 2**18
 """Of an XML document; an annotation has some 30,000."""
-MAX_YAML = 2**18
-"""Bytes of a YAML document; a config that lists thousands of scenes has 100 kB."""
-EXPANDED = 2**20
-"""Characters and nodes of a YAML document with each alias replaced by what it stands for."""
 DEPTH = 64
-"""Levels of elements or nodes in one another."""
-
-_AMBIGUOUS = ("bool", "int", "timestamp")
+"""Levels of elements in one another."""
 
 
 def read_text(path: Path, most: int) -> str:
@@ -88,84 +79,3 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("too deeply nested") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a repeated key and reads scalars as they are written, unlike PyYAML's own."""
-
-    # YAML 1.1 takes off for false, scene 045562 for octal 19314, 1:30 for 90, and a day for a date.
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _AMBIGUOUS]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-EXPONENT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$", re.ASCII)
-"""Numbers with an exponent, which YAML 1.1 takes for text unless they have a point and a sign."""
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9]\d*)$", re.ASCII), list("-+0123456789")
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+.0123456789"))
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    tree: dict[Any, Any] = {}
-    for key_node, value in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in tree:
-            raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
-        tree[key] = loader.construct_object(value, deep=True)
-    return tree
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def parse_yaml(text: str, where: object) -> Any:
-    """The tree of a YAML document: plain values, lists and dicts.
-
-    Raises:
-        DataError: it is none, gives a key twice, or is too large or too deep, its aliases written out.
-    """
-    if len(text) > MAX_YAML:
-        raise DataError(f"is over {MAX_YAML >> 10} KiB of YAML", where, "give a smaller one")
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        size, depth = _extent(node, {})
-        if size > EXPANDED or depth > DEPTH:
-            what = f"over {DEPTH} levels deep" if depth > DEPTH else f"over {EXPANDED >> 20} MiB with its aliases"
-            raise DataError(f"is {what}", where, "give a smaller one")
-        return loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DataError(f"{error.problem or 'not YAML'}", f"{where}{line}", "fix the YAML") from None
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise DataError(str(error).splitlines()[0], where, "fix the YAML") from None
-    except RecursionError:
-        raise DataError("too deeply nested", where, "fix the YAML") from None
-
-
-def _extent(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
-    """Characters and nodes of a tree with its aliases written out, and its depth; each node is looked at once."""
-    if id(node) in known:
-        extent = known[id(node)]
-        if extent is None:
-            raise ValueError("an alias stands in what it stands for")
-        return extent
-    known[id(node)] = None
-    if isinstance(node, yaml.ScalarNode):
-        extent = len(node.value) + 1, 1
-    else:
-        # Of a mapping, pairs.
-        children = cast("list[Any]", node.value)
-        below = [n for pair in children for n in pair] if isinstance(node, yaml.MappingNode) else children
-        extents = [_extent(n, known) for n in below]
-        extent = 1 + sum(size for size, _ in extents), 1 + max((depth for _, depth in extents), default=0)
-    known[id(node)] = extent
-    return extent

@@ -277,3 +277,14 @@ def test_the_cache_is_where_the_platform_has_it(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/x")
     assert cache_folder() == Path("/var/x/seepseg")
+
+
+def test_limits_hold_inside_an_archive_too(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one inside another, the list of members is no longer than of the outer one, and all are counted together."""
+    monkeypatch.setattr(members, "MEMBERS", 50)
+    many = inner({f"{i}": b"" for i in range(60)})
+    assert "holds 60 members, more than 50 in" in refused(zipped(tmp_path / "a.zip", {"a.zip": many}), cache)
+    some = {f"{k}.zip": inner({f"{i}": b"" for i in range(30)}) for k in "abc"}
+    assert "holds 60 members, more than 50 in" in refused(zipped(tmp_path / "b.zip", some), cache)
+    monkeypatch.setattr(members, "DIRECTORY", 2**10)
+    assert "the list of its members is over 0 MiB" in refused(zipped(tmp_path / "c.zip", {"a.zip": many}), cache)

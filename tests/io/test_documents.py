@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seepseg.config.document import MAX_YAML, parse_yaml
 from seepseg.errors import DataError
-from seepseg.io.documents import MAX_YAML, parse_json, parse_yaml, read_text
+from seepseg.io.documents import parse_json, read_text
 
 
 def laughs(levels: int) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from seepseg.errors import DataError
 from seepseg.io.image import read_image
-from seepseg.io.images import read_picture, write_png
+from seepseg.io.images import inspect_picture, read_picture, write_png
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (5, 7), np.uint8)
@@ -123,3 +123,34 @@ def test_budget(png: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_gray_png(png)
     assert caught.value.what == "2147483647×2147483647 pixels are over the budget of 268435456"
+
+
+def header(width: int, height: int, depth: int, colours: int) -> bytes:
+    content = b"IHDR" + struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0)
+    return struct.pack(">I", 13) + content + struct.pack(">I", zlib.crc32(content))
+
+
+def test_what_a_decoder_would_allocate_is_counted(tmp_path: Path) -> None:
+    """16,000² pixels are within the budget of pixels, and in four channels of 16 bits 2 GiB."""
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header(16_000, 16_000, 16, 6) + bytes(100))
+    with pytest.raises(DataError, match="16000×16000 pixels of 8 bytes are over the budget of 1024 MiB"):
+        inspect_picture(path, "PNG", None, False)
+
+
+def test_a_second_header_is_refused(tmp_path: Path) -> None:
+    path, first = tmp_path / "a.png", header(8, 8, 8, 0)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    whole = path.read_bytes()
+    assert whole[8 : 8 + len(first)] == first
+    path.write_bytes(whole[: 8 + len(first)] + header(40_000, 40_000, 8, 6) + whole[8 + len(first) :])
+    with pytest.raises(DataError, match="two headers|over the budget"):
+        read_picture(path, "PNG", None, False)
+
+
+def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:-2] + b"\xff\xda\0\2" * 200 + b"\xff\xd9")
+    with pytest.raises(DataError, match="is stored in 201 scans, more than 100"):
+        inspect_picture(path, "JPEG", None, False)

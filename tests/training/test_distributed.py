@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -15,9 +17,10 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from seepseg.config import LOSS_HEADS, Config, Predict
+from seepseg.config import LOSS_HEADS, Config, Predict, dump, parse, plain
 from seepseg.errors import ConfigError, NonFiniteLossError, ResourceError
 from seepseg.inference.score import Sums
+from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training.distributed import barrier, process_group
 from seepseg.training.epoch import train_batches
@@ -185,3 +188,26 @@ def test_when_one_process_dies_the_other_says_so(tmp_path: Path) -> None:
     mp.spawn(wait_for_the_other, (str(tmp_path),), nprocs=2)
     message = (tmp_path / "message").read_text()
     assert message.startswith("another process of this run has ended or hangs in process 0 of 2: ")
+
+
+def test_torchrun_of_two_ends_well_where_the_first_epoch_is_the_best(seep_root: Path, tmp_path: Path) -> None:
+    """The form that the documentation gives; the last to finish reads best.pt that the first wrote an epoch before."""
+    config = recipe(seep_root, "dice_bce", "batch")
+    tree = {"optim": {"name": "sgd", "lr": 1e-12}, "train": {"epochs": 2, "batch_size": 4, "panels_every": 0}}
+    (tmp_path / "c.yaml").write_text(dump(parse(plain(config) | tree, "test")))
+    words = [
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "0",
+        "-m",
+        "--",
+        "seepseg",
+        "train",
+    ]
+    words += [str(tmp_path / "c.yaml"), "--run", str(tmp_path / "run"), "-q"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt").score is not None
