@@ -12,11 +12,12 @@ import torch
 import seepseg
 from seepseg.classes import ClassTable, SegClass
 from seepseg.config import as_yaml, parse, plain
+from seepseg.config.document import MAX_YAML, parse_yaml
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.errors import CheckpointError
 from seepseg.export.extra import needed
 from seepseg.io.atomic import write_bytes, write_text
-from seepseg.io.documents import MAX_YAML, parse_yaml, read_text
+from seepseg.io.documents import read_text
 from seepseg.runs.checkpoint import Checkpoint
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"

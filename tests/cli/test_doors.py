@@ -25,7 +25,7 @@ def recipe(tmp_path: Path) -> Path:
     "override",
     [
         "a.²=1", "stages.²=1", f"stages.{'9' * 5000}=1", "runtime.threads=100000", "runtime.workers=100000",
-        "runtime.threads=1_0", f"seed={'9' * 5000}", "data.root=[" + "[" * 5000,
+        f"seed={'9' * 5000}", "data.root=[" + "[" * 5000,
     ],
 )  # fmt: skip
 def test_overrides_that_cannot_be_meant(recipe: Path, capsys: pytest.CaptureFixture[str], override: str) -> None:

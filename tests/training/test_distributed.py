@@ -195,19 +195,8 @@ def test_torchrun_of_two_ends_well_where_the_first_epoch_is_the_best(seep_root: 
     config = recipe(seep_root, "dice_bce", "batch")
     tree = {"optim": {"name": "sgd", "lr": 1e-12}, "train": {"epochs": 2, "batch_size": 4, "panels_every": 0}}
     (tmp_path / "c.yaml").write_text(dump(parse(plain(config) | tree, "test")))
-    words = [
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "0",
-        "-m",
-        "--",
-        "seepseg",
-        "train",
-    ]
-    words += [str(tmp_path / "c.yaml"), "--run", str(tmp_path / "run"), "-q"]
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]
+    words = ["seepseg", "train", str(tmp_path / "c.yaml"), "--run", str(tmp_path / "run"), "-q"]
+    done = subprocess.run([sys.executable, *launcher, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt").score is not None
