@@ -155,7 +155,7 @@ class Prediction:
 
     @cached_property
     def findings(self) -> pd.DataFrame:
-        """The same polygons as rows of `findings.csv`, without their outlines; errors as `polygons`."""
+        """The same polygons as rows of `findings.csv`, without outlines; errors as `polygons`, geopandas aside."""
         folder = self._vectors().parent
         _note(self._made, folder)
         return read_table(folder / "findings.csv")
