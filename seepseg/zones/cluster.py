@@ -22,6 +22,8 @@ MOVES = 5
 """Times that the middle of a zone moves to the mean of its sightings."""
 CHUNK = 2**20
 """Pairs of neighbours that are in memory at once, about."""
+CROWD = 4
+"""Neighbours per pass from which on a point is asked for the nearest of each pass, not for all its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -166,12 +168,27 @@ def _passes_around(points: Points, tree: cKDTree) -> Ints:
     counts = np.zeros(len(points.xy), np.int64)
     if not len(counts):
         return counts
-    pairs = np.cumsum(tree.query_ball_point(points.xy, points.radius, return_length=True))
-    for part in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(pairs // CHUNK)) + 1):
+    near = np.asarray(tree.query_ball_point(points.xy, points.radius, return_length=True))
+    passes = np.unique(points.passes)
+    crowded = near > CROWD * len(passes)
+    counts[crowded] = _passes_by_nearest(points, passes, np.flatnonzero(crowded))
+    alone = np.flatnonzero(~crowded)
+    pairs = np.cumsum(near[alone])
+    for part in np.split(alone, np.flatnonzero(np.diff(pairs // CHUNK)) + 1):
         lists = tree.query_ball_point(points.xy[part], points.radius[part])
         lengths = np.fromiter(map(len, lists), np.int64, len(lists))
         owner = np.repeat(np.arange(len(lists)), lengths)
-        passes = points.passes[np.concatenate([*map(np.asarray, lists), np.zeros(0)]).astype(np.int64)]
-        seen = np.unique(owner * (points.passes.max() + 1) + passes)
+        every = points.passes[np.concatenate([*map(np.asarray, lists), np.zeros(0)]).astype(np.int64)]
+        seen = np.unique(owner * (points.passes.max() + 1) + every)
         counts[part] = np.bincount(seen // (points.passes.max() + 1), minlength=len(lists))
+    return counts
+
+
+def _passes_by_nearest(points: Points, passes: Ints, at: Ints) -> Ints:
+    """The same of some points (k), by the nearest point of each pass: in a crowd there are far more pairs than that."""
+    counts = np.zeros(len(at), np.int64)
+    if len(at):
+        for one in passes:
+            far = cKDTree(points.xy[points.passes == one]).query(points.xy[at])[0]
+            counts += np.asarray(far) <= points.radius[at]
     return counts

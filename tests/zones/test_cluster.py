@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,3 +70,16 @@ def test_a_slick_whose_other_end_lies_in_a_zone_joins_it() -> None:
     assert after.slicks.tolist() == [0, 1, 2]
     assert after.origins[-1].tolist() == [0.5, 0]
     assert after.centre.tolist() == [0, 0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(0, 3)), max_size=60))
+def test_a_crowd_has_the_zones_that_all_pairs_give(rows: list[tuple[int, int, int]]) -> None:
+    """Whole coordinates: many points lie exactly a radius, 5 by 3 and 4, from each other."""
+    points = points_of([(x, y) for x, y, _ in rows], [p for *_, p in rows], 5.0)
+    zones = []
+    for crowd in (0, 10**9):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("seepseg.zones.cluster.CROWD", crowd)
+            zones.append([(zone.centre.tolist(), zone.slicks.tolist()) for zone in discs(points, 2)])
+    assert zones[0] == zones[1]
