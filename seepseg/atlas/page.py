@@ -80,7 +80,8 @@ def write_map_page(out: Path, made: Summary) -> None:
     styles, scripts = (
         [(assets / f"{name}.{end}").read_text("utf-8") for name in ("leaflet", "zones")] for end in ("css", "js")
     )
-    write_page(page / "index.html", "Seep zones", _subtitle(tables), sections, styles, scripts)
+    title = "Seep zones of made-up data" if any(one.identity.made_up for one in passes) else "Seep zones"
+    write_page(page / "index.html", title, _subtitle(tables), sections, styles, scripts)
 
 
 def _made_up(passes: Sequence[Pass]) -> str:

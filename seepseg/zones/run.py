@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from seepseg.zones.find import Found, find_zones
 from seepseg.zones.fixed import bright_of, with_fixed
 from seepseg.zones.history import history_of
 from seepseg.zones.judged import basis_of, medians_of
-from seepseg.zones.locate import SHIFTS, located
+from seepseg.zones.locate import SHIFTS, Located, located
 from seepseg.zones.near import NEARBY, with_nearest
 from seepseg.zones.options import Options
 from seepseg.zones.reader import Reader, Slicks
@@ -82,7 +83,10 @@ def make_zones(
         LockedError: another process works on the folder.
     """
     scenes, warnings = find_scenes(folders)
-    with folder_lock(out, ".lock"), staged(out, OWNED, (PACKAGE,)) as new:
+    with ExitStack() as stack:
+        stack.enter_context(folder_lock(out, ".lock"))
+        records = stack.enter_context(_cache(out / CACHE))
+        new = stack.enter_context(staged(out, OWNED, (PACKAGE,)))
         state, edits = read_state(out), read_edits(out)
         scenes = named(scenes, state.names if state else {})
         bright, kept = bright_of(options.images, scenes, out / CACHE) if options.images else ({}, set[Path]())
@@ -117,15 +121,23 @@ def make_zones(
         write_tables(new, tables)
         write_recurrence(new / "recurrence.tif", found.coverage, place.frame, {"OBSERVED_MEANS": basis})
         write_alerts(new, table, short | {"observed_means": basis})
-        write_state(new, _state(place.frame, found, ids, place.scenes, state))
+        write_state(new, _state(found, ids, scenes, place, state))
         warnings += place.warnings + doubted + edits.lines + _remarks(rows, slicks.classes, passes, state)
         new_zones = len(short["new_zones"]) if state else None
         summary = Summary(tables, found.coverage, passes, slicks.classes, new_zones, edits, warnings)
         for write in more:
             write(new, summary)
-    for path in set((out / CACHE).glob("*.npz")) - {*reader.used.values(), *kept}:
-        path.unlink(missing_ok=True)
+        records.update(reader.used.values(), kept)
     return summary
+
+
+@contextmanager
+def _cache(folder: Path) -> Iterator[set[Path]]:
+    """A set for the records that are needed; when the block ends well, the others of the folder are deleted."""
+    needed = set[Path]()
+    yield needed
+    for path in set(folder.glob("*.npz")) - needed:
+        path.unlink(missing_ok=True)
 
 
 def _zone_of(slicks: Slicks, found: Found) -> NDArray[np.int64]:
@@ -164,12 +176,14 @@ def _tables(
     return Tables(frame, discs, kept, rejected, rows, passes, history, found.outlines, basis)
 
 
-def _state(frame: Frame, found: Found, ids: NDArray[np.int64], scenes: Sequence[Scene], before: State | None) -> State:
+def _state(
+    found: Found, ids: NDArray[np.int64], scenes: Sequence[Scene], place: Located, before: State | None
+) -> State:
     """What the next run needs; scenes that are gone keep their names, as they may come back."""
     zones = [(int(i), float(z.centre[0]), float(z.centre[1])) for i, z in zip(ids, found.zones, strict=True)]
     names = (before.names if before else {}) | {scene.name: scene.origin for scene in scenes}
     last = max([before.last if before else 0, *ids.tolist()])
-    return State(frame.crs, last, zones, names, sorted(scene.name for scene in scenes))
+    return State(place.frame.crs, last, zones, names, sorted(scene.name for scene in place.scenes))
 
 
 def _remarks(slicks: pd.DataFrame, classes: Sequence[str], passes: Sequence[Pass], state: State | None) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pytest
 import rasterio
 
 from seepseg.atlas.page import write_map_page
-from seepseg.atlas.shown import graticule, shown_land
+from seepseg.atlas.shown import graticule, shown_land, shown_zones
 from seepseg.classes import ClassTable, SegClass
 from seepseg.figures.sheets import QuickLook, cut_quicklook
 from seepseg.geo.frame import Frame, laea
@@ -56,6 +57,45 @@ def page(zones: Path) -> Iterator[Browser]:
         assert started.trouble == []
         folder = (zones / "page" / "pictures").resolve().as_uri()
         assert all(url.startswith(folder) for url in started.fetched)
+
+
+def test_slicks_that_are_not_listed_one_by_one_count_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two vents with many slicks a pass; whatever is filtered, the passes that count are those of all slicks."""
+    write_passes(tmp_path / "out", Sea(vents=2, rates=(0.8, 0.8), passes=8, side=20_000, pixel=250, lookalikes=40), 3)
+    for path in (tmp_path / "out").glob("*.gpkg"):
+        shapes, table, crs = read_vectors(path)
+        grade, sure = np.where(table["object"] % 2, "A", "C"), 0.5 + table["object"] % 7 / 20
+        write_vectors(path, shapes, table.assign(grade=grade, mean_probability=sure), crs)
+    made = make_zones([tmp_path / "out"], tmp_path / "zones", Options(false_share=1, radius=4000))
+
+    def shown() -> list[dict[str, Any]]:
+        return list(shown_zones(made.tables, made.passes, made.classes, tmp_path / "pictures"))
+
+    whole = shown()
+    monkeypatch.setattr("seepseg.atlas.shown.LISTED", 3)
+    few = shown()
+    assert max(len(zone["slicks"]) for zone in whole) > 20 and any("merged" in zone for zone in few)
+    for all_slicks, zone in zip(whole, few, strict=True):
+        merged = zone.get("merged", [])
+        assert len(zone["slicks"]) <= 3 and len(zone["slicks"]) + sum(one[4] for one in merged) == len(
+            all_slicks["slicks"]
+        )
+        assert sum(one[3] for one in [*zone["slicks"], *merged]) == pytest.approx(
+            sum(one[3] for one in all_slicks["slicks"]), abs=20
+        )
+        for kind, sure, grade in [(1, 0, "C"), (2, 70, "C"), (1, 60, "A"), (2, 85, "A")]:
+            passes = [
+                {one[0] for one in slicks if one[1] == kind and one[2] >= sure and one[5] <= grade}
+                for slicks in (all_slicks["slicks"], [*zone["slicks"], *merged])
+            ]
+            assert passes[0] == passes[1]
+
+
+def test_a_page_of_made_up_data_says_so(zones: Path) -> None:
+    html = (zones / "page" / "index.html").read_text("utf-8")
+    assert "<title>Seep zones of made-up data" in html and "All passes are made up" in html
 
 
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no browser is installed")

@@ -99,6 +99,10 @@
     for (const zone of data.zones) circles.get(zone.id).setRadius(Math.max(7, zone.at[2] * scale));
   };
   map.on("zoomend", size);
+  // Another width, as of a phone that is turned, shows everything again; bars that come and go change the height only.
+  map.on("resize", ({ oldSize, newSize }) => {
+    if (oldSize.x !== newSize.x && !chosen) map.fitBounds(everything, { animate: false });
+  });
   map.fitBounds(everything);
   size();
 
@@ -283,7 +287,7 @@
     const rate = now.observed
       ? element("p", { class: "lead" }, element("b", {}, `Seen on ${now.seen} of ${count(now.observed, "pass")}`), ` that could have shown it: ${percent(now.rate)} (95\u00a0% interval ${Math.round(100 * now.lower)}–${Math.round(100 * now.upper)}\u00a0%).`)
       : element("p", { class: "lead" }, "No pass could have shown it within these filters.");
-    const seen = Number(zone.row.n_seen_unobserved) ? `${zone.row.n_seen_unobserved} more sightings where less than half of the disc was observed. ` : "";
+    const seen = Number(zone.row.n_seen_unobserved) ? `${count(Number(zone.row.n_seen_unobserved), "more sighting")} where less than half of the disc was observed. ` : "";
     const line = [...zone.line].map((code, i) => [code, i]).filter(([code, i]) => code !== "." && within(passes[i]));
     const areas = new Map();
     for (const slick of zone.all) if (counts(slick)) areas.set(slick[0], (areas.get(slick[0]) || 0) + slick[3]);
