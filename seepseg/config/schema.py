@@ -10,7 +10,17 @@ from seepseg.config.data import Data
 from seepseg.config.loss import DiceCeLoss, Loss, wrong_head
 from seepseg.config.network import Model, UNetModel
 from seepseg.config.node import Count, Fraction, Named, Node
-from seepseg.config.training import CosineSchedule, Objects, Optim, PlateauSchedule, Schedule, Stage, Train, overlaid
+from seepseg.config.training import (
+    CosineSchedule,
+    Objects,
+    Optim,
+    PlateauSchedule,
+    Schedule,
+    Stage,
+    Tracking,
+    Train,
+    overlaid,
+)
 
 
 class Predict(Node):
@@ -82,6 +92,8 @@ class Config(Node):
     """The classifier of whole objects; null for none."""
     runtime: Runtime = Runtime()
     """The machine."""
+    tracking: Tracking = Tracking()
+    """Where numbers go apart from the run folder."""
 
     @model_validator(mode="before")
     @classmethod

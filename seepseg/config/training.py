@@ -128,6 +128,13 @@ class Train(Node):
     """Epochs between two sets of pictures in TensorBoard; 0 for none."""
 
 
+class Tracking(Node):
+    """Where the numbers of a run go apart from its own folder."""
+
+    mlflow: str | None = None
+    """A folder, or the URI of an MLflow server; null for none."""
+
+
 def overlaid(top: object, own: object, default: str) -> object:
     """A node of a stage, overlaid on that of the top level; plain values as YAML gives them.
 

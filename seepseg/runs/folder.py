@@ -59,6 +59,11 @@ class RunFolder:
         return self.root / "tb"
 
     @property
+    def mlflow(self) -> Path:
+        """Where MLflow has the run, if it has: URI and id."""
+        return self.root / "mlflow.json"
+
+    @property
     def last(self) -> Path:
         """The newest checkpoint: training resumes from it."""
         return self.root / "checkpoints" / "last.pt"

@@ -22,6 +22,7 @@ from seepseg.figures.plots import confusion_picture
 from seepseg.inference.decode import decode
 from seepseg.inference.predictor import Predictor
 from seepseg.inference.score import Sums
+from seepseg.runs.tracking import Send
 from seepseg.training.curves import BINS, precision_recall
 from seepseg.training.progress import Progress, Row
 from seepseg.training.resume import dotted
@@ -66,6 +67,11 @@ def part_row(part: str, sums: Sums, classes: ClassTable) -> Row:
 
 FINAL = ("val/dice/macro", "val/iou/macro", "val/dice/foreground", "val/iou/foreground", "val/tgs_score")
 """The scores of a run's last epoch that TensorBoard's page of hyper-parameters shows with its recipe."""
+
+
+def numbers_of(row: Row) -> dict[str, float]:
+    """The numbers of an epoch that can be drawn."""
+    return {key: value for key, value in row.items() if key != "epoch" and math.isfinite(value)}
 
 
 def monitored(config: Config) -> str:
@@ -117,17 +123,23 @@ def tile_panels(trainer: Trainer) -> dict[str, NDArray[np.uint8]]:
 
 
 class Board:
-    """The TensorBoard writer of a run; epochs from `epoch` on that an earlier process wrote are hidden."""
+    """The TensorBoard writer of a run; epochs from `epoch` on that an earlier process wrote are hidden.
+
+    Attributes:
+        send: called with all numbers it writes and their epoch.
+    """
 
     def __init__(self, folder: Path, epoch: int) -> None:
         self._writer = SummaryWriter(str(folder), purge_step=epoch)
+        self.send: Send = lambda numbers, epoch: None
 
     def row(self, row: Row, epoch: int) -> None:
         """Write an epoch's numbers."""
-        for key, value in row.items():
-            if key != "epoch" and math.isfinite(value):
-                self._writer.add_scalar(key, value, epoch)
+        numbers = numbers_of(row)
+        for key, value in numbers.items():
+            self._writer.add_scalar(key, value, epoch)
         self._writer.flush()
+        self.send(numbers, epoch)
 
     def panels(self, panels: dict[str, NDArray[np.uint8]], epoch: int) -> None:
         """Write pictures (H, W, 3) by tile name."""
@@ -152,6 +164,7 @@ class Board:
         """
         best = f"best/{monitored(config).removeprefix('val/')}"
         self._writer.add_scalar(best, progress.best, progress.epoch)
+        self.send({best: progress.best or 0.0}, progress.epoch)
         final = [key for key in progress.rows[-1] if key in FINAL]
         # Without types in torch.
         untyped: Any = (self._writer, hparams)
@@ -170,5 +183,5 @@ def hyper_parameters(config: Config) -> dict[str, str | float | bool]:
     data = {
         key: tree["data"][key] for key in ("classes", "split", "scaling", "augment", "sampling") if key in tree["data"]
     }
-    recipe = {k: v for k, v in tree.items() if k not in ("data", "predict", "runtime")} | {"data": data}
+    recipe = {k: v for k, v in tree.items() if k not in ("data", "predict", "runtime", "tracking")} | {"data": data}
     return {k: v if isinstance(v, (str, float, int)) else str(v) for k, v in dotted(recipe).items() if v is not None}

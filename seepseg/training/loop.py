@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import NoReturn
 
 from seepseg.errors import InterruptedRun
 from seepseg.machine.progress import Echo, Tick
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
-from seepseg.training.board import Board, epoch_line, pictures_due, tile_panels
+from seepseg.runs.tracking import tracked
+from seepseg.training.board import Board, epoch_line, hyper_parameters, numbers_of, pictures_due, tile_panels
 from seepseg.training.curves import PixelCounts, draw_training
 from seepseg.training.distributed import any_rank, rank, world
 from seepseg.training.epoch import close_epoch, gather_buffers, train_epoch, validate
@@ -45,7 +46,7 @@ def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, echo: Echo, 
         if stop.number is not None and world() == 1:
             interrupt(trainer, folder, stop)
 
-    with advice_on_memory(trainer), opened_board(trainer, folder) as board:
+    with advice_on_memory(trainer), opened_board(trainer, folder, echo) as board:
         while not finished(config, progress):
             speed = train_epoch(trainer, after_step)
             gather_buffers(trainer)
@@ -106,21 +107,26 @@ def interrupt(trainer: Trainer, folder: RunFolder, stop: StopSignal) -> NoReturn
 
 
 @contextmanager
-def opened_board(trainer: Trainer, folder: RunFolder) -> Iterator[Board | None]:
-    """TensorBoard for a `with` block, in the first process only; curves.png is drawn when the block ends."""
+def opened_board(trainer: Trainer, folder: RunFolder, echo: Echo) -> Iterator[Board | None]:
+    """TensorBoard for a `with` block, in the first process only; curves.png is drawn when the block ends.
+
+    With `tracking.mlflow`, MLflow gets its numbers too, at first those that it lacks of the epochs before.
+    """
     if rank():
         yield None
         return
-    progress = trainer.progress
+    progress, place = trainer.progress, trainer.config.tracking.mlflow
     if progress.rows:
         # A kill may have come between the checkpoint and the table.
         folder.write_metrics(progress.rows)
-    board = Board(folder.board, progress.epoch + 1)
-    try:
+    with ExitStack() as stack:
+        stack.callback(draw_curves, trainer, folder)
+        board = stack.enter_context(closing(Board(folder.board, progress.epoch + 1)))
+        if place:
+            board.send = stack.enter_context(tracked(place, folder, hyper_parameters(trainer.config), echo))
+            for row in progress.rows:
+                board.send(numbers_of(row), int(row["epoch"]))
         yield board
-    finally:
-        board.close()
-        draw_curves(trainer, folder)
 
 
 def draw_curves(trainer: Trainer, folder: RunFolder) -> None:

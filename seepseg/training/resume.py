@@ -9,7 +9,9 @@ from seepseg.errors import CheckpointError, ConfigError
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
 from seepseg.runs.folder import RunFolder
 
-RESUMABLE = ("runtime.device", "runtime.workers", "runtime.threads", "runtime.compile", "train.epochs", "objects")
+RESUMABLE = (
+    "runtime.device", "runtime.workers", "runtime.threads", "runtime.compile", "train.epochs", "objects", "tracking",
+)  # fmt: skip
 """Keys that may change when a run is resumed, with stages also the epochs of the last.
 
 Object classifiers are trained after all folds, so they can be added or changed later.

@@ -21,6 +21,7 @@ from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint, folder_lock
+from seepseg.runs.tracking import check_tracking
 from seepseg.training.board import monitored
 from seepseg.training.compiled import kept_mode, settle
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
@@ -55,6 +56,7 @@ def train(
     Raises:
         SeepsegError: a child that says what is wrong (see DESIGN: exit codes).
     """
+    check_tracking(config.tracking)
     with ExitStack() as stack:
         stack.enter_context(process_group(config.runtime.device))
         if rank() == 0:
