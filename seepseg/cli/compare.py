@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from seepseg.cli.options import FILE
+from seepseg.cli.record import made
 
 
 @click.command()
@@ -34,4 +35,5 @@ def command(run_a: Path, run_b: Path, split: str, out: Path | None) -> None:
     columns = {"a": "A", "b": "B", "difference": "B − A", "b_better": "B better"}
     print_table(table(rows).rename(columns=columns), f"A = {names[0]}, B = {names[1]}")
     click.echo(verdict(rows[0], names))
+    made(where / "compare.csv", where / "compare.png")
     click.echo(f"written: {relative(where)}/ (compare.csv, compare.png)")

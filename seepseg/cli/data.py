@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option
+from seepseg.cli.record import made
 from seepseg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     catalog = _counted(recipe, quiet)
     labelled, splits = _divided(recipe, catalog)
     parts = ", ".join(f"{count} {name}" for name, count in splits["split"].value_counts().items())
+    made(tiles=len(catalog), scenes=len(catalog.groups()), labelled=len(labelled))
     click.echo(
         f"ok: {len(catalog)} tiles of {len(catalog.groups())} scenes, {len(labelled)} labelled ({parts}), "
         f"{len(catalog.classes) - 1} foreground classes"
@@ -90,6 +92,7 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
             print_table(flags(catalog), "tiles with a flag")
         write_text(folder / "tiles.csv", csv_text(tile_table(catalog)))
         written += ", tiles.csv"
+    made(folder, *(folder / name for name in written.split(", ")), tiles=len(catalog), scenes=len(catalog.groups()))
     click.echo(f"written: {relative(folder)}/ ({written})")
 
 
@@ -110,6 +113,7 @@ def report(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: bo
     recipe = load(config, overrides)
     with progress("reading", None, quiet) as tick:
         page = write_dataset_report(recipe, config.stem, out or Path("runs") / f"{config.stem}-data", tick)
+    made(page)
     click.echo(f"written: {relative(page)} and its tables")
 
 
@@ -130,6 +134,7 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
     recipe = load(config, overrides)
     catalog = _counted(recipe, quiet)
     labelled, splits = _divided(recipe, catalog, fold)
+    made(**{f"{part}_tiles": int(count) for part, count in splits["split"].value_counts().items()})
     print_table(shares(labelled, splits).reset_index(), "pixels of each class in each part")
     for name in ("val", "test"):
         groups = sorted(splits.loc[splits["split"] == name, "group"].unique())
@@ -140,6 +145,7 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
     if out:
         path = out if out.suffix == ".csv" and not out.is_dir() else out / "splits.csv"
         write_text(path, csv_text(splits))
+        made(path)
         click.echo(f"written: {relative(path)}")
 
 
@@ -175,6 +181,7 @@ def tile(config: Path, overrides: tuple[str, ...], out: Path, overwrite: bool, q
         _warn(["windows between those that touch (data.stride) are not written: they are for training only"])
     with progress("writing", len(catalog), quiet) as tick:
         write_tiles(recipe, source, catalog, splits, out, overwrite=overwrite, tick=tick)
+    made(out, out / RECIPE, tiles=len(catalog))
     click.echo(f"written: {len(catalog)} tiles; train with {relative(out / RECIPE)}")
 
 
@@ -198,6 +205,7 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
     set_threads(runtime)
     with progress("predicting", None, quiet) as tick:
         page = write_suspects(run, runtime, out or run / "suspects", tick)
+    made(page, page.parent / "suspects.csv")
     click.echo(f"written: {relative(page)}, suspects.csv")
 
 

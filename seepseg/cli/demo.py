@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seepseg.cli.options import FILE, override_option, quiet_option
+from seepseg.cli.record import made
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +58,7 @@ def command(salt: bool, sentinel1: bool, zones: bool, out: Path, overrides: tupl
     begin, root = time.monotonic(), out / kind
     _clear(root)
     write_text(root / MARK, "made by seepseg demo\n")
+    made(root)
     recipe = load(recipes()[f"demo_{kind}"], [f"data.root={root / 'data'}", *overrides])
     what = "Sentinel-1 products and polygons" if sentinel1 else f"{kind} data"
     click.echo(f"1/4 synthetic {what} in {relative(root / 'data')}/")
@@ -125,6 +127,7 @@ def _zones(root: Path, quiet: bool) -> None:
     begin, sea, maps = time.monotonic(), Sea(passes=40, lulls=0.15, pictures=True), root / "maps"
     _clear(root)
     write_text(root / MARK, "made by seepseg demo\n")
+    made(root)
     click.echo(f"1/3 maps of {sea.passes} passes over {sea.vents} vents, with errors, in {relative(maps)}/")
     vents = write_passes(maps, sea)
     click.echo("2/3 seepseg zones")

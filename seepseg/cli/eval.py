@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seepseg.cli.options import FILE, device_option, quiet_option
+from seepseg.cli.record import made
 from seepseg.io.files import local_path
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def _score_rasters(request: Request) -> None:
     assert request.predictions and request.truth
     classes = _class_table(request.classes, request.truth)
     summary = evaluate_rasters(request.predictions, request.truth, classes, request.out)
+    made(tiles=summary.n_tiles)
     _print_scores(summary, request)
     if request.out:
         _print_written(request.out, request)
@@ -163,6 +165,7 @@ def _score_run(request: Request, run: Path) -> None:
         if searches:
             parts = [replace(part, fit=search.fit) for part, search in zip(parts, searches, strict=True)]
         summary = evaluate(parts, split, where, options, tick)
+    made(tiles=summary.n_tiles)
     _print_scores(summary, request)
     for part, search in zip(parts, searches, strict=False):
         click.echo(f"fitted {relative(part.path)}: {decoding_text(search.fit)}; used on other tiles, and by predict")
@@ -193,4 +196,5 @@ def _print_written(where: Path, request: Request) -> None:
     names = ["metrics.json", "per_class.csv", "confusion.csv"]
     names += [name for name, wanted in (("figures", not request.no_figures), ("report.html", request.report),
                                         ("maps", request.maps)) if wanted]  # fmt: skip
+    made(where, *(where / name for name in names))
     click.echo(f"written: {relative(where)}/ ({', '.join(names)})")

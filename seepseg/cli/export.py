@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seepseg.cli.options import FILE, relative
+from seepseg.cli.record import made
 from seepseg.errors import ConfigError, SomeFailedError
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def command(
 
 def _tell(done: Exported, out: Path) -> None:
     contract, (height, width) = done.contract, done.size
+    made(out, *(out / name for name in done.files))
     click.echo(f"written: {relative(out)}/ ({', '.join(done.files)})")
     click.echo(f"images: (N, {len(contract.bands)}, {height}, {width}), {contract.pixels}; no data: {contract.no_data}")
     if contract.limits:

@@ -7,10 +7,14 @@ import importlib
 import os
 import re
 import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from seepseg import __version__
+from seepseg.cli.record import Record, asked, recorded, with_options
 from seepseg.errors import SeepsegError
 from seepseg.machine.imports import import_monai_alone
 
@@ -40,7 +44,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"seepseg.cli.{cmd_name}").command
-        return command
+        return with_options(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -54,30 +58,62 @@ def cli(debug: bool) -> None:
     """Find oil seeps in radar images of the sea, and salt in seismic images."""
 
 
+with_options(cli)
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
     _open_streams()
-    debug = "--debug" in sys.argv[1:]
+    words = sys.argv[1:]
+    name, command = called(words)
     _spin_less()
     import_monai_alone()
+    with recorded(name, words) as record:
+        code, error = _run(words, command, record)
+        result = record.end(code, error)
+    # Of the processes that torchrun starts, the first speaks for all.
+    if asked(words)[0] and os.environ.get("RANK", "0") == "0":
+        with suppress(BrokenPipeError):  # its reader has left
+            print(result, end="", flush=True)
+    sys.exit(code)
+
+
+def _run(words: Sequence[str], command: click.Command, record: Record) -> tuple[int, str | None]:
+    """Run the command that words call; its exit code, and its error line, which has been printed."""
     try:
-        code = cli.main(standalone_mode=False)
+        if log := asked(words)[1]:
+            record.begin_log(log, words)
+        cli.main(standalone_mode=False, obj=record)
         sys.stdout.flush()
+        return 0, None
     except click.exceptions.Abort:
-        code = 130
+        code, line = 130, "interrupted"
     except click.ClickException as error:
         error.show()
-        code = 2
+        nothing = isinstance(error, click.exceptions.NoArgsIsHelpError)
+        return 2, "no command was given" if nothing else " ".join(error.format_message().split())
     except BrokenPipeError:
         # The reader (head, less) has closed the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0, None
     except Exception as error:
-        if debug:
-            raise
-        code, line = explain(error, _takes_keys(sys.argv[1:]))
-        click.echo(f"error: {line}", err=True)
-    sys.exit(code if isinstance(code, int) else 0)
+        if "--debug" in words:
+            traceback.print_exc()
+        takes_keys = any("--set" in option.opts for option in command.params)
+        code, line = explain(error, takes_keys)
+    click.echo(f"error: {line}", err=True)
+    return code, line
+
+
+def called(words: Sequence[str]) -> tuple[str, click.Command]:
+    """The command that the words of a command line call, by name and itself."""
+    names: list[str] = []
+    command: click.Command = cli
+    for word in words:
+        below = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+        if below:
+            names, command = [*names, word], below
+    return " ".join(names), command
 
 
 def _open_streams() -> None:
@@ -120,7 +156,9 @@ def explain(error: Exception, takes_keys: bool = True) -> tuple[int, str]:
     return 70, f"{type(error).__name__}: {text} (a bug: run again with seepseg --debug and report it)"
 
 
-_KEY = re.compile(r"(?<![\w/.-])(?:data|model|loss|optim|schedule|stages|train|predict|objects|runtime)\.[a-z_]")
+_KEY = re.compile(
+    r"(?<![\w/.-])(?:data|model|loss|optim|schedule|stages|train|predict|objects|runtime|tracking)\.[a-z_]"
+)
 
 
 def _advice(fix: str, takes_keys: bool) -> str:
@@ -128,15 +166,6 @@ def _advice(fix: str, takes_keys: bool) -> str:
     if takes_keys:
         return re.sub(r"\bset ((?:\w+\.)+\w+=)", r"give -s \1", fix)
     return f"{fix}; such keys are fixed when the run is trained" if _KEY.search(fix) else fix
-
-
-def _takes_keys(words: list[str]) -> bool:
-    """Whether the command that these words call has -s."""
-    command: click.Command = cli
-    for word in words:
-        if isinstance(command, click.Group):
-            command = command.get_command(click.Context(command), word) or command
-    return any("--set" in option.opts for option in command.params)
 
 
 def _is_memory(error: Exception) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from seepseg.cli.record import heard, uncovered
 from seepseg.io.files import local_path
 
 if TYPE_CHECKING:
@@ -59,10 +60,17 @@ def with_device(overrides: tuple[str, ...], device: str | None) -> list[str]:
 @contextmanager
 def progress(what: str, total: int | None, quiet: bool) -> Iterator[Tick]:
     """A progress bar for a `with` block; gives the function to call with the amount done and the total."""
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=quiet or not sys.stderr.isatty(), transient=True, console=_stderr()) as bar:
+    terminal, off = Console(file=uncovered(sys.stderr)), quiet or not sys.stderr.isatty()
+    # Lines go above the bar; those for a file go to the file.
+    above = sys.stdout.isatty()
+    with (
+        Progress(*columns, disable=off, transient=True, console=terminal, redirect_stdout=above) as bar,
+        heard(covered=not off),
+    ):
         task = bar.add_task(what, total=total)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
@@ -81,12 +89,6 @@ def print_table(frame: pd.DataFrame, title: str) -> None:
         table.add_row(*("n/a" if pd.isna(v) else f"{v:.3f}" if isinstance(v, float) else f"{v}" for v in row))
     # Without a terminal a table keeps its full width, so that it can be piped.
     Console(width=None if sys.stdout.isatty() else 120).print(table)
-
-
-def _stderr() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)
 
 
 def relative(path: Path) -> str:

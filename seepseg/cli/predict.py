@@ -12,6 +12,7 @@ import click
 
 from seepseg.api.inputs import WIDEST_MARGIN, with_table
 from seepseg.cli.options import FILE, device_option, progress, quiet_option, relative
+from seepseg.cli.record import made
 from seepseg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -188,7 +189,9 @@ def command(
     if stac:
         _describe(jobs, result, out, checkpoint.classes)
     if tgs:
-        click.echo(f"submission: {relative(write_submission(jobs, out))}")
+        submission = write_submission(jobs, out)
+        made(submission)
+        click.echo(f"submission: {relative(submission)}")
     _tell(result, len(jobs), out, how.name)
 
 
@@ -213,6 +216,9 @@ def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
     from seepseg.mapping.batch import alike
 
     manifest, listing = out / f"manifest{shard}.jsonl", out / f"failures{shard}.jsonl"
+    tables = (manifest, listing, *(out / name for name in ("findings.gpkg", "findings.csv", "scenes.csv")))
+    made(out, *(path for path in tables if path.exists()))
+    made(inputs=count, predicted=result.done, before=result.before, failed=len(result.failures))
     warnings = ((source, f"{source}: {text}") for source, text in result.warnings)
     for line in alike(warnings, relative(manifest)):
         _warn(line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option, with_device
+from seepseg.cli.record import child_echo, made
 
 if TYPE_CHECKING:
     from seepseg.config import Config
@@ -80,13 +81,20 @@ def command(
         (_try if dry_run else _find_rate)(recipe, root, 0 if all_folds else fold, init)
     elif all_folds:
         runs = plan(recipe, root, resume, chosen)
+        made(root, folds=len(runs))
         _train_folds(runs, jobs, init, quiet)
-        settle_object_classifiers(runs[0].config, root, (lambda line: None) if quiet else click.echo)
+        settle_object_classifiers(runs[0].config, root, _mute if quiet else click.echo)
         click.echo(f"next: seepseg eval {root} --split oof --per-class")
     else:
         one = plan_one(recipe, root, fold, resume, chosen)
-        _echo(_train_one(one, init, quiet))
+        best = _train_one(one, init, quiet)
+        made(one.root, best_score=best.score, best_epoch=best.epoch)
+        _echo(best)
         click.echo(f"next: seepseg eval {one.root} --per-class")
+
+
+def _mute(line: str) -> None:
+    """The `Echo` that prints nothing."""
 
 
 def _train_one(run: FoldRun, init: Path | None, quiet: bool) -> Best:
@@ -94,7 +102,7 @@ def _train_one(run: FoldRun, init: Path | None, quiet: bool) -> Best:
     from seepseg.training.folds import train_fold
 
     with progress("epoch", None, quiet) as tick:
-        return train_fold(run, init, (lambda line: None) if quiet else click.echo, tick)
+        return train_fold(run, init, _mute if quiet else click.echo, tick)
 
 
 def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: bool) -> None:
@@ -114,7 +122,7 @@ def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: b
             _echo(_train_one(run, init, quiet))
         return
     errors: list[SeepsegError] = []
-    for run, result in train_together(left, init, jobs, quiet):
+    for run, result in train_together(left, init, jobs, _mute if quiet else child_echo()):
         if isinstance(result, SeepsegError):
             click.echo(f"fold {run.fold} failed: {result}", err=True)
             errors.append(result)
@@ -127,7 +135,9 @@ def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: b
 def _try(recipe: Config, root: Path, fold: int | None, init: Path | None) -> None:
     from seepseg.training.run import dry_run
 
-    for key, value in dry_run(recipe, fold).items():
+    cost = dry_run(recipe, fold)
+    made(**{key: value for key, value in cost.items() if not isinstance(value, str)})
+    for key, value in cost.items():
         click.echo(f"{key.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{key}: {value}")
 
 
@@ -137,6 +147,7 @@ def _find_rate(recipe: Config, root: Path, fold: int | None, init: Path | None) 
     from seepseg.training.find_lr import find_rate
 
     test = find_rate(recipe, root, fold=fold, init=init)
+    made(*(root / name for name in RATE_TEST), rates=len(test.rates), suggested_lr=test.suggested)
     click.echo(f"{len(test.rates)} rates tried, {test.rates[0]:.0e} to {test.rates[-1]:.1e}")
     click.echo(f"curve: {relative(root / RATE_TEST[1])}, {RATE_TEST[0]}")
     if test.suggested is None:
@@ -149,4 +160,5 @@ def _find_rate(recipe: Config, root: Path, fold: int | None, init: Path | None) 
 def _echo(best: Best) -> None:
     from seepseg.cli.options import relative
 
+    made(best.path)
     click.echo(f"best score {best.score:.4f} (epoch {best.epoch}) in {relative(best.path)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from seepseg.cli.options import FILE, progress, quiet_option, relative
+from seepseg.cli.record import made
 
 
 @click.command()
@@ -126,6 +127,8 @@ def command(
     scenes = sum(len(one.scenes) for one in summary.passes)
     new = len(tables.zones) if summary.new_zones is None else summary.new_zones
     rejected = f"; {len(tables.rejected)} more rejected" if len(tables.rejected) else ""
+    made(out, out / "zones.gpkg", out / "page" / "index.html")
+    made(zones=len(tables.zones), new_zones=new, slicks=len(tables.slicks), passes=passes, scenes=scenes)
     click.echo(
         f"{len(tables.zones)} zones ({new} new{rejected}) of {len(tables.slicks)} slicks in {passes} passes"
         f" ({scenes} scenes), in {relative(out)}/; observed means: {tables.basis}"

@@ -80,15 +80,15 @@ def train_fold(run: FoldRun, init: Path | None, echo: Echo, tick: Tick) -> Best:
 
 
 def train_together(
-    runs: Sequence[FoldRun], init: Path | None, jobs: int, quiet: bool
+    runs: Sequence[FoldRun], init: Path | None, jobs: int, echo: Echo
 ) -> Iterator[tuple[FoldRun, Best | SeepsegError]]:
     """Folds with their best checkpoint or their error, as they end, `jobs` at a time, one process each.
 
     They share the idle cores, unless the config says how many each takes. A fold already started
-    keeps its own number: its weights depend on it.
+    keeps its own number: its weights depend on it. `echo` is called there, so it can be pickled.
     """
     threads = max(1, (with_threads(Runtime()).threads or 1) // jobs)
-    yield from processes([_with_threads(run, threads) for run in runs], partial(_alone, init=init, quiet=quiet), jobs)
+    yield from processes([_with_threads(run, threads) for run in runs], partial(_alone, init=init, echo=echo), jobs)
 
 
 def best_of(folder: RunFolder) -> Best:
@@ -107,14 +107,9 @@ def _with_threads(run: FoldRun, threads: int) -> FoldRun:
     )
 
 
-def _alone(run: FoldRun, init: Path | None, quiet: bool) -> Best | SeepsegError:
+def _alone(run: FoldRun, init: Path | None, echo: Echo) -> Best | SeepsegError:
     """`train_fold` in a process of its own; an error is returned, so that the other folds continue."""
-
-    def echo(line: str) -> None:
-        if not quiet:
-            print(f"fold {run.fold}  {line}", flush=True)
-
     try:
-        return train_fold(run, init, echo, silent)
+        return train_fold(run, init, lambda line: echo(f"fold {run.fold}  {line}"), silent)
     except SeepsegError as error:
         return error

@@ -1,0 +1,269 @@
+"""What machines read of any command: one JSON object when it ends (--json), its lines with their times (--log-file)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO, cast
+
+import click
+
+from seepseg import __version__
+from seepseg.errors import ConfigError
+
+REASONS = {
+    0: "done",
+    2: "usage",
+    3: "bad input",
+    4: "some failed",
+    5: "out of memory or disk",
+    6: "locked",
+    70: "bug",
+    130: "interrupted",
+    143: "interrupted",
+}
+"""Why a command ended, by its exit code."""
+
+_KIND = re.compile(r"(?:fold \d+  )?(warning|note|failed|error): (.*)", re.IGNORECASE)
+_LEVELS = {"warning": "WARNING", "note": "WARNING", "failed": "WARNING", "error": "ERROR"}
+
+
+@dataclass
+class Result:
+    """What --json prints of a command, as one JSON object.
+
+    Attributes:
+        command: its words, for example "data check"; empty where there is no such command.
+        version: of seepseg.
+        exit_code, reason: how it ended, one of `REASONS`.
+        error: the line that says what went wrong; null where nothing did.
+        seconds: from its start to its end.
+        outputs: absolute paths of the files and folders it made, the main ones of a batch.
+        counts: numbers by name, other ones for each command; null is unknown.
+        warnings: each warning it printed.
+    """
+
+    command: str
+    version: str = __version__
+    exit_code: int = 0
+    reason: str = REASONS[0]
+    error: str | None = None
+    seconds: float = 0.0
+    outputs: list[str] = field(default_factory=list)
+    counts: dict[str, int | float | None] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def made(*outputs: Path, **counts: float | None) -> None:
+    """Note what the running command has made: files or folders, and numbers by name."""
+    context = click.get_current_context(silent=True)
+    record = context.find_object(Record) if context else None
+    if record:
+        record.result.outputs += [str(path.absolute()) for path in outputs]
+        finite = {name: value if value is None or math.isfinite(value) else None for name, value in counts.items()}
+        record.result.counts |= finite
+
+
+def with_options(command: click.Command) -> click.Command:
+    """The command, and those below it, with the options that all have; what they say is read by `asked`."""
+    if not any(option.name == "log_file" for option in command.params):
+        command.params += [
+            click.Option(["--json"], is_flag=True, expose_value=False, help="Print one JSON object in the end."),
+            click.Option(
+                ["--log-file"],
+                type=click.Path(),
+                expose_value=False,
+                help="Append each line to a file, with its time.",
+            ),
+        ]
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        with_options(below)
+    return command
+
+
+def asked(words: Sequence[str]) -> tuple[bool, Path | None]:
+    """Whether the words of a command line hold --json, and the file that --log-file names, where they name one."""
+    options = list(words[: words.index("--")] if "--" in words else words)
+    named = [
+        (word.partition("=")[2] or after)
+        for word, after in pairwise([*options, ""])
+        if word == "--log-file" or word.startswith("--log-file=")
+    ]
+    return "--json" in options, Path(named[-1]) if named and named[-1] else None
+
+
+@dataclass(frozen=True)
+class Log:
+    """A file that lines are appended to, each with time (UTC) and level; several processes may share it."""
+
+    path: Path
+
+    def __call__(self, line: str) -> None:
+        """Append a line."""
+        kind = _KIND.match(line)
+        level = _LEVELS[kind[1].lower()] if kind else "INFO"
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(f"{moment} {level:7} {line}\n")
+
+
+class Record:
+    """The result of the command that runs, and its log.
+
+    Attributes:
+        result: as far as it is known.
+        log: None without --log-file.
+        listens: whether anyone wants to know what the command prints.
+    """
+
+    def __init__(self, command: str) -> None:
+        self.result, self.listens, self._begin = Result(command), False, time.monotonic()
+        self.log: Log | None = None
+
+    def begin_log(self, path: Path, words: Sequence[str]) -> None:
+        """Append the command line to the log.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        try:
+            Log(path)(shlex.join(["seepseg", *words]))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigError(f"{reason}, so nothing was done", path, "give another --log-file") from error
+        self.log = Log(path)
+
+    def hear(self, line: str) -> None:
+        """Take note of a line that the command prints."""
+        line = click.unstyle(line).rstrip()
+        if (kind := _KIND.match(line)) and kind[1] in ("warning", "note"):
+            self.result.warnings.append(kind[2])
+        try:
+            if self.log and line:
+                self.log(line)
+        except OSError as error:
+            self.log = None
+            click.echo(f"warning: {error.strerror} in the log file: nothing more is written there", err=True)
+
+    def end(self, code: int, error: str | None) -> str:
+        """The result as JSON, now that the command has ended; noted in the log too."""
+        result = self.result
+        result.exit_code, result.reason, result.error = code, REASONS.get(code, "unknown"), error
+        result.seconds = round(time.monotonic() - self._begin, 3)
+        self.hear(f"exit code {code} ({result.reason}) after {result.seconds:.1f} s")
+        return json.dumps(asdict(result)) + "\n"
+
+
+class _Heard:
+    """A text stream whose lines someone else hears too."""
+
+    def __init__(self, below: TextIO, hear: Callable[[str], None]) -> None:
+        self.below, self._hear, self._rest = below, hear, ""
+        # click goes round a stream that does not say them, as rich's beside a progress bar.
+        self.encoding = getattr(below, "encoding", None) or "utf-8"
+        self.errors = getattr(below, "errors", None) or "strict"
+
+    def write(self, text: str) -> int:
+        """Write text; a line is heard when it is whole."""
+        done = self.below.write(text)
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._hear(line)
+        return done
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.below, name)
+
+
+@contextmanager
+def heard(record: Record | None = None, *, covered: bool = False) -> Iterator[None]:
+    """Hear both output streams for a `with` block, for the running command, where they are not heard already.
+
+    Args:
+        record: of the command; None finds it.
+        covered: a progress bar has put streams of its own above those that were heard.
+    """
+    context = click.get_current_context(silent=True)
+    record = record or (context.find_object(Record) if context else None)
+    before = sys.stdout, sys.stderr
+    if record and (record.listens or covered):
+        hear = record.hear
+        streams = [stream if isinstance(stream, _Heard) else _Heard(stream, hear) for stream in before]
+        sys.stdout, sys.stderr = cast(tuple[TextIO, TextIO], streams)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def uncovered(stream: TextIO) -> TextIO:
+    """The stream itself, for what is not heard, as progress bars."""
+    return stream.below if isinstance(stream, _Heard) else stream
+
+
+def child_echo() -> Callable[[str], None]:
+    """Print a line in a process that the running command starts, and append it to the command's log; can be pickled."""
+    context = click.get_current_context(silent=True)
+    record = context.find_object(Record) if context else None
+    return partial(_tell, log=record.log if record else None)
+
+
+def _tell(line: str, log: Log | None) -> None:
+    print(line, flush=True)
+    if log:
+        with suppress(OSError):  # the command itself warns of it
+            log(line)
+
+
+@contextmanager
+def recorded(command: str, words: Sequence[str]) -> Iterator[Record]:
+    """The record of a command for a `with` block; SIGTERM ends it at once, but with its exit code and its JSON."""
+    wanted, log = asked(words)
+    record = Record(command)
+    record.listens = wanted or log is not None
+    with ExitStack() as stack:
+        descriptor = stack.enter_context(_stdout_for_json()) if wanted else None
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            # What is unfinished is done again, as after any kill: nothing waits, and no stream is touched.
+            try:
+                line = f"stopped by {signal.Signals(number).name}"
+                os.write(2, f"error: {line}\n".encode())
+                record.hear(f"error: {line}")
+                text = record.end(128 + number, line)
+                if descriptor is not None:
+                    os.write(descriptor, text.encode())
+            finally:
+                os._exit(128 + number)
+
+        before = signal.signal(signal.SIGTERM, stop)
+        stack.callback(signal.signal, signal.SIGTERM, before)
+        stack.enter_context(heard(record))
+        yield record
+
+
+@contextmanager
+def _stdout_for_json() -> Iterator[int]:
+    """All that this process and its children print on standard output goes to standard error; gives the real one."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield kept
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
