@@ -14,7 +14,7 @@ from contextlib import suppress
 import click
 
 from seepseg import __version__
-from seepseg.cli.record import Record, asked, recorded, with_options
+from seepseg.cli.record import Record, asked, recorded, speaks, with_options
 from seepseg.errors import SeepsegError
 from seepseg.machine.imports import import_monai_alone
 
@@ -71,8 +71,7 @@ def main() -> None:
     with recorded(name, words) as record:
         code, error = _run(words, command, record)
         result = record.end(code, error)
-    # Of the processes that torchrun starts, the first speaks for all.
-    if asked(words)[0] and os.environ.get("RANK", "0") == "0":
+    if asked(words)[0] and speaks():
         with suppress(BrokenPipeError):  # its reader has left
             print(result, end="", flush=True)
     sys.exit(code)

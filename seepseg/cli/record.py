@@ -105,6 +105,11 @@ def asked(words: Sequence[str]) -> tuple[bool, Path | None]:
     return "--json" in options, Path(named[-1]) if named and named[-1] else None
 
 
+def speaks() -> bool:
+    """Whether this process prints the result: of those that torchrun starts, the first speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @dataclass(frozen=True)
 class Log:
     """A file that lines are appended to, each with time (UTC) and level; several processes may share it."""
@@ -116,7 +121,8 @@ class Log:
         kind = _KIND.match(line)
         level = _LEVELS[kind[1].lower()] if kind else "INFO"
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with self.path.open("a", encoding="utf-8") as stream:
+        # Names of files may hold bytes that are no text.
+        with self.path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{moment} {level:7} {line}\n")
 
 
@@ -244,7 +250,7 @@ def recorded(command: str, words: Sequence[str]) -> Iterator[Record]:
                 os.write(2, f"error: {line}\n".encode())
                 record.hear(f"error: {line}")
                 text = record.end(128 + number, line)
-                if descriptor is not None:
+                if descriptor is not None and speaks():
                     os.write(descriptor, text.encode())
             finally:
                 os._exit(128 + number)

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from seepseg import __version__
 from seepseg.cli.main import cli
-from seepseg.cli.record import REASONS, Result, asked
+from seepseg.cli.record import REASONS, Log, Result, asked
 from seepseg.config import dump
 from seepseg.errors import (
     CheckpointError,
@@ -176,6 +176,12 @@ def test_debug_shows_the_traceback_beside_the_object() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
     assert result_of(done.stdout).exit_code == done.returncode == 2
+
+
+def test_a_name_that_is_no_text_is_logged(tmp_path: Path) -> None:
+    # Linux gives the byte FF of a name as U+DCFF.
+    Log(tmp_path / "log.txt")("error: a\udcff.tif")
+    assert lines_of(tmp_path / "log.txt") == [("ERROR", "error: a\\udcff.tif")]
 
 
 def test_runs_are_appended_and_a_log_that_goes_away_is_one_warning(

@@ -56,7 +56,8 @@ class Block:
         """The words of each line that is a command; variables of a shell count as the number 1."""
         whole = re.sub(r"\\\n\s*", "", self.text)
         known = (line for line in whole.splitlines() if "seepseg" in line or line.split(" ")[0] in FILES)
-        return [shlex.split(re.sub(r"\$\{?\w+\}?", "1", line), comments=True) for line in known]
+        alone = (re.split(r" (?:\d?>|\|)", line)[0] for line in known)  # without what reads its output
+        return [shlex.split(re.sub(r"\$\{?\w+\}?", "1", line), comments=True) for line in alone]
 
     def commands(self) -> list[list[str]]:
         """The arguments of each call of seepseg, also below torchrun, srun or variables."""
