@@ -15,7 +15,12 @@ case $code in
         exit "$code"
         ;;
 esac
-seepseg zones "$out" -o "$zones" --quiet --log-file "$out/log.txt" >/dev/null
+zoned=0
+result=$(seepseg zones "$out" -o "$zones" --quiet --json --log-file "$out/log.txt" 2>/dev/null) || zoned=$?
+if [ "$zoned" != 0 ]; then
+    echo "$result" >&2
+    exit "$zoned"
+fi
 if [ "$code" = 4 ]; then
     echo "some scenes failed:" >&2
     cat "$out/failures.jsonl" >&2
