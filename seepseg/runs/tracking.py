@@ -16,6 +16,7 @@ from typing import Any
 from seepseg.config.training import Tracking
 from seepseg.errors import ConfigError, InterruptedRun
 from seepseg.io.atomic import write_text
+from seepseg.io.documents import parse_json
 from seepseg.machine.progress import Echo
 from seepseg.runs.folder import RunFolder
 
@@ -88,7 +89,7 @@ class _Link:
         is_uri = "://" in place or place.startswith(("databricks", "file:"))
         uri = place if is_uri else Path(place).absolute().as_uri()
         self.client: Any = MlflowClient(tracking_uri=uri)
-        known = json.loads(folder.mlflow.read_text()) if folder.mlflow.exists() else {}
+        known = parse_json(folder.mlflow.read_text()) if folder.mlflow.exists() else {}
         self._continued, self._last = known.get("uri") == uri, dict[str, int]()
         if self._continued:
             self.run: str = known["run"]
