@@ -62,6 +62,16 @@ RATIOS = (
 )
 """What, whose time, over whose, and the least it should be."""
 
+AS_COMMAND = """
+import runpy, sys
+from seepseg.machine.imports import import_monai_alone
+import_monai_alone()
+sys.argv.pop(0)
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs this script with as little of MONAI as the command line imports."""
+
 Network = Callable[[Tensor], Tensor]
 
 
@@ -193,7 +203,8 @@ def memory(width: int, heights: list[int], amp: str) -> None:
     for height in heights:
         with tempfile.TemporaryDirectory() as folder:
             write_sparse(Path(folder) / "scene.tif", height, width)
-            command = [sys.executable, __file__, "--contender", "memory", "--folder", folder, "--amp", amp]
+            command = [sys.executable, "-c", AS_COMMAND, str(Path(__file__).resolve())]
+            command += ["--contender", "memory", "--folder", folder, "--amp", amp]
             command += ["--threads", str(torch.get_num_threads())]
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             print(f"| {height} × {width} | {said.strip()} |", flush=True)

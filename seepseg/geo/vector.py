@@ -141,13 +141,15 @@ def _write(path: Path, layer: Layer, suffix: str, *, append: bool) -> None:
     options = {"DESCRIPTION": layer.description} if layer.description else {}
     if suffix == ".fgb" and (shapely.is_missing(shapes) | shapely.is_empty(shapes)).any():
         options["SPATIAL_INDEX"] = "NO"  # it has no place for them
+    columns = dict(table.items())
+    times = [name for name, values in columns.items() if isinstance(values.dtype, pd.DatetimeTZDtype)]
     pyogrio.raw.write(
         path,
         shapely.to_wkb(shapes),
-        [_column(table[name]) for name in table.columns],
-        list(table.columns),
-        field_mask=[_missing(table[name]) for name in table.columns],
-        gdal_tz_offsets={name: np.full(len(table), _UTC) for name in table.select_dtypes("datetimetz")},
+        list(map(_column, columns.values())),
+        list(columns),
+        field_mask=list(map(_missing, columns.values())),
+        gdal_tz_offsets={name: np.full(len(table), _UTC) for name in times},
         layer=layer.name,
         driver=DRIVERS[suffix],
         geometry_type=layer.kind,
@@ -160,16 +162,23 @@ def _write(path: Path, layer: Layer, suffix: str, *, append: bool) -> None:
 
 def _write_styles(path: Path, styles: Mapping[str, str]) -> None:
     """Append QGIS's own table of styles, which it reads before any file beside."""
-    table = pd.DataFrame([{"f_table_name": name, "styleQML": style} for name, style in styles.items()])
-    table = table.assign(f_table_catalog="", f_table_schema="", f_geometry_column="geom", styleName="seepseg")
-    table = table.assign(styleSLD="", useAsDefault=True, description="", owner="", ui="")
-    table["update_time"] = pd.Timestamp(os.environ["OGR_CURRENT_DATE"])
+    columns = {"f_table_name": np.array(list(styles), object), "styleQML": np.array(list(styles.values()), object)}
+    same: dict[str, object] = {
+        "f_table_catalog": "",
+        "f_table_schema": "",
+        "f_geometry_column": "geom",
+        "styleName": "seepseg",
+    }
+    same |= {"styleSLD": "", "useAsDefault": True, "description": "", "owner": "", "ui": ""}
+    for name, value in same.items():
+        columns[name] = np.full(len(styles), value, bool if value is True else object)
+    columns["update_time"] = np.full(len(styles), os.environ["OGR_CURRENT_DATE"].removesuffix("Z"), "datetime64[ms]")
     pyogrio.raw.write(
         path,
         None,
-        [_column(table[name]) for name in table.columns],
-        list(table.columns),
-        gdal_tz_offsets={name: np.full(len(table), _UTC) for name in table.select_dtypes("datetimetz")},
+        list(columns.values()),
+        list(columns),
+        gdal_tz_offsets={"update_time": np.full(len(styles), _UTC)},
         layer=STYLES,
         driver="GPKG",
         append=True,

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from seepseg.classes import ClassTable
 from seepseg.errors import ConfigError
 from seepseg.geo.identity import COLUMNS as IDENTITY
-from seepseg.geo.identity import with_identity
 from seepseg.geo.place import LONLAT, reproject
 from seepseg.geo.vector import read_polygons
 from seepseg.io.atomic import write_text
@@ -63,9 +62,7 @@ def _write(
     classes: ClassTable,
     formats: Sequence[str],
 ) -> None:
-    shapes: list[NDArray[Any]] = []
-    placed: list[pd.DataFrame] = []
-    tables: list[pd.DataFrame] = []
+    shapes, tables, placed = list[NDArray[Any]](), list[pd.DataFrame](), list[bool]()
     scenes: list[dict[str, Any]] = []
     grades = set[tuple[Grade, ...]]()
     for job in sorted(jobs, key=lambda j: j.name):
@@ -74,14 +71,12 @@ def _write(
         if line is None or path is None:
             continue
         polygons, table, crs = read_polygons(out / path)
-        table = table.reindex(columns=list(COLUMNS))
-        table.insert(0, "scene", job.name)
+        tables.append(table.reindex(columns=list(COLUMNS)))
         grades.add(tuple(Grade(**grade) for grade in line.get("grades", ())))
         identity = line.get("identity") or {}
-        tables.append(table.assign(**{name: identity.get(name) for name in IDENTITY}))
-        if crs is not None and "km2" in line:
+        placed.append(crs is not None and "km2" in line)
+        if crs is not None and placed[-1]:
             shapes.append(shapely.transform(polygons, reproject(crs)))
-            placed.append(with_identity(table, identity))
         areas = {f"km2 {name}": (line.get("km2") or {}).get(name) for name in classes.names[1:]}
         row = {"scene": job.name, "objects": line["objects"], "valid_km2": line.get("valid_km2")} | areas
         scenes.append(row | {name: identity.get(name) for name in IDENTITY})
@@ -91,22 +86,20 @@ def _write(
         for name in (*names, "scenes.csv"):
             (out / name).unlink(missing_ok=True)
         return
-    columns = {"scene": "str"} | COLUMNS | IDENTITY
-    empty = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
-    geometry, found = np.concatenate([np.empty(0, object), *shapes]), _joined(placed, empty)
+    owner = np.repeat(np.arange(len(tables)), list(map(len, tables)))
+    told = pd.DataFrame(scenes, dtype=object).iloc[owner].reset_index(drop=True)
+    rows = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True).astype(COLUMNS)
+    every = pd.concat([told[["scene"]], rows, told[[*IDENTITY]]], axis=1)
+    geometry = np.concatenate([np.empty(0, object), *shapes])
+    found = every[np.array(placed)[owner]].reset_index(drop=True).astype({"scene": "str"} | IDENTITY)
     origins = np.full(len(found), None)
     known = found["origin_x"].notna().to_numpy(bool)
     origins[known] = shapely.points(found.loc[known, ["origin_x", "origin_y"]].to_numpy())
     about = grades_text(*grades) if len(grades) == 1 else "Grades are by several fits: manifest.jsonl has each scene's."
     polygons_of_all = Polygons(geometry, found, origins, LONLAT, None)
     write_polygons(out / "findings", layers_of("findings", polygons_of_all, classes, about), formats)
-    write_text(out / "findings.csv", csv_text(_joined(tables, empty)))
+    write_text(out / "findings.csv", csv_text(every))
     write_text(out / "scenes.csv", csv_text(pd.DataFrame(scenes, dtype=object)))
-
-
-def _joined(tables: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
-    rows = [table for table in tables if len(table)]
-    return pd.concat(rows, ignore_index=True).astype(COLUMNS) if rows else empty
 
 
 def check_submission(jobs: Sequence[Job], classes: ClassTable) -> None:

@@ -159,12 +159,13 @@ def trace(
         shapes = without_holes(shapes, fill_holes)
     shown = simplified(shapes, simplify) if simplify else shapes
     values, corners = measures(shapes, shown, place)
-    table = polygons.agg(TOGETHER).reset_index().assign(**values)
-    table["class_name"] = [classes.names[index] for index in table["class"]]
-    table["mean_probability"] /= table["pixels"] * 255
-    table["max_probability"] /= 255
-    table["grade"] = graded(table["mean_probability"].to_numpy(), grades)
-    table = table.reindex(columns=list(COLUMNS)).astype(COLUMNS)
+    values |= {str(name): sums.to_numpy() for name, sums in polygons.agg(TOGETHER).reset_index().items()}
+    values["class_name"] = np.array(classes.names, object)[values["class"]]
+    values["mean_probability"] = values["mean_probability"] / (values["pixels"] * 255)
+    values["max_probability"] = values["max_probability"] / 255
+    values["grade"] = graded(values["mean_probability"], grades)
+    # All columns at once: one by one, they take longer than the measures of a small scene.
+    table = pd.DataFrame({name: values[name] for name in COLUMNS}).astype(COLUMNS)
     written = shapely.transform(shown, place.to_map)
     origins = np.full(len(shapes), None)
     known = np.isfinite(corners).all(axis=1)
