@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "formats",
     type=click.Choice(["onnx", "safetensors", "torch"]),
     multiple=True,
-    help="Repeatable.  [default: all three]",
+    help="Repeatable.  [default: all three; onnx with --for]",
 )
 @click.option("--fold", type=int, help="One fold of a run with folds.  [default: all, averaged]")
 @click.option("--each", is_flag=True, help="Each fold on its own, in a folder below DIR.")
@@ -87,7 +87,7 @@ def command(
     from seepseg.export.run import FORMATS, Wanted, export_run
 
     wanted = Wanted(
-        formats=formats or FORMATS,
+        formats=formats or (("onnx",) if target else FORMATS),
         size=size,
         limits=(tuple(low for low, _ in limits), tuple(high for _, high in limits)) if limits else None,
         deepness=target == "deepness",

@@ -10,6 +10,7 @@ from typing import Any
 import seepseg
 from seepseg.classes import ClassTable, SegClass
 from seepseg.config import Split
+from seepseg.errors import DataError
 from seepseg.export.contract import Contract
 from seepseg.export.onnx_file import OPSET
 from seepseg.io.documents import parse_json
@@ -48,7 +49,11 @@ class Card:
 
 
 def card_text(card: Card, checkpoints: Sequence[Checkpoint], folder: RunFolder, contract: Contract) -> str:
-    """The card as Markdown, with the head that model hubs read."""
+    """The card as Markdown, with the head that model hubs read.
+
+    Raises:
+        DataError: scores of the run are damaged.
+    """
     first = checkpoints[0]
     config = first.config
     networks = f"{len(checkpoints)} networks, averaged," if len(checkpoints) > 1 else "A network"
@@ -124,7 +129,10 @@ def _scores(folder: RunFolder, split: Split) -> Iterator[str]:
         yield "Not evaluated: `seepseg eval` before `seepseg export` puts scores here."
         return
     for path in written:
-        yield from _table(path)
+        try:
+            yield from list(_table(path))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise DataError("is no table of scores", path, "run `seepseg eval` again") from None
     yield MEANS[split.by]
     yield "Intervals are 95 % of a bootstrap over scenes (TGS score: tiles); without one there were too few of them."
 

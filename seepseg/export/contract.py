@@ -82,5 +82,7 @@ def _left_out(checkpoints: Sequence[Checkpoint], graph: Graph, config: Predict, 
         lines.append("resolution: set it in the plugin, or give --pixel-size")
     if scaling.local:
         lines.append(f"surroundings ({scaling.local} pixels) end at the border of an image: let images overlap")
-    lines.append("blending of overlapping windows, test-time flips, polygons: `seepseg predict` has them")
+    lines.append(
+        "neighbours of tiles, blending of overlapping windows, test-time flips, polygons: `seepseg predict` has them"
+    )
     return lines

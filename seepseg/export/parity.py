@@ -125,7 +125,7 @@ def compare(
         pixels += int(rows.valid.sum())
         changed += int((given != classes)[rows.valid].sum())
         apart = np.abs(answer[0][0] - expected[0].numpy())[:, rows.valid]
-        difference = max(difference, float(apart.max(initial=0)))
+        difference = max(difference, float(np.nan_to_num(apart, nan=np.inf).max(initial=0)))
     return Parity(len(sample.rows), pixels, difference, changed)
 
 

@@ -14,6 +14,7 @@ from seepseg.errors import ConfigError, DataError
 from seepseg.export.card import Card, card_text
 from seepseg.export.contract import Contract, contract_of
 from seepseg.export.deepness import deepness_metadata
+from seepseg.export.extra import needed
 from seepseg.export.graph import Form, Graph
 from seepseg.export.onnx_file import Run, run_onnx, run_program, traced, write_onnx, write_program
 from seepseg.export.parity import Parity, Sample, compare, sampled, tiles_of
@@ -40,6 +41,9 @@ ABOUT = {
 """Files of an export, in the order of writing. `ITEM` follows, then `SUMS`: a folder that has it is complete."""
 
 FORMATS = ("onnx", "safetensors", "torch")
+
+PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors.torch",)}
+"""What a format needs of the extra."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +139,14 @@ def export_run(paths: Sequence[Path], root: Path, out: Path, wanted: Wanted) -> 
     files, runs = _write_models(networks, graph, contract, out, wanted)
     parity = None
     if runs and sample:
-        every = [compare(run, graph, networks.members(), sample, networks.predict, networks.fit) for run in runs]
+        members = networks.members()
+        every = [compare(run, graph, members, sample, networks.predict, networks.fit) for run in runs]
         parity = max(every, key=lambda p: (p.changed, p.difference))
     checked = f"Compared on {parity}." if parity else reason or "Not compared: nothing was exported that runs."
     files = (*files, CARD)
-    card = Card(root.resolve().name, wanted.licence, checked, {name: ABOUT[name] for name in files}, size)
+    card = Card(
+        root.resolve().name, wanted.licence, checked, {name: ABOUT[name] for name in files}, size if runs else None
+    )
     write_text(out / CARD, card_text(card, networks.checkpoints, folder, contract))
     about = {name: (ABOUT[name], (out / name).stat().st_size, _digest(out / name)) for name in files}
     write_text(out / ITEM, stac_item(card.name, wanted.licence, networks.checkpoints, contract, size, about))
@@ -156,7 +163,12 @@ def _opened(paths: Sequence[Path]) -> _Networks:
 
 
 def _check(networks: _Networks, wanted: Wanted) -> None:
-    """Raise ConfigError where networks do not go together, or limits not with the run."""
+    """Raise ConfigError where networks do not go together, or formats, limits and plugin not with the run."""
+    for package in (package for name in wanted.formats for package in PACKAGES.get(name, ())):
+        needed(package)
+    if wanted.deepness and ("onnx" not in wanted.formats or "torch" in wanted.formats):
+        # A torch program would expect pixels divided by 255, too.
+        raise ConfigError("the plugin reads ONNX", "--for deepness", "leave out --format")
     first, scaling = networks.first, networks.config.data.scaling
     for path, other in zip(networks.paths, networks.checkpoints, strict=True):
         data, same = other.config.data, first.config.data

@@ -230,6 +230,23 @@ def test_a_missing_package_is_named(make_run: MakeRun, tmp_path: Path, monkeypat
     assert "pip install 'seepseg[export]'" in str(caught.value)
 
 
+@pytest.mark.parametrize("formats", [("safetensors",), ("onnx", "torch")])
+def test_the_plugin_takes_onnx_alone(formats: tuple[str, ...], make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run()
+    with pytest.raises(ConfigError, match="the plugin reads ONNX"):
+        export_run([path], tmp_path / "run", tmp_path / "out", Wanted(formats, deepness=True))
+
+
+def test_damaged_scores_are_an_error(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run()
+    for text in ("{", "[]", '{"n_tiles": 3}'):
+        where = RunFolder(tmp_path / "run").eval("val") / "metrics.json"
+        where.parent.mkdir(parents=True, exist_ok=True)
+        where.write_text(text)
+        with pytest.raises(DataError, match="is no table of scores"):
+            export_run([path], tmp_path / "run", tmp_path / "out", replace(WEIGHTS_ONLY, overwrite=True))
+
+
 def test_a_damaged_checkpoint_is_an_error(make_run: MakeRun, tmp_path: Path) -> None:
     path = make_run()
     path.write_bytes(path.read_bytes()[:-1])
