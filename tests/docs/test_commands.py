@@ -182,8 +182,8 @@ def _own(root: Path) -> None:
 def short(arguments: list[str]) -> list[str]:
     """A training of one epoch (of each stage) and, where it is a U-Net, of a narrow network."""
     command, rest = resolved(arguments)
-    overrides = list(SHORT)
-    if command.name == "train" and "--resume" not in rest:
+    name, overrides = arguments[0], list(SHORT)
+    if name == "train" and "--resume" not in rest:
         given = command.make_context("train", list(rest)).params
         config = Path(str(given["config"]))
         recipe = load(recipes().get(str(config), config), given["overrides"])
@@ -191,11 +191,19 @@ def short(arguments: list[str]) -> list[str]:
             overrides = [*SHORT[1:], *(f"stages.{i}.epochs=1" for i in range(len(recipe.stages)))]
         if recipe.model.name == "unet" and not given["init"]:
             overrides.append("model.channels=[8, 16, 32]")
-    elif command.name == "demo" and "--zones" not in rest:
+    elif name == "demo" and "--zones" not in rest:
         overrides.append("model.channels=[8, 16, 32]")
     else:
         return arguments
     return [*arguments, *(word for override in overrides for word in ("-s", override))]
+
+
+def test_trainings_of_pages_are_made_short() -> None:
+    given = ["train", "salt_best", "-s", "data.root=SALT"]
+    assert {"stages.0.epochs=1", "stages.1.epochs=1"} <= set(short(given))
+    assert {"train.epochs=1", "model.channels=[8, 16, 32]"} <= set(short(["train", "seep_multiclass"]))
+    assert "train.epochs=1" in short(["demo"])
+    assert short(["demo", "--zones"]) == ["demo", "--zones"]
 
 
 @pytest.mark.parametrize("page", sorted({b.page for b in BLOCKS if not b.reason}), ids=lambda p: p.name)
