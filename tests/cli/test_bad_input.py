@@ -380,7 +380,7 @@ def test_configs_that_are_not_configs(tree: Path, capsys: pytest.CaptureFixture[
     twice = tmp_path / "twice.yaml"
     twice.write_text("seed: 1\ndata: {source: seep, root: x}\nseed: 2\n")
     assert error(capsys, "data", "check", twice) == (
-        2, f"key 'seed' is given twice in {twice}, line 1: fix the YAML")  # fmt: skip
+        2, f"key 'seed' is given twice in {twice}, line 3: fix the YAML")  # fmt: skip
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("sede: 1\ndata: {source: seep, root: x}\ntrain: {epochs: many, batch_sise: 3}\n")
     code, line = error(capsys, "data", "check", wrong)
