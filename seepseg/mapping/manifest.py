@@ -96,18 +96,18 @@ class Manifest:
 
         `line` is the latest of the job.
         """
-        for name in line["outputs"] if line else ():
+        for name in line.get("outputs", ()) if line else ():
             path = self.out / name
             if path.parent == job.class_raster.parent and path.name.startswith(job.beside("").name):
                 path.unlink(missing_ok=True)
-        if line and line["outputs"]:  # whoever reads the folder need not look for them
+        if line and line.get("outputs"):  # whoever reads the folder need not look for them
             self._append({"name": job.name, "key": "", "input": None, "outputs": {}})
 
     def _is_valid(self, line: dict[str, Any], job: Job, unit: str) -> bool:
-        if (line["key"], line.get("unit"), line["input"]) != (self.key, unit, stamp(job.source, *job.channels)):
+        if (line.get("key"), line.get("unit"), line.get("input")) != (self.key, unit, stamp(job.source, *job.channels)):
             return False
         try:
-            return all((self.out / p).stat().st_size == size for p, size in line["outputs"].items())
+            return all((self.out / p).stat().st_size == size for p, size in line.get("outputs", {}).items())
         except OSError:
             return False
 
@@ -159,7 +159,7 @@ def _is_sound(line: Any) -> bool:
         return False
     if "name" not in line:
         return isinstance(line.get("begin", ""), str)
-    outputs, identity, grades = line.get("outputs"), line.get("identity") or {}, line.get("grades", [])
+    outputs, identity, grades = line.get("outputs", {}), line.get("identity") or {}, line.get("grades", [])
     areas = line.get("km2") or {}
     try:
         for moment in (identity.get("acquired"), identity.get("acquired_end")):
@@ -170,13 +170,15 @@ def _is_sound(line: Any) -> bool:
         return False
     return (
         isinstance(line["name"], str)
-        and isinstance(line.get("key"), str)
+        and isinstance(line.get("key", ""), str)
         and isinstance(outputs, dict)
         and all(type(size) is int and _inside(name) for name, size in outputs.items())
         and (line.get("input") is None or _are(line["input"], int))
         and _are(line.get("warnings", []), str)
         and all(type(value) in (str, int, NoneType) for value in identity.values())
-        and (type(line.get("objects")) is int or not any(name.endswith(VECTORS) for name in outputs))
+        # What seepseg did not predict has no key, and is read by zones only.
+        and (type(line.get("objects", 0)) is int)
+        and ("objects" in line or "key" not in line or not any(name.endswith(VECTORS) for name in outputs))
         and isinstance(areas, dict)
         and all(type(area) in (int, float, NoneType) for area in areas.values())
         and all(type(v) in (int, float) for grade in grades for k, v in grade.items() if k != "letter")
