@@ -223,14 +223,15 @@ class Model:
         Args:
             split: "val", "test", "train" or "all" of the run's own data; "oof": every tile by the fold that has not
                 seen it.
-            data: score all labelled tiles below this root instead.
+            data: score all labelled tiles below this root instead. Of a run of folds these, and a test part that all
+                share, are scored as the averaged networks predict them.
             tta, threshold, fitted: as in `predict`.
             out: write the tables and figures of `seepseg eval` into this folder; nothing is written without.
             progress: called with the tiles done, and of how many.
 
         Raises:
-            ConfigError: the part is empty or not known, or the run is several folds, which are scored by "oof" or each
-                alone (`load(run, fold=0)`).
+            ConfigError: the part is empty or not known, or one that folds were trained on; these are scored by "oof",
+                or each alone (`load(run, fold=0)`).
             DataError: the data are not where they were, or damaged.
         """
         from seepseg.evaluation.evaluate import Options, evaluate

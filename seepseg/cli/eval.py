@@ -79,10 +79,13 @@ class Request:
 def command(**arguments: Any) -> None:
     """Dice, IoU, precision and recall of RUN on a split, from one confusion matrix over all its pixels.
 
+    A run of folds is scored out of fold (--split oof), or on tiles new to all of them (--data, or a test part) as the
+    ensemble that predict uses.
+
     \b
     seepseg eval runs/seep_multiclass --per-class --report
     seepseg eval runs/salt --split oof --fit
-    seepseg eval runs/seep_multiclass --data OTHER_ROOT --per-class -o scores
+    seepseg eval runs/seep_best_cpu --data OTHER_ROOT --tta --per-class
     seepseg eval --predictions DIR --truth DIR --per-class
     """
     request = Request(**arguments)
@@ -152,7 +155,8 @@ def _score_run(request: Request, run: Path) -> None:
     root = fold_folder(run, request.fold)
     parts = open_parts(root, request.split, request.device, data_root=request.data, tta=request.tta)
     split = f"data-{request.data.resolve().name}" if request.data else request.split
-    where = request.out or (RunFolder(run) if request.oof else parts[0].folder).eval(split)
+    of_folds = request.oof or bool(parts[0].others)
+    where = request.out or (RunFolder(run) if of_folds else parts[0].folder).eval(split)
     options = Options(
         threshold=request.threshold,
         fitted=not request.no_fit,

@@ -70,8 +70,9 @@ def evaluate(
 ) -> Summary:
     """Scores of a run on labelled tiles, or of its folds on the tiles each has not seen, pooled over pixels.
 
-    Each part is decoded with the mean of the fits that have seen none of its tiles; without any, as the config says.
-    Writes metrics.json, its tables (docs/metrics.md names them) and figures into `where`; for folds also folds.csv.
+    A part may be an ensemble. Each is decoded with the mean of the fits that have seen none of its tiles; without any,
+    as the config says. Writes metrics.json, its tables (docs/metrics.md names them) and figures into `where`; for folds
+    also folds.csv.
 
     Raises:
         ConfigError: some parts have a fit and some have not.
@@ -112,7 +113,8 @@ def evaluate(
         save_confusion(where / "confusion.png", total.matrix, first.classes.names)
         save_gallery(where / "tiles.png", gallery.rows(), first.classes)
     if options.report:
-        write_report(where, summary, [p.folder for p in parts], first.classes, gallery.compute())
+        runs = [each.folder for p in parts for each in (p, *p.others)]
+        write_report(where, summary, runs, first.classes, gallery.compute())
     return summary
 
 
@@ -130,7 +132,7 @@ def _decoding(parts: Sequence[Labelled], options: Options) -> tuple[Predict, lis
         config = config.model_copy(update={"threshold": options.threshold})
     if not options.fitted or options.threshold is not None:
         return config, [None] * len(parts)
-    return config, [fit_for([p.fit for p in parts], part.ids) for part in parts]
+    return config, [fit_for([fit for p in parts for fit in p.fits], part.ids) for part in parts]
 
 
 def _accumulator(parts: Sequence[Labelled]) -> Accumulator:

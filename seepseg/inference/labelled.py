@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seepseg.classes import ClassTable
 from seepseg.config import Config, Predict, Runtime
 from seepseg.data.catalog import Catalog
-from seepseg.data.dataset import Draw, TileDataset
+from seepseg.data.dataset import Draw, TileDataset, margin_of
 from seepseg.data.loader import Batch, in_batches, load_batches
-from seepseg.data.scaling import group_limits
+from seepseg.data.scaling import MeasuredScaling, group_limits
 from seepseg.data.scan import with_counts
 from seepseg.data.source import scene_images, source_of
 from seepseg.errors import ConfigError, DataError, listed
-from seepseg.inference.predictor import Predictor, load_predictor
+from seepseg.inference.predictor import load_predictor
 from seepseg.inference.scene_objects import object_stage
-from seepseg.inference.score import Answer, Decoding, Sums, TileResult, answers, score
+from seepseg.inference.score import Answer, Decoding, Network, Sums, TileResult, answers, score
+from seepseg.inference.together import load_together
 from seepseg.machine.ahead import ahead
 from seepseg.machine.device import runtime_for, set_threads
 from seepseg.objects.classifier import ObjectClassifier
@@ -30,19 +31,21 @@ from seepseg.splits.parts import part
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled tiles and the checkpoint that predicts them.
+    """Labelled tiles and the checkpoint that predicts them, or the checkpoints whose probabilities are averaged.
 
     Attributes:
-        path: the checkpoint; its network is read when it is wanted, so that one at a time is in memory.
+        path: the checkpoint; its network is read when it is wanted, so that one run or fold at a time is in memory.
         folder: of the run or fold.
         config: its recipe; `data` is what is read here, `runtime` what it runs with here.
         tta: test-time augmentation, a key of `TURNS`.
         classes: its class table.
         catalog: the tiles, their classes counted.
         dataset: the same tiles as network input.
-        fit: the checkpoint's; use it through `runs.fit.fit_for` only.
-        objects: the classifier of whole objects.
+        fit: the checkpoint's; use it through `fits` and `runs.fit.fit_for` only.
+        objects: the classifier of whole objects, of all the checkpoints.
         epoch: epochs the network was trained for.
+        others: the same tiles with each further checkpoint.
+        shown: the number of the checkpoint in whose scaling objects are described; 0 is this one.
     """
 
     path: Path
@@ -55,6 +58,13 @@ class Labelled:
     fit: Fit | None
     objects: ObjectClassifier | None
     epoch: int
+    others: tuple[Labelled, ...] = ()
+    shown: int = 0
+
+    @property
+    def fits(self) -> list[Fit | None]:
+        """The fit of each checkpoint."""
+        return [each.fit for each in (self, *self.others)]
 
     @property
     def name(self) -> str:
@@ -71,30 +81,42 @@ class Labelled:
         """Whether tiles are scored one by one, as salt is."""
         return self.dataset.source.per_tile
 
-    def predictor(self) -> Predictor:
-        """The network, freshly read."""
-        return load_predictor(load_checkpoint(self.path), self.config.runtime, self.tta, self.path)
-
     def answers(self, config: Predict) -> Iterator[Answer]:
         """The tiles in the order of the catalog, each decoded on its own."""
-        return answers(self.predictor(), self._batches(1), Decoding(config))
+        return self._answers(Decoding(config))
 
     def decided(self, config: Predict, fit: Fit) -> Iterator[Answer]:
         """The tiles in the order of the catalog, decoded with a fit, whole objects by the classifier if it may."""
-        decoding = object_stage(self.objects, self.dataset, fit.onto(config), fit)
-        return decoding.decide(answers(self.predictor(), self._batches(1), decoding))
+        decoding = self._decoding(config, fit)
+        return decoding.decide(self._answers(decoding))
 
     def score(self, config: Predict, fit: Fit | None, on_tile: Callable[[TileResult], None], every: int = 1) -> Sums:
         """Sums over the tiles (every k-th of them), in the order of the catalog; `on_tile` sees each in passing."""
-        decoding = object_stage(self.objects, self.dataset, fit.onto(config) if fit else config, fit)
-        return score(self.predictor(), self._batches(every), len(self.classes), decoding, on_tile=on_tile)
+        own, *others = self._networks(every)
+        batches, decoding = enumerate(own.batches), self._decoding(config, fit)
+        return score(own.predictor, batches, len(self.classes), decoding, on_tile=on_tile, others=others)
 
-    def _batches(self, every: int) -> Iterator[tuple[int, Batch]]:
+    def _answers(self, decoding: Decoding) -> Iterator[Answer]:
+        own, *others = self._networks()
+        return answers(own.predictor, enumerate(own.batches), decoding, others=others)
+
+    def _decoding(self, config: Predict, fit: Fit | None) -> Decoding:
+        described = (self, *self.others)[self.shown].dataset
+        return object_stage(self.objects, described, fit.onto(config) if fit else config, fit)
+
+    def _networks(self, every: int = 1) -> list[Network]:
+        """The networks, freshly read, with the batches of each."""
+        return [
+            Network(load_predictor(load_checkpoint(p.path), p.config.runtime, p.tta, p.path), p._batches(every))
+            for p in (self, *self.others)
+        ]
+
+    def _batches(self, every: int) -> Iterator[Batch]:
         draws = [Draw(i) for i in range(0, len(self.dataset), every)]
         size, workers = self.config.predict.batch_size, self.config.runtime.workers
         batches = load_batches(self.dataset, in_batches(draws, size, drop_last=False), workers)
         # Without workers of its own, the next batch is read in a thread while the network is at this one.
-        return enumerate(batches if workers else ahead(batches))
+        return batches if workers else ahead(batches)
 
 
 def open_parts(
@@ -102,16 +124,20 @@ def open_parts(
 ) -> list[Labelled]:
     """The tiles to score and who predicts them: each fold of a run for the split "oof", else the run alone.
 
+    On tiles that none of them was trained on, a run of folds is the ensemble that predicts: those of another root, and
+    a test part that all folds share.
+
     Raises:
-        ConfigError: as `open_folds` and `open_labelled`.
+        ConfigError: as `open_folds`, `open_ensemble` and `open_labelled`, or a split of which folds have trained.
         DataError: no labelled tile, or a damaged file.
     """
-    path = find_checkpoints(run)[0] if split == "oof" else find_checkpoint(run)
-    runtime = runtime_for(load_checkpoint(path).config.runtime, device)
+    unseen = data_root is not None or split == "test"
+    paths = find_checkpoints(run) if split == "oof" or (unseen and folds_of(run)) else [find_checkpoint(run)]
+    runtime = runtime_for(load_checkpoint(paths[0]).config.runtime, device)
     set_threads(runtime)
     if split == "oof":
         return open_folds(run, runtime, tta=tta)
-    return [open_labelled(path, runtime, split, data_root=data_root, tta=tta)]
+    return [open_ensemble(paths, runtime, split, data_root=data_root, tta=tta)]
 
 
 def open_labelled(
@@ -127,31 +153,54 @@ def open_labelled(
         ConfigError: the split is empty or the run has no splits.csv.
         DataError: no labelled tile, or a damaged file.
     """
-    checkpoint = load_checkpoint(path)
-    folder = RunFolder(run_root(path))
-    config = checkpoint.config.model_copy(update={"runtime": runtime})
+    return open_ensemble([path], runtime, split, data_root=data_root, tta=tta)
+
+
+def open_ensemble(
+    paths: Sequence[Path], runtime: Runtime, split: str, *, data_root: Path | None = None, tta: bool = False
+) -> Labelled:
+    """As `open_labelled`, predicted and decoded as `predict` does it with several checkpoints, the folds of one run.
+
+    Raises:
+        ConfigError: as `open_labelled`; the checkpoints cannot be averaged, or have different tiles in the split.
+        DataError: no labelled tile, or a damaged file.
+    """
+    # Fits are averaged where they are used, without those that have seen a tile.
+    joined, folders = load_together(paths, fitted=False), [RunFolder(run_root(path)) for path in paths]
+    first = joined.checkpoints[0]
+    config = first.config.model_copy(update={"runtime": runtime})
     if data_root is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"root": data_root})})
     data = config.data
     source = source_of(data)
     everything = source.catalog()
-    catalog = with_counts(source, _chosen(everything, folder, "all" if data_root else split, data.root))
-    # Limits are of the whole scene, whichever of its tiles are wanted.
+    catalog = with_counts(source, _chosen(everything, folders, "all" if data_root else split, data.root))
     scenes = set(catalog.groups())
-    images = scene_images(source, [t for t in everything.tiles if t.group in scenes])
-    limits = group_limits(data.scaling, images) if data.scaling.basis == "scene" else {}
-    return Labelled(
-        path=path,
-        folder=folder,
-        config=config,
-        tta=config.predict.tta if tta else "none",
-        classes=checkpoint.classes,
-        catalog=catalog,
-        dataset=TileDataset(catalog, source, checkpoint.scaling, limits, margin=config.predict.margin, one_pass=True),
-        fit=Fit.from_plain(checkpoint.decoding),
-        objects=ObjectClassifier.from_plain(checkpoint.objects, path),
-        epoch=checkpoint.epoch,
+    # A margin that one of them cannot have, none has, so that they see the same pixels.
+    margin = min(margin_of(c.scaling.config, config.predict.margin, catalog.tiles) for c in joined.checkpoints)
+
+    def dataset(scaling: MeasuredScaling) -> TileDataset:
+        # Limits are of the whole scene, whichever of its tiles are wanted.
+        images = scene_images(source, [t for t in everything.tiles if t.group in scenes])
+        limits = group_limits(scaling.config, images) if scaling.config.basis == "scene" else {}
+        return TileDataset(catalog, source, scaling, limits, margin=margin, one_pass=True)
+
+    own, *others = (
+        Labelled(
+            path=path,
+            folder=folder,
+            config=config,
+            tta=config.predict.tta if tta else "none",
+            classes=checkpoint.classes,
+            catalog=catalog,
+            dataset=dataset(checkpoint.scaling),
+            fit=Fit.from_plain(checkpoint.decoding),
+            objects=joined.objects,
+            epoch=checkpoint.epoch,
+        )
+        for path, folder, checkpoint in zip(paths, folders, joined.checkpoints, strict=True)
     )
+    return replace(own, others=tuple(others), shown=joined.shown)
 
 
 def open_folds(run: Path, runtime: Runtime, *, tta: bool = False) -> list[Labelled]:
@@ -190,19 +239,28 @@ def _check_folds(folds: list[Labelled], run: Path) -> None:
         )
 
 
-def _chosen(catalog: Catalog, folder: RunFolder, split: str, root: Path) -> Catalog:
+def _chosen(catalog: Catalog, folders: Sequence[RunFolder], split: str, root: Path) -> Catalog:
     labelled = catalog.subset([t.id for t in catalog.tiles if t.labelled])
     if not len(labelled):
         raise DataError("no labelled tile", root, "evaluation needs masks")
     if split == "all":
         return labelled
+    parts = [_part(folder, split) for folder in folders]
+    if any(set(ids) != set(parts[0]) for ids in parts):
+        advice = "score each fold with --fold, or all with --split oof"
+        raise ConfigError(f"the folds have different {split} parts", folders[0].root.parent, advice)
+    gone = sorted(set(parts[0]) - {t.id for t in labelled.tiles})
+    if gone:
+        raise DataError(f"{len(gone)} tiles of the split are gone ({listed(gone)})", root, "restore them")
+    return labelled.subset(parts[0])
+
+
+def _part(folder: RunFolder, split: str) -> list[str]:
+    """Ids of the tiles of a part; ConfigError where there are none."""
     if not folder.splits.exists():
         advice = "give the run folder (eval: or --data ROOT)"
         raise ConfigError(f"no splits.csv, so the {split} part is not known", folder.root, advice)
     ids = part(folder.read_splits(), split)
     if not ids:
         raise ConfigError(f"the {split} part is empty", folder.splits, "choose another --split")
-    gone = sorted(set(ids) - {t.id for t in labelled.tiles})
-    if gone:
-        raise DataError(f"{len(gone)} tiles of the split are gone ({listed(gone)})", root, "restore them")
-    return labelled.subset(ids)
+    return ids

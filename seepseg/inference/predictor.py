@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -90,6 +92,11 @@ class Predictor:
         half = len(images) // 2
         self.room = min(half, self.room or half)
         return torch.cat([self._halving(part) for part in torch.split(images, half)])
+
+
+def averaged(probabilities: Sequence[Tensor]) -> Tensor:
+    """The mean of the probabilities that several networks give the same pixels, added in their order."""
+    return sum(probabilities[1:], probabilities[0]) / len(probabilities)
 
 
 def at_once(batch_size: int, pixels: int, device: torch.device) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from seepseg.config import Predict
 from seepseg.data.loader import Batch
 from seepseg.inference.decode import calibrated, decode
-from seepseg.inference.predictor import Predictor
+from seepseg.inference.predictor import Predictor, averaged
 from seepseg.losses.build import Loss
 from seepseg.losses.functional import pixel_sums
 from seepseg.machine.ahead import in_streams
@@ -137,8 +137,18 @@ class Decoding:
     decide: Decide = lambda answers: answers
 
 
+class Network(NamedTuple):
+    """A network of an ensemble and its batches: the same tiles, as it scales them."""
+
+    predictor: Predictor
+    batches: Iterable[Batch]
+
+
 class Pass(NamedTuple):
-    """A batch after the network: number, logits (N, C, H, W), probabilities (N, K, H, W), masks (N, H, W)."""
+    """A batch after the network: number, logits (N, C, H, W), probabilities (N, K, H, W), masks (N, H, W).
+
+    Of an ensemble the logits are those of the first network, and the probabilities the mean.
+    """
 
     number: int
     logits: Tensor
@@ -154,8 +164,9 @@ def score(
     loss: Loss | None = None,
     on_tile: Callable[[TileResult], None] | None = None,
     on_batch: Callable[[Tensor, Tensor], None] | None = None,
+    others: Sequence[Network] = (),
 ) -> Sums:
-    """Sums over numbered batches of labelled tiles.
+    """Sums over numbered batches of labelled tiles, as one network predicts them, or the mean of several.
 
     In passing, `on_tile` sees every tile, and `on_batch` the probabilities (N, K, H, W) and masks (N, H, W) of every
     batch.
@@ -169,7 +180,7 @@ def score(
         if on_batch is not None:
             on_batch(batch.probabilities, batch.masks)
 
-    for answer in decoding.decide(answers(predictor, batches, decoding, after_network)):
+    for answer in decoding.decide(answers(predictor, batches, decoding, after_network, others)):
         sums = Sums.of_tile(answer.truth, answer.prediction, n_classes)
         total += sums
         if on_tile:
@@ -183,15 +194,23 @@ def answers(
     batches: Iterable[tuple[int, Batch]],
     decoding: Decoding,
     after_network: Callable[[Pass], None] = lambda batch: None,
+    others: Sequence[Network] = (),
 ) -> Iterator[Answer]:
-    """The tiles of numbered batches one by one, each decoded on its own; `after_network` sees every batch."""
+    """The tiles of numbered batches one by one, each decoded on its own; `after_network` sees every batch.
 
-    def passed(item: tuple[int, Batch]) -> tuple[Tensor, Tensor]:
-        _, batch = item
+    The probabilities are those of the predictor, or their mean with those of `others`.
+    """
+
+    def passed(item: tuple[tuple[int, Batch], *tuple[Batch, ...]]) -> tuple[Tensor, Tensor]:
+        (_, batch), *beside = item
         logits = predictor.logits(batch.image)
-        return batch.within(logits), batch.within(predictor.probabilities(batch.image, logits))
+        own = [batch.within(predictor.probabilities(batch.image, logits))]
+        for other, same in zip(others, beside, strict=True):
+            own.append(same.within(other.predictor.probabilities(same.image)))
+        return batch.within(logits), averaged(own)
 
-    for (number, batch), (logits, probabilities) in in_streams(passed, batches, predictor.device):
+    items = zip(batches, *(other.batches for other in others), strict=True)
+    for ((number, batch), *_), (logits, probabilities) in in_streams(passed, items, predictor.device):
         with torch.inference_mode():
             after_network(Pass(number, logits, probabilities, batch.mask.to(predictor.device)))
             predicted = decode(probabilities, batch.valid, decoding.config, decoding.fit)

@@ -18,7 +18,7 @@ from seepseg.classes import IGNORE
 from seepseg.config import Head, Predict
 from seepseg.data.scaling import Limits, MeasuredScaling
 from seepseg.inference.decode import background_bound, most_probable
-from seepseg.inference.predictor import Predictor, Turn, at_once
+from seepseg.inference.predictor import Predictor, Turn, at_once, averaged
 from seepseg.inference.windows import Grid, grid, weights
 from seepseg.machine.ahead import ahead, in_streams
 from seepseg.models.head import out_channels, probabilities
@@ -282,4 +282,4 @@ def mean_probabilities(members: Sequence[Member], images: Sequence[Rows]) -> Ten
     They are scaled here, one batch at a time, because some scalings depend on the window.
     """
     answers = [m.predictor.probabilities(torch.from_numpy(np.stack([m.image(i) for i in images]))) for m in members]
-    return sum(answers[1:], answers[0]) / len(answers)
+    return averaged(answers)

@@ -17,12 +17,12 @@ from seepseg.classes import ClassTable
 from seepseg.config import Predict, Runtime, plain
 from seepseg.data.scaling import Limits
 from seepseg.data.source import Source, source_of
-from seepseg.errors import ConfigError
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.stream import Member
-from seepseg.objects.classifier import ObjectClassifier, together
-from seepseg.runs.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
-from seepseg.runs.fit import Fit, mean_fit
+from seepseg.inference.together import load_together
+from seepseg.objects.classifier import ObjectClassifier
+from seepseg.runs.checkpoint import checkpoint_digest
+from seepseg.runs.fit import Fit
 
 FAR = 0.1
 """A share of the scaled range: a scene farther than this from the training set, and more than twice as far as any
@@ -111,21 +111,13 @@ def load_ensemble(
         fitted: decode with the fit of the checkpoints, where they hold one.
 
     Raises:
-        ConfigError: they differ in classes, bands or no-data value, only some hold a fit, or those with an object
-            classifier differ in scaling.
+        ConfigError: they cannot be averaged, see `load_together`.
         CheckpointError: a file is damaged.
     """
-    checkpoints = [load_checkpoint(path) for path in paths]
+    joined = load_together(paths, fitted=fitted)
+    checkpoints, fit = joined.checkpoints, joined.fit
     first = checkpoints[0]
-    for path, other in zip(paths, checkpoints, strict=True):
-        if _reads(other) != _reads(first):
-            raise ConfigError(
-                f"classes, bands or no-data value differ from those of {paths[0]}",
-                path,
-                "only runs on the same kind of data can be averaged",
-            )
     config = config or first.config.predict
-    fit = mean_fit([Fit.from_plain(c.decoding) for c in checkpoints], paths) if fitted else None
     turns = config.tta if tta else "none"
     members = tuple(
         Member(load_predictor(c, runtime, turns, path), c.scaling) for path, c in zip(paths, checkpoints, strict=True)
@@ -136,32 +128,7 @@ def load_ensemble(
         "SEEPSEG_MODEL": " ".join(checkpoint_digest(path)[:16] for path in paths),
         "SEEPSEG_CONFIG": hashlib.sha256(recipe.encode()).hexdigest()[:16],
     }
-    objects = together([ObjectClassifier.from_plain(c.objects, p) for c, p in zip(checkpoints, paths, strict=True)])
     config = fit.onto(config) if fit else config
-    shown = _first_with_objects(checkpoints, paths)
-    return Ensemble(members, first.classes, source_of(first.config.data), config, tags, fit, objects, shown)
-
-
-def _reads(checkpoint: Checkpoint) -> tuple[object, ...]:
-    data = checkpoint.config.data
-    # A product is read once, as linear or in dB.
-    return checkpoint.classes, data.bands, data.page, data.nodata, data.names and data.scaling.kind
-
-
-def _units(checkpoint: Checkpoint) -> tuple[object, ...]:
-    scaling = checkpoint.scaling.config
-    return scaling.kind, scaling.basis, scaling.range
-
-
-def _first_with_objects(checkpoints: Sequence[Checkpoint], paths: Sequence[Path]) -> int:
-    """The number of the first checkpoint with an object classifier; 0 if none has one."""
-    first, *others = [i for i, c in enumerate(checkpoints) if c.objects] or [0]
-    for other in others:
-        # An object is described once for all classifiers, so they must expect the same units.
-        if _units(checkpoints[other]) != _units(checkpoints[first]):
-            raise ConfigError(
-                f"its object classifier was trained with another data.scaling than that of {paths[first]}",
-                paths[other],
-                "predict with one of the two, or with runs of one data.scaling",
-            )
-    return first
+    return Ensemble(
+        members, first.classes, source_of(first.config.data), config, tags, fit, joined.objects, joined.shown
+    )

@@ -155,7 +155,9 @@ def find_checkpoint(run: Path) -> Path:
             return candidate
     if any(run.glob("fold_*")):
         raise ConfigError(
-            "holds folds, not one run", run, f"give one of them, for example {run / 'fold_0'} (eval: or --split oof)"
+            "holds folds, not one run",
+            run,
+            f"give one of them, for example {run / 'fold_0'} (eval: or --split oof, or --data ROOT)",
         )
     raise ConfigError("no checkpoint", run, "give a run folder that `seepseg train` made, or a .pt file")
 
