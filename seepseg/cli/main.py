@@ -14,7 +14,8 @@ from contextlib import suppress
 import click
 
 from seepseg import __version__
-from seepseg.cli.record import Record, asked, recorded, speaks, with_options
+from seepseg.cli.record import Record, asked, speaks, with_options
+from seepseg.cli.streams import recorded
 from seepseg.errors import SeepsegError
 from seepseg.machine.imports import import_monai_alone
 
@@ -72,9 +73,22 @@ def main() -> None:
         code, error = _run(words, command, record)
         result = record.end(code, error)
     if asked(words)[0] and speaks():
-        with suppress(BrokenPipeError):  # its reader has left
-            print(result, end="", flush=True)
+        code = _print_result(result, code)
     sys.exit(code)
+
+
+def _print_result(result: str, code: int) -> int:
+    """Print the JSON of a command that ended with an exit code; the code it ends with, which is 5 on a full disk."""
+    try:
+        print(result, end="", flush=True)
+    except OSError as error:
+        # Python would write what is left once more when it ends, and fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):  # its reader has left
+            code, line = explain(error)
+            with suppress(OSError):
+                click.echo(f"error: {line}", err=True)
+    return code
 
 
 def _run(words: Sequence[str], command: click.Command, record: Record) -> tuple[int, str | None]:
@@ -88,7 +102,8 @@ def _run(words: Sequence[str], command: click.Command, record: Record) -> tuple[
     except click.exceptions.Abort:
         code, line = 130, "interrupted"
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         nothing = isinstance(error, click.exceptions.NoArgsIsHelpError)
         return 2, "no command was given" if nothing else " ".join(error.format_message().split())
     except BrokenPipeError:
@@ -100,7 +115,8 @@ def _run(words: Sequence[str], command: click.Command, record: Record) -> tuple[
             traceback.print_exc()
         takes_keys = any("--set" in option.opts for option in command.params)
         code, line = explain(error, takes_keys)
-    click.echo(f"error: {line}", err=True)
+    with suppress(OSError):  # --json says it too, where standard error is on a full disk
+        click.echo(f"error: {line}", err=True)
     return code, line
 
 
@@ -108,10 +124,16 @@ def called(words: Sequence[str]) -> tuple[str, click.Command]:
     """The command that the words of a command line call, by name and itself."""
     names: list[str] = []
     command: click.Command = cli
-    for word in words:
+    left = iter(words)
+    for word in left:
+        if word.startswith("-"):
+            if word == "--log-file":
+                next(left, None)  # its file may be called as a command is
+            continue
         below = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
-        if below:
-            names, command = [*names, word], below
+        if not below:
+            break
+        names, command = [*names, word], below
     return " ".join(names), command
 
 

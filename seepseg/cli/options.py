@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from seepseg.cli.record import heard, uncovered
+from seepseg.cli.streams import heard, uncovered
 from seepseg.io.files import local_path
 
 if TYPE_CHECKING:

@@ -186,6 +186,8 @@ def command(
     recipe = Recipe(paths, runtime, config, tta, wanted, fitted=threshold is None and not no_fit)
     with progress("predicting", None, quiet) as tick:
         result = predict_batch(jobs, recipe, out, how, tick)
+    # Whatever fails from here on, so much is done.
+    made(inputs=len(jobs), predicted=result.done, before=result.before, failed=len(result.failures))
     if stac:
         _describe(jobs, result, out, checkpoint.classes)
     if tgs:
@@ -204,6 +206,7 @@ def _describe(jobs: list[Job], result: Outcome, out: Path, classes: ClassTable) 
     from seepseg.stac.catalog import CATALOG, write_catalog
 
     count, timeless = write_catalog(jobs, result.read, out, classes, result.tags)
+    made(out / CATALOG)
     click.echo(f"catalog: {relative(out / CATALOG)}, {count} items")
     if timeless:
         what = f"{timeless} items have no time, and span all of it"
@@ -218,7 +221,6 @@ def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
     manifest, listing = out / f"manifest{shard}.jsonl", out / f"failures{shard}.jsonl"
     tables = (manifest, listing, *(out / name for name in ("findings.gpkg", "findings.csv", "scenes.csv")))
     made(out, *(path for path in tables if path.exists()))
-    made(inputs=count, predicted=result.done, before=result.before, failed=len(result.failures))
     warnings = ((source, f"{source}: {text}") for source, text in result.warnings)
     for line in alike(warnings, relative(manifest)):
         _warn(line)

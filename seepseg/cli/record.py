@@ -1,4 +1,7 @@
-"""What machines read of any command: one JSON object when it ends (--json), its lines with their times (--log-file)."""
+"""What machines read of any command: one JSON object when it ends (--json), its lines with their times (--log-file).
+
+`cli.streams` is how a record comes to hear what is printed.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,12 @@ import math
 import os
 import re
 import shlex
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from types import FrameType
-from typing import Any, TextIO, cast
 
 import click
 
@@ -69,9 +67,7 @@ class Result:
 
 def made(*outputs: Path, **counts: float | None) -> None:
     """Note what the running command has made: files or folders, and numbers by name."""
-    context = click.get_current_context(silent=True)
-    record = context.find_object(Record) if context else None
-    if record:
+    if record := running():
         record.result.outputs += [str(path.absolute()) for path in outputs]
         finite = {name: value if value is None or math.isfinite(value) else None for name, value in counts.items()}
         record.result.counts |= finite
@@ -98,11 +94,12 @@ def asked(words: Sequence[str]) -> tuple[bool, Path | None]:
     """Whether the words of a command line hold --json, and the file that --log-file names, where they name one."""
     options = list(words[: words.index("--")] if "--" in words else words)
     named = [
-        (word.partition("=")[2] or after)
-        for word, after in pairwise([*options, ""])
-        if word == "--log-file" or word.startswith("--log-file=")
+        after if word == "--log-file" else word.partition("=")[2]
+        for word, after in pairwise([*options, None])
+        if word and (word == "--log-file" or word.startswith("--log-file="))
     ]
-    return "--json" in options, Path(named[-1]) if named and named[-1] else None
+    # Without a word behind it, click refuses it; an empty one is no file.
+    return "--json" in options, None if not named or named[-1] is None else Path(named[-1])
 
 
 def speaks() -> bool:
@@ -162,7 +159,8 @@ class Record:
                 self.log(line)
         except OSError as error:
             self.log = None
-            click.echo(f"warning: {error.strerror} in the log file: nothing more is written there", err=True)
+            with suppress(OSError):  # the same disk may be full
+                click.echo(f"warning: {error.strerror} in the log file: nothing more is written there", err=True)
 
     def end(self, code: int, error: str | None) -> str:
         """The result as JSON, now that the command has ended; noted in the log too."""
@@ -173,103 +171,7 @@ class Record:
         return json.dumps(asdict(result)) + "\n"
 
 
-class _Heard:
-    """A text stream whose lines someone else hears too."""
-
-    def __init__(self, below: TextIO, hear: Callable[[str], None]) -> None:
-        self.below, self._hear, self._rest = below, hear, ""
-        # click goes round a stream that does not say them, as rich's beside a progress bar.
-        self.encoding = getattr(below, "encoding", None) or "utf-8"
-        self.errors = getattr(below, "errors", None) or "strict"
-
-    def write(self, text: str) -> int:
-        """Write text; a line is heard when it is whole."""
-        done = self.below.write(text)
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._hear(line)
-        return done
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.below, name)
-
-
-@contextmanager
-def heard(record: Record | None = None, *, covered: bool = False) -> Iterator[None]:
-    """Hear both output streams for a `with` block, for the running command, where they are not heard already.
-
-    Args:
-        record: of the command; None finds it.
-        covered: a progress bar has put streams of its own above those that were heard.
-    """
+def running() -> Record | None:
+    """The record of the command that runs; None outside of one."""
     context = click.get_current_context(silent=True)
-    record = record or (context.find_object(Record) if context else None)
-    before = sys.stdout, sys.stderr
-    if record and (record.listens or covered):
-        hear = record.hear
-        streams = [stream if isinstance(stream, _Heard) else _Heard(stream, hear) for stream in before]
-        sys.stdout, sys.stderr = cast(tuple[TextIO, TextIO], streams)
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
-
-
-def uncovered(stream: TextIO) -> TextIO:
-    """The stream itself, for what is not heard, as progress bars."""
-    return stream.below if isinstance(stream, _Heard) else stream
-
-
-def child_echo() -> Callable[[str], None]:
-    """Print a line in a process that the running command starts, and append it to the command's log; can be pickled."""
-    context = click.get_current_context(silent=True)
-    record = context.find_object(Record) if context else None
-    return partial(_tell, log=record.log if record else None)
-
-
-def _tell(line: str, log: Log | None) -> None:
-    print(line, flush=True)
-    if log:
-        with suppress(OSError):  # the command itself warns of it
-            log(line)
-
-
-@contextmanager
-def recorded(command: str, words: Sequence[str]) -> Iterator[Record]:
-    """The record of a command for a `with` block; SIGTERM ends it at once, but with its exit code and its JSON."""
-    wanted, log = asked(words)
-    record = Record(command)
-    record.listens = wanted or log is not None
-    with ExitStack() as stack:
-        descriptor = stack.enter_context(_stdout_for_json()) if wanted else None
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            # What is unfinished is done again, as after any kill: nothing waits, and no stream is touched.
-            try:
-                line = f"stopped by {signal.Signals(number).name}"
-                os.write(2, f"error: {line}\n".encode())
-                record.hear(f"error: {line}")
-                text = record.end(128 + number, line)
-                if descriptor is not None and speaks():
-                    os.write(descriptor, text.encode())
-            finally:
-                os._exit(128 + number)
-
-        before = signal.signal(signal.SIGTERM, stop)
-        stack.callback(signal.signal, signal.SIGTERM, before)
-        stack.enter_context(heard(record))
-        yield record
-
-
-@contextmanager
-def _stdout_for_json() -> Iterator[int]:
-    """All that this process and its children print on standard output goes to standard error; gives the real one."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with redirect_stdout(sys.stderr):
-            yield kept
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+    return context.find_object(Record) if context else None

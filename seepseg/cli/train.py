@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option, with_device
-from seepseg.cli.record import child_echo, made
+from seepseg.cli.record import made
+from seepseg.cli.streams import child_echo
 
 if TYPE_CHECKING:
     from seepseg.config import Config

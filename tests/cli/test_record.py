@@ -125,6 +125,42 @@ def test_what_is_behind_two_dashes_is_no_option() -> None:
     assert asked(["--log-file=a", "x", "--log-file", "b"]) == (False, Path("b"))
 
 
+def test_an_empty_log_file_is_refused_and_takes_no_word_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert asked(["--log-file=", "train"]) == (False, Path())
+    assert asked(["train", "--log-file"]) == (False, None)
+    code, out, _ = run(capsys, "--log-file=", "config", "list", "--json")
+    assert (code, result_of(out).exit_code) == (2, 2)
+
+
+def test_the_name_is_of_the_command_that_is_called_and_not_of_words_behind_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for line, name in (
+        ("--log-file train rank --help", "rank"),
+        ("trian predict", ""),
+        ("data config check", "data"),
+        ("rank data check", "rank"),
+    ):
+        assert result_of(run(capsys, *line.split(), "--json")[1]).command == name
+
+
+def test_a_full_disk_behind_one_stream_leaves_the_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "seepseg"]
+    with Path("/dev/full").open("w") as full:
+        silent = subprocess.run(
+            [*command, "config", "list", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+        assert silent.returncode == 5
+        line = "error: no space left in standard output: free some and run the command again\n"
+        assert silent.stderr.endswith(line)
+        for words in (["rank"], ["config", "show", str(tmp_path / "c.yaml")]):
+            told = subprocess.run(
+                [*command, *words, "--json"], stdout=subprocess.PIPE, stderr=full, text=True, check=False
+            )
+            assert result_of(told.stdout).exit_code == told.returncode == 2
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
