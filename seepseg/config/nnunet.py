@@ -80,6 +80,8 @@ def labels_of(labels: object, path: Path) -> tuple[list[dict[str, Any]], list[in
     ignored = [value for value, name in names.items() if name == "ignore"]
     if ignored and ignored != [len(labels) - 1]:
         raise ValueError(f"{path}: ignore is {ignored[0]}, and not the highest label, {len(labels) - 1}")
+    if odd := [name for name in names.values() if not (name.strip() and name.isprintable())]:
+        raise ValueError(f"{path}: {odd[0][:40]!r} is no name of a class")
     classes = [{"name": name, "values": [value]} for value, name in names.items() if value and name != "ignore"]
     return classes, ignored
 

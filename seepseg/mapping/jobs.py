@@ -99,8 +99,6 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
             raise ConfigError("the output folder holds an input", source, "choose another -o")
         png = image_format == "png" or (image_format == "auto" and source.suffix.lower() in PICTURES)
         job = Job(source, _PACKED.sub("", place.with_suffix("").as_posix()), out, png)
-        if job.name in RESERVED:
-            raise ConfigError(f"{job.name!r} is what the findings of a batch are called", source, "rename the file")
         if job.name in jobs and jobs[job.name].source.resolve() != source.resolve():
             raise ConfigError(
                 f"{jobs[job.name].source} and {source} would both be written to",
@@ -108,7 +106,14 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
                 "rename one, or predict them into two folders",
             )
         jobs[job.name] = job
+    return _apart(jobs)
+
+
+def _apart(jobs: Mapping[str, Job]) -> list[Job]:
+    """Jobs by name, sorted; ConfigError where outputs of one might have the name of something else."""
     for name, job in jobs.items():
+        if name in RESERVED:
+            raise ConfigError(f"{name!r} is what the findings of a batch are called", job.source, "rename the file")
         if (beside := jobs.get(name.removesuffix("_origins"), job)) is not job:
             what = f"its polygons and the origins of {beside.source} might both be {name}.fgb or .geojson"
             raise ConfigError(what, job.source, "rename one, or predict them into two folders")
@@ -125,7 +130,7 @@ def with_channels(jobs: Sequence[Job], data: DataNode) -> list[Job]:
     """The jobs with the channels of an image as one input, called NAME, where each is a file, NAME_0000.png and so on.
 
     Raises:
-        ConfigError: another input is called so.
+        ConfigError: another input is called so, or outputs of another one might be.
     """
     if not data.channel_files:
         return list(jobs)
@@ -142,7 +147,7 @@ def with_channels(jobs: Sequence[Job], data: DataNode) -> list[Job]:
         if name in cases:
             raise ConfigError(f"{cases[name].source} and {job.source} are both called {name}", name, "rename one")
         cases[name] = replace(job, name=name, channels=tuple(channels_of(data, job.source)) if whole else ())
-    return sorted(cases.values(), key=lambda job: job.name)
+    return _apart(cases)
 
 
 def check_inputs(jobs: Sequence[Job], mask: Path | None) -> None:

@@ -86,7 +86,7 @@ class _Link:
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
-        is_uri = "://" in place or place.startswith(("databricks", "file:"))
+        is_uri = "://" in place or place == "databricks" or place.startswith("file:")
         uri = place if is_uri else Path(place).absolute().as_uri()
         self.client: Any = MlflowClient(tracking_uri=uri)
         known = parse_json(folder.mlflow.read_text()) if folder.mlflow.exists() else {}

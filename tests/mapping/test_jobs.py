@@ -171,3 +171,15 @@ def test_channels_in_files_are_one_input_called_by_its_case(tmp_path: Path) -> N
     touch(tmp_path / "in" / "a.png")
     with pytest.raises(ConfigError, match=r"a.png and .*a_0000.png are both called a"):
         with_channels(plan([str(tmp_path / "in")], tmp_path / "out"), data)
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [(("findings_0000.png",), "'findings' is what"), (("a_0000.png", "a_origins_0000.png"), "might both be a_origins")],
+)
+def test_cases_are_not_called_as_other_outputs_are(names: tuple[str, ...], what: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    jobs = plan([str(tmp_path / name) for name in names], tmp_path / "out")
+    with pytest.raises(ConfigError, match=what):
+        with_channels(jobs, NnunetData(root=tmp_path, classes="salt", ignore_values=[], bands=None))
