@@ -16,10 +16,10 @@ from seepseg.evaluation.summary import Decoded, Evidence, Headline, headline
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics import calibration
 from seepseg.metrics.baseline import dark_spots, most_common_class, nothing, one_class, shifted
-from seepseg.metrics.bootstrap import Interval, bootstrap, bootstrap_mean, bootstrap_ratio
+from seepseg.metrics.bootstrap import Interval, bootstrap, bootstrap_mean, bootstrap_ratio, bootstrap_score
 from seepseg.metrics.boundary import TOLERANCES, SurfaceCounts, surface_counts
 from seepseg.metrics.calibration import Reliability, reliability
-from seepseg.metrics.detection import CRITERIA, Detections, ObjectScores, detections, object_scores
+from seepseg.metrics.detection import CRITERIA, Detections, ObjectScores, class_f1, detections, object_scores
 from seepseg.metrics.froc import FrocCounts, froc_counts
 from seepseg.metrics.matching import TruthObjects
 from seepseg.metrics.salt_score import batch_scores, soft_counts
@@ -190,8 +190,11 @@ def _object_intervals(scenes: list[Detections]) -> dict[str, Interval]:
     iou25 = CRITERIA.index("iou25")
     counts = [(s.objects, s.found[iou25], s.right[iou25], s.false_alarms, s.valid_pixels) for s in scenes]
     objects, hits, right, false_alarms, pixels = np.array([[np.sum(n) for n in row] for row in counts]).T
+    either = np.array([[s.finding.sum(), s.predicted.sum()] for s in scenes])
     return {
         "objects/found": bootstrap_ratio(hits, objects),
+        "objects/f1": bootstrap_ratio(hits + either[:, 0], objects + either[:, 1]),
+        "objects/class_f1": bootstrap_score(np.stack([s.class_weights.sum(-1) for s in scenes]), class_f1),
         "objects/class_accuracy": bootstrap_ratio(right, hits),
         "objects/false_alarms_per_mpx": bootstrap_ratio(1e6 * false_alarms, pixels),
     }

@@ -30,7 +30,7 @@ def per_class(summary: Summary) -> pd.DataFrame:
 
 
 def lines(summary: Summary) -> list[str]:
-    """The rest, a line each: TGS score, other projects' scores, objects, outlines, confidence, decoding, time."""
+    """The rest, a line each: TGS score or outlines and objects, scores as published, objects, confidence, decoding."""
     out = []
     if summary.tgs_score is not None:
         interval = interval_text(summary.interval("tgs_score"))
@@ -38,6 +38,8 @@ def lines(summary: Summary) -> list[str]:
     evidence = summary.evidence
     if evidence is None:
         return out
+    if summary.tgs_score is None:
+        out.append(_whole(summary))
     out.append(published(evidence.as_published))
     if evidence.objects.objects:
         out.append(_objects(evidence.objects, with_classes=len(summary.classes) > 1))
@@ -48,12 +50,39 @@ def lines(summary: Summary) -> list[str]:
     return [*out, f"note: {summary.caution}"] if summary.caution else out
 
 
+def whole_objects(summary: Summary) -> list[tuple[str, str, float | None]]:
+    """Name, name of the interval ("" where there is none) and value of scores that vague outlines hardly change."""
+    if summary.evidence is None:
+        return []
+    row = summary.evidence.objects
+    scores = [
+        ("surface Dice at 2 px", "", summary.evidence.surface_dice["2 px"]),
+        ("object F1 at IoU ≥ .25", "objects/f1", row.f1_iou25),
+    ]
+    if len(summary.classes) > 1:
+        scores += [
+            ("class accuracy of found objects", "objects/class_accuracy", row.class_accuracy_iou25),
+            ("class F1 by root area", "objects/class_f1", row.class_f1),
+        ]
+    return scores
+
+
 def published(scores: BatchScores) -> str:
     """The scores as other projects publish them, with a note that they are not ours."""
     return (
         f"as other projects publish theirs: soft Dice {scores.soft_dice_batch16:.3f}, soft IoU "
         f"{scores.soft_iou_batch16:.3f} (foreground, mean over batches of 16 tiles); compare with such numbers only"
     )
+
+
+def _whole(summary: Summary) -> str:
+    """The scores of `whole_objects` in a line."""
+    ranges = {key: interval_text(summary.interval(key)) for _, key, _ in whole_objects(summary)}
+    parts = [
+        f"{name} {_number(value)}" + (f" ({ranges[key]})" if ranges[key] else "")
+        for name, key, value in whole_objects(summary)
+    ]
+    return f"outlines and objects: {', '.join(parts)}"
 
 
 def _objects(row: ObjectScores, *, with_classes: bool) -> str:

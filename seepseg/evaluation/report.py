@@ -11,7 +11,7 @@ import pandas as pd
 from seepseg.classes import ClassTable
 from seepseg.evaluation.curves import ROWS, froc, places, reliability, training
 from seepseg.evaluation.gallery import REMARKS, Shown
-from seepseg.evaluation.printing import decoding_text, interval_text, published
+from seepseg.evaluation.printing import decoding_text, interval_text, published, whole_objects
 from seepseg.evaluation.summary import Evidence, Summary
 from seepseg.evaluation.tables import class_table, reference_table
 from seepseg.io.atomic import write_text
@@ -92,6 +92,7 @@ def _headline(summary: Summary) -> str:
             ("macro IoU", "iou/macro", summary.macro.iou),
             ("class accuracy in the foreground", "class_accuracy", summary.class_accuracy),
         ]
+    scores += whole_objects(summary) if summary.tgs_score is None else []
     facts = [(what, shown(value), _range(summary, key)) for what, key, value in scores if value is not None]
     if summary.evidence is None:
         return cards(facts) + source_line("per_class.csv", "metrics.json")

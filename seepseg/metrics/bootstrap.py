@@ -107,15 +107,21 @@ def paired_difference(
     return _differences(both[both.any(1)], statistic, draws)
 
 
-def bootstrap_ratio(parts: Numbers, wholes: Numbers, draws: int = DRAWS) -> Interval:
-    """Interval of Σ parts / Σ wholes over clusters (S): a detection rate, false alarms per area, a surface Dice."""
-    stack = np.stack([parts, wholes], 1)
+def bootstrap_score(stack: Numbers, score: Callable[[Numbers], Floats], draws: int = DRAWS) -> Interval:
+    """Interval of a score (D) of sums over clusters (D, …), from the values of each cluster (S, …)."""
+    shape = stack.shape[1:]
+    flat = stack.reshape(len(stack), int(np.prod(shape)))
 
     def statistic(sums: Numbers) -> dict[str, Floats]:
-        return {"ratio": divided(sums[:, 0], sums[:, 1])}
+        return {"score": score(sums.reshape(-1, *shape))}
 
-    value = float(statistic(stack.sum(0)[None])["ratio"][0])
-    return _interval(value, _draw(stack, statistic, draws)["ratio"], len(stack))
+    value = float(statistic(flat.sum(0)[None])["score"][0])
+    return _interval(value, _draw(flat, statistic, draws)["score"], len(flat))
+
+
+def bootstrap_ratio(parts: Numbers, wholes: Numbers, draws: int = DRAWS) -> Interval:
+    """Interval of Σ parts / Σ wholes over clusters (S): a detection rate, false alarms per area, a surface Dice."""
+    return bootstrap_score(np.stack([parts, wholes], 1), lambda sums: divided(sums[:, 0], sums[:, 1]), draws)
 
 
 def bootstrap_mean(values: Floats, draws: int = DRAWS) -> Interval:

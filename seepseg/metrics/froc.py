@@ -80,7 +80,7 @@ def froc_counts(
         large = sizes >= max(min_pixels, 1)
         above = labels.ravel()[objects.pixels]
         above = np.where(large[above], above, 0)
-        hits.append(objects.found_by(above, sizes).sum(1))
+        hits.append(objects.found_by(above, sizes)[0].sum(1))
         large[above] = False
         false_alarms.append(large.sum())
     pixels, shape = int(valid.sum()), (len(thresholds), len(CRITERIA))

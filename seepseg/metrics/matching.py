@@ -31,12 +31,14 @@ class TruthObjects:
         self._section = (np.cumsum(self.lengths) - self.lengths)[self.owner - 1] + steps
         self._section_owner = np.repeat(np.arange(self.count), self.lengths)
 
-    def found_by(self, predicted: NDArray[np.int32], sizes: Ints) -> NDArray[np.bool_]:
-        """(3, count) whether each object is found, by `detection.CRITERIA`, by some predicted objects.
+    def found_by(self, predicted: NDArray[np.int32], sizes: Ints) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(3, count) whether each object is found, by `detection.CRITERIA`, and (n) whether each of n finds one.
+
+        A predicted object finds one at IoU ≥ .25.
 
         Args:
             predicted: number of the predicted object at each of `pixels`, 0 where there is none.
-            sizes: pixels of each, by number.
+            sizes: (n + 1) pixels of each, by number.
         """
         on = predicted > 0
         pairs, overlap = np.unique(self.owner[on].astype(np.int64) * len(sizes) + predicted[on], return_counts=True)
@@ -44,12 +46,15 @@ class TruthObjects:
         union = self._sizes[mine] + sizes[other] - overlap
         out = np.zeros((3, self.count), bool)
         # In integers, so that no rounding decides at IoU 1/4, 1/2 or a tenth of the length.
-        out[0, mine[4 * overlap >= union] - 1] = True
+        loose = 4 * overlap >= union
+        out[0, mine[loose] - 1] = True
+        finds = np.zeros(len(sizes), bool)
+        finds[other[loose]] = True
         out[1, mine[2 * overlap >= union] - 1] = True
         covered = np.zeros(len(self._section_owner), bool)
         covered[self._section[on]] = True
         out[2] = 10 * np.bincount(self._section_owner[covered], minlength=self.count) >= self.lengths
-        return out
+        return out, finds[1:]
 
 
 def steps_along(labels: NDArray[np.int32]) -> Ints:

@@ -214,7 +214,10 @@ def test_rates_of_objects_have_intervals_over_scenes() -> None:
     assert rates["objects/found"].value == pytest.approx(objects.found_iou25)
     assert rates["objects/false_alarms_per_mpx"].value == pytest.approx(objects.false_alarms_per_mpx)
     assert rates["objects/class_accuracy"].value == pytest.approx(objects.class_accuracy_iou25)
-    for rate in (rates["objects/found"], rates["objects/false_alarms_per_mpx"]):
+    assert rates["objects/f1"].value == pytest.approx(objects.f1_iou25)
+    assert rates["objects/class_f1"].value == pytest.approx(objects.class_f1)
+    for name in ("found", "false_alarms_per_mpx", "f1", "class_f1"):
+        rate = rates[f"objects/{name}"]
         assert rate.clusters == 9
         assert rate.low is not None and rate.value is not None and rate.high is not None
         assert rate.low <= rate.value <= rate.high

@@ -15,12 +15,16 @@ OBJECTS = (
     "objects: of 20, found at IoU ≥ .25 55%, ≥ .5 n/a, touched 80%; class right in 60% of those found; "
     "false alarms 7, 3.1 per Mpx"
 )
+WHOLE = (
+    "outlines and objects: surface Dice at 2 px 0.750, object F1 at IoU ≥ .25 0.480, "
+    "class accuracy of found objects 0.600, class F1 by root area 0.340"
+)
 OUTLINES = "outlines: surface Dice at 1, 2, 3 px 0.500 0.750 n/a; calibration error of foreground 0.0430"
 
 
 def rest(found: Evidence) -> list[str]:
     """What is printed besides the lines that are always there."""
-    return [line for line in lines(summary(evidence=found)) if line not in (PUBLISHED, OBJECTS, OUTLINES)]
+    return [line for line in lines(summary(evidence=found)) if line not in (WHOLE, PUBLISHED, OBJECTS, OUTLINES)]
 
 
 def test_an_interval_or_nothing() -> None:
@@ -42,12 +46,21 @@ def test_rows_have_intervals_where_there_are_any() -> None:
 
 
 def test_the_rest_in_lines() -> None:
-    assert lines(summary()) == [PUBLISHED, OBJECTS, OUTLINES]
+    assert lines(summary()) == [WHOLE, PUBLISHED, OBJECTS, OUTLINES]
     assert lines(summary(evidence=None)) == []
     objects = evidence().objects
     with_area = evidence(objects=replace(objects, false_alarms_per_1000_km2=0.0))
     assert rest(with_area)[0].endswith("false alarms 7, 0.0 per 1000 km²")
     assert rest(evidence(objects=replace(objects, objects=0))) == []
+
+
+def test_scores_of_outlines_and_objects_with_intervals() -> None:
+    drawn = evidence(intervals={"objects/class_f1": Interval(0.34, 0.3, 0.41, 9, 0.0)})
+    assert lines(summary(evidence=drawn))[0] == WHOLE + " (0.300–0.410)"
+    # Salt has its own score for outlines, and one class says nothing of classes.
+    assert WHOLE not in lines(summary(tgs_score=0.8))
+    one = summary(classes=summary().classes[:1])
+    assert lines(one)[0] == "outlines and objects: surface Dice at 2 px 0.750, object F1 at IoU ≥ .25 0.480"
 
 
 def test_the_tgs_score_comes_first() -> None:

@@ -33,7 +33,7 @@ def sums_of(matrix: list[list[int]], tiles: list[int], n_tiles: int = 5) -> Sums
 def evidence(**more: Any) -> Evidence:
     """Some evidence, parts of it laid over."""
     nothing = Headline(5, 0.0, 0.0, 0.0, 0.0, 0.0, None, 8, 100)
-    objects = ObjectScores("all", "all", 20, 0.55, None, 0.8, 0.6, None, 0.5, 25, 7, 3.14, None)
+    objects = ObjectScores("all", "all", 20, 0.55, None, 0.8, 0.6, None, 0.5, 0.48, 0.34, 25, 7, 3.14, None)
     parts: dict[str, Any] = {
         "intervals": {"dice/foreground": KNOWN, "dice/1": KNOWN, "dice/macro": NONE, "iou/1": KNOWN},
         "lacking": {"thick": 0.0, "<thin>": 0.352},

@@ -67,6 +67,34 @@ def test_rows_by_hand() -> None:
     assert len(object_scores(counts, NAMES)) == 1 + 2 + len(SIZES) + 8
 
 
+def test_f1_by_hand() -> None:
+    counts = detections(*scene(), 3)
+    # Of 3 true and 4 predicted objects, 2 and 2 have one of the other kind at IoU ≥ .25.
+    assert counts.finding.tolist() == [[0, 0, 0, 0], [0, 1, 1, 0]]
+    assert row(counts).f1_iou25 == pytest.approx(4 / 7)
+    # Predicted: √50 as thin, truly thick; 20 as thin, right; 3 as thick and √60 as thin, both at sea. True objects less
+    # than a tenth covered: 7, thick. So thick: tp 0, fp 3, fn √50 + 7; thin: tp 20, fp √50 + √60, fn 0.
+    tp, fp, fn = counts.class_weights.sum(-1)
+    assert tp.tolist() == [0, 20]
+    assert fp == pytest.approx([3, 50**0.5 + 60**0.5])
+    assert fn == pytest.approx([50**0.5 + 7, 0])
+    thin = 40 / (40 + 50**0.5 + 60**0.5)
+    assert (row(counts, "thick").class_f1, row(counts, "thin").class_f1) == (0, pytest.approx(thin))
+    assert row(counts).class_f1 == pytest.approx(thin / 2)
+    # Neither true nor predicted of that size: not defined.
+    assert row(counts, "thick", "1000–").class_f1 is None
+    assert row(Detections.empty(3)).f1_iou25 is row(Detections.empty(3)).class_f1 is None
+
+
+@pytest.mark.parametrize(("true", "f1"), [(10, 1.0), (9, 0.0)])
+def test_a_tenth_of_an_object_gives_it_a_true_class(true: int, f1: float) -> None:
+    truth, prediction = np.zeros((2, 20, 20), np.uint8)
+    prediction[:10, :10] = 1
+    truth[0, :true] = 1
+    # 10 of 100 pixels are a tenth. The true object is covered whole, so it is not missed: fp 10 alone gives 0.
+    assert row(detections(truth, prediction, 3)).class_f1 == f1
+
+
 def test_scenes_add_up() -> None:
     one = detections(*scene(), 3, pixel_size=10)
     two = Detections.empty(3) + one + one
@@ -114,6 +142,8 @@ def test_truth_against_itself_finds_everything(truth: np.ndarray) -> None:
     counts = detections(truth, truth, 3)
     assert all(np.array_equal(f, counts.objects) for f in (*counts.found, *counts.right, counts.predicted))
     assert counts.false_alarms.sum() == 0
+    everything = row(counts)
+    assert everything.f1_iou25 == everything.class_f1 == (1 if counts.objects.any() else None)
 
 
 @settings(max_examples=80)
@@ -124,6 +154,9 @@ def test_what_holds_for_any_two_maps(truth: np.ndarray, prediction: np.ndarray) 
     assert (counts.found <= counts.objects).all()
     assert (counts.right <= counts.found).all()
     assert (counts.false_alarms <= counts.predicted).all()
+    assert (counts.finding + counts.false_alarms <= counts.predicted).all()
+    # What finds at IoU ≥ ¼ is found: none without the other.
+    assert counts.finding.any() == counts.found[0].any()
     # Turning the scene changes nothing, but where two ends lie equally far, what is touched.
     turned = detections(np.rot90(truth), np.rot90(prediction), 3)
     assert np.array_equal(turned.found[:2], counts.found[:2])

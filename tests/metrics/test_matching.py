@@ -56,7 +56,7 @@ def test_steps_are_shortest_ways_inside_the_object(mask: np.ndarray) -> None:
 def found(truth: np.ndarray, prediction: np.ndarray) -> list[list[bool]]:
     labels, _ = label_objects(prediction)
     known = TruthObjects(truth)
-    return known.found_by(labels.ravel()[known.pixels], np.bincount(labels.ravel())).tolist()
+    return known.found_by(labels.ravel()[known.pixels], np.bincount(labels.ravel()))[0].tolist()
 
 
 def bar(start: int, stop: int, row: int = 2, height: int = 1) -> np.ndarray:
