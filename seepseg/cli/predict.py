@@ -187,7 +187,7 @@ def command(
     with progress("predicting", None, quiet) as tick:
         result = predict_batch(jobs, recipe, out, how, tick)
     # Whatever fails from here on, so much is done.
-    made(inputs=len(jobs), predicted=result.done, before=result.before, failed=len(result.failures))
+    made(out, inputs=len(jobs), predicted=result.done, before=result.before, failed=len(result.failures))
     if stac:
         _describe(jobs, result, out, checkpoint.classes)
     if tgs:
@@ -220,7 +220,7 @@ def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
 
     manifest, listing = out / f"manifest{shard}.jsonl", out / f"failures{shard}.jsonl"
     tables = (manifest, listing, *(out / name for name in ("findings.gpkg", "findings.csv", "scenes.csv")))
-    made(out, *(path for path in tables if path.exists()))
+    made(*(path for path in tables if path.exists()))
     warnings = ((source, f"{source}: {text}") for source, text in result.warnings)
     for line in alike(warnings, relative(manifest)):
         _warn(line)

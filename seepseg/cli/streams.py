@@ -80,9 +80,12 @@ def recorded(command: str, words: Sequence[str]) -> Iterator[Record]:
     record = Record(command)
     record.listens = wanted or log is not None
     with ExitStack() as stack:
+        process = os.getpid()
         descriptor = stack.enter_context(_stdout_for_json()) if wanted else None
 
         def stop(number: int, frame: FrameType | None) -> None:
+            if os.getpid() != process:
+                os._exit(128 + number)  # a fork of it, as loader workers are, has no result
             # What is unfinished is done again, as after any kill: nothing waits, and no stream is touched.
             try:
                 line = f"stopped by {signal.Signals(number).name}"

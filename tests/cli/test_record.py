@@ -278,6 +278,33 @@ def test_a_signal_ends_it_at_once_and_with_its_object(number: signal.Signals, co
     assert lines_of(log)[-1][1].startswith(f"exit code {code} (interrupted)")
 
 
+FORKS = (
+    "import os, signal, sys, time, seepseg.config\n"
+    "def recipes():\n"
+    "    ready, said = os.pipe()\n"
+    "    child = os.fork()\n"
+    "    if not child:\n"
+    "        os.write(said, b'!')\n"
+    "        time.sleep(60)\n"
+    "        os._exit(0)\n"
+    "    os.read(ready, 1)\n"
+    "    os.kill(child, signal.SIGTERM)\n"
+    "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    "    return {}\n"
+    "seepseg.config.recipes = recipes\n"
+    "from seepseg.cli.main import main\n"
+    "main()\n"
+)
+
+
+def test_a_fork_that_is_stopped_prints_no_object() -> None:
+    command = [sys.executable, "-c", FORKS, "config", "list", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result_of(done.stdout).exit_code == 0
+    assert done.stderr.splitlines()[0] == "143"
+    assert "stopped by" not in done.stderr
+
+
 def test_of_the_processes_of_torchrun_the_first_speaks() -> None:
     command = [sys.executable, "-m", "seepseg", "config", "list", "--json"]
     outs = [
