@@ -35,7 +35,7 @@ STYLES = "layer_styles"
 """Where QGIS keeps styles in a GeoPackage."""
 _UTC = 100
 """GDAL's number of that time zone."""
-_SUFFIXES = (*DRIVERS, ".json", ".shp", ".fgb")
+_SUFFIXES = (*DRIVERS, ".json", ".shp")
 
 MAX_VECTORS = 2**31
 """Bytes of a vector file that is read."""

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from seepseg.geo.vector import FORMATS
 from seepseg.io.atomic import write_error
 from seepseg.io.documents import parse_json
 from seepseg.io.files import open_regular
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     # They need torch, and zones reads manifests without it.
     from seepseg.mapping.outputs import Report
     from seepseg.mapping.units import Unit
-
-
-VECTORS = (".gpkg", ".geojson", ".fgb", ".parquet")
-"""Endings of files of polygons, whose lines hold how many objects there are."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +175,7 @@ def _is_sound(line: Any) -> bool:
         and all(type(value) in (str, int, NoneType) for value in identity.values())
         # What seepseg did not predict has no key, and is read by zones only.
         and (type(line.get("objects", 0)) is int)
-        and ("objects" in line or "key" not in line or not any(name.endswith(VECTORS) for name in outputs))
+        and ("objects" in line or "key" not in line or not any(name.endswith(FORMATS) for name in outputs))
         and isinstance(areas, dict)
         and all(type(area) in (int, float, NoneType) for area in areas.values())
         and all(type(v) in (int, float) for grade in grades for k, v in grade.items() if k != "letter")
