@@ -203,3 +203,17 @@ def test_cron_predicts_what_has_come_and_keeps_silent_unless_someone_should_look
     done = called(home, JOBS / "cron.sh", "run", tmp_path / "nowhere", out, tmp_path / "zones")
     assert json.loads(done.stderr)["exit_code"] == done.returncode
     assert done.returncode in (2, 3)
+
+
+@pytest.mark.parametrize(("zoned", "code", "said"), [(6, 0, ""), (3, 3, "result 3\n")])
+def test_cron_is_silent_while_the_zones_of_the_one_before_are_being_made(
+    zoned: int, code: int, said: str, tmp_path: Path
+) -> None:
+    stand_in = tmp_path / "seepseg"
+    stand_in.write_text(f'#!/bin/sh\n[ "$1" = predict ] && exit 0\necho "result {zoned}"\nexit {zoned}\n')
+    stand_in.chmod(0o755)
+    done = subprocess.run(
+        ["bash", JOBS / "cron.sh", "run", "scenes", tmp_path / "out", "zones"],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
