@@ -48,7 +48,7 @@ class DataArray(Protocol):
         """The same with its axes in another order."""
 
 
-Source = str | os.PathLike[str] | NDArray[Any] | DataArray
+Image = str | os.PathLike[str] | NDArray[Any] | DataArray
 """An image: a file or product, an array, or a DataArray."""
 
 
@@ -85,6 +85,7 @@ def raster_of(
     """
     own = Georeference()
     if _is_data_array(image):
+        _refuse_packed(image)
         own, nodata = _place_of(image), _nodata_of(image) if nodata is None else nodata
         image = _numbers_of(image)
     if not hasattr(image, "__array__"):
@@ -145,7 +146,10 @@ def _as_stored(pixels: NDArray[Any], nodata: Any) -> tuple[NDArray[Any], float |
             nodata = float(nodata)
         except (TypeError, ValueError):
             raise ConfigError(f"{nodata!r} is no number", "nodata", "give the value of pixels without data") from None
-        if pixels.dtype.kind != "f" and not (nodata.is_integer() and nodata in _range(pixels.dtype)):
+        if pixels.dtype.kind == "f":
+            # Pixels of a value beyond float32 have become infinite, which is no data by itself.
+            nodata = None if abs(nodata) > float(np.finfo(np.float32).max) else nodata
+        elif not (nodata.is_integer() and nodata in _range(pixels.dtype)):
             nodata = None  # no pixel can equal it
     if not isinstance(pixels, np.ma.MaskedArray):
         return pixels, nodata
@@ -175,6 +179,14 @@ def _numbers_of(image: DataArray) -> NDArray[Any]:
     return values.reshape([n for n in values.shape[:-2] if n != 1] + list(values.shape[-2:]))
 
 
+def _refuse_packed(image: DataArray) -> None:
+    """Raise DataError where its numbers are not yet those that they stand for, which a file's own would become."""
+    for name, nothing in (("scale_factor", 1), ("add_offset", 0), ("scales", 1), ("offsets", 0)):
+        if not np.all(np.asarray(image.attrs.get(name, nothing)) == nothing):
+            fix = "open it with mask_and_scale=True"
+            raise DataError(f"the array has {name} {image.attrs[name]}, not applied", "predict", fix)
+
+
 def _axes(image: DataArray) -> tuple[str, str] | None:
     return next((pair for pair in AXES if set(pair) <= set(image.dims)), None)
 
@@ -194,8 +206,8 @@ def _place_of(image: DataArray) -> Georeference:
     system = getattr(rio, "crs", None) or said.get("crs_wkt") or said.get("spatial_ref")
     transform = _transform_of(image)
     if transform is None and "GeoTransform" in said:
-        c, a, b, f, d, e = (float(number) for number in str(said["GeoTransform"]).split())
-        transform = (a, b, c, d, e, f)
+        numbers = str(said["GeoTransform"]).split()
+        transform = _six([numbers[i] for i in (1, 2, 0, 4, 5, 3)] if len(numbers) == 6 else numbers)
     return Georeference(crs_wkt=_wkt(system) if system else None, transform=transform)
 
 

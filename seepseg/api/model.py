@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seepseg.api.arrays import Source, raster_of, write_raster
+from seepseg.api.arrays import Image, raster_of, write_raster
 from seepseg.api.inputs import WIDEST_MARGIN, with_table
 from seepseg.api.prediction import Made, Prediction
 from seepseg.config import Predict, plain
@@ -104,7 +104,7 @@ class Model:
 
     def predict(
         self,
-        image: Source,
+        image: Image,
         *,
         probabilities: bool = False,
         polygons: bool = True,
@@ -158,8 +158,7 @@ class Model:
             ConfigError: an option is none, or an output is not writable.
             ResourceError: memory or disk ran out.
         """
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise ConfigError(f"{threshold} is no probability", "threshold", "give 0 to 1")
+        _check_threshold(threshold)
         if land is not None and not 0 <= land <= WIDEST_MARGIN:
             raise ConfigError(f"{land} is no distance", "land", f"give metres, 0 to {WIDEST_MARGIN}")
         wanted = Wanted(
@@ -240,6 +239,7 @@ class Model:
             raise ConfigError(f"no part {split!r}", "split", f"give one of {', '.join(SPLITS)}")
         if split == "oof" and data is not None:
             raise ConfigError("oof is of the folds' own data", "split", "leave out data")
+        _check_threshold(threshold)
         root = None if data is None else local_path(os.fspath(data))
         parts = open_parts(self.run, split, self._device, data_root=root, tta=tta)
         options = Options(threshold=threshold, fitted=fitted, figures=out is not None)
@@ -296,10 +296,12 @@ def _folder() -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix="seepseg-"))
     except OSError as error:
         raise write_error(error, Path(tempfile.gettempdir())) from error
+    owner = os.getpid()
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.getpid() == owner:  # a forked process, a worker of a data loader say, has a copy of its prediction
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _file(image: str | os.PathLike[str]) -> Path:
@@ -312,11 +314,16 @@ def _file(image: str | os.PathLike[str]) -> Path:
     return path
 
 
+def _check_threshold(threshold: float | None) -> None:
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ConfigError(f"{threshold} is no probability", "threshold", "give 0 to 1")
+
+
 def _named(name: str | None) -> str:
     """The name of an array, as its files begin."""
     if name is None:
         return "array"
-    if not name or name != Path(name).name or name.startswith("."):
+    if not name or name != Path(name).name or name.startswith(".") or not name.isprintable() or len(name) > 200:
         raise ConfigError(f"{name!r} names no file", "name", "give letters, digits, - and _")
     return name
 

@@ -78,13 +78,13 @@ def train(
     if not all_folds:
         one = plan_one(recipe, root, fold, resume, chosen)
         train_fold(one, start, _log, progress)
-        return Model(one.root, device or "auto")
+        return Model(one.root, one.config.runtime.device)
     folds = plan(recipe, root, resume, chosen)
     for one in folds:
         if not one.done():
             train_fold(one, start, _log, progress)
     settle_object_classifiers(folds[0].config, root, _log)
-    return Model(root, device or "auto")
+    return Model(root, folds[0].config.runtime.device)
 
 
 def _log(line: str) -> None:
@@ -103,5 +103,5 @@ def _overrides(values: Mapping[str, Any]) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of numpy as those of Python, and all else as text: paths."""
-    return value.item() if hasattr(value, "item") else str(value)
+    """Numbers and arrays of numpy as those of Python, and all else as text: paths."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)

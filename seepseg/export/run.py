@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seepseg.config import Config, Predict, ScenesData
@@ -41,6 +41,9 @@ ABOUT = {
 """Files of an export, in the order of writing. `ITEM` follows, then `SUMS`: a folder that has it is complete."""
 
 FORMATS = ("onnx", "safetensors", "torch")
+
+MOST_ONNX = 2_000_000_000
+"""Bytes of weights in one ONNX file, with room for the graph: protobuf's limit is 2 GiB."""
 
 PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors.torch",)}
 """What a format needs of the extra."""
@@ -128,6 +131,8 @@ def export_run(paths: Sequence[Path], root: Path, out: Path, wanted: Wanted) -> 
     """
     if out.is_dir() and any(out.iterdir()) and not wanted.overwrite:
         raise ConfigError("is not empty", out, "choose another folder, or give --overwrite")
+    if RunFolder(out).last.parent.exists() or any(out.glob("fold_*/checkpoints")):
+        raise ConfigError("is a run, whose config.yaml would be replaced", out, "choose another folder")
     networks = _opened(paths)
     _check(networks, wanted)
     folder = RunFolder(root)
@@ -141,7 +146,9 @@ def export_run(paths: Sequence[Path], root: Path, out: Path, wanted: Wanted) -> 
     if runs and sample:
         members = networks.members()
         every = [compare(run, graph, members, sample, networks.predict, networks.fit) for run in runs]
-        parity = max(every, key=lambda p: (p.changed, p.difference))
+        # The worst of each: one graph may differ in probabilities, the other in classes.
+        apart, changed = max(p.difference for p in every), max(p.changed for p in every)
+        parity = replace(every[0], difference=apart, changed=changed)
     checked = f"Compared on {parity}." if parity else reason or "Not compared: nothing was exported that runs."
     files = (*files, CARD)
     card = Card(
@@ -176,6 +183,9 @@ def _check(networks: _Networks, wanted: Wanted) -> None:
             raise ConfigError("classes, bands or no-data value differ between folds", path, "give --each")
         if (data.scaling.kind, data.scaling.basis, data.scaling.range) != (scaling.kind, scaling.basis, scaling.range):
             raise ConfigError("data.scaling differs between folds", path, "give --each")
+    size = sum(t.nbytes for c in networks.checkpoints for t in (c.ema or c.weights).values())
+    if "onnx" in wanted.formats and size >= MOST_ONNX:
+        raise ConfigError("ONNX files hold less than 2 GB of weights", "--format onnx", "give --each, or other formats")
     bands, percentiles = len(networks.config.data.bands or [1]), "percentiles {:g} and {:g}".format(*scaling.range)
     if wanted.limits and scaling.basis != "scene":
         raise ConfigError("the run does not scale by scene", "--limits", "leave it out")
@@ -205,7 +215,8 @@ def _sample(networks: _Networks, wanted: Wanted) -> tuple[tuple[int, int], Sampl
         side = wanted.size or (data.window if isinstance(data, ScenesData) else networks.predict.window)
         if wanted.size is None and networks.config.model.input:
             raise ConfigError("the size of tiles is not known without them", data.root, "give --size") from None
-        return (side, side), None, f"Not compared: {error}."
+        # It goes into the card: without the folders of this machine.
+        return (side, side), None, f"Not compared: {error.what} (data folder {data.root.name})."
     if wanted.deepness and size[0] != size[1]:
         raise ConfigError(
             f"tiles are {size[1]} × {size[0]}, and the plugin's are square", "--for deepness", "give --size"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePath
@@ -18,6 +19,7 @@ from seepseg.errors import CheckpointError
 from seepseg.export.extra import needed
 from seepseg.io.atomic import write_bytes, write_text
 from seepseg.io.documents import read_text
+from seepseg.io.files import local_path
 from seepseg.runs.checkpoint import Checkpoint
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
@@ -62,14 +64,14 @@ def write_config(checkpoints: Sequence[Checkpoint], out: Path) -> None:
     write_text(out / CONFIG, as_yaml(_lists(tree)))
 
 
-def read_weights(folder: Path) -> list[Checkpoint]:
+def read_weights(folder: str | os.PathLike[str]) -> list[Checkpoint]:
     """The checkpoints that were exported into a folder: what `write_weights` and `write_config` wrote.
 
     Raises:
         CheckpointError: a file is missing or damaged.
         ConfigError: safetensors is not installed.
     """
-    load_file = needed("safetensors.torch").load_file
+    load_file, folder = needed("safetensors.torch").load_file, local_path(os.fspath(folder))
     try:
         tree = parse_yaml(read_text(folder / CONFIG, MAX_YAML), folder / CONFIG)
         tensors: Mapping[str, torch.Tensor] = load_file(folder / WEIGHTS)

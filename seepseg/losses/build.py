@@ -119,6 +119,9 @@ def build_loss(loss: LossNode | str, head: Head, n_classes: int, **options: Any)
     config: LossNode = parse_node("loss", tree | options, "build_loss")
     if reason := wrong_head(tree["name"], head):
         raise ConfigError(reason, "build_loss")
+    if n_classes < 2 or (head == "binary" and n_classes > 2):
+        fix = "give 2" if head == "binary" else "give 2 or more"
+        raise ConfigError(f"n_classes is {n_classes}, background included, with head {head}", "build_loss", fix)
     if config.class_weights and len(config.class_weights) != n_classes - 1:
         what = f"class_weights has {len(config.class_weights)} numbers for {n_classes - 1} foreground classes"
         raise ConfigError(what, "build_loss", "give one for each")

@@ -207,7 +207,11 @@ def _names(classes: Classes, highest: int) -> tuple[str, ...]:
     if isinstance(classes, str):
         raise DataError(f"classes is the text {classes!r}", "scoring", f"give a list of names: [{classes!r}]")
     names: Any = max(1, highest) if classes is None else classes
-    names = [f"class {i + 1}" for i in range(names)] if isinstance(names, int) else list(names)
+    if isinstance(names, (int, np.integer)):
+        if not 1 <= names < IGNORE:  # pixels given for class maps would be millions of classes
+            raise DataError(f"{names} classes", "scoring", "give class maps of 1 to 254 classes")
+        names = [f"class {i + 1}" for i in range(names)]
+    names = list(names)
     if not 1 <= len(names) < IGNORE or len(set(names)) < len(names):
         raise DataError(f"{len(names)} classes, {len(set(names))} names", "scoring", "give 1 to 254 different names")
     return (BACKGROUND_NAME, *names)

@@ -24,6 +24,7 @@ from seepseg.config import (
 )
 from seepseg.models.backward import with_quick_backward
 from seepseg.models.deeplab import DeepLabV3Plus
+from seepseg.models.encoder_weights import start_encoder
 from seepseg.models.head import out_channels
 from seepseg.models.preact import PreActResUNet
 from seepseg.models.resunet import ResUNetScSE
@@ -49,10 +50,12 @@ def build_model(model: ModelNode | str, in_channels: int, n_classes: int, **opti
         model: its name, or a node of a config; `docs/models.md` describes the networks.
         in_channels: bands of an image.
         n_classes: K, background included; C depends on the head.
-        options: keys of the network, as in a config: `head` ("softmax" unless given), `norm`, `channels` …
+        options: keys of the network, as in a config: `head` ("softmax" unless given), `norm`, `channels` …; its
+            encoder is filled from `encoder_weights` where they are given here.
 
     Raises:
-        ConfigError: there is no such network or key.
+        ConfigError: there is no such network or key, or no file of encoder weights.
+        CheckpointError: the encoder weights are not those of this encoder.
     """
     tree = {"name": model} if isinstance(model, str) else model.model_dump()
     config: ModelNode = parse_node("model", tree | options, "build_model")
@@ -60,6 +63,8 @@ def build_model(model: ModelNode | str, in_channels: int, n_classes: int, **opti
     # MONAI's AttentionUnet has instance norms that no argument changes; they let one NaN spread over a window.
     _replace_norms(network, config.norm)
     with_quick_backward(network)
+    if "encoder_weights" in options:  # those of a node are for the start of its training
+        start_encoder(network, config)
     return AnySize(network, stride, config.input)
 
 

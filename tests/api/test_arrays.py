@@ -168,3 +168,27 @@ def test_uneven_coordinates_are_refused() -> None:
         raster_of(Labelled(PIXELS, ("y", "x"), coords), None, None, None, None)
     rounded = {"x": np.float32([4e6, 4e6 + 10, 4e6 + 20.4, 4e6 + 30]), "y": [2.0, 1, 0]}
     assert raster_of(Labelled(PIXELS, ("y", "x"), rounded), None, None, None, None).georeference.transform is not None
+
+
+def test_a_no_data_value_beyond_float32_marks_pixels_all_the_same(tmp_path: Path) -> None:
+    lowest = float(np.finfo(np.float64).min)  # what GDAL writes for float64
+    pixels = np.array([[lowest, 1.0], [2.0, 3.0]])
+    raster = raster_of(pixels, None, None, None, lowest)
+    write_raster(tmp_path / "a.tif", raster, [])
+    (raw, _), _ = read_image(tmp_path / "a.tif")
+    assert raw[0].tolist() == [[-np.inf, 1], [2, 3]]  # infinite, which is no data
+
+
+def test_packed_numbers_are_refused() -> None:
+    attrs = {"scale_factor": 1.0, "add_offset": 0.0}  # as rioxarray has them of every file
+    assert raster_of(Labelled(PIXELS, ("y", "x"), attrs=attrs), None, None, None, None).pixels.shape == (1, 3, 4)
+    for name, value in (("scale_factor", 0.01), ("add_offset", -5.0), ("scales", (1, 2))):
+        image = Labelled(PIXELS, ("y", "x"), attrs={name: value})
+        with pytest.raises(DataError, match=f"the array has {name} .*not applied.*mask_and_scale=True"):
+            raster_of(image, None, None, None, None)
+
+
+def test_a_damaged_geotransform_is_said() -> None:
+    system = Labelled(np.array(0), (), attrs={"spatial_ref": UTM, "GeoTransform": "500 10 0"})
+    with pytest.raises(ConfigError, match="is no transform"):
+        raster_of(Labelled(PIXELS, ("y", "x"), {"spatial_ref": system}), None, None, None, None)

@@ -20,6 +20,7 @@ from seepseg.data.scan import with_counts
 from seepseg.data.source import source_of
 from seepseg.errors import CheckpointError, ConfigError, DataError
 from seepseg.export import run as export
+from seepseg.export.parity import Parity
 from seepseg.export.run import Wanted, export_run
 from seepseg.export.stac import SCHEMA
 from seepseg.runs.checkpoint import Checkpoint, save_checkpoint
@@ -252,3 +253,40 @@ def test_a_damaged_checkpoint_is_an_error(make_run: MakeRun, tmp_path: Path) -> 
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError):
         export_run([path], tmp_path / "run", tmp_path / "out", WEIGHTS_ONLY)
+
+
+def test_a_run_is_never_overwritten(make_run: MakeRun, tmp_path: Path) -> None:
+    path, root = make_run(), tmp_path / "run"
+    (root / "config.yaml").write_text("mine")
+    for out in (root, tmp_path / "folds"):
+        RunFolder(tmp_path / "folds" / "fold_0").last.parent.mkdir(parents=True, exist_ok=True)
+        with pytest.raises(ConfigError, match="is a run"):
+            export_run([path], root, out, replace(WEIGHTS_ONLY, overwrite=True))
+    assert (root / "config.yaml").read_text() == "mine"
+
+
+def test_the_worst_graph_counts(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One changes a pixel of a million, which is few enough; the other a probability by more than 1e-4.
+    answers = iter([Parity(4, 10**6, 5e-5, 1), Parity(4, 10**6, 1e-3, 0)])
+    monkeypatch.setattr(export, "compare", lambda *arguments: next(answers))
+    done = export_run([make_run()], tmp_path / "run", tmp_path / "out", Wanted(formats=("onnx", "torch")))
+    assert done.parity == Parity(4, 10**6, 1e-3, 1)
+    assert not done.parity.holds
+
+
+def test_the_card_of_an_export_without_data_has_no_folders(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run(root=str(tmp_path / "gone"))
+    export_run([path], tmp_path / "run", tmp_path / "out", Wanted(formats=("torch",), size=32))
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert "(data folder gone)" in card
+    assert str(tmp_path) not in card
+
+
+def test_weights_beyond_an_onnx_file_are_refused(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_run()
+    monkeypatch.setattr(export, "MOST_ONNX", 1000)
+    with pytest.raises(ConfigError, match=r"less than 2 GB.*--each"):
+        export_run([path], tmp_path / "run", tmp_path / "out", Wanted(formats=("onnx",)))
+    assert not (tmp_path / "out").exists()

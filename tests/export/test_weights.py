@@ -73,3 +73,8 @@ def test_a_file_that_is_missing_or_damaged_is_an_error(name: str, tmp_path: Path
     (tmp_path / name).unlink()
     with pytest.raises(CheckpointError, match="not an export with weights"):
         read_weights(tmp_path)
+
+
+def test_a_folder_may_be_text(tmp_path: Path) -> None:
+    written(tmp_path, checkpoint_of())
+    assert [c.classes for c in read_weights(str(tmp_path))] == [checkpoint_of().classes]

@@ -166,3 +166,9 @@ def test_a_loss_is_built_by_its_name() -> None:
 def test_a_loss_that_cannot_be_built_is_said(name: str, head: Head, options: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         build_loss(name, head, 3, **options)
+
+
+@pytest.mark.parametrize(("loss", "head", "n_classes"), [("dice_ce", "softmax", 1), ("dice_bce", "binary", 3)])
+def test_a_number_of_classes_that_the_head_cannot_have_is_refused(loss: str, head: Head, n_classes: int) -> None:
+    with pytest.raises(ConfigError, match=f"n_classes is {n_classes}"):
+        build_loss(loss, head, n_classes)

@@ -123,3 +123,10 @@ def test_what_cannot_be_scored_is_said(
 ) -> None:
     with pytest.raises(DataError, match=text):
         function(truth, prediction, **options)
+
+
+def test_pixels_instead_of_classes_are_refused_at_once() -> None:
+    image = np.full((2, 2), 2**62)
+    with pytest.raises(DataError, match="give class maps of 1 to 254 classes"):
+        score(image, image)
+    assert len(score([[1]], [[1]], classes=np.int64(3)).classes) == 3  # type: ignore[arg-type]

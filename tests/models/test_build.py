@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -140,3 +141,9 @@ def test_a_network_is_built_by_its_name() -> None:
     assert all(torch.equal(by_name[key], by_node[key]) for key in by_name)
     with pytest.raises(ConfigError, match=r"unknown key model.chanels \(did you mean channels\?\) in build_model"):
         build_model("unet", 1, 2, chanels=[4, 8])
+
+
+def test_encoder_weights_that_are_asked_for_are_read(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.pth"
+    with pytest.raises(ConfigError, match=r"gone\.pth"):
+        build_model("deeplabv3plus", 1, 3, encoder_weights=str(gone))
