@@ -23,7 +23,7 @@ Field = NDArray[np.float64]
 WIDEST_KM = 4000
 """From the middle of the frame, at most: there, it shows distances up to 5 % too long or too short."""
 MOST = 100_000_000
-"""Cells of a grid, at most: some half a gigabyte of counts."""
+"""Cells of a grid, at most: some 6 bytes each for counts, and 3 for what a pass shows."""
 PIXELS = "rows-columns"
 
 
