@@ -294,7 +294,8 @@ def _place(header: _Header) -> Georeference:
     """Where an image lies; what its `.aux.xml` says goes before what it says itself, as GDAL has it."""
     path, page = header.path, header.info.page
     for place in (path.with_name(path.stem + ending) for ending in _PLACES):
-        if place.exists():  # a pipe would keep GDAL waiting
+        # A pipe would keep GDAL waiting. Path.exists fails where a name is too long to have one beside it.
+        if os.path.exists(place):  # noqa: PTH110
             open_regular(place).close()
     with gdal(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"):  # world files and the like
         driver = DRIVERS[header.info.kind]

@@ -40,4 +40,5 @@ def test_schema_is_json_with_every_top_level_key(capsys: pytest.CaptureFixture[s
     keys = json.loads(out)["properties"].keys()
     assert keys == {
         "seed", "data", "model", "loss", "optim", "schedule", "stages", "train", "predict", "objects", "runtime",
+        "tracking",
     }  # fmt: skip

@@ -221,12 +221,12 @@ def test_advice_on_keys_is_given_by_the_command_that_is_called(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    def wrong(*_: object) -> None:
+    def wrong(*_: object, **__: object) -> None:
         raise DataError("a", "b", "set data.root=FOLDER")
 
     monkeypatch.setattr("seepseg.config.load", wrong)
     monkeypatch.setattr("seepseg.runs.folder.find_checkpoints", wrong)
-    monkeypatch.setattr("seepseg.runs.folder.find_checkpoint", wrong)
+    monkeypatch.setattr("seepseg.inference.labelled.open_parts", wrong)
     monkeypatch.setattr("seepseg.mapping.jobs.plan", wrong)
     for words in ("train c", "data check c", "data split c", "config show c", "demo"):
         assert run(capsys, *words.split())[2] == "error: a in b: give -s data.root=FOLDER\n"

@@ -282,7 +282,7 @@ def test_names_that_files_or_spreadsheets_dislike_stop_nobody(run: Path, tmp_pat
         with rasterio.open(folder / f"{name}.tif", "w", driver="GTiff", **profile) as target:
             target.write(picture((40, 40)), 1)
     runtime = recipe().runtime.model_copy(update={"threads": 1})
-    todo = Recipe((run,), runtime, WINDOW, False, Wanted(vectors=vectors, quicklook=False))
+    todo = Recipe((run,), runtime, WINDOW, False, Wanted(vectors=(f".{vectors}",), quicklook=False))
     result = predict_batch(plan([str(folder)], out), todo, out, HERE)
     assert result.done == 1 + len(ODD)
     assert [f["input"] for f in result.failures] == [str(folder / f"{'x' * 245}.tif")]
