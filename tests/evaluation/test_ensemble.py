@@ -48,7 +48,7 @@ def change(run: Path, fold: int, **fields: Any) -> None:
 
 
 def fit(temperature: float, threshold: float, *tiles: str) -> dict[str, Any]:
-    return Fit("softmax", temperature, threshold, (), 5, "val", tiles).to_plain()
+    return Fit("sigmoid", temperature, threshold, (), 5, "val", tiles).to_plain()
 
 
 def maps(folder: Path) -> dict[str, Any]:

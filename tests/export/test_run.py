@@ -28,6 +28,7 @@ from seepseg.runs.folder import RunFolder
 from seepseg.splits.make import make_splits
 from tests.export.models import LIMITS, checkpoint_of
 from tests.export.test_graph import FIT
+from tests.inference.test_scene_objects import asks
 
 MakeRun = Callable[..., Path]
 WEIGHTS_ONLY = Wanted(formats=("safetensors",))
@@ -108,7 +109,9 @@ def test_a_folder_holds_all_that_others_need(make_run: MakeRun, tmp_path: Path) 
 def test_what_stays_behind_is_said(make_run: MakeRun, tmp_path: Path) -> None:
     def change(checkpoint: Checkpoint) -> Checkpoint:
         decoding = replace(FIT, min_pixels=40).to_plain()
-        return replace(checkpoint, decoding=decoding, objects={"forest": 1})
+        return replace(
+            checkpoint, decoding=decoding, objects=asks("log_area", 1, 1, 0, len(checkpoint.classes)).to_plain()
+        )
 
     path = make_run(change=change, scaling={"basis": "scene", "local": 9}, nodata="auto")
     done = export_run([path], tmp_path / "run", tmp_path / "out", WEIGHTS_ONLY)

@@ -59,7 +59,10 @@ def gradient(case: int, tiles: slice) -> tuple[float, torch.Tensor]:
     config, head = CASES[case]
     weight, images, target = batch(head)
     weight.requires_grad_()
-    loss = build_loss(config, head, K)(torch.einsum("kc,nchw->nkhw", weight, images[tiles]), target[tiles])["loss"]
+    classes = 2 if head == "binary" else K
+    loss = build_loss(config, head, classes)(torch.einsum("kc,nchw->nkhw", weight, images[tiles]), target[tiles])[
+        "loss"
+    ]
     loss.backward()
     assert weight.grad is not None
     return loss.item(), weight.grad
