@@ -132,7 +132,8 @@ def browser() -> Iterator[Browser]:
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
 
-    with TemporaryDirectory() as home:
+    # Processes of the browser may write there for a moment after it has ended.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as home:
         pipes = [str(to_read), str(from_write)]
         command = [sys.executable, "-c", START, *pipes, PROGRAM, *OPTIONS, f"--user-data-dir={home}"]
         process = subprocess.Popen(command, pass_fds=(to_read, from_write), stderr=subprocess.DEVNULL)
