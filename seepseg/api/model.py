@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seepseg.api.arguments import check_threshold, file_of, name_of
 from seepseg.api.arrays import Image, raster_of, write_raster
 from seepseg.api.inputs import WIDEST_MARGIN, with_table
 from seepseg.api.prediction import Made, Prediction
 from seepseg.config import Predict, plain
 from seepseg.data.source import open_pixels, source_of
-from seepseg.errors import ConfigError, DataError, SeepsegError
+from seepseg.errors import ConfigError, SeepsegError
 from seepseg.geo.land import open_masks
 from seepseg.inference.labelled import open_parts
 from seepseg.io.atomic import write_error
@@ -33,7 +34,6 @@ from seepseg.mapping.scene import SceneRows
 from seepseg.mapping.units import Recipe, cut_units, predict_unit
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import find_checkpoints, fold_folder
-from seepseg.sentinel1 import is_product
 
 if TYPE_CHECKING:
     from seepseg.evaluation.summary import Summary
@@ -158,7 +158,7 @@ class Model:
             ConfigError: an option is none, or an output is not writable.
             ResourceError: memory or disk ran out.
         """
-        _check_threshold(threshold)
+        check_threshold(threshold)
         if land is not None and not 0 <= land <= WIDEST_MARGIN:
             raise ConfigError(f"{land} is no distance", "land", f"give metres, 0 to {WIDEST_MARGIN}")
         wanted = Wanted(
@@ -176,11 +176,11 @@ class Model:
             if isinstance(image, (str, os.PathLike)):
                 if (name, crs, transform, nodata) != (None,) * 4:
                     raise ConfigError("name, crs, transform and nodata are of arrays", image, "a file says its own")
-                source = _file(image)
+                source = file_of(image)
             else:
                 data = self._config.data
                 raster = raster_of(image, data.bands, crs, transform, nodata)
-                source = folder / f"{_named(name)}.tif"
+                source = folder / f"{name_of(name)}.tif"
                 write_raster(source, raster, data.names)
                 # The bands of an array are those that are read, whichever they are in the files of the training set.
                 bands = data.names or [*range(1, len(raster.pixels) + 1)]
@@ -239,7 +239,7 @@ class Model:
             raise ConfigError(f"no part {split!r}", "split", f"give one of {', '.join(SPLITS)}")
         if split == "oof" and data is not None:
             raise ConfigError("oof is of the folds' own data", "split", "leave out data")
-        _check_threshold(threshold)
+        check_threshold(threshold)
         root = None if data is None else local_path(os.fspath(data))
         parts = open_parts(self.run, split, self._device, data_root=root, tta=tta)
         options = Options(threshold=threshold, fitted=fitted, figures=out is not None)
@@ -280,9 +280,8 @@ class Model:
         if not isinstance(report, Report):
             raise report
         valid = None
-        if (
-            job.png and len(ensemble.classes) == 2
-        ):  # the masks of the salt competition cannot say where there are no data
+        # The masks of the salt competition cannot say where there are no data.
+        if job.png and len(ensemble.classes) == 2:
             with open_pixels(ensemble.source, job.source) as image, open_masks(image, wanted.mask, wanted.land) as mask:
                 valid = SceneRows(image, mask).read(0, image.height).valid
         key = recipe.key(ensemble)
@@ -302,30 +301,6 @@ def _folder() -> Iterator[Path]:
     finally:
         if os.getpid() == owner:  # a forked process, a worker of a data loader say, has a copy of its prediction
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _file(image: str | os.PathLike[str]) -> Path:
-    """The one image or product at a path."""
-    path = local_path(os.fspath(image))
-    if path.is_dir() and not is_product(path):
-        raise ConfigError("is a folder", path, "give one image; `seepseg predict` takes folders")
-    if not path.exists():
-        raise DataError("no such file", path, "check the path, or whether the file was moved")
-    return path
-
-
-def _check_threshold(threshold: float | None) -> None:
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ConfigError(f"{threshold} is no probability", "threshold", "give 0 to 1")
-
-
-def _named(name: str | None) -> str:
-    """The name of an array, as its files begin."""
-    if name is None:
-        return "array"
-    if not name or name != Path(name).name or name.startswith(".") or not name.isprintable() or len(name) > 200:
-        raise ConfigError(f"{name!r} names no file", "name", "give letters, digits, - and _")
-    return name
 
 
 def _why(report: Report, wanted: Wanted) -> str:

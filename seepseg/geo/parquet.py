@@ -18,7 +18,7 @@ MAGIC = b"PAR1"
 def check_parquet(option: str) -> None:
     """Raise ConfigError where GeoParquet can be neither read nor written here; `option` is what asks for it."""
     try:
-        import geopandas  # noqa: F401
+        import geopandas  # noqa: F401 - only whether they are there
         import pyarrow  # noqa: F401
     except ImportError:
         what = "GeoParquet takes geopandas and pyarrow, which are not installed"
