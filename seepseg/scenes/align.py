@@ -63,6 +63,8 @@ def align(points: Mapping[str, Field], reach: float = REACH) -> Alignment:
     # Points that several scenes have are few and sure: they tie scenes that no other scene alone does.
     while more := _tied_to(_staying(sure, shifts), {n: points[n] for n in names if n not in shifts}, reach):
         shifts |= more
+    loose = {n: points[n] for n in names if n not in shifts}
+    shifts |= _as_others(_staying(sure, shifts), loose, shifts, reach)
     residuals = {name: list[Field]() for name in shifts}
     for a, b in itertools.permutations(shifts, 2):
         left, right = sure[a] + shifts[a], sure[b] + shifts[b]
@@ -84,8 +86,7 @@ def align(points: Mapping[str, Field], reach: float = REACH) -> Alignment:
 
 def _tie(one: Field, other: Field, reach: float) -> tuple[Field, int]:
     """What to add to points of the other scene, and how many then coincide; 0 where chance could do that."""
-    steps = (one[:, None] - other[None]).reshape(-1, 2)
-    steps = steps[(np.abs(steps) <= reach).all(axis=1)]
+    steps = _steps(one, other, reach)
     if not len(steps):
         return np.zeros(2), 0
     tree = cKDTree(steps)
@@ -93,9 +94,8 @@ def _tie(one: Field, other: Field, reach: float) -> tuple[Field, int]:
     best = steps[int(np.argmax(counts))]
     mean = np.median(steps[tree.query_ball_point(best, NEAR)], axis=0)
     count = int(counts.max())
-    expected = len(steps) * np.pi * NEAR**2 / (2 * reach) ** 2
     # One is there by choice of the shift, and every step was tried.
-    return mean, count if poisson.sf(count - 2, expected) * len(steps) <= CHANCE else 0
+    return mean, count if poisson.sf(count - 2, _expected(steps, reach)) * len(steps) <= CHANCE else 0
 
 
 def _staying(points: Mapping[str, Field], shifts: Mapping[str, Field]) -> Field:
@@ -107,6 +107,31 @@ def _tied_to(staying: Field, loose: Mapping[str, Field], reach: float) -> dict[s
     """Shifts of the loose scenes that points which stay do tie."""
     ties = {name: _tie(staying, xy, reach) for name, xy in loose.items() if len(staying) and len(xy)}
     return {name: step for name, (step, count) in ties.items() if count}
+
+
+def _as_others(
+    staying: Field, loose: Mapping[str, Field], known: Mapping[str, Field], reach: float
+) -> dict[str, Field]:
+    """Shifts of the loose scenes that lie as another one does: of so few shifts, fewer coincidences are no chance."""
+    ties = dict[str, Field]()
+    for name, xy in loose.items():
+        steps = _steps(staying, xy, reach)
+        at = [steps[np.hypot(*(steps - shift).T) <= NEAR] for shift in known.values()]
+        most = max(at, key=len)
+        if poisson.sf(len(most) - 1, _expected(steps, reach)) * len(known) <= CHANCE:
+            ties[name] = np.median(most, axis=0)
+    return ties
+
+
+def _steps(one: Field, other: Field, reach: float) -> Field:
+    """What to add to a point of the other scene to reach one of this, for all pairs (n, 2) that are within reach."""
+    steps = (one[:, None] - other[None]).reshape(-1, 2)
+    return np.asarray(steps[(np.abs(steps) <= reach).all(axis=1)])
+
+
+def _expected(steps: Field, reach: float) -> float:
+    """How many of the steps lie around one shift by chance."""
+    return float(len(steps) * np.pi * NEAR**2 / (2 * reach) ** 2)
 
 
 def _grown(names: list[str], ties: Mapping[tuple[str, str], tuple[Field, int]]) -> dict[str, Field]:

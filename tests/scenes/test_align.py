@@ -23,6 +23,19 @@ def test_shifts_are_found_among_other_points() -> None:
         assert found.points[name] >= 24
 
 
+def test_few_points_tie_a_scene_that_lies_as_another_does() -> None:
+    """Three coincidences are no proof of any of many shifts, but of one of three."""
+    rng = np.random.default_rng(5)
+    fixed = rng.uniform(0, 3000, (12, 2))
+    shifts = {"a": (0.0, 0.0), "b": (40.0, -7.0), "c": (-259.0, 4.0)}
+    points = {name: fixed - shift for name, shift in shifts.items()}
+    few = np.concatenate([rng.uniform(0, 3000, (30, 2)), fixed[:3] - (-257.0, 3.0)])
+    elsewhere = np.concatenate([rng.uniform(0, 3000, (30, 2)), fixed[:3] - (200.0, 150.0)])
+    found = align(points | {"few": few, "elsewhere": elsewhere}, 600)
+    assert found.loose == ["elsewhere"]
+    assert found.shifts["few"] == pytest.approx((-257, 3), abs=1e-9)
+
+
 def test_scenes_that_come_first_move_no_other() -> None:
     """b was at (-25, 0) of a; now z is the first, and all is moved by (10, 4) against before."""
     now = Alignment({"z": (0.0, 0.0), "a": (10.0, 4.0), "b": (-15.0, 4.0)}, {}, {}, [])
