@@ -15,6 +15,7 @@ from seepseg.audit.inspection import KINDS, Problem, TileFacts, inspect
 from seepseg.audit.statistics import balance, band_names, intensities
 from seepseg.config import Config
 from seepseg.data.catalog import Catalog
+from seepseg.data.frame import with_blocks
 from seepseg.data.source import source_of
 from seepseg.errors import SeepsegError
 from seepseg.io.atomic import write_text
@@ -85,8 +86,9 @@ def _divide(recipe: Config, catalog: Catalog, folder: Path) -> tuple[dict[str, s
     if not len(labelled):
         return {}, "no labelled tile", []
     try:
+        labelled = with_blocks(source_of(recipe.data), labelled)
         splits = make_splits(labelled, recipe.data.split, recipe.seed, 0 if recipe.data.split.folds else None)
-        warnings = judged(labelled.overlaps, splits, recipe.data.split)
+        warnings = [*labelled.warnings[len(catalog.warnings) :], *judged(labelled.overlaps, splits, recipe.data.split)]
     except SeepsegError as error:
         return {}, str(error), []
     write_text(folder / "splits.csv", csv_text(splits))

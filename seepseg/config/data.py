@@ -175,6 +175,12 @@ class TileFolders(DataNode):
 
     Tile INDEX, from 0, is in row INDEX // columns and column INDEX % columns.
     """
+    shifts: Literal["found"] | Path | None = None
+    """How scenes without georeference are shifted against each other, for `split.by: blocks`.
+
+    A CSV of scene, column and row, to add to the scene's own; or `found`, by bright points that stay, as platforms do;
+    null where the same row and column is the same ground in all.
+    """
     empty: Fraction | None = None
     """Share of the tiles without foreground that trains, of those with a labelled pixel; null for all."""
     pixel_size: Positive | None = None
@@ -227,6 +233,8 @@ class SeepData(TileFolders):
     """Scene and index in the names of images."""
     grid: dict[str, Count] = {"0418": 19, "0455": 20}
     """How many tiles a row of the scene has, by the beginning of its name."""
+    shifts: Literal["found"] | Path | None = "found"
+    """A CSV of scene, column and row, to add to the scene's own; `found`, by bright points; or null for none."""
     classes: Classes = "seep"
     """`seep` (values 1–7), `seep_binary` (1–7 as one class), or a list of your own."""
     nodata: Nodata | None = 0.0

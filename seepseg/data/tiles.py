@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -21,8 +21,6 @@ from seepseg.errors import DataError, listed
 from seepseg.io.files import SUFFIXES, image_names
 from seepseg.io.image import Pixels, read_image
 from seepseg.io.table import read_table
-from seepseg.scenes.blocks import tile_blocks
-from seepseg.scenes.images import opened
 from seepseg.scenes.mosaic import Cell
 from seepseg.sentinel1 import is_product
 
@@ -68,9 +66,6 @@ class TilesSource:
                 what = f"{one.id} and {other.id} are both row {one.cell[0]}, column {one.cell[1]} of scene {one.group}"
                 raise DataError(what, other.image, "set data.name_pattern and data.grid, so that each cell is one tile")
         warnings = self._warnings([t for _, t in unplaced], tiles)
-        if self.data.split.by == "blocks":
-            blocks = tile_blocks(self.data.split, [(t.image, t.cell) for t in tiles], partial(opened, self.data))
-            tiles = [replace(t, blocks=b) for t, b in zip(tiles, blocks, strict=True)]
         return Catalog(tuple(tiles), self.classes, empty=self.data.empty, warnings=warnings)
 
     def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:

@@ -21,10 +21,11 @@ from seepseg.geo.place import Place, border, place_of
 from seepseg.geo.polygons import Located
 from seepseg.io.image import Image
 from seepseg.scenes.images import Window
-from seepseg.scenes.mosaic import Cell
 
 DEGREE = 111_195.0
 """Metres of latitude, on average: blocks are of the size asked for to 1 %."""
+TOUCH = 1e-6
+"""Pixels by which windows that touch may seem to overlap."""
 BORDER = border(4)
 """Sixteen points around a unit square."""
 
@@ -85,26 +86,56 @@ def scene_blocks(split: Split, scenes: Mapping[str, Located], windows: Sequence[
 
 
 def tile_blocks(
-    split: Split, tiles: Sequence[tuple[Path, Cell | None]], opened: Callable[[Path], AbstractContextManager[Image]]
+    split: Split, tiles: Sequence[Path], opened: Callable[[Path], AbstractContextManager[Image]]
 ) -> list[Blocks]:
-    """The blocks of tile files: by their georeference or, where the first has none, by their cells in one grid.
+    """The blocks of tile files by their georeference.
 
     Raises:
-        DataError: a tile without place or cell.
+        DataError: a tile has none.
         ConfigError: tiles are larger than blocks.
     """
-    blocks, placed = list[Blocks](), True
-    for path, cell in tiles:
-        if placed:  # tiles that are cells are of one size
-            with opened(path) as image:
-                place, shape = place_of(image.georeference), np.array([image.height, image.width])
-            placed = bool(blocks) or place.crs is not None
-        if place.crs is None and (placed or cell is None):
-            what = "has no georeference" if placed else "has no georeference and is no cell of a scene"
-            raise DataError(f"{what}, so its block is not known", path, "set data.name_pattern, or data.split.by=group")
-        corner = np.zeros(2) if placed else np.array(cell) * shape
-        blocks += blocks_of(split, place, np.array([[*corner, *shape]], np.float64))
+    blocks = list[Blocks]()
+    for path in tiles:
+        with opened(path) as image:
+            place, shape = place_of(image.georeference), (image.height, image.width)
+        if place.crs is None:
+            what = "has no georeference, so its block is not known"
+            raise DataError(what, path, "leave it out, or set data.split.by=group")
+        blocks += blocks_of(split, place, np.array([[0, 0, *shape]], np.float64))
     return blocks
+
+
+def frame_blocks(split: Split, windows: NDArray[np.float64]) -> list[Blocks]:
+    """The blocks of windows (n, 4) of several scenes in one frame of pixels: first row and column, height and width.
+
+    Each belongs to the block of its middle, with all of it: scenes that are shifted against each other fit into no grid
+    of blocks. Near it are the blocks of the windows within the margin, and of those that it overlaps.
+
+    Raises:
+        ConfigError: windows are larger than blocks.
+    """
+    assert split.size
+    if (side := float(windows[:, 2:].max())) > split.size:
+        what = f"windows of {side:.6g} pixels do not fit into blocks of {split.size:g}"
+        raise ConfigError(what, "data.split.size", "give several times as much")
+    start, size = windows[:, :2], windows[:, 2:]
+    own = [f"{row}/{column}" for row, column in np.floor((start + size / 2) / split.size).astype(int).tolist()]
+    within, touching = (_beside(start, start + size, margin, own) for margin in (split.margin, 0.0))
+    # A part for testing shares no ground with the one that validates; without, nothing of what is held out is lost.
+    under = touching if split.test_fraction else [(name,) for name in own]
+    return list(map(Blocks, own, under, within))
+
+
+def _beside(
+    start: NDArray[np.float64], end: NDArray[np.float64], margin: float, own: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """The blocks of the windows less than a margin from each, and of those that overlap it, its own among them."""
+    low, high = start - margin + TOUCH, end + margin - TOUCH
+    tree = shapely.STRtree(np.asarray(shapely.box(*start.T, *end.T)))
+    names = [set[str]() for _ in own]
+    for one, other in tree.query(shapely.box(*low.T, *high.T), predicate="intersects").T.tolist():
+        names[one].add(own[other])
+    return [tuple(sorted(found)) for found in names]
 
 
 class _Grid:

@@ -15,6 +15,9 @@ from seepseg.splits.parts import UNUSED
 from seepseg.splits.strata import parts_at_random
 from seepseg.splits.table import parts_from_table
 
+NOWHERE = -1
+"""The fold of tiles whose place is not known, where folds are blocks of ground: they are used in none."""
+
 
 def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = None) -> pd.DataFrame:
     """A row per labelled tile: id, group (its scene), split (train, val, test or unused), its fold and block, if any.
@@ -32,6 +35,11 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
     """
     tiles = pd.DataFrame({"id": [t.id for t in catalog.tiles], "group": [t.group for t in catalog.tiles]})
     check_fold(split, fold)
+    placed = [t.id for t in catalog.tiles if t.blocks]
+    if split.by == "blocks" and 0 < len(placed) < len(catalog):
+        made = make_splits(catalog.subset(placed), split, seed, fold).drop(columns="group")
+        rows = tiles.merge(made, on="id", how="left").fillna({"block": "", "split": UNUSED, "fold": NOWHERE})
+        return rows.astype({"fold": int} if split.folds else {})
     if split.by == "blocks":
         tiles["block"] = members(catalog, split)
     if split.folds and fold is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +26,7 @@ from seepseg.objects.classifier import ObjectClassifier, relative_logs
 from seepseg.objects.forest import grow_forest
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock, folds_of
+from seepseg.splits.parts import part
 
 TOUCHED = 0.1
 """An outline with a smaller share of true foreground is a false alarm; it is low because outlines and labels are loose.
@@ -48,11 +49,23 @@ class Outlines:
         tiles: ids of all tiles of these scenes.
         inputs: (n, F + K) features and `relative_logs`.
         classes: (n) the true class; outlines of false alarms are not among them.
+        places: (m, 2) numbers of an outline and of a tile that it reaches into, all such pairs.
     """
 
     tiles: tuple[str, ...]
     inputs: NDArray[np.float32]
     classes: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    def within(self, tiles: Collection[str]) -> Outlines:
+        """Those that reach into none but these tiles."""
+        stays = np.array([tile in tiles for tile in self.tiles], bool)
+        kept = np.ones(len(self.classes), bool)
+        kept[self.places[~stays[self.places[:, 1]], 0]] = False
+        places = self.places[kept[self.places[:, 0]]]
+        places = np.stack([(np.cumsum(kept) - 1)[places[:, 0]], (np.cumsum(stays) - 1)[places[:, 1]]], axis=1)
+        own = tuple(tile for tile, stay in zip(self.tiles, stays, strict=True) if stay)
+        return Outlines(own, self.inputs[kept], self.classes[kept], places)
 
 
 def settle_object_classifiers(config: Config, root: Path, echo: Echo) -> None:
@@ -74,7 +87,8 @@ def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, dev
 
     The classifier of fold k learns from the objects in the scenes that the *other* folds were not trained on, both as
     these folds outline them (with the errors it will meet) and as they truly are. It never sees the scenes that fold k
-    is scored on. An ensemble takes the mean of all classifiers.
+    is scored on, nor tiles that fold k left out, as those are that come too near to its blocks of ground. An ensemble
+    takes the mean of all classifiers.
 
     Raises:
         DataError: no scene holds a true object.
@@ -92,7 +106,8 @@ def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, dev
             outlines.append(fold_outlines(open_labelled(folder.last, runtime, "val", tta=True)))
             echo(f"{folder.root.name}: {len(outlines[-1].classes)} outlines of true objects in scenes it has not seen")
         for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
-            others = [part for j, part in enumerate(outlines) if j != k]
+            trained = set(part(folder.read_splits(), "train"))
+            others = [found.within(trained) for j, found in enumerate(outlines) if j != k]
             classifier = train_classifier(others, objects, checkpoint.config.seed, checkpoint.classes)
             _store(folder, checkpoint, objects, classifier.to_plain())
 
@@ -123,17 +138,17 @@ def train_classifier(parts: Sequence[Outlines], objects: Objects, seed: int, cla
     Raises:
         DataError: there is none.
     """
-    if not sum(len(part.classes) for part in parts):
+    if not sum(len(one.classes) for one in parts):
         raise DataError("the scenes that folds validate on hold no true object", "objects", "set objects=null")
     forest = grow_forest(
-        np.concatenate([part.inputs for part in parts]),
-        np.concatenate([part.classes for part in parts]),
+        np.concatenate([one.inputs for one in parts]),
+        np.concatenate([one.classes for one in parts]),
         len(classes),
         trees=objects.trees,
         leaf=LEAF,
         seed=seed,
     )
-    return ObjectClassifier((forest,), frozenset(tile for part in parts for tile in part.tiles))
+    return ObjectClassifier((forest,), frozenset(tile for one in parts for tile in one.tiles))
 
 
 def fold_outlines(labelled: Labelled) -> Outlines:
@@ -141,7 +156,8 @@ def fold_outlines(labelled: Labelled) -> Outlines:
     tiles = {t.id: t for t in labelled.catalog.tiles}
     answers = labelled.answers(labelled.config.predict.model_copy(update=WHOLE))
     views: list[Callable[[Answer], Answer]] = [*(partial(outlined_at, cut) for cut in CUTS), truly_outlined]
-    inputs, classes = [], []
+    numbers = {tile: number for number, tile in enumerate(tiles)}
+    inputs, classes, places, count = [], [], list[tuple[int, int]](), 0
     for by_cell in scenes(answers, tiles):
         for view in views:
             outlined = {cell: view(answer) for cell, answer in by_cell.items()}
@@ -150,7 +166,13 @@ def fold_outlines(labelled: Labelled) -> Outlines:
             usable = (true > 0) & ~np.isnan(scene.features).any(1)
             inputs.append(np.concatenate([scene.features, relative_logs(scene.logs)], axis=1)[usable])
             classes.append(true[usable])
-    return Outlines(tuple(tiles), np.concatenate(inputs), np.concatenate(classes))
+            number = np.where(usable, count - 1 + np.cumsum(usable), -1)
+            for answer, labels in zip(scene.answers, scene.labels, strict=True):
+                own = number[np.unique(labels[labels > 0]) - 1]
+                places += [(int(outline), numbers[answer.id]) for outline in own if outline >= 0]
+            count += int(usable.sum())
+    pairs = np.array(places, np.int64).reshape(-1, 2)
+    return Outlines(tuple(tiles), np.concatenate(inputs), np.concatenate(classes), pairs)
 
 
 def outlined_at(cut: float, answer: Answer) -> Answer:

@@ -11,6 +11,7 @@ from seepseg.config import Config
 from seepseg.data.augment import build_augmentation
 from seepseg.data.catalog import labelled_of
 from seepseg.data.dataset import TileDataset
+from seepseg.data.frame import with_blocks
 from seepseg.data.scaling import Limits, MeasuredScaling, group_limits, measure_scaling
 from seepseg.data.scan import with_counts, with_overlaps
 from seepseg.data.source import images_of, scene_images, some, source_of
@@ -41,6 +42,7 @@ def prepare(
     source = source_of(config.data)
     catalog = with_counts(source, labelled_of(source.catalog()))
     if splits is None:
+        catalog = with_blocks(source, catalog)
         splits = make_splits(catalog, config.data.split, config.seed, fold)
         more = judged(catalog.overlaps, splits, config.data.split)
         catalog = replace(catalog, warnings=(*catalog.warnings, *more))

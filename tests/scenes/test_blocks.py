@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
+from seepseg.classes import SEEP, ClassTable
 from seepseg.config import Split
+from seepseg.data.catalog import Catalog, Tile
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.place import place_of
 from seepseg.io.raster import Georeference
-from seepseg.scenes.blocks import blocks_of, tile_blocks
+from seepseg.scenes.blocks import Blocks, blocks_of, frame_blocks, tile_blocks
+from seepseg.splits.make import make_splits
 
 NOWHERE = place_of(Georeference())
 SPLIT = Split(by="blocks", size=100)
@@ -98,26 +101,78 @@ def test_windows_must_fit_into_blocks() -> None:
         blocks_of(SPLIT, place_of(placed(32633, 500_000, 5_000_000)), boxes((0, 0, 256, 256)))
 
 
-def tiles(*cells: tuple[int, int] | None, places: list[Georeference]) -> list[Any]:
+def tiles(*places: Georeference) -> list[Blocks]:
     """The blocks of tile files of 50 pixels, in blocks of 1000."""
 
     @contextmanager
     def opened(path: Path) -> Iterator[Any]:
         yield SimpleNamespace(height=50, width=50, georeference=places[int(path.name)])
 
-    return tile_blocks(Split(by="blocks", size=1000), [(Path(str(k)), cell) for k, cell in enumerate(cells)], opened)
+    return tile_blocks(Split(by="blocks", size=1000), [Path(str(k)) for k in range(len(places))], opened)
 
 
-def test_tile_files_lie_where_their_georeference_or_their_cell_says() -> None:
+def test_tile_files_lie_where_their_georeference_says() -> None:
     here, there = placed(32633, 500_000, 5_000_000), placed(32633, 500_500, 5_000_000)
-    assert tiles((0, 0), (7, 7), places=[here, there]) == [
+    assert tiles(here, there) == [
         *blocks_of(Split(by="blocks", size=1000), place_of(here), boxes((0, 0, 50, 50))),
         *blocks_of(Split(by="blocks", size=1000), place_of(there), boxes((0, 0, 50, 50))),
     ]
-    # Cells of 50 pixels, 20 to a block.
-    found = tiles((0, 0), (19, 20), (20, 39), places=[Georeference()])
-    assert found == [("0/0", ("0/0",), ("0/0",)), ("0/1", ("0/1",), ("0/1",)), ("1/1", ("1/1",), ("1/1",))]
     with pytest.raises(DataError, match="has no georeference, so its block is not known in 1"):
-        tiles((0, 0), (0, 1), places=[here, Georeference()])
-    with pytest.raises(DataError, match="has no georeference and is no cell of a scene"):
-        tiles(None, places=[Georeference()])
+        tiles(here, Georeference())
+
+
+def test_windows_of_one_frame_belong_to_the_block_of_their_middle() -> None:
+    # Windows of 50 in blocks of 100. The second reaches 5 pixels into block 0/1, the third lies there, 15 away from it.
+    windows = boxes((0, 0, 50, 50), (3, 55, 50, 50), (0, 120, 50, 50), (-50, 0, 50, 50))
+    found = frame_blocks(Split(by="blocks", size=100, margin=16), windows)
+    assert [one.own for one in found] == ["0/0", "0/0", "0/1", "-1/0"]
+    assert all(one.under == (one.own,) for one in found)
+    # The first touches the fourth, the second is 3 pixels away from it and 5 to the right of the first.
+    assert [set(one.near) for one in found] == [
+        {"0/0", "-1/0"},
+        {"0/0", "0/1", "-1/0"},
+        {"0/0", "0/1"},
+        {"-1/0", "0/0"},
+    ]
+    found = frame_blocks(Split(by="blocks", size=100, margin=15), windows)
+    assert [set(one.near) for one in found] == [{"0/0", "-1/0"}, {"0/0", "-1/0"}, {"0/1"}, {"-1/0", "0/0"}]
+    # Without a margin what overlaps is near, and what touches is not.
+    moved = boxes((0, 0, 50, 50), (0, 51, 50, 50), (0, 100, 50, 50))
+    assert [one.near for one in frame_blocks(Split(by="blocks", size=100), moved)] == [
+        ("0/0",), ("0/0", "0/1"), ("0/0", "0/1"),
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match=r"windows of 50 pixels do not fit into blocks of 40 in data.split.size"):
+        frame_blocks(Split(by="blocks", size=40), moved)
+
+
+@given(
+    shifts=st.lists(st.tuples(st.integers(-300, 300), st.integers(-300, 300)), min_size=1, max_size=3),
+    margin=st.integers(0, 90), folds=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=30)
+def test_what_trains_keeps_its_distance_from_all_that_is_scored(
+    shifts: list[tuple[int, int]], margin: int, folds: bool
+) -> None:
+    """Scenes of 5 × 5 tiles of 64 pixels, shifted anyhow; with folds, every tile is scored."""
+    corners = np.array([(64 * i + y, 64 * j + x) for y, x in shifts for i in range(5) for j in range(5)], np.float64)
+    how = {"folds": 3} if folds else {"val_fraction": 0.3, "test_fraction": 0.2}
+    split = Split.model_validate({"by": "blocks", "size": 128, "margin": margin, "allow_missing_classes": True, **how})
+    windows = np.concatenate([corners, np.full(corners.shape, 64.0)], axis=1)
+    own = [
+        Tile(str(k), Path("x"), Path("m"), "a", pixels=(90, 10), blocks=one)
+        for k, one in enumerate(frame_blocks(split, windows))
+    ]
+    catalog = Catalog(tuple(own), ClassTable(SEEP.foreground[:1], (0,), ()))
+    scored = set[str]()
+    for fold in range(3) if folds else (None,):
+        try:
+            sides = make_splits(catalog, split, 0, fold).set_index("id")["split"]
+        except ConfigError:  # the margin leaves nothing to train on
+            return
+        of = {part: corners[[int(i) for i in sides.index[sides == part]]] for part in ("train", "val", "test")}
+        apart = [
+            np.abs(of[a][:, None] - of[b]).max(2) for a, b in (("train", "val"), ("train", "test"), ("val", "test"))
+        ]
+        assert all((far >= 64 + gap).all() for far, gap in zip(apart, (margin, margin, 0), strict=True))
+        scored |= set(sides.index[sides == "val"])
+    assert not folds or len(scored) == len(catalog)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -62,22 +63,30 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
     monkeypatch.chdir(tmp_path)
     # One outline beside the true one is enough here; those of a network of one epoch are thousands of specks.
     monkeypatch.setattr("seepseg.training.objects.CUTS", (0.5,))
-    Path("c.yaml").write_text(dump(tiny_config(seep_root)))
+    # Blocks of 3 × 3 tiles: every scene is in both folds.
+    data = {"source": "seep", "root": str(seep_root), "grid": {"": 6}, "shifts": None}
+    split = {"by": "blocks", "size": 192, "margin": 20}
+    Path("c.yaml").write_text(dump(tiny_config(seep_root, data={**data, "split": split})))
     code, out, err = run(capsys, "train", "c.yaml", *FOLDS, *OBJECTS, "--all-folds", "--run", "r")
     assert (code, err) == (0, "")
     assert "fold_1: " in out
-    val_parts = []
-    for k in (0, 1):
-        table = pd.read_csv(f"r/fold_{k}/splits.csv", dtype=str)
-        val_parts.append(set(table.loc[table["split"] == "val", "id"]))
+    tables = [pd.read_csv(f"r/fold_{k}/splits.csv", dtype=str) for k in (0, 1)]
+    val_parts = [set(table.loc[table["split"] == "val", "id"]) for table in tables]
+    for k, table in enumerate(tables):
         checkpoint = load_checkpoint(Path(f"r/fold_{k}/checkpoints/last.pt"))
         classifier = ObjectClassifier.from_plain(checkpoint.objects, "r")
         assert classifier
         assert len(classifier.forests[0].roots) == 5
-        assert classifier.tiles == set(table["id"]) - val_parts[k]
+        # Of the tiles that the other fold has not seen, those that this one trained on: none is near its blocks.
+        assert classifier.tiles == val_parts[1 - k] & set(table.loc[table["split"] == "train", "id"])
+        assert classifier.tiles < val_parts[1 - k]
         # The rest of the checkpoint is as it was: training could go on.
         assert checkpoint.training
     assert val_parts[0] | val_parts[1] == set(table["id"])
+    assert set.intersection(*(set(table["group"]) for table in tables)) == set(tables[0]["group"])
+    code, _, _ = run(capsys, "eval", "r", "--split", "oof", "--no-figures", "-o", "oof")
+    assert code == 0
+    assert json.loads(Path("oof/metrics.json").read_text())["decoding"]["objects"] == "classifier"
     # The last weights are what folds are scored with; a class map of them holds one class an object.
     assert run(capsys, "eval", "r/fold_0/checkpoints/last.pt", "--no-figures", "-o", "scores")[0] == 0
     # Training again gives the same forests.
@@ -115,12 +124,16 @@ def test_objects_that_no_fold_finds_are_learned_from_as_they_are(
     monkeypatch.setattr("seepseg.training.objects.CUTS", ())
     outlines = fold_outlines(open_labelled(folder.last, config.runtime, "val", tta=True))
     # The default grid does not know these scenes, so each tile is one of its own.
-    expected: list[int] = []
+    classes_in: dict[str, list[int]] = {}
     for tile in outlines.tiles:
         mask = tifffile.imread(seep_root / "train_masks_256" / f"{tile}.tif")
         labels, count = label_objects(mask)
-        expected += [int(np.bincount(mask[labels == n]).argmax()) for n in range(1, count + 1)]
+        classes_in[tile] = [int(np.bincount(mask[labels == n]).argmax()) for n in range(1, count + 1)]
+    expected = [number for numbers in classes_in.values() for number in numbers]
     assert sorted(outlines.classes.tolist()) == sorted(expected)
+    # Each outline lies in the one tile that it is counted in.
+    assert outlines.places[:, 0].tolist() == list(range(len(expected)))
+    assert sorted(outlines.classes[outlines.places[:, 1] == 0].tolist()) == sorted(classes_in[outlines.tiles[0]])
     assert len(outlines.inputs) == len(expected) > 0
 
 
@@ -137,8 +150,20 @@ def test_a_run_can_do_without_a_classifier_it_never_got(seep_root: Path, tmp_pat
     assert load_checkpoint(folder.last).config.objects is None
 
 
+def test_outlines_that_reach_into_a_tile_that_is_left_out_are_left_out() -> None:
+    # Of four outlines the second lies in a and b, the third in c alone, the last in b.
+    places = np.array([[0, 0], [1, 0], [1, 1], [2, 2], [3, 1]])
+    every = Outlines(("a", "b", "c"), np.arange(4, dtype=np.float32)[:, None], np.array([1, 2, 3, 4]), places)
+    some = every.within({"a", "c", "elsewhere"})
+    assert (some.tiles, some.classes.tolist(), some.inputs[:, 0].tolist()) == (("a", "c"), [1, 3], [0, 2])
+    assert some.places.tolist() == [[0, 0], [1, 1]]
+    assert every.within({"a", "b", "c"}).places.tolist() == places.tolist()
+    assert len(every.within({"b"}).classes) == 1
+    assert every.within(set()).inputs.shape == (0, 1)
+
+
 def test_nothing_to_learn_from_is_an_error() -> None:
-    nothing = Outlines((), np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
+    nothing = Outlines((), np.zeros((0, 3), np.float32), np.zeros(0, np.int64), np.zeros((0, 2), np.int64))
     with pytest.raises(DataError, match="hold no true object"):
         train_classifier([nothing], Objects(), 0, SEEP)
 
