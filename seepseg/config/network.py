@@ -127,6 +127,8 @@ class ResUNetScSEModel(PretrainedModel):
     """2 leaves out the stem's pooling, 1 its stride too, so that small tiles keep their resolution."""
     decoder: Count = 64
     """Channels of each level of the decoder."""
+    finest: Count | None = None
+    """Channels of its last level, which works before it enlarges; null is as the others, which is half of a step."""
 
 
 class XceptionResUNetModel(ModelNode):

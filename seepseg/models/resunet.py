@@ -24,9 +24,12 @@ class ResUNetScSE(nn.Module):
         stem, *skips, bottom = resnet_channels("resnet34", config.width)
         skips = [*reversed(skips), *{4: [stem, 0], 2: [0], 1: []}[config.stem_stride]]
         inputs = [bottom, *[config.decoder] * (len(skips) - 1)]
-        self.decoder = nn.ModuleList(_Level(i, skip, config.decoder) for i, skip in zip(inputs, skips, strict=True))
+        levels: list[nn.Module] = [_Level(i, skip, config.decoder) for i, skip in zip(inputs, skips, strict=True)]
+        if config.finest:
+            levels[-1] = _Finest(inputs[-1], skips[-1], config.finest)
+        self.decoder = nn.ModuleList(levels)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Conv2d(config.decoder, outputs, 1)
+        self.head = nn.Conv2d(config.finest or config.decoder, outputs, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K', H, W) of images (N, C, H, W) with H and W multiples of the stride."""
@@ -50,6 +53,20 @@ class _Level(nn.Module):
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
         x = enlarged(x, 2)
         out: Tensor = self.body(x if skip is None else torch.cat([x, skip], 1))
+        return out
+
+
+class _Finest(nn.Module):
+    """A convolution at half the size, up-sampling, concatenation, one at the full size, scSE: few maps are large."""
+
+    def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+        super().__init__()
+        self.before = conv_norm(inputs, outputs)
+        self.after = nn.Sequential(conv_norm(outputs + skip, outputs), ScSE(outputs))
+
+    def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        x = enlarged(self.before(x), 2)
+        out: Tensor = self.after(x if skip is None else torch.cat([x, skip], 1))
         return out
 
 

@@ -34,6 +34,7 @@ SMALL: list[ModelNode] = [
     XceptionResUNetModel(width=0.25, middle_blocks=1, decoder=4),
     # Both take means over the whole window.
     ResUNetScSEModel(width=0.25, decoder=8),
+    ResUNetScSEModel(width=0.25, decoder=8, finest=4),
     DeepLabV3PlusModel(width=0.25, decoder=8),
 ]
 NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "group": nn.GroupNorm}

@@ -18,13 +18,14 @@ from seepseg.models.build import build_model
 from seepseg.models.deeplab import DeepLabV3Plus, ImagePooling
 from seepseg.models.preact import PreActivation, PreActResUNet
 from seepseg.models.resnet import dilate, resnet_channels, resnet_encoder, resnet_features
-from seepseg.models.resunet import ScSE
+from seepseg.models.resunet import ResUNetScSE, ScSE
 from seepseg.models.xception import Xception
 
 TINY: list[ModelNode] = [
     ResUNetScSEModel(width=0.25, decoder=8),
     ResUNetScSEModel(width=0.25, decoder=8, stem_stride=2),
     ResUNetScSEModel(width=0.25, decoder=8, stem_stride=1),
+    ResUNetScSEModel(width=0.25, decoder=8, stem_stride=1, finest=4),
     XceptionResUNetModel(width=0.25, middle_blocks=1, decoder=4),
     PreActResUNetModel(channels=[4, 8, 16]),
     DeepLabV3PlusModel(encoder="resnet34", width=0.25, decoder=8),
@@ -66,6 +67,19 @@ def test_deeplabv3plus_adds_a_decoder() -> None:
     added = 256 * 48 + 2 * 48 + 9 * 304 * 256 + 2 * 256
     plus, without = (DeepLabV3Plus(DeepLabV3PlusModel(low_level=low), 3, 21) for low in (True, False))
     assert parameters(plus) - parameters(without) == added
+
+
+def test_the_finest_level_by_hand() -> None:
+    # 3×3 convolution 8 → 4 and norm, 4 → 4 and norm; gates: 4 → 2 → 4 and 4 → 1, with biases
+    thin = 9 * 8 * 4 + 2 * 4 + 9 * 4 * 4 + 2 * 4 + (4 * 2 + 2) + (2 * 4 + 4) + (4 + 1)
+    network = ResUNetScSE(ResUNetScSEModel(width=0.25, decoder=8, stem_stride=2, finest=4), 1, 1)
+    assert parameters(network.decoder[-1]) == thin
+    # The maps at the full size have 4 channels, never 8.
+    sizes: list[torch.Size] = []
+    for module in network.decoder[-1].modules():
+        module.register_forward_hook(lambda _m, _i, out: sizes.append(out.shape))
+    assert network.eval()(torch.zeros(1, 1, 32, 32)).shape == (1, 1, 32, 32)
+    assert {shape[1] for shape in sizes if shape[2] == 32} == {4, 1}
 
 
 def test_a_small_preact_unet_by_hand() -> None:
