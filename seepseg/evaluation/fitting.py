@@ -26,7 +26,6 @@ from seepseg.metrics.grades import PARTS, PolygonCounts, polygon_counts
 from seepseg.metrics.threshold import ThresholdCounts, fit_offsets, threshold_counts
 from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from seepseg.runs.fit import Fit
-from seepseg.runs.folder import folder_lock
 from seepseg.scenes.mosaic import assemble
 
 TEMPERATURE_TILES = 200
@@ -86,7 +85,7 @@ def fit_parts(parts: Sequence[Labelled], where: Path, tick: Tick) -> list[Search
     """
     with ExitStack() as stack:
         for part in parts:
-            stack.enter_context(folder_lock(part.folder.root))
+            stack.enter_context(part.folder.locked())
         searches = [fit_decoding(part, tick) for part in parts]
         for part, search in zip(parts, searches, strict=True):
             write_search(where / part.name if len(parts) > 1 else where, search)

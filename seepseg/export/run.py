@@ -25,7 +25,7 @@ from seepseg.inference.stream import Member
 from seepseg.io.atomic import remove_leftovers, write_text
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
 from seepseg.runs.fit import Fit, mean_fit
-from seepseg.runs.folder import RunFolder, run_root
+from seepseg.runs.folder import RunFolder, folder_lock, run_root
 
 ONNX, QGIS, PROGRAM, CARD, ITEM, SUMS = (
     "model.onnx", "deepness.onnx", "model.pt2", "MODEL_CARD.md", "stac-mlm.json", "SHA256SUMS"
@@ -128,6 +128,7 @@ def export_run(paths: Sequence[Path], root: Path, out: Path, wanted: Wanted) -> 
         CheckpointError: a checkpoint is damaged.
         DataError: the data to compare on cannot be read.
         ResourceError: the disk is full, or fails.
+        LockedError: another process exports to the folder.
     """
     if out.is_dir() and any(out.iterdir()) and not wanted.overwrite:
         raise ConfigError("is not empty", out, "choose another folder, or give --overwrite")
@@ -141,25 +142,26 @@ def export_run(paths: Sequence[Path], root: Path, out: Path, wanted: Wanted) -> 
     form = Form(size, wanted.limits, wanted.deepness, pixel_size)
     graph = Graph(networks.checkpoints, paths, form, networks.predict.threshold, networks.fit)
     contract = contract_of(networks.checkpoints, graph, networks.predict, networks.fit)
-    files, runs = _write_models(networks, graph, contract, out, wanted)
-    parity = None
-    if runs and sample:
-        members = networks.members()
-        every = [compare(run, graph, members, sample, networks.predict, networks.fit) for run in runs]
-        # The worst of each: one graph may differ in probabilities, the other in classes.
-        apart, changed = max(p.difference for p in every), max(p.changed for p in every)
-        parity = replace(every[0], difference=apart, changed=changed)
-    checked = f"Compared on {parity}." if parity else reason or "Not compared: nothing was exported that runs."
-    files = (*files, CARD)
-    card = Card(
-        root.resolve().name, wanted.licence, checked, {name: ABOUT[name] for name in files}, size if runs else None
-    )
-    write_text(out / CARD, card_text(card, networks.checkpoints, folder, contract))
-    about = {name: (ABOUT[name], (out / name).stat().st_size, _digest(out / name)) for name in files}
-    write_text(out / ITEM, stac_item(card.name, wanted.licence, networks.checkpoints, contract, size, about))
-    files = (*files, ITEM)
-    write_text(out / SUMS, "".join(f"{_digest(out / name)}  {name}\n" for name in files))
-    return Exported(size, (*files, SUMS), contract, parity, checked)
+    with folder_lock(out, keep=False):
+        files, runs = _write_models(networks, graph, contract, out, wanted)
+        parity = None
+        if runs and sample:
+            members = networks.members()
+            every = [compare(run, graph, members, sample, networks.predict, networks.fit) for run in runs]
+            # The worst of each: one graph may differ in probabilities, the other in classes.
+            apart, changed = max(p.difference for p in every), max(p.changed for p in every)
+            parity = replace(every[0], difference=apart, changed=changed)
+        checked = f"Compared on {parity}." if parity else reason or "Not compared: nothing was exported that runs."
+        files = (*files, CARD)
+        card = Card(
+            root.resolve().name, wanted.licence, checked, {name: ABOUT[name] for name in files}, size if runs else None
+        )
+        write_text(out / CARD, card_text(card, networks.checkpoints, folder, contract))
+        about = {name: (ABOUT[name], (out / name).stat().st_size, _digest(out / name)) for name in files}
+        write_text(out / ITEM, stac_item(card.name, wanted.licence, networks.checkpoints, contract, size, about))
+        files = (*files, ITEM)
+        write_text(out / SUMS, "".join(f"{_digest(out / name)}  {name}\n" for name in files))
+        return Exported(size, (*files, SUMS), contract, parity, checked)
 
 
 def _opened(paths: Sequence[Path]) -> _Networks:

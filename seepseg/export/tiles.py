@@ -29,6 +29,7 @@ from seepseg.io.images import write_png
 from seepseg.io.raster import Georeference, create_raster, gdal
 from seepseg.io.table import csv_text
 from seepseg.machine.progress import Tick, silent
+from seepseg.runs.folder import LOCK, folder_lock
 from seepseg.scenes.images import inspected
 from seepseg.splits.parts import UNUSED
 
@@ -61,7 +62,21 @@ def write_tiles(
         ConfigError: the folder is not empty, or not writable.
         DataError: a scene or mask is damaged.
         ResourceError: the disk is full, or fails.
+        LockedError: another process writes there.
     """
+    with folder_lock(out, keep=False):
+        _write_tiles(config, source, catalog, splits, out, overwrite, tick)
+
+
+def _write_tiles(
+    config: Config,
+    source: ScenesSource,
+    catalog: Catalog,
+    splits: pd.DataFrame | None,
+    out: Path,
+    overwrite: bool,
+    tick: Tick,
+) -> None:
     _begin(out, _state(config, catalog), overwrite=overwrite)
     values, ignore = source.classes, ignore_value(source.classes)
     known = {group: inspected(config.data, source.scenes[group].path).nodata for group in catalog.groups()}
@@ -107,10 +122,11 @@ def _state(config: Config, catalog: Catalog) -> str:
 
 def _begin(out: Path, state: str, *, overwrite: bool) -> None:
     """Mark a folder as unfinished; of one that is not, and of other data, tiles are removed, if that is asked for."""
-    if out.is_dir() and any(out.iterdir()):
+    remove_leftovers(out)
+    if any(path.name != LOCK for path in out.iterdir()):
         with suppress(OSError, ValueError):
             if parse_json((out / STARTED).read_text()) == state and not overwrite:
-                for folder in (out, *out.glob("images/*"), *out.glob("masks/*")):
+                for folder in (*out.glob("images/*"), *out.glob("masks/*")):
                     remove_leftovers(folder)
                 return
         if not overwrite:

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +17,13 @@ from filelock import FileLock, Timeout
 import seepseg
 from seepseg.config import Config, dump, load
 from seepseg.errors import ConfigError, LockedError
-from seepseg.io.atomic import write_error, write_text
+from seepseg.io.atomic import TEMPORARY_PREFIX, remove_leftovers, write_error, write_text
 from seepseg.io.table import csv_text, plain_cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LOCK = ".lock"
 RATE_TEST = ("find_lr.csv", "find_lr.png")
 """Files of a learning-rate range test, which may lie in the folder of a run that has not started."""
 
@@ -78,10 +79,21 @@ class RunFolder:
         return self.root / "eval" / split
 
     def refuse_existing(self) -> None:
-        """Raise ConfigError where the folder is not empty."""
-        harmless = (".lock", *RATE_TEST)
-        if self.root.exists() and (not self.root.is_dir() or any(p.name not in harmless for p in self.root.iterdir())):
+        """Raise ConfigError where the folder holds more than a killed start or a test of rates leaves."""
+        harmless = (LOCK, *RATE_TEST)
+        if self.root.exists() and not (
+            self.root.is_dir()
+            and all(p.name in harmless or p.name.startswith(TEMPORARY_PREFIX) for p in self.root.iterdir())
+        ):
             raise ConfigError("run folder exists", self.root, "give --resume to continue, or another --run DIR")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for a `with` block, without what killed processes left unfinished in it; errors below."""
+        with folder_lock(self.root):
+            for folder in (self.root, self.last.parent):
+                remove_leftovers(folder)
+            yield
 
     def create(self, config: Config) -> None:
         """Create the folder with its config and environment."""
@@ -107,8 +119,14 @@ class RunFolder:
 
 
 @contextmanager
-def folder_lock(folder: Path, name: str = ".lock", *, wait: bool = False) -> Iterator[None]:
+def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: bool = True) -> Iterator[None]:
     """Hold a folder for a `with` block; the operating system frees the lock of a dead process.
+
+    Args:
+        folder: what is held; it is made where there is none.
+        name: of the file that others look at.
+        wait: for the process that holds it, instead of raising an error.
+        keep: leave that file there; without, the folder is one to pass on.
 
     Raises:
         LockedError: another process holds it.
@@ -126,6 +144,9 @@ def folder_lock(folder: Path, name: str = ".lock", *, wait: bool = False) -> Ite
     try:
         yield
     finally:
+        if not keep:
+            with suppress(OSError):  # a process that has opened it meanwhile notices, and opens another
+                (folder / name).unlink()
         lock.release()
 
 

@@ -25,7 +25,7 @@ from seepseg.machine.progress import Echo
 from seepseg.objects.classifier import ObjectClassifier, relative_logs
 from seepseg.objects.forest import grow_forest
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seepseg.runs.folder import RunFolder, folder_lock, folds_of
+from seepseg.runs.folder import RunFolder, folds_of
 from seepseg.splits.parts import part
 
 TOUCHED = 0.1
@@ -98,7 +98,7 @@ def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, dev
         return
     with ExitStack() as stack:
         for folder in folders:
-            stack.enter_context(folder_lock(folder.root))
+            stack.enter_context(folder.locked())
         checkpoints = [load_checkpoint(folder.last) for folder in folders]
         outlines = []
         for folder, checkpoint in zip(folders, checkpoints, strict=True):
@@ -115,7 +115,7 @@ def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, dev
 def drop_object_classifiers(folders: Sequence[RunFolder]) -> None:
     """Remove the object classifiers from the folds of a run, where there are any."""
     for folder in folders if _first() else ():
-        with folder_lock(folder.root):
+        with folder.locked():
             checkpoint = load_checkpoint(folder.last)
             if checkpoint.objects or checkpoint.config.objects:
                 _store(folder, checkpoint, None, {})

@@ -20,7 +20,7 @@ from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seepseg.runs.folder import RunFolder, find_checkpoint, folder_lock
+from seepseg.runs.folder import RunFolder, find_checkpoint
 from seepseg.runs.tracking import check_tracking
 from seepseg.training.board import monitored
 from seepseg.training.compiled import kept_mode, settle
@@ -62,7 +62,7 @@ def train(
         if rank() == 0:
             if not resume:
                 folder.refuse_existing()
-            stack.enter_context(folder_lock(folder.root))
+            stack.enter_context(folder.locked())
         device = choose_device(device_name(config.runtime.device))
         if device.type == "cuda":
             # NCCL sends objects, and waits, on the current device, which is the first GPU in every process.

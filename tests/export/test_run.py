@@ -18,13 +18,13 @@ from stac_model.schema import SCHEMA_URI, MLModelProperties
 
 from seepseg.data.scan import with_counts
 from seepseg.data.source import source_of
-from seepseg.errors import CheckpointError, ConfigError, DataError
+from seepseg.errors import CheckpointError, ConfigError, DataError, LockedError
 from seepseg.export import run as export
 from seepseg.export.parity import Parity
 from seepseg.export.run import Wanted, export_run
 from seepseg.export.stac import SCHEMA
 from seepseg.runs.checkpoint import Checkpoint, save_checkpoint
-from seepseg.runs.folder import RunFolder
+from seepseg.runs.folder import RunFolder, folder_lock
 from seepseg.splits.make import make_splits
 from tests.export.models import LIMITS, checkpoint_of
 from tests.export.test_graph import FIT
@@ -171,7 +171,10 @@ def test_a_folder_that_holds_something_is_left_alone(make_run: MakeRun, tmp_path
     with pytest.raises(ConfigError, match="is not empty"):
         export_run([path], tmp_path / "run", out, WEIGHTS_ONLY)
     assert (out / "model.onnx").read_text() == "old"
+    with folder_lock(out), pytest.raises(LockedError):
+        export_run([path], tmp_path / "run", out, replace(WEIGHTS_ONLY, overwrite=True))
     done = export_run([path], tmp_path / "run", out, replace(WEIGHTS_ONLY, overwrite=True))
+    assert not (out / ".lock").exists()
     assert sorted(p.name for p in out.iterdir()) == sorted([*done.files, "notes.txt"])
 
 

@@ -17,6 +17,7 @@ from seepseg.data.catalog import Catalog, labelled_of
 from seepseg.data.scan import with_counts
 from seepseg.data.source import Source, open_pixels, read_mask, read_pixels, source_of
 from seepseg.geo.place import place_of
+from seepseg.runs.folder import folder_lock
 from seepseg.splits.make import make_splits
 from tests.command import run
 from tests.data.test_scenes import OIL, UTM, image, save, stored, two_scenes, vectorised
@@ -167,6 +168,8 @@ def test_a_folder_is_finished_or_refused(tmp_path: Path, capsys: pytest.CaptureF
         2, f"error: is not empty in {out}: choose another folder, or give --overwrite")  # fmt: skip
     # As if it had been killed: no table, a file half written, one missing.
     (out / "mine.txt").write_text("stays")
+    with folder_lock(out):
+        assert run(capsys, *again)[0] == 6
     assert run(capsys, *again, "--overwrite", "-s", "data.window=32")[0] == 0
     assert len(list((out / "images").rglob("*.tif"))) == 2 * 2 + 2 * 1
     assert (out / "mine.txt").read_text() == "stays"

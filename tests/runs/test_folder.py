@@ -101,6 +101,30 @@ def test_a_folder_is_held_once_and_free_afterwards(tmp_path: Path) -> None:
         pass
 
 
+def test_a_lock_that_goes_with_its_holder_still_excludes(tmp_path: Path) -> None:
+    with folder_lock(tmp_path, keep=False), pytest.raises(LockedError), folder_lock(tmp_path, keep=False):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with folder_lock(tmp_path, keep=False):  # not the file that was removed
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_start_that_was_killed_is_started_again_without_what_it_left(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    for left in (folder.root / ".seepseg-0123.yaml", folder.last.with_name(".seepseg-4567.pt")):
+        touch(left)
+    with pytest.raises(ConfigError, match="run folder exists"):  # its checkpoints are no start
+        folder.refuse_existing()
+    with folder.locked():
+        assert [str(path.relative_to(tmp_path)) for path in folder.root.rglob("*") if path.is_file()] == ["run/.lock"]
+    folder.last.parent.rmdir()
+    touch(folder.root / ".seepseg-0123.yaml")
+    folder.refuse_existing()
+    touch(folder.config)
+    with pytest.raises(ConfigError, match="run folder exists"):
+        folder.refuse_existing()
+
+
 def test_an_error_inside_frees_the_folder(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), folder_lock(tmp_path):
         raise RuntimeError
