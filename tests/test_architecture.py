@@ -29,6 +29,8 @@ HOMES = {
     "albumentations": {"data/augment.py"},
     "tifffile": {"io/tiff.py", "io/ifd.py", "io/segments.py", "synthetic/sar.py"},
     "matplotlib": {"figures/canvas.py", "figures/plots.py"},
+    "jinja2": {"pages/template.py"},
+    "markupsafe": {"pages/template.py"},
     "monai": {"models/build.py", "models/resnet.py", "models/encoder_weights.py"},
 }  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))
@@ -107,6 +109,32 @@ def called(path: Path) -> set[str]:
     """What a file calls, as it is written: `rasterio.open`, `frame.to_csv`."""
     calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
     return {ast.unparse(call) for call in calls}
+
+
+PAGES = [path for path in FILES if path.name == "template.py" or "seepseg.pages" in path.read_text()]
+
+
+def test_html_is_made_by_templates_alone() -> None:
+    """No file escapes by hand, builds a tag of pieces, or calls text HTML; templates are constants and assets."""
+    escaping = {str(p.relative_to(ROOT)) for p in FILES if any(m.startswith("html.") for m in imports(p))}
+    assert escaping == set()
+    assert {path.parent.name for path in PAGES} == {"atlas", "audit", "evaluation", "pages"}
+    for path in PAGES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            said = ast.unparse(node) if isinstance(node, ast.JoinedStr | ast.Call) else ""
+            assert not (isinstance(node, ast.JoinedStr) and re.search(r"</?[a-z]", said)), (path, said)
+            if not isinstance(node, ast.Call) or path.name == "template.py":
+                continue
+            made = ast.unparse(node.func)
+            assert made != "Html" or not node.args, (path, said)
+            if made == "fill":
+                constant = isinstance(node.args[0], ast.Constant) or re.fullmatch(
+                    r"[A-Z]+|asset\('\w+', '\w+\.html'\)", ast.unparse(node.args[0])
+                )
+                assert constant, (path, said)
+    templates = [path.read_text() for path in ROOT.rglob("*.html")]
+    assert len(templates) == 4
+    assert not [text for text in templates if re.search(r"\|\s*safe|autoescape", text)]
 
 
 GDAL = r"rasterio\.open|(rasterio\.)?(vrt\.)?WarpedVRT|(rasterio\.)?shutil\.copy|(rasterio\.)?(io\.)?MemoryFile"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from html import escape
-from importlib.resources import files
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +22,7 @@ from seepseg.classes import COLORS
 from seepseg.figures.style import STEPS
 from seepseg.io.atomic import write_bytes
 from seepseg.pages.page import Section, as_rows, cards, folded, paragraph, source_line, table, write_page
+from seepseg.pages.template import Html, asset, fill, joined
 from seepseg.passes.scenes import Pass
 from seepseg.passes.view import REASONS
 from seepseg.zones.run import Summary
@@ -62,9 +60,7 @@ def write_map_page(out: Path, made: Summary) -> None:
         "land": shown_land(frame, around),
         "graticule": graticule(frame, box, more),
     }
-    # "<" alone could end the script element; nothing else can.
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    store = f'<script type="application/json" id="zones-data">{text}</script>'
+    store = fill('<script type="application/json" id="zones-data">{{ data | tojson }}</script>', data=data)
     rows = as_rows(tables.passes)
     every = table(rows, "passes.csv", text=("pass", "acquired", "platform", "direction", "scenes"))
     sections = [
@@ -76,23 +72,20 @@ def write_map_page(out: Path, made: Summary) -> None:
         Section("What the numbers mean", _meaning(tables)),
         Section("Passes", folded(f"All {len(rows)} passes: when, by what, how much of it was observed", every)),
     ]
-    assets = files("seepseg.atlas") / "assets"
-    styles, scripts = (
-        [(assets / f"{name}.{end}").read_text("utf-8") for name in ("leaflet", "zones")] for end in ("css", "js")
-    )
+    styles, scripts = ([asset("atlas", f"{name}.{end}") for name in ("leaflet", "zones")] for end in ("css", "js"))
     title = "Seep zones of made-up data" if any(one.identity.made_up for one in passes) else "Seep zones"
     write_page(page / "index.html", title, _subtitle(tables), sections, styles, scripts)
 
 
-def _made_up(passes: Sequence[Pass]) -> str:
+def _made_up(passes: Sequence[Pass]) -> Html:
     """A warning where no satellite took a pass."""
     n = sum(one.identity.made_up for one in passes)
     some = "All passes" if n == len(passes) else f"{n} of {len(passes)} passes"
     text = f"{some} are made up, to show what this page is like: there are no such vents, slicks or ships."
-    return paragraph(text, "warn") if n else ""
+    return paragraph(text, "warn") if n else Html()
 
 
-def _rejected(tables: Tables) -> str:
+def _rejected(tables: Tables) -> Html:
     """The zones that a user has rejected; nothing where there are none."""
     place = ["lon", "lat"] if tables.frame.crs else ["column", "row"]
     columns = ["zone", "verdict", "comment", *place, "n_seen", "n_observed", "first_seen", "last_seen"]
@@ -116,7 +109,7 @@ def _subtitle(tables: Tables) -> str:
     return f"Where slicks come back{where}: {len(tables.passes)} passes, {when}. Observed means: {tables.basis}."
 
 
-def _cards(tables: Tables, new: int | None) -> str:
+def _cards(tables: Tables, new: int | None) -> Html:
     zones, slicks = tables.zones, tables.slicks
     (first, last), inside = _dates(tables), int(slicks["zone"].isin(zones["zone"]).sum())
     twice = int((zones["n_seen"] * 2 >= zones["n_observed"]).sum())
@@ -131,62 +124,31 @@ def _cards(tables: Tables, new: int | None) -> str:
     return cards(facts)
 
 
-def _filters(tables: Tables, classes: Sequence[str]) -> str:
+def _filters(tables: Tables, classes: Sequence[str]) -> Html:
     first, last = _dates(tables)
-    dates = "".join(
-        f'<label>{word} <input type="date" id="{word}" min="{first}" max="{last}" value="{value}"></label>'
-        for word, value in (("from", first), ("to", last))
-        if first
-    )
-    kinds = "".join(
-        f'<label><input type="checkbox" name="class" value="{i}" checked><span class="swatch" '
-        f'style="background:{COLORS[(i - 1) % len(COLORS)]}"></span>{escape(name)}</label>'
-        for i, name in enumerate(classes, 1)
-    )
-    letters = sorted(set(tables.slicks["grade"]) - {""})
-    options = "".join(f'<option value="{escape(letter)}">{escape(letter)}</option>' for letter in letters)
-    grades = f'<label>grade at least <select id="grade"><option value="">any</option>{options}</select></label>'
-    return (
-        f'<form class="controls" id="filters" aria-label="Filters">{dates}'
-        f'<fieldset aria-label="Classes of slicks that count">{kinds}</fieldset>'
-        '<label>confidence at least <input type="range" id="sure" min="0" max="100" value="0">'
-        f'<output for="sure">0 %</output></label>{grades if letters else ""}<button type="reset">Clear</button>'
-        '<span id="status" class="muted" role="status"></span></form>'
+    return fill(
+        asset("atlas", "filters.html"),
+        first=first,
+        dates=[("from", first), ("to", last)] if first else [],
+        last=last,
+        classes=[(name, COLORS[i % len(COLORS)]) for i, name in enumerate(classes)],
+        letters=sorted(set(tables.slicks["grade"]) - {""}),
     )
 
 
-def _map(tables: Tables) -> str:
-    place = ("lat", "lon") if tables.frame.crs else ("row", "column")
-    heads = (("zone", ""), ("seen of observed", ""), ("recurrence (95 % interval)", ""), ("last seen", ' class="text"'))
-    head = "".join(f'<th scope="col"{kind}><button type="button">{name}</button></th>' for name, kind in heads)
-    rows = "".join(
-        f'<tr data-zone="{row["zone"]}"><td data-v="{row["zone"]}">{row["zone"]}{_verdict(row)}</td><td></td><td></td>'
-        '<td class="text"></td></tr>'
-        for row in as_rows(tables.zones)
-    )
-    steps = "".join(
-        f'<li><i style="background:rgb({color})"></i>{100 * a:g}–{100 * b:g} %</li>' for a, b, color in STEPS
-    )
-    more = f"Blue was observed, the darker the more often (of {len(tables.passes)} passes); the rest never."
-    return (
-        f'<div class="zones" data-place="{" ".join(place)}">'
-        '<div class="side"><div id="map" aria-label="Map of the zones; the table beside it lists them"></div>'
-        f'<ul class="legend" aria-label="Recurrence">{steps}<li><i></i>not seen with these filters</li></ul>'
-        f'<p class="muted">{more}</p></div>'
-        '<div class="panel"><div id="list"><div class="scroll" tabindex="-1"><table class="sortable" '
-        'aria-label="Zones: arrow keys move, Enter opens">'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{source_line('zones.csv', 'history.csv')}"
-        '</div><div id="zone" tabindex="-1" hidden></div></div></div>'
-        '<noscript><p class="warn">The map needs JavaScript; its numbers are in zones.csv.</p></noscript>'
+def _map(tables: Tables) -> Html:
+    return fill(
+        asset("atlas", "map.html"),
+        place="lat lon" if tables.frame.crs else "row column",
+        heads=("zone", "seen of observed", "recurrence (95 % interval)", "last seen"),
+        zones=[(row["zone"], "" if row["verdict"] == "n/a" else row["verdict"]) for row in as_rows(tables.zones)],
+        steps=[(f"{100 * a:g}–{100 * b:g} %", color) for a, b, color in STEPS],
+        passes=len(tables.passes),
+        source=source_line("zones.csv", "history.csv"),
     )
 
 
-def _verdict(row: Mapping[str, str]) -> str:
-    """What a user said of a zone, behind its number."""
-    return f" <small>{escape(row['verdict'])}</small>" if row["verdict"] != "n/a" else ""
-
-
-def _meaning(tables: Tables) -> str:
+def _meaning(tables: Tables) -> Html:
     unit, drawn = "m" if tables.frame.crs else "pixels", drawn_of(len(tables.zones))
     radius = tables.zones[f"radius_{tables.frame.unit}"].median() if len(tables.zones) else 0
     texts = (
@@ -207,4 +169,4 @@ def _meaning(tables: Tables) -> str:
         "older ones are summed by pass, class and grade; origins.csv lists all. With filters, counts are those of "
         "history.csv and origins.csv within them.",
     )
-    return f'<div class="means">{"".join(map(paragraph, texts))}</div>{source_line(*COPIES)}'
+    return fill('<div class="means">{{ texts }}</div>', texts=joined(map(paragraph, texts))) + source_line(*COPIES)

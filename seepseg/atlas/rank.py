@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from seepseg.io.raster import raster_header, thinned
 from seepseg.io.table import csv_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.pages.page import Section, as_rows, paragraph, table, write_page
+from seepseg.pages.template import fill
 from seepseg.passes.scenes import Scene, find_scenes, named
 from seepseg.review.edits import KEY, NO_SEEP, PACKAGE, read_edits
 from seepseg.zones.since import read_state
@@ -98,18 +98,20 @@ def write_queue(path: Path, queue: pd.DataFrame, scenes: Sequence[Scene]) -> Non
         pictures = _pictures(of_name[str(name)], rows)
         figures += [(int(row["rank"]), picture) for (_, row), picture in zip(rows.iterrows(), pictures, strict=True)]
     said = [f"{r.rank}: {r.scene}, object {r.object}, {r.class_name}, score {r.score:.2f}" for r in first.itertuples()]
-    tiles = "".join(
-        '<figure class="tile"><span class="picture"><img alt="" src="data:image/jpeg;base64,'
-        f'{base64.b64encode(picture).decode()}"></span><figcaption>{escape(said[number - 1])}</figcaption></figure>'
-        for number, picture in sorted(figures)
-        if picture
-    )
+    tiles = [(base64.b64encode(picture).decode(), said[number - 1]) for number, picture in sorted(figures) if picture]
     sections = [
-        Section("Pictures", f'<div class="tiles">{tiles}</div>' if tiles else paragraph("No quick-looks are there.")),
+        Section("Pictures", fill(TILES, tiles=tiles) if tiles else paragraph("No quick-looks are there.")),
         Section("Queue", table(as_rows(first), path.name, text=("scene", "class_name"))),
     ]
     what = f"The first {len(first)} of {len(queue)} slicks without a verdict: what a look would teach most comes first."
     write_page(path.with_suffix(".html"), "What to look at", what, sections)
+
+
+TILES = (
+    '<div class="tiles">{% for jpeg, caption in tiles %}<figure class="tile"><span class="picture">'
+    '<img alt="" src="data:image/jpeg;base64,{{ jpeg }}"></span><figcaption>{{ caption }}</figcaption></figure>'
+    "{% endfor %}</div>"
+)
 
 
 def _disagreement(scene: Scene, shapes: NDArray[np.object_]) -> NDArray[np.float64]:

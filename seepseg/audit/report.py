@@ -11,7 +11,7 @@ from seepseg.audit.pictures import pictures
 from seepseg.audit.tables import DatasetFacts, gather
 from seepseg.config import Config
 from seepseg.machine.progress import Tick, silent
-from seepseg.pages.charts import bars, ridges
+from seepseg.pages.charts import bars, charts, ridges
 from seepseg.pages.page import (
     Section,
     cards,
@@ -24,6 +24,7 @@ from seepseg.pages.page import (
     write_page,
 )
 from seepseg.pages.pictures import gallery
+from seepseg.pages.template import Html, joined
 
 LISTED = 100
 """Rows of a long table on the page; its file has all."""
@@ -56,7 +57,7 @@ def write_dataset_report(recipe: Config, title: str, folder: Path, tick: Tick = 
     return folder / "report.html"
 
 
-def _overview(data: DatasetFacts) -> str:
+def _overview(data: DatasetFacts) -> Html:
     tiles, labelled = data.tiles, [one for one in data.tiles if one.tile.labelled]
     groups = len({one.tile.group for one in tiles})
     empty = sum(not sum((one.tile.pixels or (0,))[1:]) for one in labelled)
@@ -79,35 +80,32 @@ def _overview(data: DatasetFacts) -> str:
     return cards(facts) + source_line("tiles.csv", "classes.csv", "problems.csv", "duplicates.csv")
 
 
-def _classes(data: DatasetFacts, folder: Path) -> str:
+def _classes(data: DatasetFacts, folder: Path) -> Html:
     classes, rows = data.catalog.classes, read_rows(folder / "classes.csv")
     coverage = read_rows(folder / "coverage.csv")
     colors = [c.color for c in classes.foreground]
     foreground = [row for row in rows if row["class"] in classes.names[1:]]
-    charts = "".join(
+    figures = [
         bars(what.capitalize(), [r["class"] for r in foreground], [int(r[what]) for r in foreground], colors, what)
         for what in ("pixels", "tiles")
         if len(foreground) > 1  # one bar compares nothing
-    ) + bars(
-        "Tiles by their share of foreground",
-        [row["foreground"] for row in coverage],
-        [int(row["tiles"]) for row in coverage],
-        [""] * len(coverage),
-        "tiles",
-    )
+    ]
+    names, counts = [row["foreground"] for row in coverage], [int(row["tiles"]) for row in coverage]
+    figures.append(bars("Tiles by their share of foreground", names, counts, [""] * len(names), "tiles"))
     swatches = {c.name: c.color for c in classes.foreground}
     counts = [n for n in (int(row["pixels"]) for row in foreground) if n]
-    note = ""
+    note = Html()
     if len(counts) > 1:
         note = paragraph(f"The most common class has {max(counts) / min(counts):,.1f} times the pixels of the rarest.")
     return (
-        f'<div class="charts">{charts}</div>{note}'
+        charts(figures)
+        + note
         + table(rows, "classes.csv", text=("class",), swatches=swatches)
         + source_line("coverage.csv")
     )
 
 
-def _problems(folder: Path) -> str:
+def _problems(folder: Path) -> Html:
     rows = read_rows(folder / "problems.csv")
     if not rows:
         return paragraph("None found.") + source_line("problems.csv")
@@ -123,7 +121,7 @@ def _problems(folder: Path) -> str:
     )
 
 
-def _duplicates(folder: Path) -> str:
+def _duplicates(folder: Path) -> Html:
     rows = read_rows(folder / "duplicates.csv")
     note = (
         "Exact: the same pixels. Near: pictures of 32 × 32 blocks, less their slope, correlate by "
@@ -133,11 +131,11 @@ def _duplicates(folder: Path) -> str:
     warning = f"{len(crossing)} exact duplicates lie in two parts of the split: scores would be too high."
     listed = table(rows[:LISTED], "duplicates.csv", text=("kind", "tile", "other", "same_mask", "parts"))
     none = paragraph("None found.") + source_line("duplicates.csv")
-    return paragraph(note, "muted") + (paragraph(warning, "warn") if crossing else "") + (listed or none)
+    return paragraph(note, "muted") + (paragraph(warning, "warn") if crossing else Html()) + (listed or none)
 
 
-def _split(data: DatasetFacts, folder: Path) -> str:
-    warnings = "".join(paragraph(warning, "warn") for warning in data.catalog.warnings)
+def _split(data: DatasetFacts, folder: Path) -> Html:
+    warnings = joined(paragraph(warning, "warn") for warning in data.catalog.warnings)
     if data.split_error:
         return warnings + paragraph(f"Training could not divide these tiles: {data.split_error}", "warn")
     rows = read_rows(folder / "shares.csv")
@@ -155,23 +153,23 @@ def _split(data: DatasetFacts, folder: Path) -> str:
     return warnings + remark + table(parts, "shares.csv", text=("split",)) + counts
 
 
-def _intensity(folder: Path) -> str:
+def _intensity(folder: Path) -> Html:
     rows = read_rows(folder / "histograms.csv")
     bands: dict[str, dict[str, list[dict[str, str]]]] = {}
     for row in rows:
         bands.setdefault(row["band"], {}).setdefault(row["group"], []).append(row)
-    charts = []
+    figures = []
     for band, scenes in bands.items():
         first = next(iter(scenes.values()))
         edges = [float(row["low"]) for row in first] + [float(first[-1]["high"])]
         shares = [(scene, [float(row["share"]) for row in bins]) for scene, bins in scenes.items()]
         of_band = f" of band {band}" if len(bands) > 1 else ""
-        charts.append(ridges(f"Values of valid pixels{of_band}, each row to its own peak", shares, edges, "value"))
+        figures.append(ridges(f"Values of valid pixels{of_band}, each row to its own peak", shares, edges, "value"))
     quantiles = table(read_rows(folder / "intensity.csv"), "intensity.csv", text=("group", "band"))
-    return "".join(charts) + source_line("histograms.csv") + quantiles if rows else ""
+    return joined(figures) + source_line("histograms.csv") + quantiles if rows else Html()
 
 
-def _tiles(folder: Path) -> str:
+def _tiles(folder: Path) -> Html:
     rows = read_rows(folder / "tiles.csv")
     if all(row["scene"] == row["tile"] for row in rows):  # every tile for itself
         rows = [{k: v for k, v in row.items() if k != "scene"} for row in rows]
@@ -179,5 +177,5 @@ def _tiles(folder: Path) -> str:
     return folded(some, table(rows[:LISTED], "tiles.csv", text=("tile", "scene", "split")))
 
 
-def _rows(folder: Path, name: str, *text: str) -> str:
+def _rows(folder: Path, name: str, *text: str) -> Html:
     return table(read_rows(folder / name)[:LISTED], name, text=text)

@@ -20,6 +20,7 @@ from seepseg.io.table import csv_text
 from seepseg.machine.progress import Tick, silent
 from seepseg.pages.page import Rows, Section, as_rows, cards, paragraph, source_line, table, write_page
 from seepseg.pages.pictures import Group, Picture, gallery
+from seepseg.pages.template import Html
 from seepseg.runs.fit import fit_for
 from seepseg.runs.folder import find_checkpoint, folds_of
 
@@ -112,7 +113,7 @@ def _keep(pictures: dict[str, tuple[float, Picture]], here: list[Suspect], resul
     pictures[result.id] = (top.weight, Picture(caption, gray, result.truth.copy(), result.prediction.copy()))
 
 
-def _overview(rows: Rows) -> str:
+def _overview(rows: Rows) -> Html:
     counts = Counter(row["kind"] for row in rows)
     note = (
         "Suspects are places to check, not errors: a network errs as well. They are ranked by pixels × "
@@ -122,7 +123,7 @@ def _overview(rows: Rows) -> str:
     return cards(facts) + paragraph(note, "muted") + source_line("suspects.csv")
 
 
-def _listed(rows: Rows) -> str:
+def _listed(rows: Rows) -> Html:
     if not rows:
         return paragraph("None found.")
     caption = f"The first {LISTED} of {len(rows):,}." if len(rows) > LISTED else ""

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seepseg.classes import ClassTable
-from seepseg.pages.charts import Axis, Series, lines
+from seepseg.pages.charts import Axis, Series, charts, lines
 from seepseg.pages.page import Rows, folded, number, paragraph, read_rows, shown, source_line, table
+from seepseg.pages.template import Html
 from seepseg.runs.folder import RunFolder
 
 TRAINING = (
@@ -29,11 +30,11 @@ FEWEST = 0.1
 """The lowest value on the axis of false alarms per megapixel."""
 
 
-def training(runs: Sequence[RunFolder], where: Path, classes: ClassTable) -> str:
+def training(runs: Sequence[RunFolder], where: Path, classes: ClassTable) -> Html:
     """Curves of a run's metrics.csv, or of the validation of each of its folds; nothing without one."""
     tables = {run: rows for run in runs if (rows := read_rows(run.metrics))}
     if not tables:
-        return ""
+        return Html()
     # With one class the macro mean is that class, and its curve the same.
     kinds = [kind for kind in TRAINING if len(classes) > 2 or not kind[0].startswith("Macro")]
     if len(tables) == 1:
@@ -55,13 +56,13 @@ def training(runs: Sequence[RunFolder], where: Path, classes: ClassTable) -> str
             for title, columns, y in kinds
         ]  # fmt: skip
     sources = [os.path.relpath(run.metrics, where) for run in tables]
-    return f'<div class="charts">{"".join(figures)}</div>' + source_line(*sources)
+    return charts(figures) + source_line(*sources)
 
 
-def froc(rows: Rows) -> str:
+def froc(rows: Rows) -> Html:
     """Objects found against false alarms over the threshold, of froc.csv; nothing without rows."""
     if not rows:
-        return ""
+        return Html()
     # Zero has no place on a logarithmic axis; it is drawn at the lowest value.
     alarms = [max(FEWEST, number(row["false_alarms_per_mpx"]) or 0.0) for row in rows]
     curves = [
@@ -75,13 +76,13 @@ def froc(rows: Rows) -> str:
         Axis("share of objects found", 0, 1),
         dots=True,
     )
-    return f'<div class="charts">{chart}</div>' + folded("Table", table(rows, "froc.csv")) + source_line("froc.csv")
+    return charts([chart]) + folded("Table", table(rows, "froc.csv")) + source_line("froc.csv")
 
 
-def reliability(rows: Rows, errors: Mapping[str, float | None]) -> str:
+def reliability(rows: Rows, errors: Mapping[str, float | None]) -> Html:
     """The share that came true by confidence, of reliability.csv, and calibration errors; nothing without rows."""
     if not rows:
-        return ""
+        return Html()
     names = list(dict.fromkeys(row["of"] for row in rows))
     curves = []
     for name in names:
@@ -98,12 +99,12 @@ def reliability(rows: Rows, errors: Mapping[str, float | None]) -> str:
     )
     note = paragraph("Below the dotted line the network is overconfident.", "muted")
     each = "; ".join(f"{name} {shown(error)}" for name, error in errors.items())
-    ece = paragraph(f"Expected calibration error: {each}.") if each else ""
+    ece = paragraph(f"Expected calibration error: {each}.") if each else Html()
     values = folded("Table", table(rows, "reliability.csv", text=("of",)))
-    return f'<div class="charts">{chart}</div>' + note + ece + values + source_line("reliability.csv", "metrics.json")
+    return charts([chart]) + note + ece + values + source_line("reliability.csv", "metrics.json")
 
 
-def places(rows: Rows, place: str, *, single: bool) -> str:
+def places(rows: Rows, place: str, *, single: bool) -> Html:
     """The table of scenes.csv; of many places, how their foreground Dice is spread. `single`: there is one class."""
     if len(rows) <= ROWS:
         # With one class the first two repeat foreground Dice.

@@ -24,6 +24,7 @@ from seepseg.pages.page import (
     cards,
     confusion,
     folded,
+    heading,
     listing,
     number,
     paragraph,
@@ -34,6 +35,7 @@ from seepseg.pages.page import (
     write_page,
 )
 from seepseg.pages.pictures import Group, Picture, gallery
+from seepseg.pages.template import Html, joined
 from seepseg.runs.folder import RunFolder
 
 SHOWN = ("confusion", "froc", "gallery", "matrices", "objects", "per_class", "references", "reliability", "scenes",
@@ -63,7 +65,7 @@ def write_report(
         Section("Headline", _headline(summary)),
         Section("Classes", _classes(summary, swatches)),
         Section("Confusion", confusion(rows["confusion"], "confusion.csv")),
-        Section("Reference rows", _references(evidence) if evidence else ""),
+        Section("Reference rows", _references(evidence) if evidence else Html()),
         Section("Objects", _objects(rows["objects"], swatches, place)),
         Section("Boundaries", _boundaries(rows["surface"])),
         Section(f"Scores by {place}", places(rows["scenes"], place, single=len(classes) == 2)),
@@ -80,7 +82,7 @@ def write_report(
     return where / "report.html"
 
 
-def _headline(summary: Summary) -> str:
+def _headline(summary: Summary) -> Html:
     scores = [
         ("TGS score", "tgs_score", summary.tgs_score),
         ("foreground Dice", "dice/foreground", summary.foreground.dice),
@@ -115,7 +117,7 @@ def _headline(summary: Summary) -> str:
         cards(facts)
         + paragraph(ranges if summary.interval("dice/foreground") else few, "muted")
         + paragraph(f"Decoding from the {decoding.from_}: {_joined(decoding_text(decoding), by)}.", "muted")
-        + (paragraph(f"Note: {summary.caution}.") if summary.caution else "")
+        + (paragraph(f"Note: {summary.caution}.") if summary.caution else Html())
         + source_line("per_class.csv", "objects.csv", "metrics.json")
     )
 
@@ -128,15 +130,15 @@ def _joined(*parts: str) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _classes(summary: Summary, swatches: Mapping[str, str]) -> str:
+def _classes(summary: Summary, swatches: Mapping[str, str]) -> Html:
     frame = class_table(summary).drop(columns="value")
     lacking = summary.evidence.lacking if summary.evidence else {}
     each = ", ".join(f"{name} {share:.0%}" for name, share in lacking.items() if share)
-    note = paragraph(f"Draws without a class, whose macro mean is of the others: {each}.", "muted") if each else ""
+    note = paragraph(f"Draws without a class, whose macro mean is of the others: {each}.", "muted") if each else Html()
     return table(as_rows(frame), "per_class.csv", text=("name",), foot=2, swatches=swatches) + note
 
 
-def _references(evidence: Evidence) -> str:
+def _references(evidence: Evidence) -> Html:
     note = published(evidence.as_published)
     return (
         paragraph("For comparison: the same tiles scored with simple predictions in place of a network's.")
@@ -146,9 +148,9 @@ def _references(evidence: Evidence) -> str:
     )
 
 
-def _objects(rows: Rows, swatches: Mapping[str, str], place: str) -> str:
+def _objects(rows: Rows, swatches: Mapping[str, str], place: str) -> Html:
     if not rows:
-        return ""
+        return Html()
     text = ("class", "pixels")
     whole = [{k: v for k, v in row.items() if k != "pixels"} for row in rows if row["pixels"] == "all"]
     sizes = [row for row in rows if row["pixels"] != "all"]
@@ -161,15 +163,15 @@ def _objects(rows: Rows, swatches: Mapping[str, str], place: str) -> str:
     return paragraph(note, "muted") + table(whole, "objects.csv", text=text, swatches=swatches) + by_size
 
 
-def _boundaries(rows: list[dict[str, str]]) -> str:
+def _boundaries(rows: list[dict[str, str]]) -> Html:
     if not rows:
-        return ""
+        return Html()
     first = [{"tolerance_px": row["tolerance_px"]} | row for row in rows]
     note = "Normalised surface Dice: the share of outline pixels, of both sides, that have one of the other nearby."
     return paragraph(note, "muted") + table(first, "surface.csv", text=("tolerance_px",))
 
 
-def _others(folder: Path) -> str:
+def _others(folder: Path) -> Html:
     """The tables of the folder that no other section shows."""
     parts = []
     for path in sorted(folder.glob("*.csv")):
@@ -178,15 +180,15 @@ def _others(folder: Path) -> str:
             continue
         names = [c for c in rows[0] if number(rows[0][c]) is None or c in ("tile", "scene", "id", "fold")]
         long = paragraph(f"{len(rows):,} rows, in {path.name}.", "muted")
-        parts.append(f"<h3>{path.stem.replace('_', ' ')}</h3>")
+        parts.append(heading(path.stem.replace("_", " ")))
         parts.append(long if len(rows) > ROWS else table(rows, path.name, text=names))
-    return "".join(parts)
+    return joined(parts)
 
 
-def _gallery(where: Path, classes: ClassTable, tiles: Mapping[str, Sequence[Shown]]) -> str:
+def _gallery(where: Path, classes: ClassTable, tiles: Mapping[str, Sequence[Shown]]) -> Html:
     rows = [{"kind": k, "tile": s.id, "dice": s.dice, "doubt": s.doubt} for k, some in tiles.items() for s in some]
     if not rows:
-        return ""
+        return Html()
     write_text(where / "gallery.csv", csv_text(pd.DataFrame(rows), na_rep="n/a"))
     groups = [
         Group(kind.capitalize(), REMARKS[kind], [_picture(kind, s) for s in some]) for kind, some in tiles.items()
@@ -199,12 +201,12 @@ def _picture(kind: str, tile: Shown) -> Picture:
     return Picture(caption, tile.gray, tile.truth, tile.prediction)
 
 
-def _provenance(runs: Sequence[RunFolder], where: Path) -> str:
+def _provenance(runs: Sequence[RunFolder], where: Path) -> Html:
     if not runs:
-        return ""
+        return Html()
     files = (("Resolved config", runs[0].config), ("Environment of the training", runs[0].root / "env.json"))
-    return "".join(
-        f"<h3>{title}</h3>{listing(path.read_text('utf-8'))}{source_line(os.path.relpath(path, where))}"
+    return joined(
+        heading(title) + listing(path.read_text("utf-8")) + source_line(os.path.relpath(path, where))
         for title, path in files
         if path.is_file()
     )

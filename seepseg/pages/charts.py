@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from seepseg.pages.template import Html, fill
 
 HUES = 4
 """Colours in the style sheet; a series beyond them repeats a colour with another dash."""
@@ -34,34 +35,50 @@ class Axis:
     log: bool = False
 
 
-def lines(title: str, series: Sequence[Series], x: Axis, y: Axis, *, diagonal: bool = False, dots: bool = False) -> str:
+def lines(
+    title: str, series: Sequence[Series], x: Axis, y: Axis, *, diagonal: bool = False, dots: bool = False
+) -> Html:
     """Curves over one pair of axes, as a figure; nothing where no series has a point.
 
     Series differ by dash as well as by colour.
     """
     drawn = [s for s in series if any(_usable(a, b, x, y) for a, b in zip(s.x, s.y, strict=True))]
     if not drawn:
-        return ""
+        return Html()
     points = [(a, b) for s in drawn for a, b in zip(s.x, s.y, strict=True) if b is not None and _usable(a, b, x, y)]
     across = _Scale([a for a, _ in points], x, LEFT, WIDE - RIGHT)
     up = _Scale([b for _, b in points], y, HIGH - BOTTOM, TOP)
-    parts = [_grid(across, up, x, y)]
-    if diagonal:
-        ends = (max(across.low, up.low), min(across.high, up.high))
-        parts.append(f'<path class="guide" d="{_path([(across(e), up(e)) for e in ends])}"/>')
+    ends = (max(across.low, up.low), min(across.high, up.high))
+    curves = []
     for number, one in enumerate(drawn):
         runs = _runs(one, x, y, across, up)
-        path = " ".join(_path(run) for run in runs)
-        color, dash = _style(one, number)
-        parts.append(f'<g {color}><path class="under" {dash} d="{path}"/><path class="curve" {dash} d="{path}"/>')
         few = dots or any(len(run) == 1 for run in runs)
-        parts.extend(f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for run in runs if few for a, b in run)
-        parts.append("</g>")
-    legend = "".join(_legend(s, i) for i, s in enumerate(drawn)) if len(drawn) > 1 else ""
-    return _figure(title, HIGH, "".join(parts), legend, ", ".join(s.name for s in drawn))
+        marks = [(f"{a:.1f}", f"{b:.1f}") for run in runs if few for a, b in run]
+        curves.append((_style(one, number), " ".join(map(_path, runs)), marks, one.name))
+    inside = fill(
+        CURVES,
+        grid=_grid(across, up, x, y),
+        guide=_path([(across(end), up(end)) for end in ends]) if diagonal else "",
+        curves=curves,
+    )
+    legend = fill(LEGEND, curves=curves) if len(drawn) > 1 else Html()
+    return _figure(title, HIGH, inside, ", ".join(s.name for s in drawn), legend)
 
 
-def bars(title: str, names: Sequence[str], counts: Sequence[int], colors: Sequence[str], label: str) -> str:
+CURVES = (
+    '{{ grid }}{% if guide %}<path class="guide" d="{{ guide }}"/>{% endif %}'
+    "{% for (color, dash), path, marks, name in curves %}"
+    '<g {{ color }}><path class="under" {{ dash }} d="{{ path }}"/><path class="curve" {{ dash }} d="{{ path }}"/>'
+    '{% for x, y in marks %}<circle class="dot" cx="{{ x }}" cy="{{ y }}" r="3"/>{% endfor %}</g>{% endfor %}'
+)
+LEGEND = (
+    '<ul class="legend">{% for (color, dash), path, marks, name in curves %}'
+    '<li><svg viewBox="0 0 34 12" aria-hidden="true" {{ color }}>{% for part in ("under", "curve") %}'
+    '<path class="{{ part }}" {{ dash }} d="M0 6H34"/>{% endfor %}</svg>{{ name }}</li>{% endfor %}</ul>'
+)
+
+
+def bars(title: str, names: Sequence[str], counts: Sequence[int], colors: Sequence[str], label: str) -> Html:
     """A bar with its count per name, on a logarithmic axis: a class may have a thousandth of another's pixels.
 
     Colours are "#rrggbb", or "" for the page's own.
@@ -72,17 +89,22 @@ def bars(title: str, names: Sequence[str], counts: Sequence[int], colors: Sequen
     for i, (name, count, color) in enumerate(zip(names, counts, colors, strict=True)):
         y = TOP + row * i
         wide = max(0.0, math.log10(max(count, 1)) / top) * (WIDE - left - right)
-        parts.append(
-            f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(_short_name(name))}</text>'
-            f'<rect {_color("bar", color)} x="{left}" y="{y + 3}" width="{wide:.1f}" height="16"/>'
-            f'<text x="{left + wide + 6:.1f}" y="{y + 15}">{count:,}</text>'
-        )
+        kind = fill('class="bar{{ hue }}" {{ color }}', hue="" if color else " hue0", color=_color(color))
+        parts.append((_short_name(name), kind, y, f"{wide:.1f}", f"{left + wide + 6:.1f}", f"{count:,}"))
     high = TOP + row * len(names) + 22
-    parts.append(f'<text x="{left}" y="{high - 6}">{escape(label)} (logarithmic)</text>')
-    return _figure(title, high, "".join(parts), "", label)
+    return _figure(title, high, fill(BARS, bars=parts, left=left, high=high, label=label), label, Html())
 
 
-def ridges(title: str, rows: Sequence[tuple[str, Sequence[float]]], edges: Sequence[float], label: str) -> str:
+BARS = (
+    "{% for name, kind, y, wide, end, count in bars %}"
+    '<text x="{{ left - 8 }}" y="{{ y + 15 }}" text-anchor="end">{{ name }}</text>'
+    '<rect {{ kind }} x="{{ left }}" y="{{ y + 3 }}" width="{{ wide }}" height="16"/>'
+    '<text x="{{ end }}" y="{{ y + 15 }}">{{ count }}</text>{% endfor %}'
+    '<text x="{{ left }}" y="{{ high - 6 }}">{{ label }} (logarithmic)</text>'
+)
+
+
+def ridges(title: str, rows: Sequence[tuple[str, Sequence[float]]], edges: Sequence[float], label: str) -> Html:
     """A histogram per row, each scaled to its own peak, above one common axis."""
     row, left = 34, 110
     high = TOP + row * len(rows) + BOTTOM
@@ -95,18 +117,31 @@ def ridges(title: str, rows: Sequence[tuple[str, Sequence[float]]], edges: Seque
             y = base - 28 * share / peak
             outline += [(across(edges[j]), y), (across(edges[j + 1]), y)]
         outline.append((across(edges[-1]), float(base)))
-        parts.append(
-            f'<text x="{left - 8}" y="{base - 4}" text-anchor="end">{escape(_short_name(name))}</text>'
-            f'<path class="ridge hue0" d="{_path(outline)}Z"/>'
-        )
-    base = TOP + row * len(rows)
-    parts.append(f'<path class="axis" d="M{left} {base}H{WIDE - RIGHT}"/>')
-    parts.extend(
-        f'<text x="{across(tick):.1f}" y="{base + 16}" text-anchor="middle">{_tick(tick)}</text>'
-        for tick in across.ticks(4)
+        parts.append((_short_name(name), base - 4, _path(outline)))
+    inside = fill(
+        RIDGES,
+        ridges=parts,
+        ticks=[(f"{across(tick):.1f}", _tick(tick)) for tick in across.ticks(4)],
+        left=left,
+        right=WIDE - RIGHT,
+        middle=(left + WIDE) / 2,
+        base=TOP + row * len(rows),
+        label=label,
     )
-    parts.append(f'<text x="{(left + WIDE) / 2}" y="{base + 34}" text-anchor="middle">{escape(label)}</text>')
-    return _figure(title, high, "".join(parts), "", label)
+    return _figure(title, high, inside, label, Html())
+
+
+RIDGES = (
+    '{% for name, y, path in ridges %}<text x="{{ left - 8 }}" y="{{ y }}" text-anchor="end">{{ name }}</text>'
+    '<path class="ridge hue0" d="{{ path }}Z"/>{% endfor %}<path class="axis" d="M{{ left }} {{ base }}H{{ right }}"/>'
+    '{% for x, tick in ticks %}<text x="{{ x }}" y="{{ base + 16 }}" text-anchor="middle">{{ tick }}</text>{% endfor %}'
+    '<text x="{{ middle }}" y="{{ base + 34 }}" text-anchor="middle">{{ label }}</text>'
+)
+
+
+def charts(figures: Iterable[Html]) -> Html:
+    """Figures side by side."""
+    return fill('<div class="charts">{% for one in figures %}{{ one }}{% endfor %}</div>', figures=figures)
 
 
 TINY = 1e-300
@@ -157,46 +192,46 @@ def _runs(one: Series, x: Axis, y: Axis, across: _Scale, up: _Scale) -> list[lis
     return [run for run in runs if run]
 
 
-def _grid(across: _Scale, up: _Scale, x: Axis, y: Axis) -> str:
-    parts = [f'<path class="axis" d="M{LEFT} {TOP}V{HIGH - BOTTOM}H{WIDE - RIGHT}"/>']
-    for tick in up.ticks(4):
-        parts.append(f'<path class="grid" d="M{LEFT} {up(tick):.1f}H{WIDE - RIGHT}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{up(tick) + 4:.1f}" text-anchor="end">{_tick(tick)}</text>')
-    parts.extend(
-        f'<text x="{across(tick):.1f}" y="{HIGH - BOTTOM + 17}" text-anchor="middle">{_tick(tick)}</text>'
-        for tick in across.ticks(5)
-    )
-    middle = (TOP + HIGH - BOTTOM) / 2
-    parts.append(f'<text x="{(LEFT + WIDE) / 2}" y="{HIGH - 5}" text-anchor="middle">{escape(x.label)}</text>')
-    parts.append(f'<text transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>')
-    return "".join(parts)
+def _grid(across: _Scale, up: _Scale, x: Axis, y: Axis) -> Html:
+    return fill(
+        GRID,
+        left=LEFT, right=WIDE - RIGHT, top=TOP, low=HIGH - BOTTOM, high=HIGH,
+        rows=[(f"{up(tick):.1f}", f"{up(tick) + 4:.1f}", _tick(tick)) for tick in up.ticks(4)],
+        columns=[(f"{across(tick):.1f}", _tick(tick)) for tick in across.ticks(5)],
+        across=(LEFT + WIDE) / 2, middle=(TOP + HIGH - BOTTOM) / 2,
+        x=x.label, y=y.label,
+    )  # fmt: skip
 
 
-def _style(one: Series, number: int) -> tuple[str, str]:
+GRID = (
+    '<path class="axis" d="M{{ left }} {{ top }}V{{ low }}H{{ right }}"/>'
+    '{% for at, below, tick in rows %}<path class="grid" d="M{{ left }} {{ at }}H{{ right }}"/>'
+    '<text x="{{ left - 6 }}" y="{{ below }}" text-anchor="end">{{ tick }}</text>{% endfor %}'
+    '{% for at, tick in columns %}<text x="{{ at }}" y="{{ low + 17 }}" text-anchor="middle">{{ tick }}</text>'
+    "{% endfor %}"
+    '<text x="{{ across }}" y="{{ high - 5 }}" text-anchor="middle">{{ x }}</text>'
+    '<text transform="translate(13 {{ middle }}) rotate(-90)" text-anchor="middle">{{ y }}</text>'
+)
+
+
+def _style(one: Series, number: int) -> tuple[Html, Html]:
     """Attributes of a series' group, which give its colour, and of its curve."""
-    color = f'style="--color:{escape(one.color)}"' if one.color else f'class="hue{number % HUES}"'
+    color = _color(one.color) or fill('class="hue{{ hue }}"', hue=number % HUES)
     dash = DASHES[number % len(DASHES)]
-    return color, f'stroke-dasharray="{dash}"' if dash else ""
+    return color, fill('stroke-dasharray="{{ dash }}"', dash=dash) if dash else Html()
 
 
-def _color(kind: str, color: str) -> str:
-    return f'class="{kind}" style="--color:{escape(color)}"' if color else f'class="{kind} hue0"'
+def _color(color: str) -> Html:
+    return fill('style="--color:{{ color }}"', color=color) if color else Html()
 
 
-def _legend(one: Series, number: int) -> str:
-    color, dash = _style(one, number)
-    sample = "".join(f'<path class="{part}" {dash} d="M0 6H34"/>' for part in ("under", "curve"))
-    return f'<li><svg viewBox="0 0 34 12" aria-hidden="true" {color}>{sample}</svg>{escape(one.name)}</li>'
-
-
-def _figure(title: str, high: float, inside: str, legend: str, what: str) -> str:
-    label = escape(f"{title}: {what}")
-    return (
-        f'<figure class="chart"><figcaption>{escape(title)}</figcaption>'
-        f'<svg viewBox="0 0 {WIDE} {high}" role="img" aria-label="{label}">{inside}</svg>'
-        + (f'<ul class="legend">{legend}</ul>' if legend else "")
-        + "</figure>"
-    )
+def _figure(title: str, high: float, inside: Html, what: str, legend: Html) -> Html:
+    return fill(
+        '<figure class="chart"><figcaption>{{ title }}</figcaption>'
+        '<svg viewBox="0 0 {{ wide }} {{ high }}" role="img" aria-label="{{ title }}: {{ what }}">{{ inside }}</svg>'
+        "{{ legend }}</figure>",
+        title=title, wide=WIDE, high=high, inside=inside, what=what, legend=legend,
+    )  # fmt: skip
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

@@ -1,4 +1,4 @@
-"""What every HTML page shares: one file that opens offline, tables that sort, facts, text that is escaped."""
+"""What every HTML page shares: one file that opens offline, tables that sort, facts."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib.resources import files
 from io import StringIO
 from pathlib import Path
-from string import Template
+from typing import NamedTuple
 
 import pandas as pd
 
 import seepseg
 from seepseg.io.atomic import write_text
 from seepseg.io.table import csv_text, plain_cell
+from seepseg.pages.template import Html, asset, fill
 
 Rows = Sequence[Mapping[str, str]]
 """Rows of a CSV as text, so that pages and files agree."""
@@ -31,7 +30,7 @@ class Section:
     """One part of a page: the title in its heading and in the bar of links, and its HTML."""
 
     title: str
-    html: str
+    html: Html
 
     @property
     def anchor(self) -> str:
@@ -44,31 +43,25 @@ def write_page(
     title: str,
     subtitle: str,
     sections: Iterable[Section],
-    styles: Sequence[str] = (),
-    scripts: Sequence[str] = (),
+    styles: Sequence[Html] = (),
+    scripts: Sequence[Html] = (),
 ) -> None:
     """Write one HTML file of the sections that hold anything; it needs no network, and its policy allows none.
 
     Scripts are allowed by their hash alone, so that nothing in a scene's name could ever run. A page with styles and
     scripts of its own may also show pictures from beside it.
     """
-    shown_sections = [section for section in sections if section.html]
-    assets = files("seepseg.pages") / "assets"
-    every = [(assets / "page.js").read_text("utf-8"), *scripts]
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in every]
-    page = Template((assets / "page.html").read_text("utf-8")).substitute(
-        title=escape(title),
-        subtitle=escape(subtitle),
-        style="\n".join([(assets / "page.css").read_text("utf-8"), *styles]),
-        scripts="\n".join(f"<script>{script}</script>" for script in every),
-        hashes=" ".join(f"'sha256-{digest}'" for digest in digests),
-        pictures="data: 'self' file:" if scripts else "data:",
-        version=escape(seepseg.__version__),
-        links="".join(f'<li><a href="#{s.anchor}">{escape(s.title)}</a></li>' for s in shown_sections),
-        sections="\n".join(
-            f'<section id="{s.anchor}" aria-label="{escape(s.title)}"><h2>{escape(s.title)}</h2>\n{s.html}\n</section>'
-            for s in shown_sections
-        ),
+    every = [asset("pages", "page.js"), *scripts]
+    page = fill(
+        asset("pages", "page.html"),
+        title=title,
+        subtitle=subtitle,
+        styles=[asset("pages", "page.css"), *styles],
+        scripts=every,
+        pictures=bool(scripts),
+        digests=[base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in every],
+        version=seepseg.__version__,
+        sections=[section for section in sections if section.html],
     )
     write_text(path, page)
 
@@ -120,7 +113,7 @@ def table(
     foot: int = 0,
     swatches: Mapping[str, str] | None = None,
     caption: str = "",
-) -> str:
+) -> Html:
     """A table that sorts by its headings, with its file named below; nothing for no rows.
 
     Args:
@@ -132,99 +125,107 @@ def table(
         caption: a line above.
     """
     if not rows:
-        return ""
+        return Html()
     names, columns = set(text), list(rows[0])
-    head = "".join(
-        f'<th scope="col"{_left(c in names)}><button type="button">{escape(c.replace("_", " "))}</button></th>'
-        for c in columns
-    )
-    lines = [
-        "<tr>" + "".join(_cell(str(row[c]), c in names, swatches or {}) for c in columns) + "</tr>" for row in rows
-    ]
-    body, last = lines[: len(lines) - foot], lines[len(lines) - foot :]
-    label = escape(caption or f"table of {source}")
-    return (
-        (paragraph(caption, "muted") if caption else "")
-        + f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table class="sortable">'
-        + f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
-        + (f"<tfoot>{''.join(last)}</tfoot>" if last else "")
-        + f"</table></div>{source_line(source)}"
+    lines = [[_cell(str(row[c]), c in names, swatches or {}) for c in columns] for row in rows]
+    return fill(
+        TABLE,
+        caption=caption,
+        label=caption or f"table of {source}",
+        head=[(c.replace("_", " "), c in names) for c in columns],
+        parts=[("tbody", lines[: len(lines) - foot]), ("tfoot", lines[len(lines) - foot :])][: 2 if foot else 1],
+        source=source_line(source),
     )
 
 
-def source_line(*names: str) -> str:
+TABLE = (
+    '{% if caption %}<p class="muted">{{ caption }}</p>{% endif %}'
+    '<div class="scroll" tabindex="0" role="region" aria-label="{{ label }}"><table class="sortable"><thead><tr>'
+    '{% for name, left in head %}<th scope="col"{% if left %} class="text"{% endif %}>'
+    '<button type="button">{{ name }}</button></th>{% endfor %}</tr></thead>'
+    "{% for part, rows in parts %}<{{ part }}>{% for row in rows %}<tr>{% for cell in row %}"
+    '<td{% if cell.left %} class="text"{% endif %}{% if cell.value is not none %} data-v="{{ cell.value }}"{% endif %}>'
+    '{% if cell.color %}<span class="swatch" style="background:{{ cell.color }}"></span>{% endif %}{{ cell.shown }}'
+    "</td>{% endfor %}</tr>{% endfor %}</{{ part }}>{% endfor %}</table></div>{{ source }}"
+)
+
+
+def source_line(*names: str) -> Html:
     """The line that names the files of the numbers above."""
-    return f'<p class="source">Source: {escape(", ".join(names))}</p>'
+    return fill('<p class="source">Source: {{ names }}</p>', names=", ".join(names))
 
 
-def cards(facts: Iterable[tuple[str, str, str]]) -> str:
+def cards(facts: Iterable[tuple[str, str, str]]) -> Html:
     """Large numbers with what they are and a remark (an interval, for example)."""
-    return (
-        '<dl class="cards">'
-        + "".join(
-            f'<div class="card"><dt>{escape(what)}</dt><dd><div class="number">{escape(value)}</div>'
-            f'<div class="range">{escape(remark)}</div></dd></div>'
-            for what, value, remark in facts
-        )
-        + "</dl>"
+    return fill(
+        '<dl class="cards">{% for what, value, remark in facts %}<div class="card"><dt>{{ what }}</dt><dd>'
+        '<div class="number">{{ value }}</div><div class="range">{{ remark }}</div></dd></div>{% endfor %}</dl>',
+        facts=facts,
     )
 
 
-def paragraph(text: str, kind: str = "") -> str:
+def paragraph(text: str, kind: str = "") -> Html:
     """A paragraph of plain text; `kind` is muted or warn."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+    return fill('<p{% if kind %} class="{{ kind }}"{% endif %}>{{ text }}</p>', kind=kind, text=text)
 
 
-def folded(title: str, html: str) -> str:
+def folded(title: str, html: Html) -> Html:
     """Something long behind its title; nothing for no HTML."""
-    return f"<details><summary>{escape(title)}</summary>{html}</details>" if html else ""
+    whole = fill("<details><summary>{{ title }}</summary>{{ html }}</details>", title=title, html=html)
+    return whole if html else html
 
 
-def listing(text: str) -> str:
+def heading(title: str) -> Html:
+    """A heading inside a section."""
+    return fill("<h3>{{ title }}</h3>", title=title)
+
+
+def listing(text: str) -> Html:
     """The text of a file, line by line."""
-    return f'<pre tabindex="0">{escape(text)}</pre>'
+    return fill('<pre tabindex="0">{{ text }}</pre>', text=text)
 
 
-def confusion(rows: Rows, source: str) -> str:
+def confusion(rows: Rows, source: str) -> Html:
     """A confusion matrix: truth by row, shaded by the share of its row, with pixels and that share in each cell."""
     names = [row["truth"] for row in rows]
     lines = []
     for row in rows:
         pixels = [int(row[name]) for name in names]
         total = sum(pixels)
-        cells = "".join(
-            _share(n, n / total if total else None, name == row["truth"]) for n, name in zip(pixels, names, strict=True)
-        )
-        lines.append(f'<tr><th scope="row" class="text">{escape(row["truth"])}</th>{cells}</tr>')
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    return (
-        paragraph("Truth by row, prediction by column: pixels, and their share of the row.", "muted")
-        + '<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix"><table class="matrix">'
-        f'<thead><tr><th class="text">truth</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
-        + source_line(source)
-    )
+        cells = [(f"{n:,}", _percent(n / total), f"{n / total:.3f}") if total else None for n in pixels]
+        lines.append((row["truth"], list(zip(names, cells, strict=True))))
+    note = paragraph("Truth by row, prediction by column: pixels, and their share of the row.", "muted")
+    return note + fill(MATRIX, names=names, rows=lines) + source_line(source)
 
 
-def _cell(text: str, name: bool, swatches: Mapping[str, str]) -> str:
+MATRIX = (
+    '<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix"><table class="matrix"><thead><tr>'
+    '<th class="text">truth</th>{% for name in names %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead><tbody>'
+    '{% for truth, cells in rows %}<tr><th scope="row" class="text">{{ truth }}</th>{% for name, cell in cells %}'
+    '{% if cell %}<td{% if name == truth %} class="right"{% endif %} style="--share:{{ cell[2] }}">{{ cell[0] }}'
+    "<small>{{ cell[1] }}</small></td>{% else %}<td>–</td>{% endif %}{% endfor %}</tr>{% endfor %}"
+    "</tbody></table></div>"
+)
+
+
+class _Cell(NamedTuple):
+    """A cell: its text, the value that it sorts by (None = its text), the colour beside it, on which side it stands."""
+
+    shown: str
+    value: str | None = None
+    color: str | None = None
+    left: bool = False
+
+
+def _cell(text: str, name: bool, swatches: Mapping[str, str]) -> _Cell:
     if name:
-        color = swatches.get(text)
-        swatch = f'<span class="swatch" style="background:{escape(color)}"></span>' if color else ""
-        return f'<td class="text">{swatch}{escape(text)}</td>'
+        return _Cell(text, color=swatches.get(text), left=True)
     value = number(text)
     if value is None:
-        empty = ' data-v=""' if text in NOT_KNOWN else ""
-        return f"<td{empty}>{escape(text or 'n/a')}</td>"
+        return _Cell(text or "n/a", "" if text in NOT_KNOWN else None)
     whole = text.lstrip("-").isdigit()
-    return f'<td data-v="{escape(text)}">{shown(int(text) if whole else value)}</td>'
+    return _Cell(shown(int(text) if whole else value), text)
 
 
-def _share(pixels: int, share: float | None, right: bool) -> str:
-    if share is None:
-        return "<td>–</td>"
-    percent = "&lt;1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
-    kind = ' class="right"' if right else ""
-    return f'<td{kind} style="--share:{share:.3f}">{pixels:,}<small>{percent}</small></td>'
-
-
-def _left(is_text: bool) -> str:
-    return ' class="text"' if is_text else ""
+def _percent(share: float) -> str:
+    return "<1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")

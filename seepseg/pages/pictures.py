@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import ClassTable
 from seepseg.figures.pictures import ERROR_COLORS, jpeg, thinned
+from seepseg.pages.template import Html, asset, fill
 
 SIDE = 320
 """Larger tiles are reduced, so that a hundred of them stay below 8 MB."""
@@ -47,7 +46,7 @@ class Group:
     pictures: Sequence[Picture]
 
 
-def gallery(groups: Sequence[Group], classes: ClassTable, side: int = SIDE) -> str:
+def gallery(groups: Sequence[Group], classes: ClassTable, side: int = SIDE) -> Html:
     """All groups with one set of controls; nothing for no pictures.
 
     A page holds one gallery. Images are JPEG, class maps run lengths; the browser composes the rest, so that a tile of
@@ -55,34 +54,30 @@ def gallery(groups: Sequence[Group], classes: ClassTable, side: int = SIDE) -> s
     """
     pictures = [p for group in groups for p in group.pictures]
     if not pictures:
-        return ""
+        return Html()
     layers = KEPT_LAYERS[all(p.prediction is not None for p in pictures)]
-    store, blocks, number = [], [], 0
+    store: list[dict[str, object]] = []
+    blocks = []
     for group in groups:
-        figures = []
+        tiles = []
         for picture in group.pictures:
             maps = [picture.truth] if picture.prediction is None else [picture.truth, picture.prediction]
             gray, thin = thinned(picture.gray, maps, side)
             entry: dict[str, object] = {"height": gray.shape[0], "width": gray.shape[1]}
+            tiles.append(entry | {"number": len(store), "caption": picture.caption, "jpeg": _base64(gray)})
             store.append(entry | {n: runs(m) for n, m in zip(("truth", "prediction"), thin, strict=False)})
-            figures.append(_tile(picture.caption, gray, number))
-            number += 1
-        if figures:
-            remark = f'<p class="muted">{escape(group.remark)}</p>' if group.remark else ""
-            blocks.append(f"<h3>{escape(group.title)}</h3>{remark}<div class='tiles'>{''.join(figures)}</div>")
-    data = {
-        "tiles": store,
-        "palette": classes.colors.tolist(),
-        "errors": {kind: list(color) for kind, color in ERROR_COLORS.items()},
-    }
-    # "<" alone could end the script element; nothing else can.
-    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    return (
-        _controls(layers)
-        + _legends(classes, errors="error" in layers)
-        + "".join(blocks)
-        + _dialog()
-        + f'<script type="application/json" id="gallery-data">{text}</script>'
+        blocks.append((group, tiles))
+    return fill(
+        asset("pages", "gallery.html"),
+        layers=layers,
+        classes=[(c.name, c.color) for c in classes.foreground],
+        errors=[(kind, _pattern(kind)) for kind in ERROR_COLORS if "error" in layers],
+        blocks=blocks,
+        data={
+            "tiles": store,
+            "palette": classes.colors.tolist(),
+            "errors": {kind: list(color) for kind, color in ERROR_COLORS.items()},
+        },
     )
 
 
@@ -99,50 +94,10 @@ def runs(plane: NDArray[np.uint8]) -> list[int]:
     return np.stack([flat[starts].astype(np.int64), lengths], 1).ravel().tolist()
 
 
-def _tile(caption: str, gray: NDArray[np.uint8], number: int) -> str:
-    high, wide = gray.shape
-    source = base64.b64encode(jpeg(gray)).decode()
-    return (
-        f'<figure class="tile" data-tile="{number}"><button class="picture" type="button">'
-        f'<img src="data:image/jpeg;base64,{source}" alt="{escape(caption)}" width="{wide}" height="{high}">'
-        f'<canvas width="{wide}" height="{high}"></canvas></button><figcaption>{escape(caption)}</figcaption></figure>'
-    )
-
-
-def _controls(layers: Sequence[str]) -> str:
-    # First shown is the error, or the truth where there is no prediction.
-    choices = "".join(
-        f'<label><input type="radio" name="layer" value="{layer}"{" checked" if layer == layers[-1] else ""}>'
-        f"{layer} <kbd>{key}</kbd></label>"
-        for key, layer in enumerate(layers, 1)
-    )
-    return (
-        f'<div class="controls"><fieldset aria-label="What is drawn over the image">{choices}</fieldset>'
-        '<label>strength <input type="range" id="overlay" min="0" max="100" value="75"></label>'
-        '<span class="muted"><kbd>f</kbd> flips on; a click or Enter enlarges a tile</span></div>'
-    )
-
-
-def _legends(classes: ClassTable, errors: bool) -> str:
-    names = zip(classes.names[1:], classes.colors[1:].tolist(), strict=True)
-    of_classes = "".join(
-        f'<li><span class="swatch" style="background:rgb({r},{g},{b})"></span>{escape(n)}</li>'
-        for n, (r, g, b) in names
-    )
-    of_errors = "".join(f'<li><i style="background:{_pattern(kind)}"></i>{kind}</li>' for kind in ERROR_COLORS)
-    return f'<ul class="legend">{of_classes}</ul>' + (f'<ul class="legend errors">{of_errors}</ul>' if errors else "")
+def _base64(gray: NDArray[np.uint8]) -> str:
+    return base64.b64encode(jpeg(gray)).decode()
 
 
 def _pattern(kind: str) -> str:
     light, dark = (f"rgb({','.join(str(round(c * f)) for c in ERROR_COLORS[kind])})" for f in (1, 0.45))
     return PATTERNS[kind].format(light, dark) if kind in PATTERNS else light
-
-
-def _dialog() -> str:
-    return (
-        '<dialog id="large" aria-label="Enlarged tile"><div class="row"><span><button type="button" data-step="-1" '
-        'aria-label="before">←</button> <button type="button" data-step="1" aria-label="next">→</button></span>'
-        '<button type="button" data-flip>flip: <span data-layer></span></button>'
-        '<button type="button" data-close>close</button></div>'
-        '<div class="picture"><img alt=""><canvas></canvas></div><p></p></dialog>'
-    )

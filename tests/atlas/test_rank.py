@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from seepseg.atlas.rank import rank, write_queue
 from seepseg.classes import SEEP
 from seepseg.errors import ConfigError
+from seepseg.figures.sheets import QuickLook
 from seepseg.geo.vector import read_vectors, write_vectors
 from seepseg.io.cog import row_writer, uncertainty_layout
 from seepseg.io.raster import raster_header
@@ -45,6 +48,18 @@ def test_doubtful_and_rare_slicks_come_first(tmp_path: Path) -> None:
     write_queue(tmp_path / "q.csv", queue, scenes)
     assert pd.read_csv(tmp_path / "q.csv")["rank"].tolist() == [1, 2, 3, 4]
     assert "The first 4 of 4 slicks" in (tmp_path / "q.html").read_text("utf-8")
+
+
+def test_a_queue_is_plain_data_whatever_scenes_and_classes_are_called(tmp_path: Path) -> None:
+    evil = "<img src=x onerror=throw>"
+    queue, scenes, _ = rank([predicted(tmp_path)])
+    for one in scenes:
+        QuickLook(20, 20).save(one.beside("_quicklook.png"), SEEP)
+    queue, scenes = queue.assign(class_name=evil), [replace(one, name=evil + one.name) for one in scenes]
+    write_queue(tmp_path / "q<b>.csv", queue.assign(scene=evil + queue["scene"]), scenes)
+    html = (tmp_path / "q<b>.html").read_text("utf-8")
+    assert evil not in html and "<b>" not in html
+    assert f"1: {evil}b, object 1, {evil}, score 0.55" in unescape(html)
 
 
 def test_disagreement_counts_where_it_was_written(tmp_path: Path) -> None:

@@ -237,11 +237,18 @@ def test_the_report_of_salt_tiles(salt_root: Path, tmp_path: Path) -> None:
     assert not re.search("scene", re.sub(r"(?s)<(script|style).*?</\1>", "", html), re.IGNORECASE)
 
 
-def test_data_that_cannot_be_divided_is_still_described(seep_root: Path, tmp_path: Path) -> None:
-    data = {"source": "seep", "root": str(seep_root), "split": {"val": ["nowhere"]}}
-    html = write_dataset_report(parse({"data": data}, "test"), "t", tmp_path).read_text()
-    assert "Training could not divide these tiles: scene 'nowhere' is not in the data" in unescape(html)
-    assert not (tmp_path / "shares.csv").exists()
+def test_data_that_cannot_be_divided_is_still_described_whatever_it_is_called(tmp_path: Path) -> None:
+    evil = "<img src=x onerror=throw>"
+    for folder in ("images", "masks"):
+        (tmp_path / evil / folder).mkdir(parents=True)
+        for n in range(3):
+            tifffile.imwrite(tmp_path / evil / folder / f"{evil}{n}.tif", np.full((6, 6), n % 2, np.uint8))
+    data = {"source": "tiles", "root": str(tmp_path / evil), "classes": [{"name": evil, "values": [1]}]}
+    recipe = parse({"data": data | {"split": {"val": [evil]}}}, "test")
+    html = write_dataset_report(recipe, evil, tmp_path / "page").read_text()
+    assert f"Training could not divide these tiles: scene '{evil}' is not in the data" in unescape(html)
+    assert not (tmp_path / "page" / "shares.csv").exists()
+    assert evil not in html and html.count("&lt;img src=x onerror=throw&gt;") > 10
 
 
 def test_a_sheet_shows_each_class_first_and_then_from_most_to_none(tmp_path: Path) -> None:

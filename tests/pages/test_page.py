@@ -24,12 +24,14 @@ from seepseg.pages.page import (
     as_rows,
     confusion,
     number,
+    paragraph,
     read_rows,
     shown,
     table,
     write_page,
 )
 from seepseg.pages.pictures import Group, Picture, gallery, runs
+from seepseg.pages.template import Html
 from tests.browser import PROGRAM, Browser, browser
 
 EVIL = """<img src=x onerror="throw 1">'&amp;</script><script>throw 2</script>"""
@@ -78,7 +80,7 @@ def test_a_confusion_matrix_shades_by_the_share_of_its_row() -> None:
 
 
 def test_the_policy_of_a_page_allows_its_own_script_only(tmp_path: Path) -> None:
-    write_page(tmp_path / "p.html", EVIL, EVIL, [Section("One & two", "<p>x</p>"), Section("Empty", "")])
+    write_page(tmp_path / "p.html", EVIL, EVIL, [Section("One & two", paragraph("x")), Section("Empty", Html())])
     html = (tmp_path / "p.html").read_text()
     scripts = re.findall(r"<script>(.*?)</script>", html, re.S)
     assert len(scripts) == 1
