@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,11 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from seepseg.errors import DataError
+from seepseg.geo.admitted import MAX_VECTORS
 from seepseg.geo.place import GEOD, LONLAT, Map, reproject
 from seepseg.geo.vector import read_vectors
 from seepseg.io.files import open_regular
+from seepseg.io.table import check_names
 
 LON, LAT = ("lon", "longitude"), ("lat", "latitude")
 """What a table may call its coordinates, in upper or lower case."""
@@ -163,8 +168,14 @@ def _points(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str]:
     how["usecols"] = lambda name: name.lower() in wanted  # tables of ships are long, and wide
     try:
         with open_regular(path) as stream:
+            if (size := os.fstat(stream.fileno()).st_size) > MAX_VECTORS:
+                raise DataError(f"is {size / 2**30:.1f} GiB, over {MAX_VECTORS >> 30}", path, "cut out your region")
+            lines = TextIOWrapper(stream, "utf-8-sig", newline="")
+            header = next(csv.reader(lines, skipinitialspace=True), [])
+            check_names([name.lower() for name in header if name.lower() in wanted], path)
+            stream.seek(0)
             table: pd.DataFrame = pd.read_csv(stream, skipinitialspace=True, **how)
-    except ValueError as error:  # pandas' own are such
+    except (csv.Error, ValueError) as error:  # pandas' own are such
         raise DataError(f"cannot be read as CSV ({' '.join(str(error).split())})", path, "fix the table") from None
     found = [next((c for c in table if str(c).lower() in names), None) for names in (LON, LAT)]
     if None in found:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import glob
-import mmap
 import os
 import re
-import sqlite3
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +22,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FieldError, Geometry
 from pyogrio.util import vsi_path
 
 from seepseg.errors import ConfigError, DataError, listed
+from seepseg.geo.admitted import refuse_others
 from seepseg.geo.parquet import MAGIC, read_parquet, write_parquet
 from seepseg.io.atomic import TEMPORARY_PREFIX, atomic_path, unwritten
 from seepseg.io.files import open_regular
@@ -36,14 +35,6 @@ STYLES = "layer_styles"
 _UTC = 100
 """GDAL's number of that time zone."""
 _SUFFIXES = (*DRIVERS, ".json", ".shp")
-
-MAX_VECTORS = 2**31
-"""Bytes of a vector file that is read."""
-
-_KINDS = re.compile(rb"\{|SQLite format 3\0.{52}GP|\0\0\x27\x0a|fgb\x03fgb", re.DOTALL)
-# What GDAL knows kinds by that name more files or addresses, wherever it stands in a file.
-_NAMING = (b"<OGR", b"gdal_streamed_alg")
-_BESIDE = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx")
 
 # A GeoPackage holds the time of its last change; a fixed one keeps reruns identical byte for byte.
 os.environ.setdefault("OGR_CURRENT_DATE", "2000-01-01T00:00:00.000Z")
@@ -163,13 +154,8 @@ def _write(path: Path, layer: Layer, suffix: str, *, append: bool) -> None:
 def _write_styles(path: Path, styles: Mapping[str, str]) -> None:
     """Append QGIS's own table of styles, which it reads before any file beside."""
     columns = {"f_table_name": np.array(list(styles), object), "styleQML": np.array(list(styles.values()), object)}
-    same: dict[str, object] = {
-        "f_table_catalog": "",
-        "f_table_schema": "",
-        "f_geometry_column": "geom",
-        "styleName": "seepseg",
-    }
-    same |= {"styleSLD": "", "useAsDefault": True, "description": "", "owner": "", "ui": ""}
+    same: dict[str, object] = {"f_table_catalog": "", "f_table_schema": "", "f_geometry_column": "geom"}
+    same |= {"styleName": "seepseg", "styleSLD": "", "useAsDefault": True, "description": "", "owner": "", "ui": ""}
     for name, value in same.items():
         columns[name] = np.full(len(styles), value, bool if value is True else object)
     columns["update_time"] = np.full(len(styles), os.environ["OGR_CURRENT_DATE"].removesuffix("Z"), "datetime64[ms]")
@@ -205,7 +191,7 @@ def read_vectors(
     with open_regular(path) as stream:
         if stream.peek(4).startswith(MAGIC):  # type: ignore[attr-defined]  # a buffered reader has it
             return _of_parquet(path, layer, box, times_as_text)
-    _refuse_others(path)
+    refuse_others(path)
     try:
         # GDAL's own warnings: what matters is raised.
         with _literal(path) as plain, warnings.catch_warnings(action="ignore", category=RuntimeWarning):
@@ -242,45 +228,12 @@ def _of_parquet(
 
 def layer_names(path: Path) -> list[str]:
     """The layers of a vector file; DataError where it cannot be read."""
-    _refuse_others(path)
+    refuse_others(path)
     try:
         with _literal(path) as plain:
             return [str(name) for name, _ in pyogrio.list_layers(plain)]
     except DataSourceError as error:
         raise DataError(f"cannot be read ({error})", path, "check or replace the file") from error
-
-
-def _refuse_others(path: Path) -> None:
-    """Raise DataError where a file is none of the kinds meant, or might make GDAL read others or compute for ever.
-
-    GDAL goes by content, of any kind it knows, and a virtual file may begin as a GeoJSON does.
-    """
-    with open_regular(path) as stream:
-        head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if not _KINDS.match(head):
-            raise DataError("not a GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet", path, "convert it to one")
-        if (size := os.fstat(stream.fileno()).st_size) > MAX_VECTORS:
-            raise DataError(f"is {size / 2**30:.1f} GiB, over {MAX_VECTORS >> 30}", path, "cut out your region")
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            if any(content.find(word) >= 0 for word in _NAMING):
-                raise DataError("names other files, as a virtual file does", path, "give those")
-    if head.startswith(b"SQLite"):
-        _refuse_views(path)
-    for beside in (path.with_suffix(suffix) for suffix in _BESIDE if head.startswith(b"\0\0")):
-        if beside.exists():
-            open_regular(beside).close()
-
-
-def _refuse_views(path: Path) -> None:
-    """Raise DataError where a GeoPackage holds views or the like, whose rows are computed, and may have no end."""
-    asked = "SELECT name FROM sqlite_master WHERE type='view' OR sql LIKE 'create virtual%' AND sql NOT LIKE '%rtree%'"
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
-            computed = base.execute(asked).fetchone()
-    except (sqlite3.Error, UnicodeError) as error:
-        raise DataError(f"cannot be read ({error})", path, "save it again") from None
-    if computed:
-        raise DataError(f"{computed[0]} is a view, whose rows are computed", path, "save it as a layer in another file")
 
 
 def _shapes(geometry: NDArray[Any]) -> NDArray[Any]:

@@ -52,9 +52,7 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
     if not {key, *columns} <= set(header):
         needed = " and ".join((key, *columns))
         raise DataError(f"columns are {', '.join(header) or 'none'}", path, f"it needs {needed}")
-    if len(set(header)) < len(header):
-        twice = sorted(name for name, count in Counter(header).items() if count > 1)
-        raise DataError(f"two columns are named {twice[0]!r}", path, "rename or remove one")
+    check_names(header, path)
     for number, row in rows[1:]:
         if len(row) != len(header):
             raise DataError(f"row {number} has {len(row)} cells, the header {len(header)}", path, "fix the row")
@@ -66,6 +64,12 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
         twice = sorted(name for name, count in Counter(r[key] for r in records).items() if count > 1)
         raise DataError(f"{len(twice)} {key}s are repeated ({listed(twice)})", path, f"keep one row for each {key}")
     return table
+
+
+def check_names(header: Sequence[str], path: Path) -> None:
+    """DataError where two columns have one name: which of them was meant, nothing says."""
+    if twice := sorted(name for name, count in Counter(header).items() if count > 1):
+        raise DataError(f"two columns are named {twice[0]!r}", path, "rename or remove one")
 
 
 def number(text: str) -> float:
