@@ -6,9 +6,15 @@ first used. The examples in their docstrings run where `seepseg demo` has left i
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# What albumentations, MLflow and onnxruntime obey when they are imported: else they look for newer versions, or tell
+# their makers that they are used.
+for _name in ("NO_ALBUMENTATIONS_UPDATE", "MLFLOW_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_name, "true")
 
 __all__ = [
     "Model",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +10,6 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.config import Augment
-
-# albumentations looks online for newer versions when imported; seepseg works offline.
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]
 Augmentation = Callable[[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_], int], Arrays]

@@ -26,7 +26,6 @@ Send = Callable[[Mapping[str, float], int], None]
 EXPERIMENT = "seepseg"
 ENVIRONMENT = {
     "MLFLOW_ALLOW_FILE_STORE": "true",  # it works, and only gets nothing new
-    "MLFLOW_DISABLE_TELEMETRY": "true",
     # A server that is gone holds up training once, for half a minute instead of a quarter of an hour.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",

@@ -11,6 +11,7 @@ from seepseg.runs.folder import RunFolder
 from seepseg.training.run import train
 from tests.command import error, run
 from tests.conftest import tiny_config
+from tests.network import cut
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,9 @@ def folds(seep_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_folds_become_one_graph_or_one_each(
     folds: Path, seep_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = run(capsys, "export", folds, "-o", tmp_path / "mean", "--format", "onnx")
+    with cut() as asked:
+        code, out, err = run(capsys, "export", folds, "-o", tmp_path / "mean", "--format", "onnx")
+        assert asked() == []
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0].startswith("written: ")

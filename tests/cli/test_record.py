@@ -34,6 +34,7 @@ from seepseg.synthetic import write_scene
 from seepseg.synthetic.vents import Sea, write_passes
 from tests.command import run
 from tests.conftest import tiny_config
+from tests.network import cut
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO   |WARNING|ERROR  ) (.+)")
 
@@ -363,7 +364,9 @@ def test_what_commands_have_made_is_there(
     monkeypatch.chdir(home)
     makes_nothing = {name for name in CHAIN if name.startswith("config")} | {"data check"}
     for name, (more, code, counts) in CHAIN.items():
-        ended, out, err = run(capsys, *name.split(), *more.split(), "--json", "--log-file", "log.txt")
+        with cut() as asked:
+            ended, out, err = run(capsys, *name.split(), *more.split(), "--json", "--log-file", "log.txt")
+            assert asked() == [], f"{name} asks the network"
         result = result_of(out)
         assert (ended, result.command) == (code, name), err
         assert counts.items() <= result.counts.items()
