@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from operator import add
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,15 @@ from seepseg.evaluation.summary import Decoded, Evidence, Headline, headline
 from seepseg.inference.score import Sums, TileResult
 from seepseg.metrics import calibration
 from seepseg.metrics.baseline import dark_spots, most_common_class, nothing, one_class, shifted
-from seepseg.metrics.bootstrap import Interval, bootstrap, bootstrap_mean, bootstrap_ratio, bootstrap_score
+from seepseg.metrics.bootstrap import bootstrap, bootstrap_mean, bootstrap_scores
 from seepseg.metrics.boundary import TOLERANCES, SurfaceCounts, surface_counts
 from seepseg.metrics.calibration import Reliability, reliability
-from seepseg.metrics.detection import CRITERIA, Detections, ObjectScores, class_f1, detections, object_scores
+from seepseg.metrics.counts import Counts
+from seepseg.metrics.detection import Detections, ObjectScores, detections, object_scores
 from seepseg.metrics.froc import FrocCounts, froc_counts
 from seepseg.metrics.matching import TruthObjects
 from seepseg.metrics.salt_score import batch_scores, soft_counts
+from seepseg.metrics.whole import whole_counts, whole_scores
 from seepseg.scenes.mosaic import Cell, assemble, clusters
 
 FROC_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -31,6 +34,10 @@ Brightness = Callable[[Tile], tuple[NDArray[np.generic], NDArray[np.bool_]]]
 """Raw pixels (H, W) of a tile and where they are valid."""
 
 Classes = NDArray[np.uint8]
+Key = tuple[str, str]
+"""A scene and what the bootstrap draws of it."""
+Place = Literal["scene", "tile", "block"]
+C = TypeVar("C", bound=Counts)
 Planes = tuple[Classes, Classes, NDArray[np.float32]]
 """Truth, prediction, and probability of any foreground, (H, W) each."""
 
@@ -46,14 +53,15 @@ class Accumulator:
         n_tiles: those counted so far.
         per_tile: whether tiles are also scored one by one, as salt is.
         min_pixels: objects below it are dropped on the FROC curve, as in decoding.
-        scenes: sums of each scene.
+        place: what the bootstrap draws: "scene", "tile", or "block" of ground where such were held out.
+        sums: of each scene and block; the block is the scene where no blocks were held out, here and below.
         references: sums of this run and of each reference row.
         coverage: sums by the tenth of the tile that is foreground (per_tile).
         flags: sums by the flag of the tile; "" is no flag (per_tile).
         tgs: TGS score of each tile (per_tile).
-        objects: object counts of each scene.
+        objects: object counts of each scene and block; what reaches into several counts in the one of most tiles.
         froc: object counts at every threshold.
-        surfaces: boundary counts of all tiles.
+        surfaces: boundary counts of each scene and block.
         soft: (T, 3) soft counts of each tile, in the order of the catalog.
         reliability: histograms of confidence, of foreground and of the top class.
     """
@@ -65,10 +73,12 @@ class Accumulator:
         per_tile: bool = False,
         pixel_size: float | None = None,
         brightness: Brightness | None = None,
+        blocks: Mapping[str, str] | None = None,
     ) -> None:
         """Counts before the first tile.
 
         Args:
+            blocks: of ground, by the id of the tile, where such were held out.
             pixel_size: side of a pixel in metres, where it is known.
             brightness: reads the raw pixels of a radar tile for the dark-spot row; None leaves that row out. It reads
                 the file again, because the network's input may be scaled by tile or against its surroundings.
@@ -80,15 +90,17 @@ class Accumulator:
         self._most_common = most_common_class(catalog.pixels().sum(0))
         self._tiles = {t.id: (i, t) for i, t in enumerate(catalog.tiles)}
         self._group = ""
-        self._cells: dict[Cell, Planes] = {}
-        self.scenes = defaultdict[str, Sums](lambda: Sums.empty(k))
+        self._cells: dict[Cell, tuple[Key, Planes]] = {}
+        self._blocks = blocks or {t.id: t.group for t in catalog.tiles}
+        self.place: Place = "block" if blocks else "tile" if per_tile else "scene"
+        self.sums = defaultdict[Key, Sums](lambda: Sums.empty(k))
         self.references = defaultdict[str, Sums](lambda: Sums.empty(k))
         self.coverage = defaultdict[int, Sums](lambda: Sums.empty(k))
         self.flags = defaultdict[str, Sums](lambda: Sums.empty(k))
         self.tgs: dict[str, float] = {}
-        self.objects = defaultdict[str, Detections](lambda: Detections.empty(k))
+        self.objects = defaultdict[Key, Detections](lambda: Detections.empty(k))
         self.froc = FrocCounts.empty(FROC_THRESHOLDS)
-        self.surfaces = SurfaceCounts.empty(k)
+        self.surfaces = defaultdict[Key, SurfaceCounts](lambda: SurfaceCounts.empty(k))
         self.soft = np.zeros((len(catalog), 3))
         self.reliability = {"foreground": Reliability.empty(), "top class": Reliability.empty()}
 
@@ -96,8 +108,9 @@ class Accumulator:
         """Count a tile."""
         row, tile = self._tiles[result.id]
         self.n_tiles += 1
-        self.scenes[tile.group] += result.sums
-        self.surfaces += surface_counts(result.truth, result.prediction, self._classes)
+        key = tile.group, self._blocks[tile.id]
+        self.sums[key] += result.sums
+        self.surfaces[key] += surface_counts(result.truth, result.prediction, self._classes)
         foreground = calibration.foreground(result.probabilities, result.truth)
         self.reliability["foreground"] += reliability(*foreground)
         self.reliability["top class"] += reliability(*calibration.top_label(result.probabilities, result.truth))
@@ -112,54 +125,68 @@ class Accumulator:
         planes = result.truth, result.prediction, _foreground(result)
         if tile.cell is None or not _objects_in(*planes):
             # Alone also where no object is, or reaches: whole scenes are mostly empty, and may be larger than memory.
-            self._count_objects(tile.group, *planes)
+            self._count_objects(key, *planes)
             return
         if self._group != tile.group or tile.cell in self._cells:
             self.end_scene()
         self._group = tile.group
-        self._cells[tile.cell] = planes
+        self._cells[tile.cell] = key, planes
 
     def end_scene(self) -> None:
         """Count the objects of the scene whose tiles came last; call it once more after the last tile."""
         for touching in clusters(self._cells):
-            cells = {i: self._cells[i] for i in touching}
+            keys = Counter(self._cells[i][0] for i in touching)
+            truth, prediction, foreground = zip(*(self._cells[i][1] for i in touching), strict=True)
             self._count_objects(
-                self._group,
-                assemble({i: truth for i, (truth, _, _) in cells.items()}),
-                assemble({i: prediction for i, (_, prediction, _) in cells.items()}),
-                assemble({i: foreground for i, (_, _, foreground) in cells.items()}, np.nan),
+                keys.most_common(1)[0][0],
+                assemble(dict(zip(touching, truth, strict=True))),
+                assemble(dict(zip(touching, prediction, strict=True))),
+                assemble(dict(zip(touching, foreground, strict=True)), np.nan),
             )
         self._cells = {}
 
     def compute(self, decoding: Decoded) -> Evidence:
         """The scores that follow from the counts; call it after the last `end_scene`."""
         names, per_tile = self.catalog.classes.names[1:], self.per_tile
-        # In the order of the scenes' names, so that draws do not depend on the order of tiles.
-        drawn = bootstrap(np.stack([sums.matrix for _, sums in sorted(self.scenes.items())]))
-        intervals = drawn.intervals | _object_intervals([objects for _, objects in sorted(self.objects.items())])
+        drawn = bootstrap(np.stack([sums.matrix for sums in joined(self.sums, 1).values()]))
+        whole = np.stack(list(self.whole(1).values()))
+        intervals = drawn.intervals | bootstrap_scores(whole, whole_scores)
+        surfaces = reduce(add, self.surfaces.values()).surface_dice()
         if per_tile:
             intervals["tgs_score"] = bootstrap_mean(np.array([score for _, score in sorted(self.tgs.items())]))
         return Evidence(
             intervals=intervals,
             lacking=dict(zip(names, drawn.lacking, strict=True)),
             objects=self.object_scores()[0],
-            surface_dice={f"{t:g} px": row[0] for t, row in zip(TOLERANCES, self.surfaces.surface_dice(), strict=True)},
+            surface_dice={f"{t:g} px": row[0] for t, row in zip(TOLERANCES, surfaces, strict=True)},
             references=headlines(self.references, per_tile),
             as_published=batch_scores(self.soft),
             calibration={name: bins.expected_error() for name, bins in self.reliability.items()},
             froc=self.froc.columns(),
             decoding=decoding,
+            drawn=self.place,
             by_coverage=headlines(_by_coverage(self.coverage), per_tile) if per_tile else None,
             by_flag=headlines(_by_flag(self.flags), per_tile) if per_tile else None,
         )
 
+    @property
+    def scenes(self) -> dict[str, Sums]:
+        """The sums of each scene."""
+        return joined(self.sums, 0)
+
+    def whole(self, part: Literal[0, 1]) -> dict[str, NDArray[np.float64]]:
+        """The `whole_counts` of each scene (part 0) or of what the bootstrap draws (1)."""
+        objects, surfaces = joined(self.objects, part), joined(self.surfaces, part)
+        empty = Detections.empty(self._classes)
+        return {name: whole_counts(objects.get(name, empty), surface) for name, surface in surfaces.items()}
+
     def object_scores(self) -> list[ObjectScores]:
         """Object scores of all scenes: of everything, by class, by size, and by both."""
-        return object_scores(reduce(add, self.objects.values()), self.catalog.classes.names[1:])
+        return object_scores(reduce(add, joined(self.objects, 0).values()), self.catalog.classes.names[1:])
 
-    def _count_objects(self, scene: str, truth: Classes, prediction: Classes, foreground: NDArray[np.float32]) -> None:
+    def _count_objects(self, key: Key, truth: Classes, prediction: Classes, foreground: NDArray[np.float32]) -> None:
         objects = TruthObjects(np.where((truth == IGNORE) | (prediction == IGNORE), np.uint8(0), truth))
-        self.objects[scene] += detections(truth, prediction, self._classes, self._pixel_size, objects)
+        self.objects[key] += detections(truth, prediction, self._classes, self._pixel_size, objects)
         self.froc += froc_counts(truth, foreground, FROC_THRESHOLDS, self.min_pixels, self._pixel_size, objects)
 
     def _reference_rows(self, tile: Tile, result: TileResult) -> Iterator[tuple[str, Classes]]:
@@ -186,18 +213,12 @@ def _objects_in(truth: Classes, prediction: Classes, foreground: NDArray[np.floa
     return bool(known.any() or predicted.any() or (foreground >= FROC_THRESHOLDS[0]).any())
 
 
-def _object_intervals(scenes: list[Detections]) -> dict[str, Interval]:
-    iou25 = CRITERIA.index("iou25")
-    counts = [(s.objects, s.found[iou25], s.right[iou25], s.false_alarms, s.valid_pixels) for s in scenes]
-    objects, hits, right, false_alarms, pixels = np.array([[np.sum(n) for n in row] for row in counts]).T
-    either = np.array([[s.finding.sum(), s.predicted.sum()] for s in scenes])
-    return {
-        "objects/found": bootstrap_ratio(hits, objects),
-        "objects/f1": bootstrap_ratio(hits + either[:, 0], objects + either[:, 1]),
-        "objects/class_f1": bootstrap_score(np.stack([s.class_weights.sum(-1) for s in scenes]), class_f1),
-        "objects/class_accuracy": bootstrap_ratio(right, hits),
-        "objects/false_alarms_per_mpx": bootstrap_ratio(1e6 * false_alarms, pixels),
-    }
+def joined(counts: Mapping[Key, C], part: Literal[0, 1]) -> dict[str, C]:
+    """The sums of counts by one part of their keys, in the order of its names, on which draws then depend alone."""
+    out = dict[str, C]()
+    for key in sorted(counts, key=lambda key: (key[part], key)):
+        out[key[part]] = out[key[part]] + counts[key] if key[part] in out else counts[key]
+    return out
 
 
 def headlines(sums: Mapping[str, Sums], per_tile: bool) -> dict[str, Headline]:

@@ -14,8 +14,15 @@ from seepseg.errors import ConfigError, DataError, listed
 from seepseg.figures.plots import save_differences
 from seepseg.io.atomic import write_text
 from seepseg.io.table import csv_text
-from seepseg.metrics.bootstrap import MIN_CLUSTERS, Difference, paired_difference, paired_mean_difference
+from seepseg.metrics.bootstrap import (
+    MIN_CLUSTERS,
+    Difference,
+    paired_difference,
+    paired_mean_difference,
+    paired_scores,
+)
 from seepseg.metrics.confusion import defined, matrix_scores
+from seepseg.metrics.whole import count_names, whole_scores
 from seepseg.runs.folder import RunFolder
 
 HEADLINES = {
@@ -24,6 +31,12 @@ HEADLINES = {
     "iou/foreground": "foreground IoU",
     "iou/macro": "macro IoU",
     "class_accuracy": "class accuracy",
+}
+WHOLE = {
+    "surface_dice": "surface Dice at 2 px",
+    "objects/f1": "object F1 at IoU ≥ .25",
+    "objects/class_accuracy": "class accuracy of found objects",
+    "objects/class_f1": "class F1 by root area",
 }
 
 
@@ -66,6 +79,7 @@ def compare(a: Path, b: Path, split: str) -> list[Row]:
     values = [{k: defined(float(v[0])) for k, v in matrix_scores(m.sum(0)[None]).items()} for m in matrices]
     differences = paired_difference(*matrices)
     rows = [Row(name, values[0][k], values[1][k], differences[k]) for k, name in names.items()]
+    rows += _whole_rows(folders, len(classes[0]))
     if (folders[0] / "tiles.csv").exists():
         rows.insert(0, _tgs_row(folders, b))
     return rows
@@ -123,6 +137,19 @@ def read_matrices(path: Path) -> tuple[list[str], list[str], NDArray[np.int64]]:
               (("scene", scenes), ("truth", names), ("prediction", names))]  # fmt: skip
     stack[tuple(places)] = frame["pixels"]
     return scenes, names, stack
+
+
+def _whole_rows(folders: tuple[Path, Path], n_classes: int) -> list[Row]:
+    """Scores of outlines and whole objects, where both were evaluated by a version that counts them by scene."""
+    if not all((folder / "counts.csv").exists() for folder in folders):
+        return []
+    a, b = (pd.read_csv(f / "counts.csv", dtype={"scene": str}, keep_default_na=False) for f in folders)
+    names = count_names(n_classes)
+    counts = [frame.set_index("scene").sort_index()[names].to_numpy(np.float64) for frame in (a, b)]
+    values = [{k: defined(float(v[0])) for k, v in whole_scores(c.sum(0)[None]).items()} for c in counts]
+    differences = paired_scores(counts[0], counts[1], whole_scores)
+    names_of = {k: name for k, name in WHOLE.items() if n_classes > 2 or "class" not in k}
+    return [Row(name, values[0][k], values[1][k], differences[k]) for k, name in names_of.items()]
 
 
 def _tgs_row(folders: tuple[Path, Path], where: Path) -> Row:

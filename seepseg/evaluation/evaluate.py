@@ -31,6 +31,7 @@ from seepseg.io.table import csv_text
 from seepseg.machine.ahead import behind
 from seepseg.machine.progress import Tick, silent
 from seepseg.runs.fit import Fit, fit_for
+from seepseg.splits.parts import MEANS
 
 SOMETIMES = (
     *("report.html", "gallery.csv", "folds.csv", "tiles.csv", "coverage.csv", "flags.csv"),
@@ -38,6 +39,8 @@ SOMETIMES = (
 )
 """Files that only some evaluations write."""
 
+HELD_OUT = ("val", "test", "oof")
+"""Splits whose tiles no network was trained on."""
 MAPS = "maps"
 """The folder of the predicted maps, below that of the scores."""
 
@@ -102,7 +105,15 @@ def evaluate(
     total = reduce(add, sums)
     evidence = counts.compute(_decoded(config, fits, parts))
     caution = _caution(first.config) if len(parts) > 1 else None
-    summary = summarise(total, first.classes, split, per_tile=first.per_tile, evidence=evidence, caution=caution)
+    summary = summarise(
+        total,
+        first.classes,
+        split,
+        per_tile=first.per_tile,
+        evidence=evidence,
+        measures=MEANS[first.config.data.split.by] if split in HELD_OUT and not first.per_tile else None,
+        caution=caution,
+    )
     forget(where, *SOMETIMES)
     write_scores(where, total, first.classes, summary)
     write_evidence(where, counts, evidence)
@@ -148,7 +159,19 @@ def _accumulator(parts: Sequence[Labelled]) -> Accumulator:
         per_tile=source.per_tile,
         pixel_size=source.pixel_size,
         brightness=None if source.per_tile else brightness,
+        blocks=_blocks(parts, catalog),
     )
+
+
+def _blocks(parts: Sequence[Labelled], catalog: Catalog) -> dict[str, str]:
+    """The block of ground of each tile by its id, where such were held out; those without a place are scenes."""
+    folder = parts[0].folder
+    if parts[0].config.data.split.by != "blocks" or not folder.splits.exists():
+        return {}
+    splits = folder.read_splits()
+    blocks = dict(zip(splits["id"], splits["block"].astype(str), strict=True))
+    own = {t.id: blocks.get(t.id) or t.group for t in catalog.tiles}
+    return own if blocks.keys() & own.keys() else {}
 
 
 def _decoded(config: Predict, fits: Sequence[Fit | None], parts: Sequence[Labelled]) -> Decoded:

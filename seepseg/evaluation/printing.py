@@ -47,16 +47,17 @@ def lines(summary: Summary) -> list[str]:
     error = _number(evidence.calibration["foreground"], 4)
     out.append(f"outlines: surface Dice at 1, 2, 3 px {surface}; calibration error of foreground {error}")
     out += [line] if (line := _decoding(evidence.decoding)) else []
+    out += [f"what this measures: {summary.measures}"] if summary.measures else []
     return [*out, f"note: {summary.caution}"] if summary.caution else out
 
 
 def whole_objects(summary: Summary) -> list[tuple[str, str, float | None]]:
-    """Name, name of the interval ("" where there is none) and value of scores that vague outlines hardly change."""
+    """Name, name of the interval and value of scores that vague outlines hardly change."""
     if summary.evidence is None:
         return []
     row = summary.evidence.objects
     scores = [
-        ("surface Dice at 2 px", "", summary.evidence.surface_dice["2 px"]),
+        ("surface Dice at 2 px", "surface_dice", summary.evidence.surface_dice["2 px"]),
         ("object F1 at IoU ≥ .25", "objects/f1", row.f1_iou25),
     ]
     if len(summary.classes) > 1:

@@ -38,8 +38,8 @@ from seepseg.pages.pictures import Group, Picture, gallery
 from seepseg.pages.template import Html, joined
 from seepseg.runs.folder import RunFolder
 
-SHOWN = ("confusion", "froc", "gallery", "matrices", "objects", "per_class", "references", "reliability", "scenes",
-         "surface")  # fmt: skip
+SHOWN = ("confusion", "counts", "froc", "gallery", "matrices", "objects", "per_class", "references", "reliability",
+         "scenes", "surface")  # fmt: skip
 """Tables with a section of their own, and those for other programs."""
 
 
@@ -98,7 +98,7 @@ def _headline(summary: Summary) -> Html:
     facts = [(what, shown(value), _range(summary, key)) for what, key, value in scores if value is not None]
     if summary.evidence is None:
         return cards(facts) + source_line("per_class.csv", "metrics.json")
-    row, place = summary.evidence.objects, summary.place
+    row = summary.evidence.objects
     per_km2 = row.false_alarms_per_1000_km2
     of_objects = f"{row.objects:,} objects, overlap at IoU ≥ .25"
     of_predicted = f"{row.false_alarms:,} of {row.predicted:,} predicted objects"
@@ -110,13 +110,14 @@ def _headline(summary: Summary) -> Html:
     ]
     decoding = summary.evidence.decoding
     by = f"classes of objects by the {decoding.objects}"
-    clusters = summary.evidence.intervals["dice/foreground"].clusters
-    few = f"No intervals: {clusters} {place}{'s' if clusters != 1 else ''}, and they need {MIN_CLUSTERS}."
-    ranges = f"Ranges are 95 % intervals: {place}s drawn with replacement, {DRAWS} times."
+    clusters, drawn = summary.evidence.intervals["dice/foreground"].clusters, summary.evidence.drawn
+    few = f"No intervals: {clusters} {drawn}{'s' if clusters != 1 else ''}, and they need {MIN_CLUSTERS}."
+    ranges = f"Ranges are 95 % intervals: {drawn}s drawn with replacement, {DRAWS} times."
     return (
         cards(facts)
         + paragraph(ranges if summary.interval("dice/foreground") else few, "muted")
         + paragraph(f"Decoding from the {decoding.from_}: {_joined(decoding_text(decoding), by)}.", "muted")
+        + (paragraph(f"What this measures: {summary.measures}") if summary.measures else Html())
         + (paragraph(f"Note: {summary.caution}.") if summary.caution else Html())
         + source_line("per_class.csv", "objects.csv", "metrics.json")
     )

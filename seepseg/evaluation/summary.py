@@ -57,8 +57,9 @@ class Evidence:
     """The scores beyond the confusion matrix, where a network was scored.
 
     Attributes:
-        intervals: by score (`measure/part` of `matrix_scores`, objects/…, tgs_score): percentiles of a bootstrap over
-            scenes (the TGS score: over tiles).
+        intervals: by score (`measure/part` of `matrix_scores`, names of `whole_scores`, tgs_score): percentiles of a
+            bootstrap.
+        drawn: what that draws: "scene", "tile", or "block" of ground.
         lacking: share of the draws that lack a class in truth, by its name.
         objects: scores of all objects.
         surface_dice: of foreground, by tolerance.
@@ -77,6 +78,7 @@ class Evidence:
     calibration: dict[str, float | None]
     froc: dict[str, list[Any]]
     decoding: Decoded
+    drawn: str = "scene"
     by_coverage: dict[str, Headline] | None = None
     by_flag: dict[str, Headline] | None = None
 
@@ -89,6 +91,7 @@ class Summary:
         split: the part of the data, or what else was scored.
         tgs_score: where tiles are scored one by one.
         evidence: None for rasters made by anything.
+        measures: what kind of unseen tiles the scores are of, where the tiles were held out.
         caution: why the scores may be too high.
     """
 
@@ -100,6 +103,7 @@ class Summary:
     classes: tuple[ClassScores, ...]
     tgs_score: float | None = None
     evidence: Evidence | None = None
+    measures: str | None = None
     caution: str | None = None
 
     def __repr__(self) -> str:
@@ -114,7 +118,7 @@ class Summary:
 
     @property
     def place(self) -> str:
-        """What the bootstrap draws, and what objects are counted in."""
+        """What objects are counted in."""
         return "scene" if self.tgs_score is None else "tile"
 
     def interval(self, score: str) -> Interval | None:
@@ -167,6 +171,7 @@ def summarise(
     *,
     per_tile: bool,
     evidence: Evidence | None = None,
+    measures: str | None = None,
     caution: str | None = None,
 ) -> Summary:
     """The summary of sums."""
@@ -182,5 +187,6 @@ def summarise(
         classes=tuple(ClassScores(value, *row) for value, row in rows),
         tgs_score=sums.tgs_score if per_tile else None,
         evidence=evidence,
+        measures=measures,
         caution=caution,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from seepseg.inference.score import Sums
 from seepseg.io.atomic import write_text
 from seepseg.io.table import csv_text
 from seepseg.metrics.boundary import TOLERANCES
+from seepseg.metrics.whole import count_names
 
 
 def class_table(summary: Summary) -> pd.DataFrame:
@@ -63,8 +66,8 @@ def write_scores(folder: Path, sums: Sums, classes: ClassTable, summary: Summary
 def write_evidence(folder: Path, counts: Accumulator, evidence: Evidence) -> None:
     """Write a CSV for each table of counted tiles.
 
-    scenes, matrices (for `seepseg compare`), objects, surface, references, froc and reliability; for salt also tiles,
-    coverage and, where tiles are flagged, flags.
+    scenes, matrices and counts (for `seepseg compare`), objects, surface, references, froc and reliability; for salt
+    also tiles, coverage and, where tiles are flagged, flags.
     """
     names = counts.catalog.classes.names
     scenes = dict(sorted(counts.scenes.items()))
@@ -73,8 +76,11 @@ def write_evidence(folder: Path, counts: Accumulator, evidence: Evidence) -> Non
     columns = ["scene", "truth", "prediction", "pixels"]
     _write(folder, "matrices", pd.DataFrame(cells, columns=columns))
     _write(folder, "objects", pd.DataFrame([plain(row) for row in counts.object_scores()]))
-    surface = pd.DataFrame(counts.surfaces.surface_dice(), columns=["foreground", *names[1:]])
+    of_all = reduce(add, counts.surfaces.values()).surface_dice()
+    surface = pd.DataFrame(of_all, columns=["foreground", *names[1:]])
     _write(folder, "surface", surface.assign(tolerance_px=TOLERANCES))
+    whole = pd.DataFrame.from_dict(counts.whole(0), orient="index", columns=count_names(len(names)))
+    _write(folder, "counts", whole.rename_axis("scene").reset_index())
     _write(folder, "references", _table("row", evidence.references))
     _write(folder, "froc", pd.DataFrame(evidence.froc))
     points = [(name, *point) for name, bins in counts.reliability.items() for point in bins.curve()]

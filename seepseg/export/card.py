@@ -16,17 +16,7 @@ from seepseg.export.onnx_file import OPSET
 from seepseg.io.documents import parse_json
 from seepseg.runs.checkpoint import Checkpoint
 from seepseg.runs.folder import RunFolder, folds_of
-
-MEANS = {
-    "group": "Scenes were held out as a whole. Scenes of one place on other dates may be on both sides: then the scores"
-    " are of another date at a known place, not of another place.",
-    "random": "Tiles were held out at random, so that neighbours of one scene are on both sides: the scores flatter,"
-    " and say little about other scenes.",
-    "file": "A table says which tiles were held out; the scores mean what that table means.",
-    "blocks": "Blocks of ground were held out in all scenes: the scores are of other ground in the same region.",
-    "extent": "Areas were held out: the scores are of other ground in the same region.",
-}
-"""What the scores measure, by how the tiles were divided (`data.split.by`)."""
+from seepseg.splits.parts import MEANS
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,7 @@ def card_text(card: Card, checkpoints: Sequence[Checkpoint], folder: RunFolder, 
         _titled("Input and output", _interface(card, first.classes, contract)),
         _titled("Classes", _classes(first.classes)),
         _titled("Data", _data(first, folder)),
-        _titled("Scores", _scores(folder, config.data.split)),
+        _titled("Scores", _scores(folder, config.data.split, len(checkpoints))),
         _titled("Limits", [f"- Not in the graph: {line}." for line in contract.left_out]
                 + ["- Other sensors, resolutions and regions than those of the training data have not been tested."]),
         _titled("Same as `seepseg predict`?", [card.checked]),
@@ -123,7 +113,7 @@ def _data(checkpoint: Checkpoint, folder: RunFolder) -> Iterator[str]:
                 yield f"- {fold}{part}: tiles {len(rows)}, scenes {rows['group'].nunique()}."
 
 
-def _scores(folder: RunFolder, split: Split) -> Iterator[str]:
+def _scores(folder: RunFolder, split: Split, networks: int) -> Iterator[str]:
     written = sorted(folder.root.glob("eval/*/metrics.json"))
     if not written:
         yield "Not evaluated: `seepseg eval` before `seepseg export` puts scores here."
@@ -134,7 +124,15 @@ def _scores(folder: RunFolder, split: Split) -> Iterator[str]:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError("is no table of scores", path, "run `seepseg eval` again") from None
     yield MEANS[split.by]
-    yield "Intervals are 95 % of a bootstrap over scenes (TGS score: tiles); without one there were too few of them."
+    if networks > 1 and any(path.parent.name == "oof" for path in written):
+        yield (
+            "Scores out of fold (oof) are of single networks, each on tiles it has not seen. This model is their mean,"
+            " and has no score of its own here: each of these tiles trained some of its networks."
+        )
+    yield (
+        "Intervals are 95 % of a bootstrap over scenes (TGS score: tiles), or over blocks where such were held out;"
+        " without one there were too few of them."
+    )
 
 
 def _table(path: Path) -> Iterator[str]:
@@ -150,9 +148,29 @@ def _table(path: Path) -> Iterator[str]:
         interval, support = _interval(intervals.get(f"dice/{key}")), row.get("support_pixels", "")
         yield f"| {name} | {_number(row['dice'])} | {interval} | {_number(row['iou'])} | {support} |"
     yield ""
+    whole = [
+        f"{name} {_number(row[key])}" + (f" ({text})" if (text := _interval(intervals.get(drawn))) != "n/a" else "")
+        for name, drawn, row, key in _whole(scores)
+        if row.get(key) is not None
+    ]
+    if whole:
+        yield f"Outlines and objects: {', '.join(whole)}."
+        yield ""
     if (tgs := scores.get("tgs_score")) is not None:
         yield f"TGS score {tgs:.4f} ({_interval(intervals.get('tgs_score'))})."
         yield ""
+
+
+def _whole(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any], str]]:
+    """Name, name of the interval, table and key of scores that vague outlines hardly change; none in salt."""
+    if scores.get("tgs_score") is not None:
+        return
+    objects = scores.get("objects", {})
+    yield "surface Dice at 2 px", "surface_dice", scores.get("surface_dice", {}), "2 px"
+    yield "object F1 at IoU ≥ .25", "objects/f1", objects, "f1_iou25"
+    if len(scores["classes"]) > 1:
+        yield "class accuracy of found objects", "objects/class_accuracy", objects, "class_accuracy_iou25"
+        yield "class F1 by root area", "objects/class_f1", objects, "class_f1"
 
 
 def _interval(interval: Mapping[str, Any] | None) -> str:

@@ -107,21 +107,33 @@ def paired_difference(
     return _differences(both[both.any(1)], statistic, draws)
 
 
-def bootstrap_score(stack: Numbers, score: Callable[[Numbers], Floats], draws: int = DRAWS) -> Interval:
-    """Interval of a score (D) of sums over clusters (D, …), from the values of each cluster (S, …)."""
-    shape = stack.shape[1:]
-    flat = stack.reshape(len(stack), int(np.prod(shape)))
+def bootstrap_scores(stack: Numbers, statistic: Statistic, draws: int = DRAWS) -> dict[str, Interval]:
+    """Intervals of scores of sums over clusters, from the counts of each cluster (S, F)."""
+    values = statistic(stack.sum(0)[None])
+    drawn = _draw(stack, statistic, draws)
+    return {name: _interval(float(values[name][0]), of_name, len(stack)) for name, of_name in drawn.items()}
 
-    def statistic(sums: Numbers) -> dict[str, Floats]:
-        return {"score": score(sums.reshape(-1, *shape))}
 
-    value = float(statistic(flat.sum(0)[None])["score"][0])
-    return _interval(value, _draw(flat, statistic, draws)["score"], len(flat))
+def paired_scores(
+    stack_a: Numbers, stack_b: Numbers, statistic: Statistic, draws: int = DRAWS
+) -> dict[str, Difference]:
+    """How much better B is than A by scores of sums over clusters, both (S, F) drawn from the same ones at once."""
+    both = np.concatenate([stack_a, stack_b], axis=1)
+
+    def difference(sums: Numbers) -> dict[str, Floats]:
+        a, b = (statistic(half) for half in np.split(sums, 2, axis=1))
+        return {name: b[name] - a[name] for name in a}
+
+    return _differences(both, difference, DRAWS)
 
 
 def bootstrap_ratio(parts: Numbers, wholes: Numbers, draws: int = DRAWS) -> Interval:
     """Interval of Σ parts / Σ wholes over clusters (S): a detection rate, false alarms per area, a surface Dice."""
-    return bootstrap_score(np.stack([parts, wholes], 1), lambda sums: divided(sums[:, 0], sums[:, 1]), draws)
+
+    def ratio(sums: Numbers) -> dict[str, Floats]:
+        return {"ratio": divided(sums[:, 0], sums[:, 1])}
+
+    return bootstrap_scores(np.stack([parts, wholes], 1), ratio, draws)["ratio"]
 
 
 def bootstrap_mean(values: Floats, draws: int = DRAWS) -> Interval:

@@ -10,6 +10,18 @@ PARTS = ("train", "val", "test")
 UNUSED = "unused"
 """The part of tiles that would train, where the catalog says they may not, and of what a file leaves out."""
 
+MEANS = {
+    "group": "Scenes were held out as a whole. Scenes of one place on other dates may be on both sides: then the scores"
+    " are of another date at a known place, not of another place.",
+    "random": "Tiles were held out at random, so that neighbours of one scene are on both sides: the scores flatter,"
+    " and say little about other scenes.",
+    "file": "A table says which tiles were held out; the scores mean what that table means.",
+    "blocks": "Blocks of ground were held out in all scenes: the scores are of other places in the same region, on"
+    " dates that the networks know.",
+    "extent": "Areas were held out: the scores are of other ground in the same region.",
+}
+"""What scores of tiles that were held out measure, by how they were divided (`data.split.by`)."""
+
 
 def part(splits: pd.DataFrame, name: str) -> list[str]:
     """Ids of one part, in catalog order."""

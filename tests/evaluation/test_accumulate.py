@@ -216,11 +216,32 @@ def test_rates_of_objects_have_intervals_over_scenes() -> None:
     assert rates["objects/class_accuracy"].value == pytest.approx(objects.class_accuracy_iou25)
     assert rates["objects/f1"].value == pytest.approx(objects.f1_iou25)
     assert rates["objects/class_f1"].value == pytest.approx(objects.class_f1)
-    for name in ("found", "false_alarms_per_mpx", "f1", "class_f1"):
-        rate = rates[f"objects/{name}"]
+    assert rates["surface_dice"].value == pytest.approx(evidence.surface_dice["2 px"])
+    for name in ("objects/found", "objects/false_alarms_per_mpx", "objects/f1", "objects/class_f1", "surface_dice"):
+        rate = rates[name]
         assert rate.clusters == 9
         assert rate.low is not None and rate.value is not None and rate.high is not None
         assert rate.low <= rate.value <= rate.high
+
+
+def test_where_blocks_of_ground_were_held_out_the_bootstrap_draws_these() -> None:
+    """Nine scenes of four tiles, of which two lie in each block."""
+    catalog, results = scenes(9, 4)
+    blocks = {t.id: f"0/{t.cell[1] // 2}" for t in catalog.tiles if t.cell}
+    counts = Accumulator(catalog, blocks=blocks)
+    for r in results:
+        counts.update(r)
+    counts.end_scene()
+    own, plain = counts.compute(CONFIG), weighed(catalog, results)
+    assert (own.drawn, plain.drawn) == ("block", "scene")
+    # Two blocks are too few for intervals; the scores are the same, and so are the tables by scene.
+    assert {name: (i.value, i.low, i.clusters) for name, i in own.intervals.items()} == {
+        name: (pytest.approx(i.value), None, 2) for name, i in plain.intervals.items()
+    }
+    assert own.objects == plain.objects
+    assert own.surface_dice == plain.surface_dice
+    assert list(counts.scenes) == [f"s{k}" for k in range(9)]
+    assert sum(counts.whole(1).values()) == pytest.approx(sum(counted(catalog, results).whole(0).values()))
 
 
 @settings(max_examples=15)

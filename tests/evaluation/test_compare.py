@@ -57,6 +57,25 @@ def test_which_is_better_by_how_much_and_how_sure(tmp_path: Path, capsys: pytest
     assert verdict(back, ("b", "a")).startswith("b is better in foreground Dice by 0.2034, in 100% of the draws; ")
 
 
+def test_outlines_and_objects_are_compared_where_both_were_counted(tmp_path: Path) -> None:
+    a, b = evaluation(tmp_path / "a", [5] * 9), evaluation(tmp_path / "b", [6] * 9)
+    assert "object F1 at IoU ≥ .25" not in {row.score for row in compare(a, b, "val")}
+    for folder, found in ((a, 1), (b, 3)):
+        # Of 4 objects so many are found by as many of 4; half of the outline agrees; of class 1 one in two is right.
+        counts = {"objects": 4, "found": found, "right": 1, "predicted": 4, "finding": found, "false_alarms": 0,
+                  "pixels": 100, "outline": 10, "outline_near": 5}  # fmt: skip
+        weights = {f"{kind}_{c}": int(c == 1) for kind in ("tp", "fp", "fn") for c in (1, 2)}
+        rows = [{"scene": f"s{i}"} | counts | weights for i in range(9)]
+        pd.DataFrame(rows[::-1]).to_csv(folder / "eval" / "val" / "counts.csv", index=False)
+    rows_of = {row.score: row for row in compare(a, b, "val")}
+    f1 = rows_of["object F1 at IoU ≥ .25"]
+    assert (f1.a, f1.b, f1.difference.value, f1.difference.low) == pytest.approx((0.25, 0.75, 0.5, 0.5))
+    accuracy = rows_of["class accuracy of found objects"]
+    assert (accuracy.a, accuracy.b) == pytest.approx((1, 1 / 3))
+    assert rows_of["surface Dice at 2 px"].difference.value == 0
+    assert rows_of["class F1 by root area"].a == pytest.approx(0.5)
+
+
 def test_what_may_be_chance_is_said_to_be(tmp_path: Path) -> None:
     a = evaluation(tmp_path / "a", [5] * 10)
     b = evaluation(tmp_path / "b", [10, 1] * 5)

@@ -57,10 +57,17 @@ def test_the_rest_in_lines() -> None:
 def test_scores_of_outlines_and_objects_with_intervals() -> None:
     drawn = evidence(intervals={"objects/class_f1": Interval(0.34, 0.3, 0.41, 9, 0.0)})
     assert lines(summary(evidence=drawn))[0] == WHOLE + " (0.300–0.410)"
+    outline = evidence(intervals={"surface_dice": Interval(0.75, 0.7, 0.8, 9, 0.0)})
+    assert "surface Dice at 2 px 0.750 (0.700–0.800), object" in lines(summary(evidence=outline))[0]
     # Salt has its own score for outlines, and one class says nothing of classes.
     assert WHOLE not in lines(summary(tgs_score=0.8))
     one = summary(classes=summary().classes[:1])
     assert lines(one)[0] == "outlines and objects: surface Dice at 2 px 0.750, object F1 at IoU ≥ .25 0.480"
+
+
+def test_what_scores_measure_comes_before_the_caution() -> None:
+    told = lines(summary(measures="Scenes were held out.", caution="too high"))
+    assert told[-2:] == ["what this measures: Scenes were held out.", "note: too high"]
 
 
 def test_the_tgs_score_comes_first() -> None:

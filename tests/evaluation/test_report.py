@@ -100,7 +100,8 @@ def test_every_number_in_a_table_stands_in_the_file_below_it(run: RunFolder) -> 
 
 
 def test_a_page_says_whether_its_numbers_are_of_scenes_or_of_salt_tiles(run: RunFolder) -> None:
-    for scores, place in ((SCORES, "scene"), (replace(SCORES, tgs_score=0.5), "tile")):
+    of_tiles = replace(SCORES, tgs_score=0.5, evidence=evidence(drawn="tile"))
+    for scores, place in ((SCORES, "scene"), (of_tiles, "tile")):
         html = written(run, scores)
         text = text_of(html)
         assert f"<h2>Scores by {place}</h2>" in html

@@ -45,8 +45,8 @@ def test_tables_hold_what_was_counted(tmp_path: Path) -> None:
     frames = {
         p.stem: pd.read_csv(p, dtype={"tile": str, "scene": str}, na_values="n/a") for p in tmp_path.glob("*.csv")
     }
-    assert sorted(frames) == ["coverage", "flags", "froc", "matrices", "objects", "references", "reliability", "scenes",
-                              "surface", "tiles"]  # fmt: skip
+    assert sorted(frames) == ["counts", "coverage", "flags", "froc", "matrices", "objects", "references", "reliability",
+                              "scenes", "surface", "tiles"]  # fmt: skip
     assert frames["tiles"].values.tolist() == [["0", 1], ["1", 0], ["2", 1], ["3", 0.6]]
     # Tile 3 is all salt, eight of ten rows found: 80 pixels hit, 20 missed: Dice 160/180.
     assert frames["scenes"].set_index("scene").loc["3", "foreground_dice"] == pytest.approx(160 / 180)

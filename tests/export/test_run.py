@@ -75,7 +75,9 @@ def test_a_folder_holds_all_that_others_need(make_run: MakeRun, tmp_path: Path) 
     scores = {"n_tiles": 36, "macro": {"dice": 0.25, "iou": 0.2}, "foreground": {"dice": 0.5, "iou": 0.333},
               "classes": [{"value": 1, "name": "seep 1", "dice": 0.5, "iou": 0.333, "support_pixels": 12},
                           {"value": 2, "name": "seep 2", "dice": None, "iou": None, "support_pixels": 0}],
-              "intervals": {"dice/1": {"low": 0.4, "high": 0.6}, "dice/2": {"low": None, "high": None}}}  # fmt: skip
+              "intervals": {"dice/1": {"low": 0.4, "high": 0.6}, "dice/2": {"low": None, "high": None},
+                            "surface_dice": {"low": 0.6, "high": 0.8}},
+              "surface_dice": {"2 px": 0.7}, "objects": {"f1_iou25": 0.5, "class_f1": None}}  # fmt: skip
     folder = RunFolder(tmp_path / "run").eval("val")
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps(scores))
@@ -93,6 +95,8 @@ def test_a_folder_holds_all_that_others_need(make_run: MakeRun, tmp_path: Path) 
     assert "| seep 1 | 0.500 | 0.400–0.600 | 0.333 | 12 |" in card
     assert "| seep 2 | n/a | n/a | n/a | 0 |" in card
     assert "another date at a known place" in card
+    assert "Outlines and objects: surface Dice at 2 px 0.700 (0.600–0.800), object F1 at IoU ≥ .25 0.500." in card
+    assert "single networks" not in card
     assert "- val: tiles 36, scenes 1." in card
     assert str(done.parity) in card
     item = item_of(out)
@@ -296,3 +300,17 @@ def test_weights_beyond_an_onnx_file_are_refused(
     with pytest.raises(ConfigError, match=r"less than 2 GB.*--each"):
         export_run([path], tmp_path / "run", tmp_path / "out", Wanted(formats=("onnx",)))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_card_says_whose_the_scores_out_of_fold_are(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run()
+    folder = RunFolder(tmp_path / "run").eval("oof")
+    folder.mkdir(parents=True)
+    none = {"dice": None, "iou": None}
+    (folder / "metrics.json").write_text(
+        json.dumps({"n_tiles": 36, "macro": none, "foreground": none, "classes": [], "tgs_score": None})
+    )
+    export_run([path, path], tmp_path / "run", tmp_path / "out", WEIGHTS_ONLY)
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert "oof, 36 tiles:" in card
+    assert "are of single networks, each on tiles it has not seen. This model is their mean" in card

@@ -86,7 +86,10 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
     assert set.intersection(*(set(table["group"]) for table in tables)) == set(tables[0]["group"])
     code, _, _ = run(capsys, "eval", "r", "--split", "oof", "--no-figures", "-o", "oof")
     assert code == 0
-    assert json.loads(Path("oof/metrics.json").read_text())["decoding"]["objects"] == "classifier"
+    scored = json.loads(Path("oof/metrics.json").read_text())
+    assert (scored["decoding"]["objects"], scored["drawn"]) == ("classifier", "block")
+    assert scored["measures"].startswith("Blocks of ground were held out")
+    assert scored["intervals"]["dice/foreground"]["clusters"] == len(set(tables[0]["block"]))
     # The last weights are what folds are scored with; a class map of them holds one class an object.
     assert run(capsys, "eval", "r/fold_0/checkpoints/last.pt", "--no-figures", "-o", "scores")[0] == 0
     # Training again gives the same forests.
