@@ -224,6 +224,9 @@ def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
     warnings = ((source, f"{source}: {text}") for source, text in result.warnings)
     for line in alike(warnings, relative(manifest)):
         _warn(line)
+    if result.placed:
+        words = "classes of objects with those of their place"
+        click.echo(f"{words}: {sum(result.placed)} of {len(result.placed)} inputs, counts in {relative(manifest)}")
     before = f", {result.before} done before" if result.before else ""
     click.echo(f"{result.done} of {count} predicted{before}, in {relative(out)}/")
     if result.failures:

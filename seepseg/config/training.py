@@ -109,6 +109,12 @@ class Objects(Node):
 
     trees: Count = 200
     """Trees of the forest."""
+    place: bool = False
+    """Which classes the true objects of other scenes have around an object are features, too, and stay in the run.
+
+    For scenes of one place: those that georeferences or bright points tie to scenes of training. Objects elsewhere are
+    decided without.
+    """
 
 
 class Train(Node):

@@ -24,6 +24,7 @@ from seepseg.evaluation.tables import write_evidence, write_scores
 from seepseg.figures.plots import save_confusion
 from seepseg.figures.sheets import save_gallery
 from seepseg.inference.labelled import Labelled
+from seepseg.inference.located import Placing
 from seepseg.inference.score import Sums, TileResult
 from seepseg.io.atomic import write_text
 from seepseg.io.images import write_class_png
@@ -95,15 +96,20 @@ def evaluate(
             gallery.update(tile)
         tick(counts.n_tiles, len(counts.catalog))
 
-    sums = []
+    sums, placings = [], list[Placing]()
+
+    def note(tiles: list[str], placing: Placing) -> None:
+        del tiles
+        placings.append(placing)
+
     for part, fit in zip(parts, fits, strict=True):
         counts.min_pixels = fit.min_pixels if fit else config.min_pixels
         # Counting runs in a thread, while the network predicts the next batch.
         with behind(on_tile) as send:
-            sums.append(part.score(config, fit, send))
+            sums.append(part.score(config, fit, send, note=note))
         counts.end_scene()
     total = reduce(add, sums)
-    evidence = counts.compute(_decoded(config, fits, parts))
+    evidence = counts.compute(_decoded(config, fits, parts, placings))
     caution = _caution(first.config) if len(parts) > 1 else None
     summary = summarise(
         total,
@@ -174,11 +180,16 @@ def _blocks(parts: Sequence[Labelled], catalog: Catalog) -> dict[str, str]:
     return own if blocks.keys() & own.keys() else {}
 
 
-def _decoded(config: Predict, fits: Sequence[Fit | None], parts: Sequence[Labelled]) -> Decoded:
+def _decoded(
+    config: Predict, fits: Sequence[Fit | None], parts: Sequence[Labelled], placings: Sequence[Placing]
+) -> Decoded:
     objects = "network"
     if any(p.objects for p in parts):
         unseen = all(p.objects and p.objects.has_not_seen(p.ids) for p in parts)
         objects = "classifier" if unseen else "network: the classifier was trained on some of these tiles"
+    if placings:
+        placed, every = sum(p.placed for p in placings), sum(p.objects for p in placings)
+        objects += f", {placed} of {every} with the classes of their place"
     fit = fits[0]
     if fit is None:
         return Decoded("config", objects, 1.0, config.threshold, (), config.min_pixels)

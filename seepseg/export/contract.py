@@ -64,7 +64,8 @@ def contract_of(checkpoints: Sequence[Checkpoint], graph: Graph, config: Predict
 def _left_out(checkpoints: Sequence[Checkpoint], graph: Graph, config: Predict, fit: Fit | None) -> list[str]:
     scaling, lines = checkpoints[0].scaling.config, list[str]()
     if any(c.objects for c in checkpoints):
-        lines.append("classifier of whole objects: each pixel has the class that the network gives it")
+        place = " and what it knows of their place" if any(c.objects.get("placed") for c in checkpoints) else ""
+        lines.append(f"classifier of whole objects{place}: each pixel has the class that the network gives it")
     if config.vote:
         lines.append("vote: pixels of one object may have several classes")
     if config.min_pixels > 1:

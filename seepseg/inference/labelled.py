@@ -17,7 +17,7 @@ from seepseg.data.scan import with_counts
 from seepseg.data.source import scene_images, source_of
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.inference.predictor import load_predictor
-from seepseg.inference.scene_objects import object_stage
+from seepseg.inference.scene_objects import Note, object_stage, unnoted
 from seepseg.inference.score import Answer, Decoding, Network, Sums, TileResult, answers, score
 from seepseg.inference.together import load_together
 from seepseg.machine.ahead import ahead
@@ -90,19 +90,29 @@ class Labelled:
         decoding = self._decoding(config, fit)
         return decoding.decide(self._answers(decoding))
 
-    def score(self, config: Predict, fit: Fit | None, on_tile: Callable[[TileResult], None], every: int = 1) -> Sums:
-        """Sums over the tiles (every k-th of them), in the order of the catalog; `on_tile` sees each in passing."""
+    def score(
+        self,
+        config: Predict,
+        fit: Fit | None,
+        on_tile: Callable[[TileResult], None],
+        every: int = 1,
+        note: Note = unnoted,
+    ) -> Sums:
+        """Sums over the tiles (every k-th of them), in the order of the catalog; `on_tile` sees each in passing.
+
+        Where the classifier knows a place, `note` hears of each scene.
+        """
         own, *others = self._networks(every)
-        batches, decoding = enumerate(own.batches), self._decoding(config, fit)
+        batches, decoding = enumerate(own.batches), self._decoding(config, fit, note)
         return score(own.predictor, batches, len(self.classes), decoding, on_tile=on_tile, others=others)
 
     def _answers(self, decoding: Decoding) -> Iterator[Answer]:
         own, *others = self._networks()
         return answers(own.predictor, enumerate(own.batches), decoding, others=others)
 
-    def _decoding(self, config: Predict, fit: Fit | None) -> Decoding:
+    def _decoding(self, config: Predict, fit: Fit | None, note: Note = unnoted) -> Decoding:
         described = (self, *self.others)[self.shown].dataset
-        return object_stage(self.objects, described, fit.onto(config) if fit else config, fit)
+        return object_stage(self.objects, described, fit.onto(config) if fit else config, fit, note)
 
     def _networks(self, every: int = 1) -> list[Network]:
         """The networks, freshly read, with the batches of each."""

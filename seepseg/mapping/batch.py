@@ -32,6 +32,7 @@ class Outcome:
         done, before: inputs done now and before.
         failures: input and error of each that failed.
         warnings: (input, warning) of those done now.
+        placed: of each done now whose objects might have had the classes of their place, whether some had.
         read: reads the lines of the manifest of all that is done now, by name, also by other shards.
         tags: what predicted them.
     """
@@ -40,6 +41,7 @@ class Outcome:
     before: int = 0
     failures: list[dict[str, str]] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
+    placed: list[bool] = field(default_factory=list)
     read: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -133,6 +135,8 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
                 manifest.add(job, what, unit.digest, stamps[job])
                 result.done += job.name not in done
                 result.warnings += [(str(job.source), warning) for warning in what.warnings]
+                if (placed := what.facts.get("placed")) and placed["objects"]:
+                    result.placed.append(placed["with_place"] > 0)
                 continue
             if isinstance(what, DataError):
                 manifest.drop(job, earlier.get(job.name))

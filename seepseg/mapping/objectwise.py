@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.config import Predict
+from seepseg.inference.located import Placing
 from seepseg.inference.stream import Strip
 from seepseg.io.raster import raster_rows, raster_windows
-from seepseg.objects.classifier import ObjectClassifier
-from seepseg.objects.components import StripLabels, elect, log_sums
+from seepseg.objects.classifier import Around, ObjectClassifier
+from seepseg.objects.components import StripLabels, elect, log_sums, middles
 from seepseg.objects.features import features_in, object_boxes
 
 SceneImage = Callable[[slice, slice, NDArray[np.bool_]], NDArray[np.float32]]
@@ -24,10 +25,11 @@ SceneImage = Callable[[slice, slice, NDArray[np.bool_]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class SceneClassifier:
-    """An object classifier, and the image of the scene that its features are computed from."""
+    """An object classifier, the image of the scene that its features are computed from, and what knows its place."""
 
     objects: ObjectClassifier
     image: SceneImage
+    around: Callable[[NDArray[np.float64]], tuple[Around, Placing | None]] = lambda middles: ((), None)
 
 
 class ObjectDecisions:
@@ -35,6 +37,9 @@ class ObjectDecisions:
 
     Memory grows with the number of objects, not with the map. With a classifier, the surroundings of one object at a
     time are read again.
+
+    Attributes:
+        placing: of the objects, where a classifier knew of places and has decided.
     """
 
     def __init__(self, config: Predict, n_classes: int, classifier: SceneClassifier | None = None) -> None:
@@ -42,6 +47,8 @@ class ObjectDecisions:
         self._sizes: list[NDArray[np.int64]] = []
         self._sums: list[NDArray[np.float64]] = []
         self._boxes: list[NDArray[np.int64]] = []
+        self._middles: list[NDArray[np.float64]] = []
+        self.placing: Placing | None = None
         self._heights: list[int] = []
         self._width = 0
         self._n_classes = n_classes
@@ -53,11 +60,13 @@ class ObjectDecisions:
         first = sum(map(len, self._sizes)) + 1
         local = np.where(numbers > 0, numbers - first + 1, 0)
         count = int(local.max()) + 1
+        sizes = np.bincount(local.ravel(), minlength=count)
         if self._classifier:
             self._boxes.append(object_boxes(local, sum(self._heights)))
+            self._middles.append(middles(local, sizes)[1:] + np.array([0, sum(self._heights)]))
         self._heights.append(len(classes))
         self._width = classes.shape[1]
-        self._sizes.append(np.bincount(local.ravel(), minlength=count)[1:])
+        self._sizes.append(sizes[1:])
         if self._config.vote or self._classifier:
             labels = local.ravel()[strip.where.cpu().numpy()]
             self._sums.append(log_sums(labels, strip.pixels.cpu().numpy(), count)[1:])
@@ -103,5 +112,8 @@ class ObjectDecisions:
                 return image(rows, columns, classes != IGNORE)[0], classes
 
             features = features_in(boxes[wanted], shape, look)
-        chosen[wanted] = self._classifier.objects.choose(features, sums[wanted] / sizes[wanted, None])
+        weighted = np.zeros((len(sums), 2))
+        np.add.at(weighted, final[1:], np.concatenate(self._middles) * np.concatenate(self._sizes)[:, None])
+        around, self.placing = self._classifier.around(weighted[wanted] / sizes[wanted, None])
+        chosen[wanted] = self._classifier.objects.choose(features, sums[wanted] / sizes[wanted, None], around)
         return chosen

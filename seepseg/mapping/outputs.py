@@ -19,6 +19,7 @@ from seepseg.geo.grid import Grid, Sheet, sheet_of, warped
 from seepseg.geo.identity import identity_of, with_identity
 from seepseg.geo.place import Place, place_of
 from seepseg.inference.decode import calibrated, sure, uncertainty
+from seepseg.inference.located import Placing
 from seepseg.inference.stream import Strip
 from seepseg.io.atomic import TEMPORARY_PREFIX, scratch_path
 from seepseg.io.cog import Layout, class_layout, probability_layout, row_writer, uncertainty_layout
@@ -88,6 +89,13 @@ class Report:
         self.warnings += warnings
         if distance is not None:
             self.facts["distance_from_training"] = round(distance, 4)
+
+    def add_placing(self, placing: Placing | None) -> None:
+        """Note how many objects of the scene have their class with those of their place; warn where none has."""
+        if placing:
+            self.facts["placed"] = {"objects": placing.objects, "with_place": placing.placed}
+            reason = f"classes of objects without those of their place: {placing.reason}"
+            self.warnings += [reason] if placing.reason else []
 
 
 def write_outputs(
@@ -168,6 +176,7 @@ def write_outputs(
             _write_map(report.outputs[-1], finished, image, sheet, layout)
         elif wanted.grid:
             report.warnings.append("has no place on the map grid: no _map.tif")
+        report.add_placing(decisions.placing if decisions else None)
     if picture:
         report.outputs.append(job.beside("_quicklook.png"))
         picture.save(report.outputs[-1], table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from seepseg.data.scaling import Limits, measure, thin, transform
 from seepseg.data.source import open_pixels
 from seepseg.geo.land import open_masks
 from seepseg.geo.mask import RowMask
+from seepseg.inference.located import around_in
 from seepseg.inference.stream import Member, Rows, Strip, stream
 from seepseg.io.image import Image
 from seepseg.mapping.ensemble import Ensemble
@@ -96,7 +98,7 @@ def predict_scene(
         # Where writing fails, reading must end before the scene is closed.
         stack.enter_context(closing(strips))
         report = write_outputs(
-            job, scene, _ticked(strips, tick), ensemble, wanted, _decisions(scene, ensemble, members)
+            job, scene, _ticked(strips, tick), ensemble, wanted, _decisions(job, scene, ensemble, members)
         )
     distance, warnings = ensemble.unlike(scene.dtype, rows.passing(), limits)
     report.add_distance(distance, [*warnings, *ensemble.halved])
@@ -117,7 +119,7 @@ def _ticked(strips: Iterable[Strip], tick: Callable[[int], None]) -> Iterator[St
         tick((strip.start + strip.rows.height) * strip.rows.width)
 
 
-def _decisions(scene: Image, ensemble: Ensemble, members: Sequence[Member]) -> ObjectDecisions | None:
+def _decisions(job: Job, scene: Image, ensemble: Ensemble, members: Sequence[Member]) -> ObjectDecisions | None:
     """Decisions on whole objects; None where every pixel is decided alone."""
     config, shown = ensemble.config, members[ensemble.shown]
     classifier = None
@@ -125,6 +127,7 @@ def _decisions(scene: Image, ensemble: Ensemble, members: Sequence[Member]) -> O
         classifier = SceneClassifier(
             ensemble.objects,
             lambda rows, columns, valid: shown.scaling.to_unit(scene.window(rows, columns).raw, valid, shown.limits),
+            partial(around_in, ensemble.objects, ensemble.source.tile(job.source, job.name).group, scene),
         )
     if not (classifier or config.vote or config.min_pixels > 1):
         return None

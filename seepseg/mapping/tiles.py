@@ -22,11 +22,12 @@ from seepseg.errors import DataError
 from seepseg.geo.land import open_masks
 from seepseg.geo.place import place_of
 from seepseg.inference.decode import decode
+from seepseg.inference.located import Placing, on_ground
 from seepseg.inference.predictor import at_once
-from seepseg.inference.scene_objects import WHOLE, decide_objects
+from seepseg.inference.scene_objects import WHOLE, View, decide_objects
 from seepseg.inference.score import Answer
 from seepseg.inference.stream import Member, Rows, mean_probabilities, stream, whole_strip
-from seepseg.io.image import Image
+from seepseg.io.image import Image, Pixels
 from seepseg.machine.ahead import in_streams
 from seepseg.mapping.ensemble import FAR_TILES, Ensemble
 from seepseg.mapping.jobs import Job
@@ -73,7 +74,8 @@ def predict_tiles(
     limits = [_limits(tiles.values(), member.scaling.config) for member in ensemble.members]
     unlike = _unlike(tiles.values(), ensemble, limits)
     by_name, without_polygons = {job.name: job for job in jobs}, replace(wanted, vectors=(), quicklook=False)
-    for answer in _classified(tiles, ensemble, ensemble.with_limits(limits), tick):
+    placed = dict[str, Placing]()
+    for answer in _classified(tiles, ensemble, ensemble.with_limits(limits), tick, placed):
         tile = tiles[answer.id]
         strip = whole_strip(tile.rows, answer.prediction, answer.probabilities.permute(1, 2, 0))
         # A tile that lies nowhere on the map needs no polygons and no picture of its own.
@@ -81,6 +83,7 @@ def predict_tiles(
         report = write_outputs(by_name[answer.id], tile.image, [strip], ensemble, own)
         distance, warnings = unlike[tile.kind]
         report.add_distance(distance, [*warnings, *ensemble.halved])
+        report.add_placing(placed.get(answer.id))
         results[answer.id] = report
     return [results[job.name] for job in jobs]
 
@@ -107,9 +110,16 @@ def _unlike(
 
 
 def _classified(
-    tiles: Mapping[str, _Tile], ensemble: Ensemble, members: Sequence[Member], tick: Callable[[int], None]
+    tiles: Mapping[str, _Tile],
+    ensemble: Ensemble,
+    members: Sequence[Member],
+    tick: Callable[[int], None],
+    placed: dict[str, Placing],
 ) -> Iterator[Answer]:
-    """The tiles with their classes; those of whole objects by the classifier, where there is one."""
+    """The tiles with their classes; those of whole objects by the classifier, where there is one.
+
+    What it knew of the places of objects is in `placed` before their tile comes.
+    """
     if ensemble.objects is None:
         return _decoded(tiles, ensemble, members, ensemble.config, tick)
     shown = members[ensemble.shown]
@@ -117,9 +127,16 @@ def _classified(
     def image(name: str) -> NDArray[np.float32]:
         return shown.scaling.to_unit(*tiles[name].rows, shown.limits)
 
+    def ground(name: str, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        return on_ground(place_of(tiles[name].image.georeference), pixels)
+
+    def note(names: list[str], placing: Placing) -> None:
+        placed.update(dict.fromkeys(names, placing))
+
     places = {name: tile.place for name, tile in tiles.items()}
+    view = View(places, image, lambda name: Pixels(*tiles[name].rows), ground)
     answers = _decoded(tiles, ensemble, members, ensemble.config.model_copy(update=WHOLE), tick)
-    return decide_objects(ensemble.objects, places, image, ensemble.config.min_pixels, answers)
+    return decide_objects(ensemble.objects, view, ensemble.config.min_pixels, answers, note)
 
 
 def _decoded(

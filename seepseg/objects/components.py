@@ -45,6 +45,19 @@ def log_sums(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.float32
     return np.stack([np.bincount(labels[here], logs[:, k], count) for k in range(logs.shape[1])], axis=1)
 
 
+def middles(labels: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean column and row (n, 2) of the pixels of each label in (H, W); pixels are squares between whole numbers.
+
+    Args:
+        labels: numbers below n; row 0 is of what is no object.
+        sizes: (n) pixels of each.
+    """
+    row, column = np.nonzero(labels)
+    owner = labels[row, column]
+    sums = [np.bincount(owner, at + 0.5, len(sizes)) for at in (column, row)]
+    return np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None]
+
+
 def elect(sums: NDArray[np.float64]) -> NDArray[np.uint8]:
     """The foreground class (n) with the highest sum of log-probabilities (n, K) of each object."""
     return np.asarray(sums[:, 1:].argmax(1) + 1, dtype=np.uint8)

@@ -45,8 +45,11 @@ class Forest:
             node = np.where(self.feature[node] < 0, node, np.where(goes_left, self.left[node], self.right[node]))
         return np.asarray(self.value[node].mean(1, dtype=np.float64))
 
-    def check(self, n_classes: int) -> None:
-        """Raise ValueError where these are no trees: a node leads to later ones only, so that each way has an end."""
+    def check(self, n_classes: int, n_features: int) -> None:
+        """Raise ValueError where these are no trees: a node leads to later ones only, so that each way has an end.
+
+        And where they ask for a feature that is not among so many.
+        """
         nodes, inner = len(self.feature), self.feature >= 0
         ends = np.stack([self.left, self.right])[:, inner] if len(self.left) == len(self.right) == nodes else None
         if (
@@ -54,6 +57,7 @@ class Forest:
             or self.threshold.shape != (nodes,)
             or self.value.shape != (nodes, n_classes)
             or not len(self.roots)
+            or not (self.feature < n_features).all()
             or not ((self.roots >= 0) & (self.roots < nodes)).all()
             or not ((ends > np.flatnonzero(inner)) & (ends < nodes)).all()
             or not np.isfinite(self.value).all()

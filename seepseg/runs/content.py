@@ -66,6 +66,5 @@ def fitted(tree: Mapping[str, Any], config: Config, classes: int, where: object)
         _ = fit.grades
     with suppress(ConfigError):  # of other features than this version computes: said where it is used
         if objects := ObjectClassifier.from_plain(tree["objects"], where):
-            for forest in objects.forests:
-                forest.check(classes)
+            objects.check(classes)
     return {name: tree[name] for name in ("decoding", "objects", "training")}

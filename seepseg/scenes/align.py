@@ -84,6 +84,27 @@ def align(points: Mapping[str, Field], reach: float = REACH) -> Alignment:
     )
 
 
+def tied(
+    points: Mapping[str, Field], shifts: Mapping[str, Field], xy: Field, reach: float = REACH
+) -> tuple[float, float] | None:
+    """Columns and rows to add to those of a further scene in the frame of others; None where nothing ties it.
+
+    Args:
+        points: (n, 2) columns and rows of bright points of the scenes that are tied, the brightest first.
+        shifts: columns and rows to add to theirs.
+        xy: (n, 2) those of the further scene.
+        reach: as of `align`.
+    """
+    sure = {name: points[name][:SURE] for name in shifts}
+    ties = [(_tie(own, xy[:SURE], reach), shifts[name]) for name, own in sure.items()]
+    (step, count), shift = max(ties, key=lambda tie: tie[0][1])
+    if count:
+        return float(shift[0] + step[0]), float(shift[1] + step[1])
+    further, staying = {"": xy[:MOST]}, _staying(sure, shifts)
+    found = _tied_to(staying, further, reach) or _as_others(staying, further, shifts, reach)
+    return (float(found[""][0]), float(found[""][1])) if found else None
+
+
 def _tie(one: Field, other: Field, reach: float) -> tuple[Field, int]:
     """What to add to points of the other scene, and how many then coincide; 0 where chance could do that."""
     steps = _steps(one, other, reach)

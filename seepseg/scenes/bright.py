@@ -47,20 +47,25 @@ def image_points(path: Path, size: tuple[int, int]) -> Field:
     Raises:
         DataError: it cannot be read, or is not of this height and width.
     """
-    points, contrasts = [np.empty((0, 2))], [np.empty(0)]
     with _opened(path) as image:
         if (image.height, image.width) != size:
             what = f"has {image.height} × {image.width} pixels, and the map of its scene {size[0]} × {size[1]}"
             raise DataError(what, path, "give the images that were predicted")
-        step = max(256, AT_ONCE // image.width)
-        for start in range(0, image.height, step):
-            first, last = max(0, start - MARGIN), min(image.height, start + step + MARGIN)
-            pixels = image.rows(first, last)
-            raw = pixels.raw[0]
-            xy, contrast = _contrasts(raw, pixels.valid & (raw != 0) & np.isfinite(raw))
-            own = (xy[:, 1] >= start - first) & (xy[:, 1] < start - first + step)
-            points.append(xy[own] + [0, first])
-            contrasts.append(contrast[own])
+        return points_in(image)
+
+
+def points_in(image: Image) -> Field:
+    """Columns and rows (n, 2) of the bright points of an open image, the brightest first, by rows of it at a time."""
+    points, contrasts = [np.empty((0, 2))], [np.empty(0)]
+    step = max(256, AT_ONCE // image.width)
+    for start in range(0, image.height, step):
+        first, last = max(0, start - MARGIN), min(image.height, start + step + MARGIN)
+        pixels = image.rows(first, last)
+        raw = pixels.raw[0]
+        xy, contrast = _contrasts(raw, pixels.valid & (raw != 0) & np.isfinite(raw))
+        own = (xy[:, 1] >= start - first) & (xy[:, 1] < start - first + step)
+        points.append(xy[own] + [0, first])
+        contrasts.append(contrast[own])
     order = np.argsort(-np.concatenate(contrasts), kind="stable")[:MOST]
     return np.asarray(np.concatenate(points)[order])
 

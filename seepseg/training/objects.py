@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
@@ -16,14 +17,17 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.config import Config, Objects, dump
 from seepseg.errors import DataError
+from seepseg.geo.frame import read_shifts
 from seepseg.inference.decode import most_probable
 from seepseg.inference.labelled import Labelled, open_labelled
-from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes
+from seepseg.inference.reference import Frame, Spots, around, frame_of, sites_of, spots_of, together
+from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes, view_of
 from seepseg.inference.score import Answer
 from seepseg.io.atomic import write_text
 from seepseg.machine.progress import Echo
-from seepseg.objects.classifier import ObjectClassifier, relative_logs
-from seepseg.objects.forest import grow_forest
+from seepseg.objects.classifier import Member, ObjectClassifier, Placed, is_known, relative_logs
+from seepseg.objects.forest import Forest, grow_forest
+from seepseg.objects.sites import FEWEST
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, folds_of
 from seepseg.splits.parts import part
@@ -50,12 +54,16 @@ class Outlines:
         inputs: (n, F + K) features and `relative_logs`.
         classes: (n) the true class; outlines of false alarms are not among them.
         places: (m, 2) numbers of an outline and of a tile that it reaches into, all such pairs.
+        groups: the scene of each tile.
+        spots: where the outlines lie.
     """
 
     tiles: tuple[str, ...]
     inputs: NDArray[np.float32]
     classes: NDArray[np.int64]
     places: NDArray[np.int64]
+    groups: tuple[str, ...]
+    spots: Spots
 
     def within(self, tiles: Collection[str]) -> Outlines:
         """Those that reach into none but these tiles."""
@@ -64,8 +72,8 @@ class Outlines:
         kept[self.places[~stays[self.places[:, 1]], 0]] = False
         places = self.places[kept[self.places[:, 0]]]
         places = np.stack([(np.cumsum(kept) - 1)[places[:, 0]], (np.cumsum(stays) - 1)[places[:, 1]]], axis=1)
-        own = tuple(tile for tile, stay in zip(self.tiles, stays, strict=True) if stay)
-        return Outlines(own, self.inputs[kept], self.classes[kept], places)
+        own, groups = (tuple(itertools.compress(names, stays)) for names in (self.tiles, self.groups))
+        return Outlines(own, self.inputs[kept], self.classes[kept], places, groups, self.spots.some(kept))
 
 
 def settle_object_classifiers(config: Config, root: Path, echo: Echo) -> None:
@@ -100,15 +108,22 @@ def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, dev
         for folder in folders:
             stack.enter_context(folder.locked())
         checkpoints = [load_checkpoint(folder.last) for folder in folders]
-        outlines = []
+        outlines, views = [], []
         for folder, checkpoint in zip(folders, checkpoints, strict=True):
             runtime = checkpoint.config.runtime.model_copy(update={"device": device})
-            outlines.append(fold_outlines(open_labelled(folder.last, runtime, "val", tta=True)))
+            labelled = open_labelled(folder.last, runtime, "val", tta=True)
+            views.append(view_of(labelled.dataset))
+            outlines.append(fold_outlines(labelled))
             echo(f"{folder.root.name}: {len(outlines[-1].classes)} outlines of true objects in scenes it has not seen")
+        given = getattr(checkpoint.config.data, "shifts", None)
+        shifts = read_shifts(given) if isinstance(given, Path) else None
+        frame = frame_of(views, shifts) if objects.place else None
         for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
             trained = set(part(folder.read_splits(), "train"))
             others = [found.within(trained) for j, found in enumerate(outlines) if j != k]
-            classifier = train_classifier(others, objects, checkpoint.config.seed, checkpoint.classes)
+            classifier = train_classifier(others, objects, checkpoint.config.seed, checkpoint.classes, frame)
+            if frame:
+                echo(f"{folder.root.name}: {_place_text(classifier)}")
             _store(folder, checkpoint, objects, classifier.to_plain())
 
 
@@ -132,38 +147,55 @@ def _store(folder: RunFolder, checkpoint: Checkpoint, objects: Objects | None, p
     write_text(folder.config, dump(config))
 
 
-def train_classifier(parts: Sequence[Outlines], objects: Objects, seed: int, classes: ClassTable) -> ObjectClassifier:
-    """The classifier trained on the outlines of some folds.
+def train_classifier(
+    parts: Sequence[Outlines], objects: Objects, seed: int, classes: ClassTable, frame: Frame | None = None
+) -> ObjectClassifier:
+    """The classifier trained on the outlines of some folds; with a frame of their scenes, by their places too.
+
+    The sites that are known are the true objects of these folds, and no others.
 
     Raises:
         DataError: there is none.
     """
     if not sum(len(one.classes) for one in parts):
         raise DataError("the scenes that folds validate on hold no true object", "objects", "set objects=null")
-    forest = grow_forest(
-        np.concatenate([one.inputs for one in parts]),
-        np.concatenate([one.classes for one in parts]),
-        len(classes),
-        trees=objects.trees,
-        leaf=LEAF,
-        seed=seed,
-    )
-    return ObjectClassifier((forest,), frozenset(tile for one in parts for tile in one.tiles))
+    inputs, truth = (np.concatenate([getattr(one, name) for one in parts]) for name in ("inputs", "classes"))
+
+    def grow(inputs: NDArray[np.float32], truth: NDArray[np.int64]) -> Forest:
+        return grow_forest(inputs, truth, len(classes), trees=objects.trees, leaf=LEAF, seed=seed)
+
+    placed = None
+    if frame:
+        spots, names = together([one.spots for one in parts]), dict.fromkeys(n for one in parts for n in one.groups)
+        sites = sites_of(spots, truth, list(names), len(classes), frame)
+        near = around(sites, spots, frame)
+        if (known := is_known(near)).any():
+            placed = Placed(grow(np.concatenate([inputs, near], axis=1)[known], truth[known]), sites)
+    tiles = frozenset(tile for one in parts for tile in one.tiles)
+    return ObjectClassifier((Member(grow(inputs, truth), placed),), tiles)
+
+
+def _place_text(classifier: ObjectClassifier) -> str:
+    """What a classifier knows of the place of its scenes, for the terminal."""
+    (sites,) = classifier.sites
+    if sites is None:
+        return f"no place is known: fewer than {FEWEST + 1} of its scenes with objects could be tied to each other"
+    return f"knows the places of {len(sites.owner)} true objects in {len(sites.names)} scenes"
 
 
 def fold_outlines(labelled: Labelled) -> Outlines:
     """The objects in tiles that the network of a fold was not trained on, as it outlines them."""
     tiles = {t.id: t for t in labelled.catalog.tiles}
     answers = labelled.answers(labelled.config.predict.model_copy(update=WHOLE))
-    views: list[Callable[[Answer], Answer]] = [*(partial(outlined_at, cut) for cut in CUTS), truly_outlined]
-    numbers = {tile: number for number, tile in enumerate(tiles)}
-    inputs, classes, places, count = [], [], list[tuple[int, int]](), 0
+    ways: list[Callable[[Answer], Answer]] = [*(partial(outlined_at, cut) for cut in CUTS), truly_outlined]
+    numbers, view = {tile: number for number, tile in enumerate(tiles)}, view_of(labelled.dataset)
+    inputs, classes, spots, places, count = [], [], [], list[tuple[int, int]](), 0
     for by_cell in scenes(answers, tiles):
-        for view in views:
-            outlined = {cell: view(answer) for cell, answer in by_cell.items()}
-            scene = scene_objects(outlined, labelled.dataset.unit)
+        for way in ways:
+            outlined = {cell: way(answer) for cell, answer in by_cell.items()}
+            scene = scene_objects(outlined, view.image)
             true = true_class(scene.truth)
-            usable = (true > 0) & ~np.isnan(scene.features).any(1)
+            usable = (true > 0) & is_known(scene.features)
             inputs.append(np.concatenate([scene.features, relative_logs(scene.logs)], axis=1)[usable])
             classes.append(true[usable])
             number = np.where(usable, count - 1 + np.cumsum(usable), -1)
@@ -171,8 +203,9 @@ def fold_outlines(labelled: Labelled) -> Outlines:
                 own = number[np.unique(labels[labels > 0]) - 1]
                 places += [(int(outline), numbers[answer.id]) for outline in own if outline >= 0]
             count += int(usable.sum())
-    pairs = np.array(places, np.int64).reshape(-1, 2)
-    return Outlines(tuple(tiles), np.concatenate(inputs), np.concatenate(classes), pairs)
+            spots.append(spots_of(view, scene, true=way is truly_outlined).some(usable))
+    pairs, groups = np.array(places, np.int64).reshape(-1, 2), tuple(tile.group for tile in tiles.values())
+    return Outlines(tuple(tiles), np.concatenate(inputs), np.concatenate(classes), pairs, groups, together(spots))
 
 
 def outlined_at(cut: float, answer: Answer) -> Answer:

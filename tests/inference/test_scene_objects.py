@@ -24,7 +24,7 @@ from seepseg.mapping.jobs import Job
 from seepseg.mapping.objectwise import ObjectDecisions, SceneClassifier
 from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.scene import predict_scene
-from seepseg.objects.classifier import ObjectClassifier, relative_logs, together
+from seepseg.objects.classifier import Member, ObjectClassifier, relative_logs, together
 from seepseg.objects.components import label_objects, log_sums
 from seepseg.objects.features import FEATURES, object_features
 from seepseg.objects.forest import Forest, grow_forest
@@ -45,7 +45,7 @@ def asks(name: str, threshold: float, yes: int, no: int, n_classes: int = 8) -> 
         np.array([2, 0, 0], np.int32),
         value,
     )
-    return ObjectClassifier((forest,), frozenset())
+    return ObjectClassifier((Member(forest),), frozenset())
 
 
 def scene(shape: tuple[int, int]) -> tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.float32]]:
@@ -75,9 +75,8 @@ def test_strips_and_windows_decide_as_the_scene_in_memory_does(tmp_path: Path) -
     logs = log_sums(labels, probabilities, count + 1)[1:] / sizes[1:, None]
     rng = np.random.default_rng(0)
     table = np.concatenate([features, relative_logs(logs)], axis=1)
-    classifier = ObjectClassifier(
-        (grow_forest(table, rng.integers(0, 4, count), 4, trees=5, leaf=1, seed=0),), frozenset()
-    )
+    forest = grow_forest(table, rng.integers(0, 4, count), 4, trees=5, leaf=1, seed=0)
+    classifier = ObjectClassifier((Member(forest),), frozenset())
     chosen = classifier.choose(features, logs)
     chosen[sizes[1:] < 30] = 0
     expected = np.where(labels > 0, np.append(np.uint8(0), chosen)[labels], classes)
@@ -218,7 +217,7 @@ def test_an_ensemble_averages_its_forests() -> None:
     assert both.tiles == {"a", "b"}
     features, logs = np.zeros((1, len(FEATURES)), np.float32), np.zeros((1, 3))
     assert both.choose(features, logs).tolist() == [1]  # a draw: the first
-    assert replace(both, forests=both.forests + two.forests).choose(features, logs).tolist() == [2]
+    assert replace(both, members=both.members + two.members).choose(features, logs).tolist() == [2]
     assert together([None]) is None
 
 
@@ -226,7 +225,7 @@ def test_a_classifier_of_other_features_is_refused() -> None:
     plain = asks("log_area", 5, 1, 2).to_plain()
     again = ObjectClassifier.from_plain(plain, "x")
     assert again
-    assert again.forests[0].threshold.tolist() == [5, 0, 0]
+    assert again.members[0].forest.threshold.tolist() == [5, 0, 0]
     assert ObjectClassifier.from_plain({}, "x") is None
     with pytest.raises(ConfigError, match="train it again"):
         ObjectClassifier.from_plain(plain | {"features": ["size"]}, "x")

@@ -142,6 +142,9 @@ FIT |= {"split": "val", "tiles": []}
         lambda t: t.update(decoding=FIT | {"polygons": [1], "right": [1, 2]}),
         lambda t: t.update(objects={"features": list(FEATURES), "tiles": [], "forests": [{}]}),
         lambda t: t.update(objects={"features": list(FEATURES), "tiles": [], "forests": [CIRCLE]}),
+        lambda t: t.update(objects={"features": list(FEATURES), "tiles": [], "forests": []}),
+        lambda t: t.update(objects={"features": list(FEATURES), "tiles": [], "forests": [LEAF], "placed": [{}, {}]}),
+        lambda t: t.update(objects={"features": list(FEATURES), "tiles": [], "forests": [LEAF], "placed": [PLACED]}),
         lambda t: t.update(training=[]),
         lambda t: t.update(score="high"),
         lambda t: t.update(epoch=None),
@@ -161,6 +164,17 @@ CIRCLE = {
     "roots": torch.zeros(1, dtype=torch.int32), "feature": torch.zeros(1, dtype=torch.int16),
     "threshold": torch.zeros(1, dtype=torch.float64), "left": torch.zeros(1, dtype=torch.int32),
     "right": torch.zeros(1, dtype=torch.int32), "value": torch.zeros(1, 8),
+}  # fmt: skip
+# A tree of one leaf; and a place whose objects are of scenes that it does not name.
+LEAF = CIRCLE | {"feature": torch.full((1,), -1, dtype=torch.int16)}
+PLACED = {
+    "forest": LEAF,
+    "sites": {
+        "names": ("a",), "owner": torch.tensor([3]), "positions": torch.zeros(1, 2).double(),
+        "classes": torch.tensor([1]), "roots": torch.ones(1).double(), "n_classes": 8, "unit": 0.0,
+        "shifts": torch.zeros(1, 2).double(), "bright": torch.zeros(0, 2).double(),
+        "shown": torch.zeros(0, dtype=torch.int64),
+    },
 }  # fmt: skip
 
 
@@ -192,3 +206,11 @@ def test_a_pipe_is_no_checkpoint(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "c.pt")
     with pytest.raises(CheckpointError, match="is a pipe or device"):
         load_checkpoint(tmp_path / "c.pt")
+
+
+def test_a_place_of_named_scenes_is_read(tmp_path: Path) -> None:
+    """What the case above spoils is sound otherwise."""
+    sound = PLACED | {"sites": PLACED["sites"] | {"owner": torch.tensor([0])}}
+    plain = {"features": list(FEATURES), "tiles": [], "forests": [LEAF], "placed": [sound]}
+    again = load_checkpoint(spoilt(tmp_path / "c.pt", lambda tree: tree.update(objects=plain)))
+    assert again.objects["placed"][0]["sites"]["names"] == ("a",)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,18 @@ import pandas as pd
 import pytest
 import tifffile
 import torch
+from numpy.typing import NDArray
 
 from seepseg.classes import SEEP
 from seepseg.config import Objects, dump, load
 from seepseg.errors import DataError
 from seepseg.inference.labelled import open_labelled
+from seepseg.inference.located import Centres
+from seepseg.inference.reference import Frame, Spots
 from seepseg.inference.score import Answer
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.objects.components import label_objects
+from seepseg.objects.features import FEATURES
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint
 from seepseg.training.objects import (
@@ -33,8 +38,8 @@ from tests.command import error, run
 from tests.conftest import tiny_config
 
 FOLDS = ["-s", "data.split.folds=2", "-s", "data.split.allow_missing_classes=true", "-s", "train.epochs=1"]
-# A network of one epoch is sure of nothing.
-OBJECTS = ["-s", "objects.trees=5", "-s", "predict.threshold=0.3", "-s", "predict.tta=none"]
+# A network of one epoch is sure of nothing. Synthetic scenes show no place twice.
+OBJECTS = ["-s", "objects={trees: 5, place: true}", "-s", "predict.threshold=0.3", "-s", "predict.tta=none"]
 
 
 def test_the_true_class_is_the_commonest_of_the_seep_below() -> None:
@@ -69,14 +74,15 @@ def test_all_folds_end_with_a_classifier_that_has_not_seen_them(
     Path("c.yaml").write_text(dump(tiny_config(seep_root, data={**data, "split": split})))
     code, out, err = run(capsys, "train", "c.yaml", *FOLDS, *OBJECTS, "--all-folds", "--run", "r")
     assert (code, err) == (0, "")
-    assert "fold_1: " in out
+    assert "fold_1: no place is known: fewer than 6 of its scenes with objects could be tied to each other" in out
     tables = [pd.read_csv(f"r/fold_{k}/splits.csv", dtype=str) for k in (0, 1)]
     val_parts = [set(table.loc[table["split"] == "val", "id"]) for table in tables]
     for k, table in enumerate(tables):
         checkpoint = load_checkpoint(Path(f"r/fold_{k}/checkpoints/last.pt"))
         classifier = ObjectClassifier.from_plain(checkpoint.objects, "r")
         assert classifier
-        assert len(classifier.forests[0].roots) == 5
+        assert len(classifier.members[0].forest.roots) == 5
+        assert classifier.sites == [None]
         # Of the tiles that the other fold has not seen, those that this one trained on: none is near its blocks.
         assert classifier.tiles == val_parts[1 - k] & set(table.loc[table["split"] == "train", "id"])
         assert classifier.tiles < val_parts[1 - k]
@@ -153,22 +159,70 @@ def test_a_run_can_do_without_a_classifier_it_never_got(seep_root: Path, tmp_pat
     assert load_checkpoint(folder.last).config.objects is None
 
 
+def outlines(tiles: tuple[str, ...], count: int, places: NDArray[np.int64]) -> Outlines:
+    """Outlines of as many pixels as their class, 1 to `count`, in tiles that are scenes of their own."""
+    nowhere, classes = np.full((count, 3), np.nan), np.arange(count) + 1
+    spots = Spots(
+        np.full(count, "a"), Centres(nowhere[:, :2], nowhere), classes, np.ones(count, bool), np.full(count, np.nan)
+    )
+    return Outlines(tiles, np.arange(count, dtype=np.float32)[:, None], classes, places, tiles, spots)
+
+
 def test_outlines_that_reach_into_a_tile_that_is_left_out_are_left_out() -> None:
     # Of four outlines the second lies in a and b, the third in c alone, the last in b.
     places = np.array([[0, 0], [1, 0], [1, 1], [2, 2], [3, 1]])
-    every = Outlines(("a", "b", "c"), np.arange(4, dtype=np.float32)[:, None], np.array([1, 2, 3, 4]), places)
+    every = outlines(("a", "b", "c"), 4, places)
     some = every.within({"a", "c", "elsewhere"})
     assert (some.tiles, some.classes.tolist(), some.inputs[:, 0].tolist()) == (("a", "c"), [1, 3], [0, 2])
     assert some.places.tolist() == [[0, 0], [1, 1]]
+    assert (some.groups, some.spots.sizes.tolist()) == (("a", "c"), [1, 3])
     assert every.within({"a", "b", "c"}).places.tolist() == places.tolist()
     assert len(every.within({"b"}).classes) == 1
     assert every.within(set()).inputs.shape == (0, 1)
 
 
 def test_nothing_to_learn_from_is_an_error() -> None:
-    nothing = Outlines((), np.zeros((0, 3), np.float32), np.zeros(0, np.int64), np.zeros((0, 2), np.int64))
+    nothing = outlines((), 0, np.zeros((0, 2), np.int64))
     with pytest.raises(DataError, match="hold no true object"):
         train_classifier([nothing], Objects(), 0, SEEP)
+
+
+def placed(scenes: str, seed: int) -> Outlines:
+    """Outlines of a fold: twelve objects of each scene, of class 1 in the west and 2 in the east; features are noise.
+
+    Scenes are in a frame of pixels, each shifted by as many columns as its letter's number.
+    """
+    rng, names = np.random.default_rng(seed), np.repeat(list(scenes), 12)
+    frame = np.stack(
+        [rng.uniform(0, 100, len(names)) + np.tile([0, 2000], len(names) // 2), 0 * rng.random(len(names))]
+    )
+    own = frame.T - np.array([(ord(name), 0) for name in names])
+    n, classes = len(names), np.tile([1, 2], len(names) // 2)
+    spots = Spots(names, Centres(own, np.full((n, 3), np.nan)), np.full(n, 50), np.ones(n, bool), np.full(n, np.nan))
+    noise = rng.random((n, len(FEATURES) + 8)).astype(np.float32)
+    places = np.stack([np.arange(n), np.arange(n) // 12], axis=1)
+    return Outlines(tuple(f"{name}.0" for name in scenes), noise, classes, places, tuple(scenes), spots)
+
+
+def test_the_classes_around_an_object_are_learned_from_and_its_own_scene_is_left_out() -> None:
+    parts = [placed("abcd", 0), placed("efgh", 1)]
+    shifts = {name: (float(ord(name)), 0.0) for name in "abcdefgh"}
+    frame = Frame({name: np.zeros((0, 2)) for name in shifts}, shifts)
+    classifier = train_classifier(parts, Objects(trees=20, place=True), 0, SEEP, frame)
+    (sites,) = classifier.sites
+    assert sites
+    assert sites.names == tuple("abcdefgh")
+    # The classifier of a fold whose scenes are new: by place, all are right; by noise, about half.
+    new = placed("xy", 2)
+    features, logs = new.inputs[:, : len(FEATURES)], np.log(np.full((24, 8), 0.125))
+    near = sites.around(new.spots.centres.pixels + np.array([(ord(name), 0) for name in new.spots.scenes]), "x")
+    assert (classifier.choose(features, logs, [near]) == new.classes).all()
+    assert 0.2 < (classifier.choose(features, logs) == new.classes).mean() < 0.8
+    # A scene that lies in both parts is known to both by its other objects only.
+    both = [replace(part, spots=part.spots._replace(scenes=np.full(48, "s")), groups=("s",) * 4) for part in parts]
+    of_one = Frame({"s": np.zeros((0, 2))}, {"s": (0.0, 0.0)})
+    alone = train_classifier(both, Objects(trees=2, place=True), 0, SEEP, of_one)
+    assert alone.sites == [None]
 
 
 @pytest.mark.parametrize(
