@@ -129,13 +129,18 @@ def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path 
     from seepseg.config import load
     from seepseg.io.atomic import write_text
     from seepseg.io.table import csv_text
+    from seepseg.splits.make import fold_shares
     from seepseg.splits.parts import shares
 
     recipe = load(config, overrides)
     catalog = _counted(recipe, quiet)
     labelled, splits = _divided(recipe, catalog, fold)
     made(**{f"{part}_tiles": int(count) for part, count in splits["split"].value_counts().items()})
-    print_table(shares(labelled, splits).reset_index(), "pixels of each class in each part")
+    of_fold = f" of fold {fold or 0}" if recipe.data.split.folds else ""
+    print_table(shares(labelled, splits).reset_index(), f"pixels of each class in each part{of_fold}")
+    if recipe.data.split.folds and fold is None:
+        table = fold_shares(labelled, recipe.data.split, recipe.seed)
+        print_table(table, "each fold: its tiles, and the % of each class that it holds out")
     for name in ("val", "test"):
         groups = sorted(splits.loc[splits["split"] == name, "group"].unique())
         if groups and len(groups) <= 20 and recipe.data.split.by == "group":

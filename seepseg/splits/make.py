@@ -63,6 +63,20 @@ def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = No
     return tiles
 
 
+def fold_shares(catalog: Catalog, split: Split, seed: int) -> pd.DataFrame:
+    """A row per fold: tiles that it holds out, trains on and leaves unused, and its share of each class in %.
+
+    The arguments are those of `make_splits`, and so are its errors.
+    """
+    pixels, rows = catalog.pixels(), []
+    for fold in range(split.folds or 0):
+        part = make_splits(catalog, split, seed, fold)["split"].to_numpy()
+        share = 100 * pixels[part == "val"].sum(0) / np.maximum(pixels.sum(0), 1)
+        counts = {name: int((part == name).sum()) for name in ("val", "train", UNUSED)}
+        rows.append({"fold": fold} | counts | dict(zip(catalog.classes.names, share.round(1).tolist(), strict=True)))
+    return pd.DataFrame(rows)
+
+
 def _settled(catalog: Catalog, parts: NDArray[np.str_], split: Split, where: str, seed: int) -> NDArray[np.str_]:
     """The part of each tile (N,), some left out where they must be, once training can work."""
     parts = inside_blocks(catalog, parts) if split.by == "blocks" else parts

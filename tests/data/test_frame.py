@@ -125,5 +125,6 @@ def test_the_command_shows_the_blocks_of_each_fold(
     )
     assert code == 0
     assert "warning: 1 of 4 scenes share too few bright points" in err
-    assert "blocks" in out
+    assert "pixels of each class in each part of fold 0" in out
+    assert "each fold: its tiles, and the % of each class that it holds out" in out
     assert (tmp_path / "s.csv").read_text().splitlines()[0] == "id,group,block,fold,split"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seepseg.config import Split
 from seepseg.errors import ConfigError
-from seepseg.splits.make import make_splits
+from seepseg.splits.make import fold_shares, make_splits
 from seepseg.splits.parts import part, shares
 from tests.splits.catalogs import FULL, catalog_of, salt_catalog
 
@@ -31,6 +31,18 @@ def test_random_fractions_are_exact_and_repeatable() -> None:
     assert Counter(first) == {"train": 21, "val": 6, "test": 3}
     assert first == second
     assert first != other
+
+
+def test_folds_say_what_they_hold_out() -> None:
+    """Ten pixels of a class are in each tile that holds it; all tiles hold the background."""
+    catalog = catalog_of({"a": [{1}, {1}], "b": [{1}, {2}], "c": [{1, 2}]})
+    split = Split(folds=3, allow_missing_classes=True)
+    table = fold_shares(catalog, split, seed=0)
+    assert table["fold"].tolist() == [0, 1, 2]
+    assert (table["val"] + table["train"] + table["unused"]).tolist() == [5, 5, 5]
+    held = [make_splits(catalog, split, 0, k).query("split == 'val'")["group"].iat[0] for k in range(3)]
+    shares_of = {"a": (50, 0), "b": (25, 50), "c": (25, 50)}
+    assert table[["seep 1", "seep 2"]].to_numpy().tolist() == [list(shares_of[group]) for group in held]
 
 
 def test_a_class_only_in_validation_is_refused_with_the_way_out() -> None:
