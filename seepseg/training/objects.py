@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.config import Config, Objects, dump
+from seepseg.config import Config, Objects, TileFolders, dump
 from seepseg.errors import DataError
 from seepseg.geo.frame import read_shifts
 from seepseg.inference.decode import most_probable
@@ -115,9 +115,9 @@ def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, dev
             views.append(view_of(labelled.dataset))
             outlines.append(fold_outlines(labelled))
             echo(f"{folder.root.name}: {len(outlines[-1].classes)} outlines of true objects in scenes it has not seen")
-        given = getattr(checkpoint.config.data, "shifts", None)
-        shifts = read_shifts(given) if isinstance(given, Path) else None
-        frame = frame_of(views, shifts) if objects.place else None
+        data = checkpoints[0].config.data
+        given = data.shifts if isinstance(data, TileFolders) and isinstance(data.shifts, Path) else None
+        frame = frame_of(views, given and read_shifts(given)) if objects.place else None
         for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
             trained = set(part(folder.read_splits(), "train"))
             others = [found.within(trained) for j, found in enumerate(outlines) if j != k]

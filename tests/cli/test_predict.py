@@ -3,10 +3,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,8 +25,12 @@ import seepseg
 from seepseg.cli.predict import command
 from seepseg.config import parse
 from seepseg.geo.identity import COLUMNS
+from seepseg.geo.place import place_of
 from seepseg.geo.vector import read_vectors
+from seepseg.inference.located import on_ground
+from seepseg.io.raster import Georeference
 from seepseg.io.table import read_table
+from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.sentinel1.coarse import INCIDENCE, SIGMA0, lattice_of
 from seepseg.sentinel1.pixels import open_scene
@@ -33,6 +39,7 @@ from seepseg.synthetic.sentinel1 import START, write_product
 from seepseg.training.run import train
 from tests.command import error, run
 from tests.conftest import tiny_config
+from tests.inference.test_located import classifier, sites
 from tests.mapping.toy import files
 
 
@@ -436,3 +443,36 @@ def test_png_in_png_out(salt_root: Path, capsys: pytest.CaptureFixture[str], tmp
         mask = np.asarray(Image.open(path))
         assert mask.shape == (101, 101)
         assert set(np.unique(mask)) <= {0, 255}
+
+
+def test_it_is_said_whether_the_place_of_objects_is_known(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A classifier knows what lies in the middle of one scene, on the Earth; tiles of the seep set have no place."""
+    run_folder, inputs, out = tmp_path / "run", tmp_path / "in", tmp_path / "out"
+    shutil.copytree(trained, run_folder)
+    inputs.mkdir()
+    write_scene(inputs / "s.tif", rows=150, cols=97, seed=3)
+    with rasterio.open(inputs / "s.tif") as image, rasterio.open(inputs / "far.tif", "w", **image.profile) as far:
+        far.write(image.read())
+        far.transform = Affine.translation(50_000, 0) @ image.transform
+    place = place_of(Georeference(crs_wkt="EPSG:32616", transform=(10, 0, 400_000, 0, -10, 3_100_000)))
+    middle = on_ground(place, np.array([[48.0, 75.0]]))[0] / 10
+    objects = classifier(sites(n_classes=8, unit=10.0, at=tuple(middle))).to_plain()
+    last = RunFolder(run_folder).last
+    save_checkpoint(last, replace(load_checkpoint(last), objects=objects))
+    (inputs / "s_mask.tif").unlink()
+    code, said, warned = run(capsys, "predict", last, inputs, "-o", out, "--threshold", "0.3")
+    assert code == 0
+    listing = out / "manifest.jsonl"
+    assert f"classes of objects with those of their place: 1 of 2 inputs, counts in {listing}\n" in said
+    assert "far.tif: classes of objects without those of their place: it shows another place" in warned
+    lines = {line["name"]: line for line in map(json.loads, listing.read_text().splitlines()) if "name" in line}
+    assert lines["s"]["placed"]["with_place"] == lines["s"]["placed"]["objects"] > 0
+    assert lines["far"]["placed"]["with_place"] == 0
+    # As `classifier` says: class 1 where it knows what is around, class 2 elsewhere.
+    classes = {name: set(np.unique(tifffile.imread(out / f"{name}_class.tif")).tolist()) for name in lines}
+    assert (classes["s"] - {0, 255}, classes["far"] - {0, 255}) == ({1}, {2})
+    code, said, _ = run(capsys, "eval", last, "--threshold", "0.3", "--no-figures", "-o", tmp_path / "scores")
+    assert code == 0
+    assert re.search(r"by the classifier, 0 of [1-9]\d* with the classes of their place", said)

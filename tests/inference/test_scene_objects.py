@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,12 @@ from seepseg.data.dataset import TileDataset
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.source import source_of
 from seepseg.errors import ConfigError
-from seepseg.inference.scene_objects import object_stage, scene_objects, scenes
+from seepseg.geo.place import place_of
+from seepseg.inference.located import Placing, on_ground
+from seepseg.inference.scene_objects import View, decide_objects, object_stage, scene_objects, scenes
 from seepseg.inference.score import Answer
 from seepseg.inference.stream import Rows, Strip, whole_strip
+from seepseg.io.raster import Georeference
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.objectwise import ObjectDecisions, SceneClassifier
 from seepseg.mapping.outputs import Wanted
@@ -28,6 +32,7 @@ from seepseg.objects.classifier import Member, ObjectClassifier, relative_logs, 
 from seepseg.objects.components import label_objects, log_sums
 from seepseg.objects.features import FEATURES, object_features
 from seepseg.objects.forest import Forest, grow_forest
+from tests.inference.test_located import FIXED, classifier, sites
 from tests.mapping.toy import SCALING, WIDER, pair, toy
 
 UNIT = MeasuredScaling(Scaling(basis="fixed", range=(0, 200)), ((0.0,), (200.0,)), (0.0,), (1.0,))
@@ -229,3 +234,25 @@ def test_a_classifier_of_other_features_is_refused() -> None:
     assert ObjectClassifier.from_plain({}, "x") is None
     with pytest.raises(ConfigError, match="train it again"):
         ObjectClassifier.from_plain(plain | {"features": ["size"]}, "x")
+
+
+def test_objects_of_tiles_are_placed_in_the_grid_of_their_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cells of 20 × 20 in row 15, columns 19 and 20: their corner is column 380 and row 300 of the scene."""
+    tiles = {n: Tile(n, Path(n), group="x", cell=(15, c)) for n, c in (("a.0", 19), ("a.1", 20))}
+    nowhere = partial(on_ground, place_of(Georeference()))
+    view = View(tiles, lambda name: np.zeros((1, 20, 20), np.float32), pytest.fail, lambda name, xy: nowhere(xy))
+    own = [answer for answer in answers() if answer.id in tiles]
+    objects = scene_objects(next(scenes(iter(own), tiles)), view.image)
+    # Columns 12 to 25 and rows 5 to 9: 380 + 19, 300 + 7.5.
+    assert view.in_scene(objects).tolist() == [[399.0, 307.5]]
+    # Scene d of the frame, which is to be shifted by (30, -3): the known objects lie at (370, 303) there.
+    monkeypatch.setattr(View, "points", lambda self, scene: FIXED - [30.0, -3.0])
+    notes = list[tuple[list[str], Placing]]()
+    decided = decide_objects(classifier(sites(8)), view, 0, own, lambda names, placing: notes.append((names, placing)))
+    assert {int(answer.prediction.max()) for answer in decided} == {1}
+    assert notes == [(["a.0", "a.1"], Placing(1, 1))]
+    # What nothing ties is decided without, and says so.
+    monkeypatch.setattr(View, "points", lambda self, scene: FIXED[:0])
+    decided = decide_objects(classifier(sites(8)), view, 0, own, lambda names, placing: notes.append((names, placing)))
+    assert {int(answer.prediction.max()) for answer in decided} == {2}
+    assert notes[1][1] == Placing(1, 0, "its 0 bright points do not tie it to the scenes of training")
