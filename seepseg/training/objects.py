@@ -117,7 +117,7 @@ def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, dev
             echo(f"{folder.root.name}: {len(outlines[-1].classes)} outlines of true objects in scenes it has not seen")
         data = checkpoints[0].config.data
         given = data.shifts if isinstance(data, TileFolders) and isinstance(data.shifts, Path) else None
-        frame = frame_of(views, given and read_shifts(given)) if objects.place else None
+        frame = frame_of(views, read_shifts(given) if given else None) if objects.place else None
         for k, (folder, checkpoint) in enumerate(zip(folders, checkpoints, strict=True)):
             trained = set(part(folder.read_splits(), "train"))
             others = [found.within(trained) for j, found in enumerate(outlines) if j != k]
