@@ -3,9 +3,9 @@
 
     scripts/mutate.py [CORE...] [--most 40] [--seed 0]
 
-Each mutant is one change of one line (`<` to `<=`, `+` to `-`, a constant by one, a condition turned round, a raise left
-out, ...), tried in a process of its own on the tests of its module. mutmut and cosmic-ray start Python for each mutant,
-of which importing torch and pandas is most; here a process that has imported them forks. Nothing is written.
+Each mutant is one change of one line (`<` to `<=`, `+` to `-`, a constant by one, a condition turned round, a raise
+left out, ...), tried in a process of its own on the tests of its module. mutmut and cosmic-ray start Python for each
+mutant, of which importing torch and pandas is most; here a process that has imported them forks. Nothing is written.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = (
-    "numpy numba pandas scipy.ndimage scipy.optimize scipy.spatial scipy.stats skimage.measure sklearn.metrics shapely torch"
-    " monai.networks.nets albumentations tifffile PIL.Image rasterio pyogrio pydantic yaml click rich hypothesis pytest"
-).split()
+HEAVY = [
+    "numpy", "numba", "pandas", "scipy.ndimage", "scipy.optimize", "scipy.spatial", "scipy.stats", "skimage.measure",
+    "sklearn.metrics", "shapely", "torch", "monai.networks.nets", "albumentations", "tifffile", "PIL.Image", "rasterio",
+    "pyogrio", "pydantic", "yaml", "click", "rich", "hypothesis", "pytest",
+]  # fmt: skip
 CORES = {
     "metrics": {f"metrics/{name}": f"metrics/test_{name}" for name in (
         "bootstrap", "boundary", "calibration", "confusion", "counts", "detection", "froc", "grades", "matching",
@@ -44,9 +45,9 @@ CORES = {
     "checkpoint": {"runs/checkpoint": "runs/test_checkpoint", "runs/content": "runs/test_checkpoint"},
     "manifest": {"mapping/manifest": "mapping/test_batch"},
     "budgets": {
-        "io/tiff": "io/test_tiff", "io/ifd": "io/test_tiff", "io/segments": "io/test_tiff", "io/images": "io/test_images",
-        "io/documents": "io/test_documents", "io/table": "io/test_table", "archives/members": "archives",
-        "archives/unpacked": "archives",
+        "io/tiff": "io/test_tiff", "io/ifd": "io/test_tiff", "io/segments": "io/test_tiff",
+        "io/images": "io/test_images", "io/documents": "io/test_documents", "io/table": "io/test_table",
+        "archives/members": "archives", "archives/unpacked": "archives",
     },
     "clustering": {"zones/cluster": "zones/test_cluster"},
     "sigma nought": {"sentinel1/coarse": "sentinel1/test_coarse", "sentinel1/pixels": "sentinel1/test_pixels"},
@@ -93,6 +94,8 @@ def _code(tree: ast.AST) -> Iterator[ast.AST]:
         for node in value if isinstance(value, list) else [value]:
             if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
                 continue
+            if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip: a check of what cannot be
+                continue
             if isinstance(node, ast.AST):
                 yield node
                 yield from _code(node)
@@ -124,7 +127,7 @@ def noticed(module: str, tests: list[str], tree: ast.Module, limit: float) -> bo
         sys.meta_path.insert(0, Mutated(f"seepseg.{module.replace('/', '.')}", ROOT / f"seepseg/{module}.py", tree))
         import pytest
 
-        options = "-x -q -p no:cacheprovider -W ignore::pytest.PytestAssertRewriteWarning".split()
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
         os._exit(pytest.main([*options, *tests]) != 0)
     end = time.monotonic() + limit
     while time.monotonic() < end:
@@ -155,13 +158,15 @@ def mutate(core: str, most: int, seed: int) -> tuple[int, int]:
             if noticed(module, tests, copy.deepcopy(tree), 600):
                 sys.exit(f"the tests of {module} fail as it is")
             limits[module] = 20 + 3 * (time.monotonic() - begin)
-        node, change = list(changes(tree))[i]
-        before, line = ast.unparse(node), getattr(node, "lineno", 0)
+        shown, change = list(changes(tree))[i]
+        before, line = ast.unparse(shown), getattr(shown, "lineno", 0)
         change()
+        after = ast.unparse(shown) or "pass"
+        after = f"not ({after})" if after == before else after
         if noticed(module, tests, ast.fix_missing_locations(tree), limits[module]):
             killed += 1
         else:
-            print(f"  lives: {module}.py:{line}: {before}  ->  {ast.unparse(node) or 'pass'}", flush=True)
+            print(f"  lives: {module}.py:{line}: {before}  ->  {after}", flush=True)
     print(f"{core}: {killed} of {len(chosen)} noticed ({len(sites)} possible)", flush=True)
     return killed, len(chosen)
 

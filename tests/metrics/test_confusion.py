@@ -55,6 +55,23 @@ def test_an_uncounted_class_is_a_callers_mistake() -> None:
         confusion_matrix(np.zeros((2, 3)), np.zeros((3, 2)), 3)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+@pytest.mark.parametrize(("truth", "prediction"), [([0, 3], [0, 0]), ([0, 1], [0, 3]), ([0, 3, 7], [0, 1, 1])])
+def test_one_pixel_outside_the_classes_is_enough(dtype: type, truth: list[int], prediction: list[int]) -> None:
+    with pytest.raises(ValueError, match="class outside 0 … 2"):
+        confusion_matrix(np.array(truth, dtype), np.array(prediction, dtype), 3)
+    # Where the truth is to be ignored, any prediction may be, and the last class is one of them.
+    ignored = np.array([255] * len(truth), dtype)
+    assert confusion_matrix(ignored, np.array(prediction, dtype), 3).sum() == 0
+    assert confusion_matrix(np.array(truth, dtype), np.array(prediction, dtype), 8).sum() == len(truth)
+
+
+def test_a_class_below_0_is_a_callers_mistake() -> None:
+    for truth, prediction in (([0, -1], [0, 1]), ([0, 1], [0, -1])):
+        with pytest.raises(ValueError, match="class outside 0 … 2"):
+            confusion_matrix(np.array(truth), np.array(prediction), 3)
+
+
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)
 
 

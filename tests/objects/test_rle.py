@@ -59,6 +59,8 @@ def test_round_trip(mask: NDArray[Any]) -> None:
         ("nan", "run lengths are not all digits"),
         ("١ ١", "run lengths are not all digits"),
         ("1 99999999999999999999", "a run length of 20 digits is past the end (6 pixels)"),
+        ("1 " + "9" * 18, f'run "1 {10**18 - 1}" ends past the last of 6 pixels'),
+        ("1 " + "9" * 19, "a run length of 19 digits is past the end (6 pixels)"),
         ("1 " + "9" * 5000, "a run length of 5000 digits is past the end (6 pixels)"),
         ("1 " + "0" * 5000 + "9", 'run "1 9" ends past the last of 6 pixels'),
     ],
