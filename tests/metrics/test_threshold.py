@@ -91,3 +91,10 @@ def test_an_offset_lifts_a_class_that_is_never_the_most_probable() -> None:
 def test_macro_dice_leaves_absent_classes_out() -> None:
     assert macro_dice(np.array([2, 0, 0]), np.array([2, 0, 1]), np.array([2, 0, 0])) == pytest.approx(0.5)
     assert macro_dice(np.zeros(2), np.zeros(2), np.zeros(2)) == 0
+
+
+def test_without_classes_or_pixels_there_is_nothing_to_lift() -> None:
+    # one class: its probability decides nothing; no pixels: no score to compare
+    one, none = np.full((4, 1), 0.5), np.zeros((0, 3))
+    assert fit_offsets(one, np.array([1, 1, 1, 1]), np.array([4]), 1.0) == (0.0,)
+    assert fit_offsets(none, np.zeros(0, int), np.zeros(3, int), 1.0) == (0.0, 0.0, 0.0)

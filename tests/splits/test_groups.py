@@ -14,7 +14,8 @@ from seepseg.data.catalog import Catalog, Tile
 from seepseg.errors import ConfigError
 from seepseg.geo.place import place_of
 from seepseg.io.raster import Georeference
-from seepseg.scenes.blocks import blocks_of
+from seepseg.scenes.blocks import Blocks, blocks_of
+from seepseg.splits.groups import inside_blocks
 from seepseg.splits.make import make_splits
 from seepseg.splits.parts import part, shares
 from tests.splits.catalogs import FULL, catalog_of
@@ -104,3 +105,44 @@ def test_blocks_need_a_place_and_more_than_one() -> None:
     for wrong in ({"by": "blocks"}, {"size": 3}, {"margin": 3}):
         with pytest.raises(ValidationError, match="by: blocks needs size"):
             Split.model_validate(wrong)
+
+
+def placed(*blocks: Blocks | None) -> Catalog:
+    """A tile of all classes for each, in blocks as given; None has no place."""
+    tiles = [
+        Tile(f"{k}", Path("x"), Path("m"), "a", (0, k), pixels=(100, *[10] * 7), blocks=b) for k, b in enumerate(blocks)
+    ]
+    return Catalog(tuple(tiles), SEEP)
+
+
+def test_who_is_left_out_by_hand() -> None:
+    # Blocks A and B side by side. 0 is in A, and its margin too; 1 is in A, and its margin reaches B; 2 reaches from A
+    # into B itself; 3 is in B, and its margin reaches A.
+    catalog = placed(
+        Blocks("A", ("A",), ("A",)),
+        Blocks("A", ("A",), ("A", "B")),
+        Blocks("A", ("A", "B"), ("A", "B")),
+        Blocks("B", ("B",), ("A", "B")),
+    )
+    a_trains, b_trains = np.array(["train", "train", "train", "val"]), np.array(["val", "val", "val", "train"])
+    assert inside_blocks(catalog, a_trains).tolist() == ["train", "unused", "unused", "val"]
+    # What validates may come as near as it likes, but not into the other block.
+    assert inside_blocks(catalog, b_trains).tolist() == ["val", "val", "unused", "unused"]
+    # C, in which no tile has its middle, goes with the first that reaches into it.
+    catalog = placed(Blocks("A", ("A", "C"), ("A", "C")), Blocks("B", ("B", "C"), ("B", "C")))
+    assert inside_blocks(catalog, np.array(["val", "train"])).tolist() == ["val", "unused"]
+    assert inside_blocks(catalog, np.array(["train", "val"])).tolist() == ["train", "unused"]
+
+
+def test_tiles_without_a_place_are_in_no_fold() -> None:
+    catalog = placed(*(Blocks(name, (name,), (name,)) for name in "AABB"), None)
+    splits = make_splits(catalog, Split(by="blocks", size=200, folds=2), 0, 0)
+    assert splits["block"].tolist() == ["A", "A", "B", "B", ""]
+    assert splits["fold"].tolist()[4] == -1
+    assert splits["fold"].dtype == int
+    assert sorted(splits["fold"].tolist()[:4:2]) == [0, 1]
+    assert splits["split"].tolist()[4] == "unused"
+    splits = make_splits(catalog, Split(by="blocks", size=200, val_fraction=0.5), 0)
+    assert "fold" not in splits
+    assert splits["split"].tolist()[4] == "unused"
+    assert "block" not in make_splits(catalog_of({"a": FULL, "b": FULL}), Split(val_fraction=0.5), 0)
