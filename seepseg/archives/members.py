@@ -77,7 +77,10 @@ def with_inner(members: Sequence[Member], where: Path, stack: ExitStack) -> list
             continue
         *above, name = member.parts
         inner = where / Path(*member.parts)
-        stream = stack.enter_context(member.archive.open(member.info))
+        try:
+            stream = stack.enter_context(member.archive.open(member.info))
+        except DAMAGED as error:
+            raise DataError(f"member {member.name} is damaged ({error})", where, "copy it again") from None
         archive = _opened(stream, inner, stack)
         inside = _members(archive, inner)
         stem = name[: -len(".zip")]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.figures.plots import save_differences
 from seepseg.io.atomic import write_text
+from seepseg.io.raster import as_data_error
 from seepseg.io.table import csv_text
 from seepseg.metrics.bootstrap import (
     MIN_CLUSTERS,
@@ -24,6 +25,9 @@ from seepseg.metrics.bootstrap import (
 from seepseg.metrics.confusion import defined, matrix_scores
 from seepseg.metrics.whole import count_names, whole_scores
 from seepseg.runs.folder import RunFolder
+
+_WRONG = (ValueError, LookupError, TypeError, OverflowError, OSError)
+"""What pandas and NumPy raise about a table that is none of `seepseg eval`."""
 
 HEADLINES = {
     "dice/foreground": "foreground Dice",
@@ -129,23 +133,37 @@ def evaluated(run: Path, split: str) -> Path:
 
 
 def read_matrices(path: Path) -> tuple[list[str], list[str], NDArray[np.int64]]:
-    """Scenes, sorted, names of the classes, and the confusion matrices (S, K, K), from matrices.csv."""
-    frame = pd.read_csv(path, dtype={"scene": str, "truth": str, "prediction": str}, keep_default_na=False)
-    names, scenes = list(dict.fromkeys(frame["truth"])), sorted(set(frame["scene"]))
-    stack = np.zeros((len(scenes), len(names), len(names)), np.int64)
-    places = [frame[column].map({n: i for i, n in enumerate(order)}) for column, order in
-              (("scene", scenes), ("truth", names), ("prediction", names))]  # fmt: skip
-    stack[tuple(places)] = frame["pixels"]
+    """Scenes, sorted, names of the classes, and the confusion matrices (S, K, K), from matrices.csv.
+
+    Raises:
+        DataError: it is no such table, or lacks cells of a matrix.
+    """
+    with as_data_error(path, _WRONG):
+        frame = pd.read_csv(path, dtype={"scene": str, "truth": str, "prediction": str}, keep_default_na=False)
+        names, scenes = list(dict.fromkeys(frame["truth"])), sorted(set(frame["scene"]))
+        if len(frame) != len(scenes) * len(names) ** 2:
+            raise ValueError(f"{len(frame)} rows for {len(scenes)} scenes and {len(names)} classes")
+        stack = np.zeros((len(scenes), len(names), len(names)), np.int64)
+        places = [frame[column].map({n: i for i, n in enumerate(order)}) for column, order in
+                  (("scene", scenes), ("truth", names), ("prediction", names))]  # fmt: skip
+        stack[tuple(places)] = frame["pixels"]
     return scenes, names, stack
+
+
+def _numbers(path: Path, key: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Numbers in columns of a table of `seepseg eval`, by a column of texts, sorted; DataError where it is none."""
+    with as_data_error(path, _WRONG):
+        frame = pd.read_csv(path, dtype={key: str}, keep_default_na=False).set_index(key).sort_index()
+        if not frame.index.is_unique:
+            raise ValueError(f"a {key} twice")
+        return frame[[*columns]].astype(np.float64)
 
 
 def _whole_rows(folders: tuple[Path, Path], n_classes: int) -> list[Row]:
     """Scores of outlines and whole objects, where both were evaluated by a version that counts them by scene."""
     if not all((folder / "counts.csv").exists() for folder in folders):
         return []
-    a, b = (pd.read_csv(f / "counts.csv", dtype={"scene": str}, keep_default_na=False) for f in folders)
-    names = count_names(n_classes)
-    counts = [frame.set_index("scene").sort_index()[names].to_numpy(np.float64) for frame in (a, b)]
+    counts = [_numbers(f / "counts.csv", "scene", count_names(n_classes)).to_numpy() for f in folders]
     values = [{k: defined(float(v[0])) for k, v in whole_scores(c.sum(0)[None]).items()} for c in counts]
     differences = paired_scores(counts[0], counts[1], whole_scores)
     names_of = {k: name for k, name in WHOLE.items() if n_classes > 2 or "class" not in k}
@@ -153,12 +171,9 @@ def _whole_rows(folders: tuple[Path, Path], n_classes: int) -> list[Row]:
 
 
 def _tgs_row(folders: tuple[Path, Path], where: Path) -> Row:
-    a, b = (
-        pd.read_csv(f / "tiles.csv", dtype={"tile": str}, keep_default_na=False).set_index("tile").sort_index()
-        for f in folders
-    )
+    a, b = (_numbers(f / "tiles.csv", "tile", ["tgs_score"]) for f in folders)
     _same(list(a.index), list(b.index), "tiles", where)
-    scores = [frame["tgs_score"].to_numpy(np.float64) for frame in (a, b)]
+    scores = [frame["tgs_score"].to_numpy() for frame in (a, b)]
     return Row("TGS score", scores[0].mean(), scores[1].mean(), paired_mean_difference(*scores), "tiles")
 
 

@@ -198,10 +198,12 @@ def read_vectors(
             name = _chosen(plain, path, layer)
             meta, _, geometry, fields = pyogrio.raw.read(plain, layer=name, bbox=box, datetime_as_string=times_as_text)
         shapes = _shapes(np.array([] if geometry is None else geometry, dtype=object))
-    except (DataSourceError, DataLayerError, RuntimeError, shapely.GEOSException) as error:
+    # pyogrio has no name for what it could not make of a coordinate system, and none of its own for text.
+    except (DataSourceError, DataLayerError, RuntimeError, ValueError, NameError, shapely.GEOSException) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None
     # The index: without a column, a table would have no row either.
-    table = pd.DataFrame(dict(zip(meta["fields"], fields, strict=True)), index=range(len(shapes)))
+    columns = dict(zip(meta["fields"], map(_cells, fields), strict=True))
+    table = pd.DataFrame(columns, index=range(len(shapes)))
     return shapes, table, meta["crs"]
 
 
@@ -232,7 +234,7 @@ def layer_names(path: Path) -> list[str]:
     try:
         with _literal(path) as plain:
             return [str(name) for name, _ in pyogrio.list_layers(plain)]
-    except DataSourceError as error:
+    except (DataSourceError, ValueError) as error:
         raise DataError(f"cannot be read ({error})", path, "check or replace the file") from error
 
 
@@ -279,6 +281,13 @@ def read_shapes(path: Path) -> tuple[NDArray[Any], str | None]:
     if not len(areas):
         raise ConfigError("no polygon", path, "give a vector file of polygons")
     return areas, crs
+
+
+def _cells(values: NDArray[Any]) -> NDArray[Any]:
+    """A field with lists as text: nothing here reads them, and pandas cannot compare them."""
+    if values.dtype != object or not any(isinstance(value, np.ndarray) for value in values):
+        return values
+    return np.array([str(value.tolist()) if isinstance(value, np.ndarray) else value for value in values], object)
 
 
 def _column(values: pd.Series[Any]) -> NDArray[Any]:

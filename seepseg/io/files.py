@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from seepseg.errors import ConfigError, DataError
@@ -110,6 +110,12 @@ def _below(folder: str, place: str, above: tuple[str, ...]) -> Iterator[str]:
         yield f"{place}{entry.name}"
         if entry.is_dir() and not (entry.is_symlink() and os.path.realpath(entry.path) in above):
             yield from _below(entry.path, f"{place}{entry.name}/", above)
+
+
+def lies_inside(name: str) -> bool:
+    """Whether a relative name, such as a manifest lists, stands for something below its folder."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and "\0" not in name
 
 
 def local_path(text: str) -> Path:

@@ -235,6 +235,8 @@ class _Header:
     def _size_of(self, image: tifffile.TiffPage) -> tuple[int, int, int]:
         """Height, width and samples, none of them out of bounds."""
         planes, depth, height, width, contiguous = image.shaped
+        if not all(isinstance(size, int) for size in (*image.shaped, image.tilelength, image.rowsperstrip)):
+            raise self._error("has a size that is no whole number", "save it again with its true size")
         count = planes * contiguous
         if not height or not width or not count:
             raise self._error(f"is {height}×{width} pixels of {count} bands", "save it again with its true size")

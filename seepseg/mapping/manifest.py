@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from seepseg.geo.vector import FORMATS
 from seepseg.io.atomic import write_error
 from seepseg.io.documents import parse_json
-from seepseg.io.files import open_regular
+from seepseg.io.files import lies_inside, open_regular
 from seepseg.mapping.jobs import Job
 from seepseg.metrics.grades import Grade
 
@@ -169,7 +169,7 @@ def _is_sound(line: Any) -> bool:
         isinstance(line["name"], str)
         and isinstance(line.get("key", ""), str)
         and isinstance(outputs, dict)
-        and all(type(size) is int and _inside(name) for name, size in outputs.items())
+        and all(type(size) is int and lies_inside(name) for name, size in outputs.items())
         and (line.get("input") is None or _are(line["input"], int))
         and _are(line.get("warnings", []), str)
         and all(type(value) in (str, int, NoneType) for value in identity.values())
@@ -180,11 +180,6 @@ def _is_sound(line: Any) -> bool:
         and all(type(area) in (int, float, NoneType) for area in areas.values())
         and all(type(v) in (int, float) for grade in grades for k, v in grade.items() if k != "letter")
     )
-
-
-def _inside(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return bool(parts) and not name.startswith("/") and ".." not in parts and "\0" not in name
 
 
 def _are(values: Any, kind: type) -> bool:

@@ -156,9 +156,8 @@ def _config(tree: dict[str, Any], path: Path) -> Config:
     try:
         return parse(tree, path)
     except ConfigError as error:
-        raise CheckpointError(
-            f"its config is not readable here ({error.what})", path, "use the seepseg version that wrote it"
-        ) from None
+        what = " ".join(f"its config is not readable here ({error.what})".split())
+        raise CheckpointError(what, path, "use the seepseg version that wrote it") from None
 
 
 def _shape(tensor: torch.Tensor | None) -> str:

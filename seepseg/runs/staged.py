@@ -11,6 +11,7 @@ from pathlib import Path
 from seepseg.errors import ConfigError, SeepsegError
 from seepseg.io.atomic import atomic_path, write_error, write_text
 from seepseg.io.documents import parse_json
+from seepseg.io.files import lies_inside
 
 NEXT, READY = ".next", "ready.json"
 """Folder of the new files; the file in it that says that all are there, and where they go."""
@@ -59,7 +60,10 @@ def settle(folder: Path) -> None:
     new = folder / NEXT
     try:
         plan = parse_json((new / READY).read_bytes())
-    except FileNotFoundError:
+        names = [name for part in ("put", "remove", "before") for name in plan[part]]
+        if not all(isinstance(name, str) and lies_inside(name) for name in names):
+            raise ValueError("files elsewhere")
+    except (FileNotFoundError, LookupError, TypeError, ValueError):  # or what seepseg did not write
         shutil.rmtree(new, ignore_errors=True)
         return
     try:

@@ -1,0 +1,119 @@
+"""What `scripts/fuzz/fuzz.py` found: files that once ended in another error than one line of ours."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+import tifffile
+
+from seepseg.archives.unpacked import unpacked
+from seepseg.classes import SEEP
+from seepseg.errors import DataError
+from seepseg.evaluation.compare import compare
+from seepseg.geo.labels import read_layer
+from seepseg.geo.vector import layer_names, read_vectors
+from seepseg.io.image import read_image
+from seepseg.runs.staged import NEXT, READY, settle
+
+SQUARE = shapely.to_wkb(np.array([shapely.box(0, 0, 1, 1)]))
+
+
+def shapefile(folder: Path) -> Path:
+    """One square whose class_name is oil."""
+    path, values = folder / "a.shp", [np.array(["oil"], object)]
+    pyogrio.raw.write(path, SQUARE, values, ["class_name"], geometry_type="Polygon", crs="EPSG:4326")
+    return path
+
+
+def test_text_of_a_shapefile_that_is_not_in_its_encoding(tmp_path: Path) -> None:
+    path = shapefile(tmp_path)
+    table = path.with_suffix(".dbf")
+    table.write_bytes(table.read_bytes().replace(b"oil", b"o\xffl"))
+    with pytest.raises(DataError, match="cannot be read .*utf-8"):
+        read_vectors(path)
+
+
+def test_a_coordinate_system_that_pyogrio_cannot_say(tmp_path: Path) -> None:
+    path = shapefile(tmp_path)
+    system = path.with_suffix(".prj")
+    system.write_bytes(system.read_bytes().replace(b"GCS_WGS_1984", b"G\xffCS"))
+    with pytest.raises(DataError, match="cannot be read"):
+        read_vectors(path)
+    assert layer_names(path) == ["a"]
+
+
+def test_a_column_of_lists_is_text(tmp_path: Path) -> None:
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    features = [{"type": "Feature", "properties": {"class_name": ["a", "b"]}, "geometry": square}]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    with pytest.raises(DataError, match=r"unknown class_name \"\['a', 'b'\]\""):
+        read_layer(tmp_path / "a.geojson").classes(None, SEEP)
+
+
+def test_a_width_that_is_no_whole_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint8))
+    content = bytearray(path.read_bytes())
+    at = content.index(struct.pack("<HH", 256, 3)) if struct.pack("<HH", 256, 3) in content else -1
+    at = at if at >= 0 else content.index(struct.pack("<HH", 256, 4))
+    content[at : at + 12] = struct.pack("<HHIf", 256, 11, 1, 8.0)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="a size that is no whole number"):
+        read_image(path)
+
+
+def test_an_archive_in_an_archive_whose_header_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEPSEG_CACHE", str(tmp_path / "cache"))
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr("b.zip", b"x")
+    (tmp_path / "a.zip").write_bytes(held.getvalue().replace(b"PK\x03\x04", b"PK\x03\x05", 1))
+    with pytest.raises(DataError, match=r"member 'b.zip' is damaged \(Bad magic"):
+        unpacked(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("matrices.csv", "scene,truth,prediction,pixels\ns,a,a\n"),
+        ("matrices.csv", "scene,truth,pixels\ns,a,1\n"),
+        ("matrices.csv", "scene,truth,prediction,pixels\ns,a,b,1\n"),
+        ("matrices.csv", "scene,truth,prediction,pixels\ns,a,a,many\n"),
+        ("matrices.csv", f"scene,truth,prediction,pixels\ns,a,a,{2**64}\n"),
+        ("matrices.csv", "\udcff"),
+        ("tiles.csv", "tile,score\na,1\n"),
+        ("tiles.csv", "tile,tgs_score\na,high\n"),
+        ("tiles.csv", "tile,tgs_score\na,1\na,1\n"),
+    ],
+)
+def test_scores_that_are_none(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "matrices.csv").write_text("scene,truth,prediction,pixels\ns,a,a,1\n")
+    (tmp_path / name).write_text(text, errors="surrogateescape")
+    with pytest.raises(DataError, match="is damaged") as caught:
+        compare(tmp_path, tmp_path, "val")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [{"put": [], "remove": ["../mine"], "before": {}}, {"put": ["../mine"], "remove": [], "before": {}},
+     {"put": [1], "remove": [], "before": {}}, {"put": []}, [], None],
+)  # fmt: skip
+def test_a_plan_that_names_files_elsewhere_is_not_carried_out(tmp_path: Path, plan: object) -> None:
+    """Whoever opens a folder of zones of somebody else settles what is left in it."""
+    (tmp_path / "mine").write_text("mine")
+    new = tmp_path / "zones" / NEXT
+    new.mkdir(parents=True)
+    (new.parent / "mine").write_text("theirs")
+    (new / READY).write_text(json.dumps(plan))
+    settle(new.parent)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not new.exists()
