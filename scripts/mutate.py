@@ -5,8 +5,8 @@
 
 Each mutant is one change of one line (`<` to `<=`, `+` to `-`, a constant by one, a condition turned round, a raise
 left out, ...), tried on those tests of its module that call the function it is in. mutmut and cosmic-ray start Python
-and collect tests for each mutant, of which importing torch and pandas is most; here they are imported and collected once
-a module, and a mutant is a fork that changes the code of functions in place. No file is written.
+and collect tests for each mutant, of which importing torch and pandas is most; here they are imported and collected
+once a module, and a mutant is a fork that changes the code of functions in place. No file is written.
 """
 
 from __future__ import annotations
