@@ -150,7 +150,8 @@ def _read(path: Path) -> tuple[NDArray[Any], pd.DataFrame]:
     if not crs:
         raise DataError("has no coordinate system", path, "save it with one")
     degrees = CRS(crs).is_geographic
-    if np.all(np.abs(shapely.total_bounds(shapes)) <= ([360, 90, 360, 90] if degrees else 1e8)):
+    # Not by bounds, which leave out holes: one that lies far outside would be cut into more points than fit in memory.
+    if np.all(np.abs(shapely.get_coordinates(shapes)) <= ([360, 90] if degrees else 1e8)):
         shapes = shapely.transform(shapely.segmentize(shapes, EDGE[0] if degrees else EDGE[1]), reproject(crs))
     if not np.all(np.abs(shapely.get_coordinates(shapes)) <= [360, 90]):
         raise DataError("has places that are not on Earth", path, "check its coordinates and their system")

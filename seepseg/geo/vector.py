@@ -197,7 +197,8 @@ def read_vectors(
         with _literal(path) as plain, warnings.catch_warnings(action="ignore", category=RuntimeWarning):
             name = _chosen(plain, path, layer)
             meta, _, geometry, fields = pyogrio.raw.read(plain, layer=name, bbox=box, datetime_as_string=times_as_text)
-        shapes = _shapes(np.array([] if geometry is None else geometry, dtype=object))
+        rows = len(fields[0]) if geometry is None and fields else 0  # of a table without shapes
+        shapes = _shapes(np.full(rows, None, object) if geometry is None else np.array(geometry, object))
     # pyogrio has no name for what it could not make of a coordinate system, and none of its own for text.
     except (DataSourceError, DataLayerError, RuntimeError, ValueError, NameError, shapely.GEOSException) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None

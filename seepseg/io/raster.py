@@ -158,7 +158,7 @@ def reason(error: BaseException) -> str:
 
 
 def raster_rows(path: Path, heights: int | Sequence[int]) -> Iterator[NDArray[Any]]:
-    """The first band (n, W) of a raster in strips, all of one height or of the given ones."""
+    """The first band (n, W) of a raster in strips, all of one height or of the given; DataError where it is damaged."""
     with _opened(path) as source:
         if isinstance(heights, int):
             heights = [min(heights, source.height - start) for start in range(0, source.height, heights)]
@@ -169,7 +169,7 @@ def raster_rows(path: Path, heights: int | Sequence[int]) -> Iterator[NDArray[An
 
 @contextmanager
 def raster_windows(path: Path) -> Iterator[Callable[[slice, slice], NDArray[Any]]]:
-    """Reads rows and columns (h, w) of the first band of a raster, as far as it goes, while the block lasts."""
+    """Reads rows and columns (h, w) of the first band of a raster, as far as it goes; errors as `raster_rows`."""
     with _opened(path) as source:
         yield lambda rows, columns: _read(source, rows, columns)
 
@@ -178,7 +178,7 @@ def raster_windows(path: Path) -> Iterator[Callable[[slice, slice], NDArray[Any]
 def _opened(path: Path) -> Iterator[Any]:
     # GDAL's settings are a stack; kept while other code runs, they would come off in the wrong order.
     driver = DRIVERS[image_kind(path)]
-    with gdal():
+    with as_data_error(path), gdal():
         source = open_raster(path, driver)
     with source:
         yield source
@@ -186,7 +186,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _read(source: Any, rows: slice, columns: slice) -> NDArray[Any]:
     window = Window.from_slices(rows, columns, height=source.height, width=source.width)
-    with gdal():
+    with as_data_error(Path(source.name)), gdal():
         return np.asarray(source.read(1, window=window))
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import struct
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyogrio
 import pytest
 import shapely
@@ -19,8 +22,10 @@ from seepseg.classes import SEEP
 from seepseg.errors import DataError
 from seepseg.evaluation.compare import compare
 from seepseg.geo.labels import read_layer
-from seepseg.geo.vector import layer_names, read_vectors
+from seepseg.geo.nearby import read_nearby
+from seepseg.geo.vector import layer_names, read_vectors, write_vectors
 from seepseg.io.image import read_image
+from seepseg.io.raster import raster_rows, raster_windows
 from seepseg.runs.staged import NEXT, READY, settle
 
 SQUARE = shapely.to_wkb(np.array([shapely.box(0, 0, 1, 1)]))
@@ -58,6 +63,27 @@ def test_a_column_of_lists_is_text(tmp_path: Path) -> None:
         read_layer(tmp_path / "a.geojson").classes(None, SEEP)
 
 
+def test_a_hole_that_lies_off_the_earth(tmp_path: Path) -> None:
+    """Edges are cut every 0.05°: this one would take 100 GB."""
+    around = [[0, 0], [1, 0], [1, 1], [0, 0]]
+    shape = {"type": "Polygon", "coordinates": [around, [[0.5, 0.2], [3e8, 0.2], [0.6, 0.3], [0.5, 0.2]]]}
+    features = [{"type": "Feature", "properties": {"name": "a"}, "geometry": shape}]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    with pytest.raises(DataError, match="not on Earth"):
+        read_nearby([tmp_path / "a.geojson"], 1000.0, 3.0)
+
+
+def test_a_layer_that_is_known_to_have_shapes_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    write_vectors(path, shapely.from_wkb(SQUARE), pd.DataFrame({"class_name": ["oil"]}), "EPSG:4326")
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("DELETE FROM gpkg_geometry_columns")
+        base.execute("UPDATE gpkg_contents SET data_type = 'attributes'")
+    shapes, table, _ = read_vectors(path)
+    assert (shapes.tolist(), len(table)) == ([None], 1)
+    assert len(read_layer(path).shapes) == 0
+
+
 def test_a_width_that_is_no_whole_number(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((8, 8), np.uint8))
@@ -68,6 +94,21 @@ def test_a_width_that_is_no_whole_number(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match="a size that is no whole number"):
         read_image(path)
+
+
+def test_a_map_that_is_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.random.default_rng(0).integers(0, 9, (64, 64), np.uint8)
+    tifffile.imwrite(path, pixels, compression="deflate", rowsperstrip=8, metadata=None)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        start = tiff.pages[0].dataoffsets[4]
+    content[start : start + 40] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="is damaged"):
+        list(raster_rows(path, 8))
+    with pytest.raises(DataError, match="is damaged"), raster_windows(path) as read:
+        read(slice(0, 64), slice(0, 64))
 
 
 def test_an_archive_in_an_archive_whose_header_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
