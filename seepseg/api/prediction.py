@@ -216,8 +216,9 @@ class Prediction:
 def _note(made: Made, out: Path) -> None:
     """Write a prediction down in the manifest of a folder, and the findings of all that the same model left there."""
     manifest = Manifest(out, made.key)
+    earlier = manifest.latest().get(made.job.name)
     manifest.begin()
-    manifest.add(made.job, made.report, made.unit, made.stamp)
+    manifest.add(made.job, made.report, made.unit, made.stamp, earlier)
 
     def lines() -> Mapping[str, Mapping[str, Any]]:
         return {name: line for name, line in manifest.latest().items() if line["key"] == made.key}

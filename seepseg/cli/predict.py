@@ -188,8 +188,7 @@ def command(
         result = predict_batch(jobs, recipe, out, how, tick)
     # Whatever fails from here on, so much is done.
     made(out, inputs=len(jobs), predicted=result.done, before=result.before, failed=len(result.failures))
-    if stac:
-        _describe(jobs, result, out, checkpoint.classes)
+    _describe(jobs, result, out, checkpoint.classes if stac else None)
     if tgs:
         submission = write_submission(jobs, out)
         made(submission)
@@ -201,10 +200,14 @@ def _warn(line: str) -> None:
     click.echo(f"warning: {line}", err=True)
 
 
-def _describe(jobs: list[Job], result: Outcome, out: Path, classes: ClassTable) -> None:
-    """Write the STAC catalog of what is done."""
-    from seepseg.stac.catalog import CATALOG, write_catalog
+def _describe(jobs: list[Job], result: Outcome, out: Path, classes: ClassTable | None) -> None:
+    """Write the STAC catalog of what is done; without classes, remove one of maps that have been made anew."""
+    from seepseg.stac.catalog import CATALOG, remove_catalog, write_catalog
 
+    if classes is None:
+        if result.done and (out / CATALOG).exists():
+            remove_catalog(jobs, out)
+        return
     count, timeless = write_catalog(jobs, result.read, out, classes, result.tags)
     made(out / CATALOG)
     click.echo(f"catalog: {relative(out / CATALOG)}, {count} items")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.transform import Affine
 
+from seepseg.conditions.hdf5 import names_other_files
 from seepseg.errors import DataError
 from seepseg.geo.place import LONLAT
 from seepseg.io.files import open_regular
@@ -28,6 +30,10 @@ HOURS = 3.0
 """Between a wind and the scene that it is used for, at most."""
 MOST = 2**26
 """Numbers in a field, at most; those of ERA5 have 2²⁰."""
+MOST_FIELDS = 2**15
+"""Fields of one variable, at most, as of GDAL's netCDF, which leaves out more; a year of hours has 2¹³."""
+MOST_BYTES = 2**33
+"""Of a file; a month of ERA5's hours has 2³²."""
 
 DRIVERS = {b"GRIB": "GRIB", b"CDF": "netCDF", b"\x89HDF": "netCDF", b"II": "GTiff", b"MM": "GTiff"}
 """GDAL's driver by the first bytes; no other opens a file."""
@@ -121,10 +127,14 @@ def read_winds(paths: Sequence[Path]) -> Winds:
 
 def _bands(path: Path) -> Iterator[Band]:
     with open_regular(path) as stream:
-        head = stream.read(8)
+        head, size = stream.read(8), os.fstat(stream.fileno()).st_size
     driver = next((name for magic, name in DRIVERS.items() if head.startswith(magic)), None)
     if driver is None:
         raise DataError("is no GRIB, netCDF or GeoTIFF", path, "convert it, for example with gdal_translate or cdo")
+    if size > MOST_BYTES:
+        raise DataError(f"is {size / 2**30:.1f} GiB, over {MOST_BYTES >> 30}", path, "cut out your region and time")
+    if head.startswith(b"\x89HDF") and names_other_files(path):
+        raise DataError("names other files", path, "write all of it into one, for example with nccopy")
     with as_data_error(path), gdal():
         whole = _opened(path, driver)
         # GDAL makes their names, of variables in this file.
@@ -132,6 +142,8 @@ def _bands(path: Path) -> Iterator[Band]:
         held, wanted = list[str](), list[tuple[str, int, str, dict[str, str]]]()
         for name in names:
             source = _opened(path, driver, name)
+            if source.count >= MOST_FIELDS:
+                raise DataError(f"holds {source.count:,} fields or more", path, "cut out your time")
             common = source.tags()
             for number in range(1, source.count + 1):
                 tags = {**common, **source.tags(number)}
@@ -148,11 +160,12 @@ def _bands(path: Path) -> Iterator[Band]:
         if unit not in UNITS:
             raise DataError(f"its wind is in {unit}", path, "convert it to m/s")
         yield Band(path, name, driver, number, part, _time(tags, path))
-    source = _opened(path, driver, wanted[0][0])
-    if source.transform == Affine.identity():
-        raise DataError("does not lie on a regular grid", path, "regrid it, for example with cdo remapbil")
-    if source.height * source.width > MOST:
-        raise DataError(f"its fields have {source.height} × {source.width} numbers", path, "cut out your region")
+    for name in {name for name, *_ in wanted}:
+        source = _opened(path, driver, name)
+        if source.transform == Affine.identity():
+            raise DataError("does not lie on a regular grid", path, "regrid it, for example with cdo remapbil")
+        if source.height * source.width > MOST:
+            raise DataError(f"its fields have {source.height} × {source.width} numbers", path, "cut out your region")
 
 
 @lru_cache(maxsize=64)

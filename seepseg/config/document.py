@@ -16,13 +16,13 @@ EXPANDED = 2**20
 DEPTH = 64
 """Levels of nodes in one another."""
 
-_AMBIGUOUS = ("bool", "int", "timestamp")
+_AMBIGUOUS = ("bool", "int", "float", "timestamp")
 
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a repeated key and reads scalars as they are written, unlike PyYAML's own."""
 
-    # YAML 1.1 takes off for false, scene 045562 for octal 19314, 1:30 for 90, and a day for a date.
+    # YAML 1.1 takes off for false, scene 045562 for octal 19314, 1:30 for 90, 1_0.5 for 10.5, and a day for a date.
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _AMBIGUOUS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -37,7 +37,9 @@ _Loader.add_implicit_resolver(
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9]\d*)$", re.ASCII), list("-+0123456789")
 )
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+.0123456789"))
+_FLOAT = re.compile(r"^([-+]?(\d+\.\d*|\.\d+)|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$", re.ASCII)
+for _pattern in (EXPONENT, _FLOAT):
+    _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _pattern, list("-+.0123456789"))
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:

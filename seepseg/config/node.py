@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
+
+from seepseg.io.table import NUMBER
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -18,6 +21,27 @@ class Node(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _as_written(cls, tree: object, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse what pydantic takes for a number and a reader does not: 1_0 for 10, true for 1."""
+        node = read(tree)
+        for key, value in tree.items() if isinstance(tree, dict) else ():
+            for said, number in _beside(value, getattr(node, str(key), None)):
+                text = isinstance(said, str) and not NUMBER.fullmatch(said.strip())
+                if type(number) in (int, float) and (text or isinstance(said, bool)):
+                    raise ValueError(f"{key}: {said!r} is no number")
+        return node
+
+
+def _beside(value: object, result: object) -> Iterator[tuple[object, object]]:
+    """What was given and what came of it, item by item where both are lists."""
+    if isinstance(value, list | tuple) and isinstance(result, list | tuple) and len(value) == len(result):
+        for pair in zip(value, result, strict=True):
+            yield from _beside(*pair)
+    else:
+        yield value, result
 
 
 def named(value: object) -> object:

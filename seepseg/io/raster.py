@@ -6,13 +6,15 @@ rasters, name more files, or addresses.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +115,17 @@ def open_raster(path: Path, driver: str, part: str = "", **options: str) -> Any:
 
 def create_raster(path: Path, **profile: Any) -> Any:
     """A new GeoTIFF, open for writing within `gdal`; the profile is rasterio's."""
+    _silence_libtiff()
     return rasterio.open(path, "w", driver="GTiff", **profile)
+
+
+@cache
+def _silence_libtiff() -> None:
+    """What GDAL raises, its libtiff would also print where a write fails; rasterio's wheels bring one of their own."""
+    packages = Path(rasterio.__file__).parents[1]
+    for library in (*packages.glob("rasterio.libs/*tiff*"), *packages.glob("rasterio/.dylibs/*tiff*")):
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(str(library)).TIFFSetErrorHandler(None)
 
 
 def copy_raster(source: Path, target: Path, **options: Any) -> None:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 MAX_TABLE = 2**26
 """Bytes of a table that is read; one of 18,000 tiles with run lengths has 4 MB."""
 
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+"""A number in the digits and signs of English; Python also takes `1_0` and other digits for one."""
 _RUN = re.compile(r"'*[=+\-@\t\r]")
 _KEPT = re.compile(r"'+[=+\-@\t\r]")
 
@@ -74,7 +75,7 @@ def check_names(header: Sequence[str], path: Path) -> None:
 
 def number(text: str) -> float:
     """The finite number that a cell holds, in the digits and signs of English; ValueError where it holds none."""
-    value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
+    value = float(text) if NUMBER.fullmatch(text.strip()) else math.nan
     if not math.isfinite(value):
         raise ValueError(f"{text[:40]!r} is no number")
     return value
@@ -103,4 +104,4 @@ def plain_cell(text: str) -> str:
 
 
 def _safe(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and _RUN.match(value) and not _NUMBER.fullmatch(value) else value
+    return f"'{value}" if isinstance(value, str) and _RUN.match(value) and not NUMBER.fullmatch(value) else value

@@ -132,7 +132,7 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
         tick(past, total)
         for job, what in _answers(unit, answer):
             if isinstance(what, Report):
-                manifest.add(job, what, unit.digest, stamps[job])
+                manifest.add(job, what, unit.digest, stamps[job], earlier.get(job.name))
                 result.done += job.name not in done
                 result.warnings += [(str(job.source), warning) for warning in what.warnings]
                 if (placed := what.facts.get("placed")) and placed["objects"]:
@@ -145,8 +145,8 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
             result.failures.append({"input": str(job.source), "error": str(what)})
     _list_failures(out / f"failures{how.name}.jsonl", result.failures)
     result.read, result.tags = lambda: manifest.done(every, manifest.latest()), ensemble.tags
-    if vectors := recipe.wanted.vectors:
-        write_findings(jobs, result.read, out, ensemble.classes, vectors)
+    if recipe.wanted.vectors or (out / "findings.csv").exists():  # those of an earlier run
+        write_findings(jobs, result.read, out, ensemble.classes, recipe.wanted.vectors)
     return result
 
 

@@ -80,11 +80,13 @@ def _write(
         areas = {f"km2 {name}": (line.get("km2") or {}).get(name) for name in classes.names[1:]}
         row = {"scene": job.name, "objects": line["objects"], "valid_km2": line.get("valid_km2")} | areas
         scenes.append(row | {name: identity.get(name) for name in IDENTITY})
+    # What an earlier run left, in formats that this one was not asked for.
+    kept = (*formats, ".csv", *([".qml"] if len(formats) > 1 else [])) if scenes else ()
+    for ending in {".gpkg", ".fgb", ".parquet", ".qml", ".csv"} - {*kept}:
+        for stem in ("findings", "findings_origins"):
+            (out / f"{stem}{ending}").unlink(missing_ok=True)
     if not scenes:
-        stems = ("findings", "findings_origins")
-        names = [f"{stem}{ending}" for stem in stems for ending in (".gpkg", ".fgb", ".parquet", ".qml", ".csv")]
-        for name in (*names, "scenes.csv"):
-            (out / name).unlink(missing_ok=True)
+        (out / "scenes.csv").unlink(missing_ok=True)
         return
     owner = np.repeat(np.arange(len(tables)), list(map(len, tables)))
     told = pd.DataFrame(scenes, dtype=object).iloc[owner].reset_index(drop=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,15 +74,22 @@ class Manifest:
             if job.name in lines and self._is_valid(lines[job.name], job, unit.digest)
         }
 
-    def add(self, job: Job, report: Report, unit: str, source: list[int] | None) -> None:
-        """Note a finished job of a unit, and the `stamp` that its input had before."""
+    def add(
+        self, job: Job, report: Report, unit: str, source: list[int] | None, earlier: Mapping[str, Any] | None
+    ) -> None:
+        """Note a finished job of a unit, and the `stamp` that its input had before; `earlier` is its latest line.
+
+        What an earlier run left and this one was not asked for goes: it belongs to other maps.
+        """
+        outputs = {p.relative_to(self.out).as_posix(): p.stat().st_size for p in report.outputs}
+        self._remove(job, earlier, outputs)
         self._append(
             {
                 "name": job.name,
                 "key": self.key,
                 "unit": unit,
                 "input": source,
-                "outputs": {p.relative_to(self.out).as_posix(): p.stat().st_size for p in report.outputs},
+                "outputs": outputs,
                 "warnings": report.warnings,
                 **report.facts,
             }
@@ -93,12 +100,16 @@ class Manifest:
 
         `line` is the latest of the job.
         """
-        for name in line.get("outputs", ()) if line else ():
-            path = self.out / name
-            if path.parent == job.class_raster.parent and path.name.startswith(job.beside("").name):
-                path.unlink(missing_ok=True)
+        self._remove(job, line)
         if line and line.get("outputs"):  # whoever reads the folder need not look for them
             self._append({"name": job.name, "key": "", "input": None, "outputs": {}})
+
+    def _remove(self, job: Job, line: Mapping[str, Any] | None, kept: Collection[str] = ()) -> None:
+        for name in line.get("outputs", ()) if line else ():
+            path = self.out / name
+            beside = path.parent == job.class_raster.parent and path.name.startswith(job.beside("").name)
+            if beside and name not in kept:
+                path.unlink(missing_ok=True)
 
     def _is_valid(self, line: dict[str, Any], job: Job, unit: str) -> bool:
         if (line.get("key"), line.get("unit"), line.get("input")) != (self.key, unit, stamp(job.source, *job.channels)):

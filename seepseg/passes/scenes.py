@@ -98,9 +98,14 @@ def find_scenes(folders: Sequence[Path]) -> tuple[list[Scene], list[str]]:
     """
     scenes, bare, warnings = list[Scene](), list[str](), list[str]()
     for folder in folders:
-        lines = Manifest(folder, "").latest()
+        manifest = Manifest(folder, "")
+        lines, foreign = manifest.latest(), manifest.unsound()
         if not lines:
             raise ConfigError("no manifest.jsonl", folder, "give a folder that `seepseg predict` made")
+        if foreign:
+            warnings.append(
+                f"{foreign} lines of the manifest in {folder} are not what predict writes, and are left out"
+            )
         for name, line in sorted(lines.items()):
             outputs = [folder / p for p in line.get("outputs", ())]
             rasters = [p for p in outputs if p.stem.endswith("_class")]

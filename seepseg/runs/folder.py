@@ -123,7 +123,7 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
     """Hold a folder for a `with` block; the operating system frees the lock of a dead process.
 
     Args:
-        folder: what is held; it is made where there is none.
+        folder: what is held; it is made where there is none, and goes away again if nothing came of it.
         name: of the file that others look at.
         wait: for the process that holds it, instead of raising an error.
         keep: leave that file there; without, the folder is one to pass on.
@@ -132,6 +132,7 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
         LockedError: another process holds it.
         ConfigError: it cannot be made.
     """
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -144,10 +145,14 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
     try:
         yield
     finally:
-        if not keep:
+        empty = new and [path.name for path in folder.iterdir()] == [name]
+        if empty or not keep:
             with suppress(OSError):  # a process that has opened it meanwhile notices, and opens another
                 (folder / name).unlink()
         lock.release()
+        if empty:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def fold_folder(run: Path, fold: int | None) -> Path:

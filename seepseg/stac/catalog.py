@@ -80,5 +80,12 @@ def write_catalog(
     return len(links), timeless
 
 
+def remove_catalog(jobs: Sequence[Job], out: Path) -> None:
+    """Remove what `write_catalog` wrote: it describes maps that are others now."""
+    with folder_lock(out, FINDINGS_LOCK, wait=True):
+        for path in (out / CATALOG, *(job.beside(ENDING) for job in jobs)):
+            path.unlink(missing_ok=True)
+
+
 def _json(tree: Mapping[str, Any]) -> str:
     return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

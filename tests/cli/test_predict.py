@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -82,6 +83,25 @@ def test_a_scene_keeps_its_place_and_its_size(
     valid = raw > 0
     assert np.isfinite(probabilities[:, valid]).all()
     assert not np.isfinite(probabilities[:, ~valid]).any()
+
+
+@pytest.mark.parametrize("limit", [20_000, 1_000])
+def test_where_files_may_not_grow_one_line_of_ours_says_so_and_a_rerun_completes(
+    trained: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, limit: int
+) -> None:
+    """libtiff and SQLite print nothing; `ulimit -f` and quotas are not seen in the free space of a disk."""
+    write_scene(tmp_path / "s.tif", rows=150, cols=97, seed=3)
+    arguments = ("predict", trained, tmp_path / "s.tif", "-o", tmp_path / "out", "--probabilities")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        code, out, err = run(capfd, *arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (code, out) == (5, "")
+    assert re.fullmatch(r"error: [^\n]*: (free some space and|check the free space, then) run again\n", err)
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".seepseg-")]
+    assert run(capfd, *arguments)[0] == 0
 
 
 def test_folders_are_mirrored_and_globs_are_found(
@@ -274,6 +294,15 @@ def test_shards_give_the_same_findings_and_catalog(
     assert {"s0.fgb", "s0.parquet", "s0.qml", "s0_stac.json", "findings.fgb", "findings.parquet", "findings.gpkg",
             "findings_origins.fgb", "catalog.json"} <= whole.keys()  # fmt: skip
     assert "s0.gpkg" not in whole
+    # Maps that are made anew with less beside them: nothing is left that describes the ones before.
+    again = ("predict", trained, tmp_path / "in" / "s?.tif", "--overwrite", "-o", tmp_path / "whole")
+    assert run(capsys, *again)[0] == 0
+    left = {name for name in files(tmp_path / "whole") if not name.endswith(("_class.tif", "_quicklook.png"))}
+    assert left == {"s0.gpkg", "s1.gpkg", "findings.gpkg", "findings.csv", "scenes.csv"}
+    assert run(capsys, *again, "--no-polygons")[0] == 0
+    assert {*map(str, files(tmp_path / "whole"))} == {
+        f"s{k}{end}" for k in range(2) for end in ("_class.tif", "_quicklook.png")
+    }
 
 
 def test_land_is_left_out_with_a_margin_of_sea(

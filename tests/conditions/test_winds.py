@@ -140,6 +140,31 @@ def test_what_is_no_wind_is_one_line(tmp_path: Path) -> None:
         assert words in str(error.value)
 
 
+def test_what_would_take_all_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    # A small file may hold any number of fields, and a header may promise fields of any size.
+    with netcdf_file(tmp_path / "many.nc", "w") as file:
+        for name, count in (("time", 40_000), ("latitude", 2), ("longitude", 2)):
+            file.createDimension(name, count)
+            file.createVariable(name, "d", (name,)).units = HOUR if name == "time" else "degrees"
+        file.createVariable("u10", "b", ("time", "latitude", "longitude")).units = "m/s"
+    place = {"crs": "EPSG:4326", "transform": Affine(1e-3, 0.0, -96.0, 0.0, -1e-3, 31.0)}
+    wide = {"height": 9000, "width": 9000, "tiled": True, "sparse_ok": True}
+    with rasterio.open(tmp_path / "wide.tif", "w", driver="GTiff", count=1, dtype="float32", **place, **wide) as target:
+        target.descriptions = ("wind_speed",)
+        target.update_tags(TIME="2021-04-01T05:00:00Z")
+    with (tmp_path / "large.nc").open("wb") as sparse:
+        sparse.write(b"CDF\x02")
+        sparse.truncate(2**34)
+    for name, words in (
+        ("many.nc", "holds 32,768 fields or more"),
+        ("wide.tif", "its fields have 9000 × 9000 numbers"),
+        ("large.nc", "is 16.0 GiB, over 8"),
+    ):
+        with pytest.raises(DataError) as error:
+            read_winds([tmp_path / name])
+        assert words in str(error.value)
+
+
 def test_a_field_on_a_map_is_placed_by_its_projection(tmp_path: Path) -> None:
     path = tmp_path / "w.tif"
     # Pixels of 100 km around the central meridian of UTM 15, 93° W, which is x = 500 km: the middle of column 3.

@@ -95,6 +95,29 @@ def test_scalars_are_read_as_they_look(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("train.epochs=1_0", "train: epochs: '1_0' is no number"),
+        ("train.epochs='1_0'", "train: epochs: '1_0' is no number"),
+        ("optim.lr=1_0.5", "optim: lr: '1_0.5' is no number"),  # YAML 1.1: 10.5
+        ("optim.lr='٠.٥'", "optim.lr: input should be a valid number"),
+        ("train.epochs=true", "train: epochs: True is no number"),
+        ("loss.class_weights=[1, '1_6']", "loss: class_weights: '1_6' is no number"),
+        ("optim.lr=0,5", "optim.lr: input should be a valid number, unable to parse string as a number, not '0,5'"),
+        ("train.epochs=1:30", "train.epochs: input should be a valid integer"),  # YAML 1.1: 90
+    ],
+)
+def test_what_only_a_program_takes_for_a_number_is_none(tmp_path: Path, override: str, says: str) -> None:
+    path = write(tmp_path / "c.yaml", "data: {source: seep, root: x}\nloss: {name: ce}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, [override])
+    assert caught.value.what.startswith(says)
+    with pytest.raises(ConfigError, match="seed: '1_0' is no number"):
+        load(write(path, "data: {source: seep, root: x}\nseed: 1_0\n"))
+    assert load(write(path, "data: {source: seep, root: x}\nseed: '12'\n")).seed == 12
+
+
+@pytest.mark.parametrize(
     ("given", "names"),
     [
         ("041870", ["041870"]),

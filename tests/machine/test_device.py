@@ -23,7 +23,7 @@ without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine
 
 
 @without_gpu
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7", "nonsense", ""])
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7", "nonsense", "", "meta"])
 def test_a_device_that_is_not_there_is_the_users_to_fix(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         choose_device(name)
@@ -37,9 +37,10 @@ def test_train_on_a_missing_gpu_exits_with_2(
 ) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(dump(tiny_config(seep_root)))
-    code, line = error(capsys, "train", config, "--run", tmp_path / "run", "--device", "cuda")
-    assert (code, line) == (2, "device 'cuda' is not there in runtime.device: this machine has cpu; use auto")
-    assert not (tmp_path / "run" / "config.yaml").exists()
+    for device in ("cuda", "meta"):
+        code, line = error(capsys, "train", config, "--run", tmp_path / "run", "--device", device)
+        assert (code, line) == (2, f"device {device!r} is not there in runtime.device: this machine has cpu; use auto")
+        assert not (tmp_path / "run").exists()
 
 
 @without_gpu

@@ -65,6 +65,15 @@ def test_a_product_that_was_predicted_twice_counts_once(tmp_path: Path) -> None:
     assert warnings == ["1 scenes were given twice and count once: a"]
 
 
+def test_lines_of_a_manifest_that_are_left_out_are_said_once(tmp_path: Path) -> None:
+    one = folder(tmp_path / "one", a={"identity": {"product": "P"}})
+    with (one / "manifest.jsonl").open("a") as stream:
+        stream.write('{"name": ["a"]}\n[1]\n{"name": "b", "outp')  # the last was cut short by a kill
+    scenes, warnings = find_scenes([one])
+    assert [s.name for s in scenes] == ["a"]
+    assert warnings == [f"2 lines of the manifest in {one} are not what predict writes, and are left out"]
+
+
 def test_a_scene_keeps_its_name_whatever_folders_are_given(tmp_path: Path) -> None:
     one = folder(tmp_path / "one", a={"input": [1, 2]}, p={"identity": {"product": "P"}})
     two = folder(tmp_path / "two", a={"input": [1, 3]})
