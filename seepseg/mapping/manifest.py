@@ -83,17 +83,8 @@ class Manifest:
         """
         outputs = {p.relative_to(self.out).as_posix(): p.stat().st_size for p in report.outputs}
         self._remove(job, earlier, outputs)
-        self._append(
-            {
-                "name": job.name,
-                "key": self.key,
-                "unit": unit,
-                "input": source,
-                "outputs": outputs,
-                "warnings": report.warnings,
-                **report.facts,
-            }
-        )
+        told = {"name": job.name, "key": self.key, "unit": unit, "input": source, "outputs": outputs}
+        self._append(told | {"warnings": report.warnings, **report.facts})
 
     def drop(self, job: Job, line: Mapping[str, Any] | None) -> None:
         """Remove what an earlier run made of an input that fails now: its maps show what is not there any more.
