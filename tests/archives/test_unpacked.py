@@ -288,3 +288,30 @@ def test_limits_hold_inside_an_archive_too(tmp_path: Path, cache: Path, monkeypa
     assert "holds 60 members, more than 50 in" in refused(zipped(tmp_path / "b.zip", some), cache)
     monkeypatch.setattr(members, "DIRECTORY", 2**10)
     assert "the list of its members is over 0 MiB" in refused(zipped(tmp_path / "c.zip", {"a.zip": many}), cache)
+
+
+@pytest.mark.parametrize(
+    ("own", "total", "says"),
+    [
+        (1, 2**26, None),
+        (1, 2**26 + 1, "unpacks to 67108865 times its size, over 100"),
+        (0, 2**26 + 1, "unpacks to 67108865 times its size, over 100"),
+        (2**20, 100 * 2**20, None),
+        (2**20, 100 * 2**20 + 1, "unpacks to 100 times its size, over 100"),
+        (2**30, 2**35, None),
+        (2**30, 2**35 + 2**34, "unpacks to 48.0 GiB, over 32 GiB"),
+        (2**30, 2**35 + 1, "unpacks to 32.0 GiB, over 32 GiB"),
+    ],
+)
+def test_how_much_an_archive_may_unpack_to(tmp_path: Path, own: int, total: int, says: str | None) -> None:
+    path, info = tmp_path / "a.zip", zipfile.ZipInfo("a")
+    path.touch()
+    os.truncate(path, own)  # sparse: it takes no room
+    info.file_size = total
+    held = [members.Member(None, info, ("a",))]  # type: ignore[arg-type]
+    if says is None:
+        members.refuse_large(held, path)
+        return
+    with pytest.raises(DataError) as caught:
+        members.refuse_large(held, path)
+    assert caught.value.what == says

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from seepseg.config.document import MAX_YAML, parse_yaml
 from seepseg.errors import DataError
-from seepseg.io.documents import parse_json, read_text
+from seepseg.io import documents
+from seepseg.io.documents import DEPTH, parse_json, parse_xml, read_text
 
 
 def laughs(levels: int) -> str:
@@ -71,6 +72,9 @@ def test_a_text_is_a_regular_file_of_a_stated_size(tmp_path: Path) -> None:
     assert read_text(path, 8) == "smør"  # 3 + 5 bytes
     with pytest.raises(DataError, match="is over 0 KiB"):
         read_text(path, 7)
+    path.write_bytes(b"a" * 2049)
+    with pytest.raises(DataError, match="is over 2 KiB"):
+        read_text(path, 2048)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="UTF-8"):
         read_text(path, 100)
@@ -84,3 +88,24 @@ def test_a_text_is_a_regular_file_of_a_stated_size(tmp_path: Path) -> None:
 def test_no_json_is_a_value_error(text: str | bytes) -> None:
     with pytest.raises(ValueError):
         parse_json(text)
+
+
+def test_xml_is_read_up_to_its_budgets_and_not_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
+    def says(content: str) -> str:
+        with pytest.raises(DataError) as caught:
+            parse_xml(content, Path("a.xml"))
+        return caught.value.what
+
+    deepest = parse_xml("<a>" * DEPTH + "x" + "</a>" * DEPTH, Path("a.xml"))
+    assert len([*deepest.iter()]) == 64
+    assert [*deepest.iter()][-1].text == "x"
+    assert says("<a>" * 65 + "</a>" * 65) == "its metadata have over 64 levels"
+    # Siblings are no levels.
+    assert len(parse_xml(f"<a>{'<b/>' * 100}</a>", Path("a.xml"))) == 100
+    monkeypatch.setattr(documents, "ELEMENTS", 5)
+    assert len(parse_xml("<a><b/><b/><b/><b/></a>", Path("a.xml"))) == 4
+    assert says("<a><b/><b/><b/><b/><b/></a>") == "its metadata have over 5 elements"
+    assert says("<!DOCTYPE a><a/>") == "its metadata have a document type"
+    assert says("<a>").startswith("its metadata are damaged")
+    assert len(parse_xml("<a/>".ljust(2**23), Path("a.xml"))) == 0
+    assert says("<a/>".ljust(2**23 + 1)) == "its metadata are over 8 MiB"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import random
@@ -18,7 +19,15 @@ from seepseg.data.scaling import MeasuredScaling
 from seepseg.errors import CheckpointError
 from seepseg.models.build import build_model
 from seepseg.objects.features import FEATURES
-from seepseg.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, load_weights, save_checkpoint
+from seepseg.runs import content
+from seepseg.runs.checkpoint import (
+    SCHEMA,
+    Checkpoint,
+    checkpoint_digest,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
 from tests.conftest import tiny_config
 
 
@@ -70,8 +79,6 @@ class Attack:
 
 def seal(path: Path, body: bytes) -> None:
     """Give a foreign file a valid trailer, as an attacker would."""
-    import hashlib
-
     path.write_bytes(body + b"seepseg-sha256:" + hashlib.sha256(body).digest())
 
 
@@ -214,3 +221,83 @@ def test_a_place_of_named_scenes_is_read(tmp_path: Path) -> None:
     plain = {"features": list(FEATURES), "tiles": [], "forests": [LEAF], "placed": [sound]}
     again = load_checkpoint(spoilt(tmp_path / "c.pt", lambda tree: tree.update(objects=plain)))
     assert again.objects["placed"][0]["sites"]["names"] == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("score", "epoch", "sound"),
+    [
+        (None, 0, True), (0.5, 3, True), (1, 0, True), (float("nan"), 3, False), (float("inf"), 3, False),
+        (True, 3, False), ("1", 3, False), (0.5, -1, False), (0.5, 1.0, False), (0.5, True, False), (None, -1, False),
+    ],
+)  # fmt: skip
+def test_scores_and_epochs_are_numbers(score: object, epoch: object, sound: bool) -> None:
+    tree = {"score": score, "epoch": epoch}
+    if sound:
+        assert content.numbers(tree) == tree
+        return
+    with pytest.raises(ValueError, match="at epoch"):
+        content.numbers(tree)
+
+
+def test_scaling_is_finite_and_of_the_bands_of_the_config() -> None:
+    config, plain = tiny_config(Path("x")), example().scaling.to_plain()
+    assert content.scaling(plain | {"shares": ((0.5, 0.5),)}, config).shares == ((0.5, 0.5),)
+    assert content.scaling(plain | {"limits": None, "usual": 0.0}, config).limits is None
+    nan = float("nan")
+    for wrong in (
+        {"mean": (0.5, 0.5)}, {"std": (0.5, 0.5)}, {"limits": ((1.0, 1.0), (2.0,))}, {"limits": ((1.0,), (2.0, 2.0))},
+        {"shares": ((0.5,), (0.5,))}, {"mean": (nan,)}, {"std": (nan,)}, {"std": (0.0,)}, {"std": (-1.0,)},
+        {"limits": ((1.0,), (nan,))}, {"usual": nan},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="scaling"):
+            content.scaling(plain | wrong, config)
+
+
+def test_a_fit_is_of_the_head_and_its_classes() -> None:
+    config, tree = tiny_config(Path("x")), {"objects": {}, "training": {}}
+    for offsets in ([], [0.0] * 7):
+        fit = FIT | {"offsets": offsets}
+        assert content.fitted(tree | {"decoding": fit}, config, 8, "run") == tree | {"decoding": fit}
+    assert content.fitted(tree | {"decoding": {}}, config, 8, "run")["decoding"] == {}
+    for wrong in ({"offsets": [0.0] * 8}, {"offsets": [0.0] * 6}, {"head": "softmax"}, {"temperature": float("nan")}):
+        with pytest.raises(ValueError, match="another head or other classes"):
+            content.fitted(tree | {"decoding": FIT | wrong}, config, 8, "run")
+    for name in ("decoding", "objects", "training"):
+        with pytest.raises(ValueError, match="no table"):
+            content.fitted({"decoding": {}, **tree} | {name: []}, config, 8, "run")
+
+
+def test_weights_and_averages_are_tensors_by_name() -> None:
+    state, none = {"a": torch.zeros(2)}, {"a": 1}
+    assert content.states({"weights": state, "ema": None, "x": 1}) == {"weights": state, "ema": None}
+    assert content.states({"weights": state, "ema": state})["ema"] is state
+    for wrong in ({"weights": none, "ema": None}, {"weights": state, "ema": none}, {"weights": None, "ema": state}):
+        with pytest.raises(ValueError, match="no tensors"):
+            content.states(wrong)
+
+
+def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
+    seal(tmp_path / "c.pt", b"content")
+    assert checkpoint_digest(tmp_path / "c.pt") == hashlib.sha256(b"content").hexdigest()
+
+
+def test_weights_that_are_lacking_or_too_many_are_named() -> None:
+    model = torch.nn.Linear(2, 3)
+    sound = {"weight": torch.ones(3, 2), "bias": torch.ones(3)}
+    load_weights(model, sound, "run")
+    assert model.bias.tolist() == [1, 1, 1]
+    with pytest.raises(CheckpointError, match=r"bias is nothing in the checkpoint and \(3,\) in the config"):
+        load_weights(model, {"weight": sound["weight"]}, "run")
+    with pytest.raises(CheckpointError, match=r"more is \(\) in the checkpoint and nothing in the config"):
+        load_weights(model, sound | {"more": torch.tensor(1.0)}, "run")
+
+
+def test_no_file_and_no_trailer_are_said(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "none.pt")
+    (tmp_path / "c.pt").write_bytes(b"x" * 100)
+    with pytest.raises(CheckpointError, match="not a seepseg checkpoint, or cut short"):
+        load_checkpoint(tmp_path / "c.pt")
+    (tmp_path / "c.pt").write_bytes(b"x" * 53 + b"seepseg-sha256:" + bytes(32))
+    with pytest.raises(CheckpointError, match="SHA-256 does not match"):
+        load_checkpoint(tmp_path / "c.pt")

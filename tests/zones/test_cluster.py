@@ -83,3 +83,47 @@ def test_a_crowd_has_the_zones_that_all_pairs_give(rows: list[tuple[int, int, in
             patch.setattr("seepseg.zones.cluster.CROWD", crowd)
             zones.append([(zone.centre.tolist(), zone.slicks.tolist()) for zone in discs(points, 2)])
     assert zones[0] == zones[1]
+
+
+def test_a_zone_needs_its_passes_within_its_radius() -> None:
+    # Three passes at 0, 1 and 2: all lie within 1, borders included, of the one in the middle.
+    line = points_of([(0, 0), (1, 0), (2, 0)], [0, 1, 2])
+    (zone,) = discs(line, 3)
+    assert (zone.centre.tolist(), zone.radius, zone.slicks.tolist()) == ([1, 0], 1.0, [0, 1, 2])
+    assert zone.origins.tolist() == [[0, 0], [1, 0], [2, 0]]
+    assert discs(line, 4) == []
+    assert discs(points_of([(0, 0), (1.01, 0), (2.02, 0)], [0, 1, 2]), 2) == []
+    assert discs(points_of([], []), 1) == []
+    assert [z.n_passes for z in discs(points_of([(0, 0)], [5]), 1)] == [1]
+
+
+def test_a_zone_moves_to_where_its_passes_are() -> None:
+    # Around each of the first three are these three; their mean, (.6, .03), is .99 from the fourth.
+    xy = [(0, 0), (0.9, 0), (0.9, 0.1), (0.4, 1.0)]
+    (zone,) = discs(points_of(xy, [0, 1, 2, 3]), 3)
+    assert zone.passes.tolist() == [0, 1, 2, 3]
+    # The median of 0, .9, .9, .4 and of 0, 0, .1, 1.
+    assert zone.centre == pytest.approx([0.65, 0.05])
+
+
+def test_of_a_slick_the_point_nearest_to_the_middle_is_its_origin() -> None:
+    # Slick 1 may begin at (.5, 0) or (.1, 0); slicks 0 and 2 at (0, 0). It is counted once.
+    xy = np.array([[0.0, 0], [0.5, 0], [0.1, 0], [0.0, 0]])
+    points = Points(xy, np.array([0, 1, 1, 2]), np.array([0, 1, 1, 2]), np.ones(4))
+    (zone,) = discs(points, 2)
+    assert zone.slicks.tolist() == [0, 1, 2]
+    assert zone.origins.tolist() == [[0, 0], [0.1, 0], [0, 0]]
+
+
+def test_of_a_pass_the_nearest_slick_joins_and_joins_once() -> None:
+    near = Disc(np.zeros(2), 1.0, np.array([0]), np.zeros((1, 2)), np.array([0]))
+    far = Disc(np.array([1.5, 0]), 1.0, np.array([1]), np.array([[1.5, 0]]), np.array([0]))
+    # Slicks 2 and 3 of pass 7 end at .4 and −.2; slick 4 of pass 8 at 1, on both borders; slick 5 of pass 9 beyond.
+    points = np.full((6, 4, 2), np.nan)
+    points[2:, 2] = [[0.4, 0], [-0.2, 0], [1, 0], [2.6, 0]]
+    first, second = joined([near, far], points, np.array([0, 0, 7, 7, 8, 9]))
+    assert first.slicks.tolist() == [0, 3, 4]
+    assert first.passes.tolist() == [0, 7, 8]
+    assert first.origins.tolist() == [[0, 0], [-0.2, 0], [1, 0]]
+    assert second.slicks.tolist() == [1]
+    assert joined([], points, np.zeros(6, np.int64)) == []
