@@ -4,35 +4,34 @@
     scripts/mutate.py [CORE...] [--most 40] [--seed 0]
 
 Each mutant is one change of one line (`<` to `<=`, `+` to `-`, a constant by one, a condition turned round, a raise
-left out, ...), tried on those tests of its module that call the function it is in. mutmut and cosmic-ray start Python
-and collect tests for each mutant, of which importing torch and pandas is most; here they are imported and collected
-once a module, and a mutant is a fork that changes the code of functions in place. No file is written.
+left out, ...), tried in a process of its own on the tests of its module. mutmut and cosmic-ray start Python for each
+mutant, of which importing torch and pandas is most; here a process that has imported them forks. Nothing is written.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import functools
-import gc
+import copy
 import importlib
+import importlib.abc
+import importlib.machinery
 import os
 import random
-import resource
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pytest
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ["numba", "pandas", "scipy.optimize", "sklearn.metrics", "torch", "rasterio", "pyogrio", "hypothesis", "pytest"]
+HEAVY = [
+    "numpy", "numba", "pandas", "scipy.ndimage", "scipy.optimize", "scipy.spatial", "scipy.stats", "skimage.measure",
+    "sklearn.metrics", "shapely", "torch", "monai.networks.nets", "albumentations", "tifffile", "PIL.Image", "rasterio",
+    "pyogrio", "pydantic", "yaml", "click", "rich", "hypothesis", "pytest",
+]  # fmt: skip
 CORES = {
     "metrics": {f"metrics/{name}": f"metrics/test_{name}" for name in (
         "bootstrap", "boundary", "calibration", "confusion", "counts", "detection", "froc", "grades", "matching",
@@ -86,108 +85,59 @@ def changes(tree: ast.AST) -> Iterator[tuple[ast.AST, Change]]:
 
 
 def _code(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a tree but for annotations, decorators, what only a type checker sees, and defaults of fields."""
-    for name, value in ast.iter_fields(tree):
-        if name in ("annotation", "returns", "decorator_list", "type_params"):
+    """The nodes of a tree but for annotations, decorators and what only a type checker sees."""
+    for field, value in ast.iter_fields(tree):
+        if field in ("annotation", "returns", "decorator_list", "type_params"):
             continue
         for node in value if isinstance(value, list) else [value]:
-            checker = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-            strict = isinstance(node, ast.keyword) and node.arg == "strict"  # of zip: a check of what cannot be
-            fields = isinstance(tree, ast.ClassDef) and isinstance(node, ast.AnnAssign)
-            if isinstance(node, ast.AST) and not (checker or strict or fields):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                continue
+            if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip: a check of what cannot be
+                continue
+            if isinstance(node, ast.AST):
                 yield node
                 yield from _code(node)
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield inner
-            yield from _codes(inner)
+class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Serves one module from a changed tree."""
+
+    def __init__(self, name: str, path: Path, tree: ast.Module) -> None:
+        self.name, self.path, self.tree = name, path, tree
+
+    def find_spec(self, name: str, *_: object) -> importlib.machinery.ModuleSpec | None:
+        if name != self.name:
+            return None
+        return importlib.machinery.ModuleSpec(name, self, origin=str(self.path))
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__file__ = str(self.path)
+        exec(compile(self.tree, self.path, "exec"), module.__dict__)
 
 
-class Tried:
-    """A plugin of pytest that runs the collected tests once per mutant of a module, each time in a fork.
+def noticed(module: str, tests: list[str], tree: ast.Module, limit: float) -> bool:
+    """Whether the tests of a module fail, or do not end, with this tree for it."""
+    if not (child := os.fork()):
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(null, stream)
+        os.setsid()
+        sys.meta_path.insert(0, Mutated(f"seepseg.{module.replace('/', '.')}", ROOT / f"seepseg/{module}.py", tree))
+        import pytest
 
-    Functions get the code of the mutant, wherever they were imported to, and so do numbers of the module.
-    """
-
-    def __init__(self, module: str, chosen: Sequence[int]) -> None:
-        self.name, self.path = f"seepseg.{module.replace('/', '.')}", ROOT / f"seepseg/{module}.py"
-        self.chosen, self.killed, self.failed = chosen, 0, False
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.failed |= report.failed
-
-    def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        called, took = dict[pytest.Item, set[int]](), dict[pytest.Item, float]()
-        for item in session.items:
-            lines = called[item] = set[int]()
-
-            def note(frame: FrameType, *_: object, lines: set[int] = lines) -> None:
-                if frame.f_code.co_filename == str(self.path):
-                    lines.add(frame.f_code.co_firstlineno)
-
-            begin = time.process_time()
-            sys.settrace(note)
-            threading.settrace(note)
-            fails = self._fails(item)
-            sys.settrace(None)
-            threading.settrace(None)  # type: ignore[arg-type]
-            if fails:
-                raise SystemExit(f"{item.nodeid} fails as it is")
-            took[item] = time.process_time() - begin
-        for i in self.chosen:
-            tree = ast.parse(self.path.read_text())
-            shown, change = list(changes(tree))[i]
-            line = getattr(shown, "lineno", 0)
-            functions = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]
-            spans = [(min(n.lineno for n in (f, *f.decorator_list)), f.end_lineno or 0) for f in functions]
-            first, last = min((s for s in spans if s[0] <= line <= s[1]), default=(0, 0))
-            tests = [item for item in session.items if not last or any(first <= n <= last for n in called[item])]
-            before = ast.unparse(shown)
-            change()
-            after = ast.unparse(shown) or "pass"
-            if self._noticed(ast.fix_missing_locations(tree), sorted(tests, key=took.__getitem__)):
-                self.killed += 1
-            else:
-                after = f"not ({after})" if after == before else after
-                print(f"  lives: {self.path.name}:{line}: {before}  ->  {after}", file=sys.__stderr__, flush=True)
-        return True
-
-    def _fails(self, item: pytest.Item) -> bool:
-        self.failed = False
-        item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
-        return self.failed
-
-    def _noticed(self, tree: ast.Module, tests: Sequence[pytest.Item]) -> bool:
-        if not (child := os.fork()):
-            resource.setrlimit(resource.RLIMIT_CPU, (60, 60))  # one that does not end, or takes all memory, is noticed
-            resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
-            signal.alarm(600)
-            try:
-                self._become(tree)
-                os._exit(any(map(self._fails, tests)))
-            finally:
-                os._exit(1)
-        return os.waitpid(child, 0)[1] != 0
-
-    def _become(self, tree: ast.Module) -> None:
-        module, code = sys.modules[self.name], compile(tree, self.path, "exec", dont_inherit=True)
-        codes = {(c.co_qualname, c.co_firstlineno): c for c in _codes(code)}
-        fresh = {"__name__": self.name, "__file__": str(self.path)}
-        exec(code, fresh)
-        for held in gc.get_objects():
-            if isinstance(held, functools._lru_cache_wrapper):
-                held.cache_clear()
-            elif isinstance(held, FunctionType) and held.__globals__ is module.__dict__:
-                held.__code__ = codes.get((held.__qualname__, held.__code__.co_firstlineno), held.__code__)
-        for name, value in fresh.items():
-            old = vars(module).get(name)
-            if isinstance(value, (int, float, tuple, dict)) and name[:2] != "__" and repr(old) != repr(value):
-                for other in [m for key, m in sys.modules.items() if key.startswith(("seepseg", "tests"))]:
-                    if vars(other).get(name) is old:
-                        setattr(other, name, value)
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+        os._exit(pytest.main([*options, *tests]) != 0)
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+            return status != 0
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True
 
 
 def mutate(core: str, most: int, seed: int) -> tuple[int, int]:
@@ -197,23 +147,24 @@ def mutate(core: str, most: int, seed: int) -> tuple[int, int]:
         count = sum(1 for _ in changes(ast.parse((ROOT / f"seepseg/{module}.py").read_text())))
         sites += [(module, i) for i in range(count)]
     chosen = sorted(random.Random(seed).sample(sites, min(most, len(sites))))
-    killed = 0
-    for module in dict.fromkeys(module for module, _ in chosen):
+    limits, killed = dict[str, float](), 0
+    for module, i in chosen:
         tests = [t if (ROOT / (t := f"tests/{name}")).is_dir() else f"{t}.py" for name in CORES[core][module].split()]
-        reading, writing = os.pipe()
-        if not os.fork():  # so that each module is imported by its own tests
-            tried = Tried(module, [i for name, i in chosen if name == module])
-            import pytest
-
-            options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:terminal", "-W", "ignore"]
-            status = pytest.main([*options, *tests], plugins=[tried])
-            os.write(writing, f"{tried.killed}".encode() if status in (0, 5) else b"")
-            os._exit(0)
-        os.close(writing)
-        os.wait()
-        if not (answer := os.read(reading, 20)):
-            sys.exit(f"the tests of {module} fail as it is")
-        killed += int(answer)
+        tree = ast.parse((ROOT / f"seepseg/{module}.py").read_text())
+        if module not in limits:
+            begin = time.monotonic()
+            if noticed(module, tests, copy.deepcopy(tree), 600):
+                sys.exit(f"the tests of {module} fail as it is")
+            limits[module] = 20 + 3 * (time.monotonic() - begin)
+        shown, change = list(changes(tree))[i]
+        before, line = ast.unparse(shown), getattr(shown, "lineno", 0)
+        change()
+        after = ast.unparse(shown) or "pass"
+        after = f"not ({after})" if after == before else after
+        if noticed(module, tests, ast.fix_missing_locations(tree), limits[module]):
+            killed += 1
+        else:
+            print(f"  lives: {module}.py:{line}: {before}  ->  {after}", flush=True)
     print(f"{core}: {killed} of {len(chosen)} noticed ({len(sites)} possible)", flush=True)
     return killed, len(chosen)
 
@@ -226,6 +177,7 @@ def main() -> None:
     given = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
+    sys.dont_write_bytecode = True  # neither a changed module nor anything that it made may stay
     os.environ["CI"] = "1"  # hypothesis then draws the same examples for each mutant
     os.environ["NUMBA_DISABLE_JIT"] = "1"  # its cache knows files by their date, and would serve the unchanged one
     for name in HEAVY:
