@@ -69,7 +69,7 @@ def read_table(path: Path) -> pd.DataFrame:
     texts = {name: "str" for name, kind in TYPES.items() if kind in ("str", "object") or name in times}
     try:
         return typed(pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""]))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "predict again") from None
 
 

@@ -29,7 +29,7 @@ RATIO = 100
 """How many times its own size an archive may unpack to, once that is more than `SMALL`."""
 SMALL = 2**26
 
-DAMAGED = (BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
+DAMAGED = (BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 _ENTRY = b"PK\x01\x02"
 """What each member begins with in the list of them."""
 _UNPACK = "unpack it yourself and give the folder, if you trust it"

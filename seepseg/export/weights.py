@@ -81,21 +81,20 @@ def read_weights(folder: str | os.PathLike[str]) -> list[Checkpoint]:
             tuple(table["background_values"]),
             tuple(table["ignore_values"]),
         )
-        networks = tree["networks"]
+        return [
+            Checkpoint(
+                config=parse(network["config"], folder / CONFIG),
+                classes=classes,
+                scaling=MeasuredScaling.from_plain(_tuples(network["scaling"])),
+                weights={name.partition(".")[2]: t for name, t in tensors.items() if name.startswith(f"{k}.")},
+                decoding=network["decoding"],
+                epoch=network["epoch"],
+            )
+            for k, network in enumerate(tree["networks"])
+        ]
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"not an export with weights ({reason})", folder, "export again") from None
-    return [
-        Checkpoint(
-            config=parse(network["config"], folder / CONFIG),
-            classes=classes,
-            scaling=MeasuredScaling.from_plain(_tuples(network["scaling"])),
-            weights={name.partition(".")[2]: t for name, t in tensors.items() if name.startswith(f"{k}.")},
-            decoding=network["decoding"],
-            epoch=network["epoch"],
-        )
-        for k, network in enumerate(networks)
-    ]
 
 
 def _without_folders(value: Any) -> Any:

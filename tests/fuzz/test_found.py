@@ -17,6 +17,7 @@ import pytest
 import shapely
 import tifffile
 
+from seepseg.api.findings import read_findings
 from seepseg.archives.unpacked import unpacked
 from seepseg.classes import SEEP
 from seepseg.errors import DataError
@@ -119,6 +120,12 @@ def test_an_archive_in_an_archive_whose_header_is_none(tmp_path: Path, monkeypat
     (tmp_path / "a.zip").write_bytes(held.getvalue().replace(b"PK\x03\x04", b"PK\x03\x05", 1))
     with pytest.raises(DataError, match=r"member 'b.zip' is damaged \(Bad magic"):
         unpacked(tmp_path / "a.zip")
+
+
+def test_a_number_of_findings_that_no_column_holds(tmp_path: Path) -> None:
+    (tmp_path / "findings.csv").write_text(f"scene,object\na,{2**70}\n")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_findings(tmp_path)
 
 
 @pytest.mark.parametrize(
