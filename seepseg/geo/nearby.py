@@ -15,12 +15,14 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
+from pyproj.exceptions import ProjError
 
 from seepseg.errors import DataError
 from seepseg.geo.admitted import MAX_VECTORS
 from seepseg.geo.place import GEOD, LONLAT, Map, reproject
 from seepseg.geo.vector import read_vectors
 from seepseg.io.files import open_regular
+from seepseg.io.raster import as_data_error
 from seepseg.io.table import check_names
 
 LON, LAT = ("lon", "longitude"), ("lat", "latitude")
@@ -149,10 +151,11 @@ def _read(path: Path) -> tuple[NDArray[Any], pd.DataFrame]:
         raise DataError("holds nothing that is anywhere", path, "leave it out")
     if not crs:
         raise DataError("has no coordinate system", path, "save it with one")
-    degrees = CRS(crs).is_geographic
+    with as_data_error(path, ProjError):
+        degrees, project = CRS(crs).is_geographic, reproject(crs)
     # Not by bounds, which leave out holes: one that lies far outside would be cut into more points than fit in memory.
     if np.all(np.abs(shapely.get_coordinates(shapes)) <= ([360, 90] if degrees else 1e8)):
-        shapes = shapely.transform(shapely.segmentize(shapes, EDGE[0] if degrees else EDGE[1]), reproject(crs))
+        shapes = shapely.transform(shapely.segmentize(shapes, EDGE[0] if degrees else EDGE[1]), project)
     if not np.all(np.abs(shapely.get_coordinates(shapes)) <= [360, 90]):
         raise DataError("has places that are not on Earth", path, "check its coordinates and their system")
     named, blank = {str(column).lower(): table[column] for column in table}, pd.Series("", table.index)

@@ -56,6 +56,14 @@ def test_a_coordinate_system_that_pyogrio_cannot_say(tmp_path: Path) -> None:
     assert layer_names(path) == ["a"]
 
 
+def test_a_place_on_another_planet(tmp_path: Path) -> None:
+    path = shapefile(tmp_path)
+    system = path.with_suffix(".prj")
+    system.write_bytes(system.read_bytes().replace(b"6378137.0", b"3396190.0"))
+    with pytest.raises(DataError, match="celestial body"):
+        read_nearby([path], 1000.0, 3.0)
+
+
 def test_a_column_of_lists_is_text(tmp_path: Path) -> None:
     square = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
     features = [{"type": "Feature", "properties": {"class_name": ["a", "b"]}, "geometry": square}]
