@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 SHOWN = 20
@@ -79,6 +80,18 @@ class InterruptedRun(SeepsegError):  # noqa: N818 - an interruption is no error
     def __reduce__(self) -> tuple[object, ...]:
         """As its parent's, with the signal."""
         return type(self), (self.signal_number, self.what, self.where, self.fix)
+
+
+def shortage(error: BaseException, where: object) -> ResourceError | None:
+    """The user's line where the machine, and not the file at hand, is what lacks: descriptors or memory; else None."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    number = getattr(error, "errno", None)
+    if number in (errno.EMFILE, errno.ENFILE) or "Too many open files" in str(error):
+        return ResourceError("too many files are open", where, "raise their limit with `ulimit -n`")
+    if number == errno.ENOMEM:
+        return ResourceError("out of memory", where, "close other programs, or raise the limit with `ulimit -v`")
+    return None
 
 
 def listed(names: Sequence[str]) -> str:

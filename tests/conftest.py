@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +56,25 @@ def tiny_config(root: Path, **more: object) -> Config:
         "runtime": {"device": "cpu", "amp": "off", "threads": 1},
     }
     return parse(tree | more, "test")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Makes the folder `tmp_path / "disk"` a file system of so many KiB, or changes its size; root alone can."""
+    folder = tmp_path / "disk"
+
+    def of_size(kib: int) -> Path:
+        again = folder.is_mount()
+        folder.mkdir(exist_ok=True)
+        options = f"size={kib}k" + ",remount" * again
+        command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
+        if sys.platform != "linux" or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("mounting a small file system takes root on Linux")
+        return folder
+
+    yield of_size
+    if folder.is_mount():
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from seepseg import errors
@@ -20,3 +22,21 @@ def test_exit_codes(error: errors.SeepsegError, code: int) -> None:
 def test_the_line_says_what_where_and_how_to_fix() -> None:
     assert str(errors.DataError("cut short", "a.tif", "copy it again")) == "cut short in a.tif: copy it again"
     assert str(errors.DataError("cut short")) == "cut short"
+
+
+def test_what_the_machine_lacks_is_not_the_files_fault() -> None:
+    try:
+        try:
+            raise OSError("/d/a.tif: Too many open files")  # as GDAL says it
+        except OSError as cause:
+            raise ValueError("read failed") from cause
+    except ValueError as error:
+        wrapped = error
+    for error in (OSError(errno.EMFILE, "Too many open files"), wrapped):
+        line = errors.shortage(error, "a.tif")
+        assert line
+        assert str(line) == "too many files are open in a.tif: raise their limit with `ulimit -n`"
+    memory = errors.shortage(OSError(errno.ENOMEM, "Cannot allocate memory"), "a.tif")
+    assert memory
+    assert (memory.exit_code, memory.what) == (5, "out of memory")
+    assert errors.shortage(OSError(errno.ENOENT, "No such file"), "a.tif") is None

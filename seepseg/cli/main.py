@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import logging
 import os
 import re
 import sys
@@ -15,8 +16,8 @@ import click
 
 from seepseg import __version__
 from seepseg.cli.record import Record, asked, speaks, with_options
-from seepseg.cli.streams import recorded
-from seepseg.errors import SeepsegError
+from seepseg.cli.streams import patient, recorded
+from seepseg.errors import SeepsegError, shortage
 from seepseg.machine.imports import import_monai_alone
 
 COMMANDS = {
@@ -68,8 +69,10 @@ def main() -> None:
     words = sys.argv[1:]
     name, command = called(words)
     _spin_less()
+    # That it found no home to write its cache to, say.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import_monai_alone()
-    with recorded(name, words) as record:
+    with patient(), recorded(name, words) as record:
         code, error = _run(words, command, record)
         result = record.end(code, error)
     if asked(words)[0] and speaks():
@@ -163,11 +166,13 @@ def explain(error: Exception, takes_keys: bool = True) -> tuple[int, str]:
         case SeepsegError():
             error.fix = _advice(error.fix, takes_keys)
             return error.exit_code, str(error)
-        case RuntimeError() | MemoryError() if _is_memory(error):
+        case RuntimeError() | MemoryError() | ImportError() if _is_memory(error):
             fix = _advice("use smaller tiles, batches or windows, or set data.cache_gb=0", takes_keys)
             return 5, f"out of memory: {fix}"
         case OSError(errno=errno.ENOSPC):
             return 5, f"no space left in {error.filename or 'standard output'}: free some and run the command again"
+        case OSError() if lacking := shortage(error, error.filename or ""):
+            return 5, str(lacking)
         case OSError():
             return 3, f"{(error.strerror or str(error)).lower()} in {error.filename or 'a file'}: check the path"
         case RuntimeError() if "DataLoader worker" in str(error):
@@ -191,8 +196,9 @@ def _advice(fix: str, takes_keys: bool) -> str:
 
 def _is_memory(error: Exception) -> bool:
     """Whether memory ran out; torch's own errors are recognised by name and text, as it is not imported here."""
+    texts = ("can't allocate memory", "failed to map segment", "can't start new thread")
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
+        or any(text in str(error) for text in texts)
     )

@@ -35,6 +35,49 @@ class _Heard:
         return getattr(self.below, name)
 
 
+class _Patient:
+    """A standard stream whose reader (head, less, a terminal) may leave: the command goes on without it."""
+
+    def __init__(self, below: TextIO) -> None:
+        self.below = below
+        self.encoding = getattr(below, "encoding", None) or "utf-8"
+        self.errors = getattr(below, "errors", None) or "strict"
+
+    def write(self, text: str) -> int:
+        """Write text, to nowhere once the reader has left."""
+        with self._without_reader():
+            self.below.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._without_reader():
+            self.below.flush()
+
+    @contextmanager
+    def _without_reader(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.below.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.below, name)
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Let the readers of both output streams leave, for a `with` block."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast(TextIO, _Patient(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
 @contextmanager
 def heard(record: Record | None = None, *, covered: bool = False) -> Iterator[None]:
     """Hear both output streams for a `with` block, for the running command, where they are not heard already.

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from seepseg.classes import IGNORE
 from seepseg.config import Sampling
 from seepseg.data.catalog import Catalog
 from seepseg.data.dataset import Draw, Sample, TileDataset
-from seepseg.errors import SeepsegError
+from seepseg.errors import ResourceError, SeepsegError
 
 
 @dataclass
@@ -36,6 +36,12 @@ class Batch:
         height, width = self.mask.shape[-2:]
         y, x = (values.shape[-2] - height) // 2, (values.shape[-1] - width) // 2
         return values[..., y : y + height, x : x + width].contiguous()
+
+    def share_memory(self) -> Batch:
+        """The batch, moved to memory that other processes can read."""
+        for tensor in (self.image, self.mask, self.valid):
+            tensor.share_memory_()
+        return self
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory, for a faster copy to the GPU."""
@@ -94,6 +100,7 @@ def load_batches(
 
     Raises:
         DataError: a tile cannot be read any more.
+        ResourceError: shared memory has no room for a batch of a worker.
     """
     loader: DataLoader[Batch | SeepsegError] = DataLoader(
         _Batches(dataset, list(batches)),
@@ -119,6 +126,12 @@ class _Batches(Dataset["Batch | SeepsegError"]):
 
     def __getitem__(self, number: int) -> Batch | SeepsegError:
         try:
-            return collate([self._dataset[draw] for draw in self._batches[number]])
+            batch = collate([self._dataset[draw] for draw in self._batches[number]])
+            # Torch would do so later, in a thread that only prints its errors, and the loader would wait for ever.
+            return batch.share_memory() if get_worker_info() else batch
         except SeepsegError as error:
             return error
+        except RuntimeError as error:
+            if "shared memory" not in str(error):
+                raise
+            return ResourceError("no room for a batch", "/dev/shm", "enlarge it, or set runtime.workers=0")

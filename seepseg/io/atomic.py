@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from seepseg.errors import ConfigError, ResourceError, SeepsegError
+from seepseg.errors import ConfigError, ResourceError, SeepsegError, shortage
 
 TEMPORARY_PREFIX = ".seepseg-"
 """How the names of unfinished files start; what a killed process leaves behind may be deleted."""
@@ -56,6 +56,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_error(error: OSError, path: Path) -> SeepsegError:
     """The user's line for a failed write."""
+    if lacking := shortage(error, path):
+        return lacking
     if error.errno in _FULL:
         return ResourceError("disk is full, or a quota is reached", path, "free some space and run again")
     if error.errno in _FORBIDDEN:
@@ -72,7 +74,7 @@ def write_error(error: OSError, path: Path) -> SeepsegError:
 def unwritten(path: Path, reason: str) -> SeepsegError:
     """The user's line where a library could not write a file, whose words seldom say that the disk is full."""
     path = said_of(path)
-    if not os.access(path.parent, os.W_OK):
+    if not os.access(path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         return ConfigError("not writable", path, "change its permissions, or choose another folder")
     with suppress(OSError):
         if shutil.disk_usage(path.parent).free < 2**20:

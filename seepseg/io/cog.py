@@ -24,6 +24,8 @@ from seepseg.io.raster import Georeference, copy_raster, create_raster, gdal, re
 from seepseg.io.tiff import inspect_tiff
 
 BLOCK = 256
+ROOM = 2**14
+"""Bytes that a raster takes besides its pixels, some when it is closed."""
 OVERVIEWS_FROM = 512
 """A raster with a longer side than this gets overviews; a smaller one is read at once."""
 
@@ -107,7 +109,7 @@ class RowWriter:
 
     def _flush(self, count: int) -> None:
         rows = np.concatenate(self._waiting, axis=1)
-        _need_room(self._path, rows.nbytes)  # libtiff itself prints that a write fails
+        _need_room(self._path, rows.nbytes)
         with gdal():  # of this thread, or what fails is printed
             self._target.write(rows[:, :count], window=Window(0, self._written, rows.shape[2], count))
         self._written += count
@@ -153,6 +155,7 @@ def row_writer(
     """
     with ExitStack() as stack:
         done = stack.enter_context(atomic_path(path))
+        _need_room(path)
         # The overviews of a raster are files beside it.
         stack.enter_context(gdal(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"))
         stack.enter_context(_as_write_error(path))
@@ -258,11 +261,12 @@ def _as_write_error(path: Path) -> Iterator[None]:
         raise unwritten(path, reason(error)) from None
 
 
-def _need_room(path: Path, size: int) -> None:
-    """Raise ResourceError where the disk has no room for `size` bytes."""
-    free = shutil.disk_usage(path.parent).free
-    if free < size:
-        what = f"the disk has {free / 2**20:.1f} MiB left, {size / 2**20:.1f} are needed"
+def _need_room(path: Path, size: int = 0) -> None:
+    """Raise ResourceError where the disk has no room for `size` bytes of pixels."""
+    # libtiff itself prints that a write fails, also while what was begun is closed.
+    free, needed = shutil.disk_usage(path.parent).free, size + ROOM
+    if free < needed:
+        what = f"the disk has {free / 2**20:.2f} MiB left, {needed / 2**20:.2f} are needed"
         raise ResourceError(what, said_of(path), "free some space, then run again")
 
 

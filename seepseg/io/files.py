@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from seepseg.errors import ConfigError, DataError
+from seepseg.errors import ConfigError, DataError, shortage
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -54,7 +54,9 @@ def open_regular(path: Path) -> BinaryIO:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise DataError("the link leads back to itself", path, "fix the symbolic link") from None
-        raise DataError(f"cannot be opened ({error.strerror})", path, "check the path") from None
+        raise shortage(error, path) or DataError(
+            f"cannot be opened ({error.strerror})", path, "check the path"
+        ) from None
     except ValueError:
         raise DataError("the name holds a null character", repr(str(path)), "check the path") from None
 
@@ -105,7 +107,8 @@ def _below(folder: str, place: str, above: tuple[str, ...]) -> Iterator[str]:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", folder, "make the folder readable") from None
+        closed = DataError(f"cannot be read ({error.strerror})", folder, "make the folder readable")
+        raise shortage(error, folder) or closed from None
     for entry in visible:
         yield f"{place}{entry.name}"
         if entry.is_dir() and not (entry.is_symlink() and os.path.realpath(entry.path) in above):

@@ -26,7 +26,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from seepseg.errors import DataError, SeepsegError
+from seepseg.errors import DataError, SeepsegError, shortage
 from seepseg.io.files import image_kind, open_regular
 
 DRIVERS = {"TIFF": "GTiff", "PNG": "PNG", "JPEG": "JPEG"}
@@ -159,7 +159,8 @@ def as_data_error(
     except MemoryError:
         raise DataError("does not fit in memory", path, "cut it into smaller ones") from None
     except errors as error:
-        raise DataError(f"is damaged ({reason(error)})", path, "copy or save it again") from None
+        damaged = DataError(f"is damaged ({reason(error)})", path, "copy or save it again")
+        raise shortage(error, path) or damaged from None
 
 
 def reason(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,8 @@ class Manifest:
 
     def begun(self) -> bool:
         """Whether the last run that wrote here had this key."""
-        keys = [line["begin"] for line in self._lines() if "begin" in line]
+        # Without the line of its beginning where the folder was emptied meanwhile.
+        keys = [key for line in self._lines() if (key := line.get("begin") or line.get("key"))]
         return bool(keys) and keys[-1] == self.key
 
     def latest(self) -> dict[str, dict[str, Any]]:
@@ -114,6 +116,10 @@ class Manifest:
         """All sound lines of all shards, in the order they were written."""
         return sorted(filter(_is_sound, self._parsed()), key=lambda line: line.get("time", 0.0))
 
+    @cached_property
+    def _newest(self) -> float:
+        return max((line.get("time", 0.0) for line in self._lines()), default=0.0)
+
     def unsound(self) -> int:
         """How many whole lines are not what is written here; they count as if they were not there."""
         return sum(not _is_sound(line) for line in self._parsed())
@@ -129,7 +135,9 @@ class Manifest:
     def _append(self, line: dict[str, Any]) -> None:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(line | {"time": time.time()}, sort_keys=True) + "\n"
+            # Later than all that was there, even if the clock was set back.
+            moment = max(time.time(), self._newest + 0.001)
+            text = json.dumps(line | {"time": moment}, sort_keys=True) + "\n"
             with self.path.open("a+b") as stream:
                 # The last line may have been cut short by a kill.
                 if stream.tell():

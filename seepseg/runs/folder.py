@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 import seepseg
 from seepseg.config import Config, dump, load
-from seepseg.errors import ConfigError, LockedError
+from seepseg.errors import ConfigError, LockedError, ResourceError, SeepsegError
 from seepseg.io.atomic import TEMPORARY_PREFIX, remove_leftovers, write_error, write_text
 from seepseg.io.table import csv_text, plain_cell
 
@@ -100,6 +100,11 @@ class RunFolder:
         write_text(self.config, dump(config))
         write_text(self.root / "env.json", json.dumps(environment(), indent=1) + "\n")
 
+    def check_there(self) -> None:
+        """Raise ResourceError where the folder is no more: what is written now would begin another, without config."""
+        if not self.config.exists():
+            raise gone(self.root)
+
     def write_splits(self, splits: pd.DataFrame) -> None:
         """Write splits.csv."""
         write_text(self.splits, csv_text(splits))
@@ -131,6 +136,7 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
     Raises:
         LockedError: another process holds it.
         ConfigError: it cannot be made.
+        ResourceError: it was removed during the block, with what had been written.
     """
     new = not folder.exists()
     try:
@@ -142,8 +148,16 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
         lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         raise LockedError("another seepseg process works here", folder, "wait for it, or use another folder") from None
+    held = _file(folder / name)
     try:
         yield
+    except (OSError, SeepsegError) as error:
+        if _file(folder / name) != held:
+            raise gone(folder) from error
+        raise
+    else:
+        if _file(folder / name) != held:
+            raise gone(folder)
     finally:
         empty = new and [path.name for path in folder.iterdir()] == [name]
         if empty or not keep:
@@ -153,6 +167,18 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
         if empty:
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _file(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
+def gone(folder: Path) -> ResourceError:
+    """The user's line for a folder that was removed during the work in it."""
+    return ResourceError("the folder was removed while this ran", folder, "run the command again")
 
 
 def fold_folder(run: Path, fold: int | None) -> Path:

@@ -38,7 +38,7 @@ def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, echo: Echo, 
         if any_rank(stop.number is not None, trainer.device):
             interrupt(trainer, folder, stop)
         if time.monotonic() - saved > 60 * config.train.checkpoint_minutes and world() == 1:
-            save_checkpoint(folder.last, to_checkpoint(trainer))
+            save_last(trainer, folder)
             saved = time.monotonic()
 
     def before_val_batch() -> None:
@@ -55,6 +55,7 @@ def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, echo: Echo, 
             row, better = close_epoch(trainer, val, speed)
             counts = pixels.compute() if pixels else None
             if board:
+                folder.check_there()
                 # Before the checkpoint: killed in between, the epoch is done again and its first events are hidden.
                 board.row(row, progress.epoch)
                 if counts is not None:
@@ -91,15 +92,21 @@ def save(trainer: Trainer, folder: RunFolder, better: bool) -> None:
     # Best before last: killed in between, the epoch is done again and writes the same best.
     if better:
         save_checkpoint(folder.best, to_checkpoint(trainer, resumable=False))
-    save_checkpoint(folder.last, to_checkpoint(trainer))
+    save_last(trainer, folder)
     folder.write_metrics(trainer.progress.rows)
+
+
+def save_last(trainer: Trainer, folder: RunFolder) -> None:
+    """Save the state to resume from; ResourceError where the folder is no more."""
+    folder.check_there()
+    save_checkpoint(folder.last, to_checkpoint(trainer))
 
 
 def interrupt(trainer: Trainer, folder: RunFolder, stop: StopSignal) -> NoReturn:
     """Save and raise InterruptedRun."""
     saved = "state saved"
     if world() == 1:
-        save_checkpoint(folder.last, to_checkpoint(trainer))
+        save_last(trainer, folder)
     else:
         # Each process holds partial sums of its own.
         saved = "the last full epoch is saved"
@@ -132,5 +139,5 @@ def opened_board(trainer: Trainer, folder: RunFolder, echo: Echo) -> Iterator[Bo
 def draw_curves(trainer: Trainer, folder: RunFolder) -> None:
     """Draw curves.png, where an epoch is finished."""
     progress = trainer.progress
-    if progress.rows:
+    if progress.rows and folder.config.exists():
         draw_training(folder.curves, progress.rows, progress.best_epoch, len(trainer.data.classes))

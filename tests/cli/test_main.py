@@ -183,6 +183,17 @@ def test_debug_shows_the_traceback() -> None:
             5,
             "a loader worker died: enlarge /dev/shm, or give -s runtime.workers=0",
         ),
+        (
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+            5,
+            "out of memory: use smaller tiles, batches or windows, or give -s data.cache_gb=0",
+        ),
+        (
+            OSError(errno.EMFILE, "Too many open files", "/d/x"),
+            5,
+            "too many files are open in /d/x: raise their limit with `ulimit -n`",
+        ),
+        (ImportError("no module"), 70, "ImportError: no module (a bug: run again with seepseg --debug and report it)"),
         (KeyError("x"), 70, "KeyError: 'x' (a bug: run again with seepseg --debug and report it)"),
         (ValueError("one\ntwo"), 70, "ValueError: one (a bug: run again with seepseg --debug and report it)"),
     ],

@@ -15,10 +15,10 @@ from seepseg.classes import SEEP, SEEP_BINARY
 from seepseg.config import Sampling, Scaling, SeepData
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.dataset import Draw, Sample, TileDataset
-from seepseg.data.loader import collate, epoch_draws, in_batches, load_batches
+from seepseg.data.loader import Batch, collate, epoch_draws, in_batches, load_batches
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.source import source_of
-from seepseg.errors import DataError
+from seepseg.errors import DataError, ResourceError
 
 
 def catalog_of(held: list[set[int]]) -> Catalog:
@@ -149,3 +149,18 @@ def test_a_tile_that_vanishes_is_one_line_from_any_number_of_workers(
     with pytest.raises(DataError) as caught:
         next(batches)
     assert str(caught.value).startswith(f"no such file in {tmp_path / 'gone.tif'}: ")
+
+
+def test_without_shared_memory_a_worker_says_so(seep_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch shares memory in a thread of the worker that only prints its errors, and the loader waits for ever."""
+
+    def full(batch: Batch) -> Batch:
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+    monkeypatch.setattr(Batch, "share_memory", full)
+    data = SeepData(root=seep_root)
+    scaling = MeasuredScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.0,), (1.0,))
+    dataset = TileDataset(source_of(data).catalog(), source_of(data), scaling, {})
+    assert len(next(load_batches(dataset, [[Draw(0)]], 0)).ids) == 1
+    with pytest.raises(ResourceError, match="no room for a batch in /dev/shm"):
+        next(load_batches(dataset, [[Draw(0)]], 1))

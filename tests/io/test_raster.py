@@ -4,7 +4,7 @@ import hashlib
 import os
 import resource
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -286,7 +286,7 @@ def test_full_disk_leaves_nothing(tmp_path: Path, limit: int) -> None:
 def test_a_copy_that_will_not_fit_is_refused_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Noise is as large on disk: rows of 512 · 600 bytes find room, a copy of 600 · 600 with overviews does not.
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=400_000))
-    with pytest.raises(ResourceError, match=r"the disk has 0\.4 MiB left, 0\.5 are needed in .*c\.tif"):
+    with pytest.raises(ResourceError, match=r"the disk has 0\.38 MiB left, 0\.48 are needed in .*c\.tif"):
         _write(tmp_path / "c.tif", Georeference(), RNG.integers(0, 255, (600, 600), np.uint8))
     assert list(tmp_path.iterdir()) == []
     _write(tmp_path / "small.tif", Georeference())  # no overviews, so no copy
@@ -298,9 +298,29 @@ def test_a_full_disk_is_one_line_of_ours(
     """libtiff prints lines of its own where a write fails, so rows are not given to it."""
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
     for name in ("c.tif", ".seepseg-0123.tif"):
-        with pytest.raises(ResourceError, match="the disk has 0.0 MiB left") as caught:
+        with pytest.raises(ResourceError, match=r"the disk has 0\.00 MiB left") as caught:
             _write(tmp_path / name, Georeference())
         assert caught.value.where == str(tmp_path / "c.tif" if name == "c.tif" else tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kib", [4, 80, 400])
+def test_on_a_small_disk_libtiff_prints_nothing(
+    small_disk: Callable[[int], Path], capfd: pytest.CaptureFixture[str], kib: int
+) -> None:
+    """Full before, in the first rows, and in later ones: closing what was begun needs room too."""
+
+    def write(path: Path) -> None:
+        noise = RNG.integers(0, 255, (1200, 600), np.uint8)
+        with row_writer(path, Georeference(), *noise.shape, class_layout(SEEP.names, SEEP.colors, {})) as writer:
+            for top in range(0, 1200, 200):
+                writer.write(noise[top : top + 200])
+
+    disk = small_disk(kib)
+    with pytest.raises(ResourceError, match="left, "):
+        write(disk / "c.tif")
+    assert list(disk.iterdir()) == []
+    write(small_disk(4000) / "c.tif")
     assert capfd.readouterr() == ("", "")
 
 

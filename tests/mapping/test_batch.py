@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from rasterio.transform import Affine
 
 from seepseg.classes import SALT
 from seepseg.config import Predict
-from seepseg.errors import ConfigError, DataError
+from seepseg.errors import ConfigError, DataError, ResourceError
 from seepseg.geo.vector import read_vectors
 from seepseg.machine.progress import Tick, silent
 from seepseg.mapping import batch
@@ -113,6 +114,41 @@ def test_an_input_that_fails_later_leaves_no_map_of_what_it_was(run: Path, input
     assert (out / "scene0_class.tif").exists()
     listed = Manifest(out, "").latest()
     assert (list(listed["scene0"]["outputs"]), listed["scene1"]["outputs"]) == (["scene0_class.tif"], {})
+
+
+def test_a_clock_that_is_set_back_makes_nothing_older(
+    run: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    predict(run, inputs, out)
+    monkeypatch.setattr(time, "time", lambda: 10**9)  # 2001
+    other = WINDOW.model_copy(update={"threshold": 0.9})
+    assert predict(run, inputs, out, Execution(overwrite=True), other).done == 7
+    assert predict(run, inputs, out, config=other).before == 7
+    with pytest.raises(ConfigError, match="give --overwrite"):
+        predict(run, inputs, out)
+    for i in (1, 2):
+        predict(run, inputs, out, Execution(overwrite=True, shard=(i, 2)))
+    assert predict(run, inputs, out).before == 7
+
+
+def test_a_folder_emptied_during_the_run_is_an_error_and_is_finished_by_the_next(
+    run: Path, inputs: Path, tmp_path: Path
+) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    predict(run, inputs, whole)
+    emptied = False
+
+    def empty(done: int, of: int) -> None:
+        nonlocal emptied
+        if 2 * done > of and not emptied:
+            shutil.rmtree(out)
+            emptied = True
+
+    with pytest.raises(ResourceError, match="was removed while this ran|No such file"):
+        predict(run, inputs, out, tick=empty)
+    assert predict(run, inputs, out).before < 7
+    assert files(out) == files(whole)
 
 
 def test_outputs_of_another_model_or_other_options_are_not_touched(run: Path, inputs: Path, tmp_path: Path) -> None:
