@@ -23,12 +23,11 @@ from seepseg.errors import ConfigError, SeepsegError
 from seepseg.geo.land import open_masks
 from seepseg.inference.labelled import open_parts
 from seepseg.io.atomic import write_error
-from seepseg.io.files import local_path
+from seepseg.io.files import local_path, stamp
 from seepseg.machine.device import choose_device, runtime_for, set_threads
 from seepseg.machine.progress import Tick, silent
 from seepseg.mapping.ensemble import Ensemble, load_ensemble
 from seepseg.mapping.jobs import check_inputs, plan, with_channels
-from seepseg.mapping.manifest import stamp
 from seepseg.mapping.outputs import Report, Wanted
 from seepseg.mapping.scene import SceneRows
 from seepseg.mapping.units import Recipe, cut_units, predict_unit

@@ -11,8 +11,8 @@ from seepseg.conditions.cmod import wind_speed
 from seepseg.conditions.winds import Winds, read_winds
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.frame import Field
+from seepseg.io.files import stamp
 from seepseg.io.table import number, read_table
-from seepseg.mapping.manifest import stamp
 from seepseg.passes.scenes import Scene
 from seepseg.passes.view import INCIDENCE, WIND, Judge, Nodes
 from seepseg.sentinel1.coarse import INCIDENCE as INCIDENCE_TAG

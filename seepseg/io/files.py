@@ -130,3 +130,13 @@ def local_path(text: str) -> Path:
     if re.match(r"[A-Za-z][A-Za-z\d+.-]+://|[/\\]+vsi\w+[/\\]", text):
         raise ConfigError("is a remote address, not a file", text, "copy it here first")
     return Path(text)
+
+
+def stamp(*paths: Path) -> list[int] | None:
+    """Size and time of the last change of an input, of all files in a product's folder; None if one does not exist."""
+    try:
+        inside = (p for path in dict.fromkeys(paths) for p in (path.rglob("*") if path.is_dir() else [path]))
+        states = [p.stat() for p in inside if not p.is_dir()]
+    except OSError:
+        return None
+    return [sum(s.st_size for s in states), max((s.st_mtime_ns for s in states), default=0)]

@@ -13,12 +13,13 @@ from typing import Any
 
 from seepseg.errors import ConfigError, DataError, ResourceError, SeepsegError
 from seepseg.io.atomic import remove_leftovers, write_text
+from seepseg.io.files import stamp
 from seepseg.machine import executors
 from seepseg.machine.progress import Tick, silent
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.findings import FINDINGS_LOCK, write_findings
 from seepseg.mapping.jobs import Job
-from seepseg.mapping.manifest import Manifest, stamp
+from seepseg.mapping.manifest import Manifest
 from seepseg.mapping.outputs import Report
 from seepseg.mapping.units import Recipe, Unit, cut_units, load, work
 from seepseg.runs.folder import folder_lock

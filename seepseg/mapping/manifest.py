@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from seepseg.geo.vector import FORMATS
 from seepseg.io.atomic import write_error
 from seepseg.io.documents import parse_json
-from seepseg.io.files import lies_inside, open_regular
+from seepseg.io.files import lies_inside, open_regular, stamp
 from seepseg.mapping.jobs import Job
 from seepseg.metrics.grades import Grade
 
@@ -148,16 +148,6 @@ class Manifest:
                 os.fsync(stream.fileno())
         except OSError as error:
             raise write_error(error, self.path) from error
-
-
-def stamp(*paths: Path) -> list[int] | None:
-    """Size and time of the last change of an input, of all files in a product's folder; None if one does not exist."""
-    try:
-        inside = (p for path in dict.fromkeys(paths) for p in (path.rglob("*") if path.is_dir() else [path]))
-        states = [p.stat() for p in inside if not p.is_dir()]
-    except OSError:
-        return None
-    return [sum(s.st_size for s in states), max((s.st_mtime_ns for s in states), default=0)]
 
 
 def _is_sound(line: Any) -> bool:

@@ -17,8 +17,8 @@ from seepseg.errors import DataError
 from seepseg.geo.frame import PIXELS, Field, Frame
 from seepseg.geo.place import place_of
 from seepseg.geo.vector import read_polygons
+from seepseg.io.files import stamp
 from seepseg.io.raster import raster_header
-from seepseg.mapping.manifest import stamp
 from seepseg.objects.outlines import touched
 from seepseg.passes.scenes import Scene
 from seepseg.passes.view import Judge, View, look, pixel_size

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.vector import Layer, layer_names, read_vectors, write_layers
-from seepseg.mapping.manifest import stamp
+from seepseg.io.files import stamp
 from seepseg.runs.arrays import read_arrays, write_arrays
 from seepseg.runs.staged import copy_aside
 

@@ -13,8 +13,8 @@ from scipy.spatial import cKDTree
 from seepseg.errors import ConfigError, listed
 from seepseg.geo.frame import Field, Frame
 from seepseg.geo.place import place_of
+from seepseg.io.files import stamp
 from seepseg.io.raster import raster_header
-from seepseg.mapping.manifest import stamp
 from seepseg.passes.scenes import Pass, Scene
 from seepseg.runs.arrays import read_arrays, write_arrays
 from seepseg.scenes.bright import NEAR, image_of, image_points, recurring
