@@ -40,7 +40,7 @@ class Batch:
     def share_memory(self) -> Batch:
         """The batch, moved to memory that other processes can read."""
         for tensor in (self.image, self.mask, self.valid):
-            tensor.share_memory_()
+            tensor.share_memory_()  # type: ignore[no-untyped-call]
         return self
 
     def pin_memory(self) -> Batch:
