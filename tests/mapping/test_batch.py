@@ -299,7 +299,7 @@ def test_what_is_done_is_done_with_this_key_of_these_inputs_and_there(tmp_path: 
     job.class_raster.write_bytes(b"12345")
     facts = {"objects": 2}
     report: Any = SimpleNamespace(outputs=[job.class_raster], warnings=["w"], facts=facts)
-    manifest.add(job, report, "u", stamp(source))
+    manifest.add(job, report, "u", stamp(source), None)
     line = manifest.latest()["t"]
     assert {k: line[k] for k in ("outputs", "warnings", "objects")} == {
         "outputs": {"t_class.tif": 5}, "warnings": ["w"], "objects": 2,
