@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
-from seepseg.config import DeepLabV3PlusModel, ModelNode, ResUNetScSEModel, UNetModel
+from seepseg.config import DeepLabV3PlusModel, Encoder, ModelNode, ResUNetScSEModel, UNetModel
 from seepseg.errors import CheckpointError, ConfigError
 from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import _fold, load_encoder_weights, start_encoder
+from seepseg.models.resnet import resnet_channels, resnet_encoder, resnet_features
 
+ENCODERS: dict[int, Encoder] = {34: "resnet34", 50: "resnet50"}
 CONFIGS: dict[int, ModelNode] = {34: ResUNetScSEModel(decoder=8), 50: DeepLabV3PlusModel(decoder=8)}
 
 
@@ -73,6 +77,56 @@ def test_every_tensor_of_the_encoder_is_filled(tmp_path: Path, depth: int, tenso
     assert str(report) == (
         f"encoder weights {tmp_path / 'w.pth'}: {tensors} of {tensors} tensors filled; not used: fc.weight, fc.bias"
     )
+
+
+def torchvision_features(weights: dict[str, torch.Tensor], depth: int, x: torch.Tensor) -> list[torch.Tensor]:
+    """The five maps of torchvision's ResNet, as its forward pass is: of a bottleneck, the 3×3 has the stride."""
+
+    def conv_norm(conv: str, norm: str, x: torch.Tensor, stride: int = 1) -> torch.Tensor:
+        kernel = weights[f"{conv}.weight"]
+        x = functional.conv2d(x, kernel, stride=stride, padding=kernel.shape[-1] // 2)
+        mean, var, scale, shift = (
+            weights[f"{norm}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
+        )
+        return functional.batch_norm(x, mean, var, scale, shift, training=False, eps=1e-5)
+
+    x = conv_norm("conv1", "bn1", x, 2).relu()
+    maps = [x]
+    x = functional.max_pool2d(x, 3, 2, 1)
+    convs, strided = (3, 2) if depth == 50 else (2, 1)
+    for stage, blocks in enumerate([3, 4, 6, 3], 1):
+        for block in range(blocks):
+            name, stride = f"layer{stage}.{block}", 2 if block == 0 and stage > 1 else 1
+            inner = x
+            for i in range(1, convs + 1):
+                inner = conv_norm(f"{name}.conv{i}", f"{name}.bn{i}", inner, stride if i == strided else 1)
+                inner = inner.relu() if i < convs else inner
+            if f"{name}.downsample.0.weight" in weights:
+                x = conv_norm(f"{name}.downsample.0", f"{name}.downsample.1", x, stride)
+            x = (inner + x).relu()
+        maps.append(x)
+    return maps
+
+
+@pytest.mark.parametrize("depth", [34, 50])
+def test_the_encoder_computes_what_torchvision_computes(tmp_path: Path, depth: int) -> None:
+    random = torch.Generator().manual_seed(depth)
+    weights = {
+        name: torch.rand(shape, generator=random) + 0.5
+        if name.endswith("running_var")
+        else torch.randn(shape, generator=random) / max(1, math.prod(shape[1:])) ** 0.5
+        for name, shape in torchvision_shapes(depth).items()
+    }
+    model = network(depth).eval()
+    load_encoder_weights(model, saved(tmp_path / "w.pth", weights))
+    image = torch.randn(1, 3, 64, 64, generator=random)
+    encoder = resnet_encoder(ENCODERS[depth], 3, 1.0).eval()
+    encoder.load_state_dict(model.network.encoder.state_dict())
+    with torch.inference_mode():
+        ours, theirs = resnet_features(encoder, image), torchvision_features(weights, depth, image)
+    assert [m.shape[1] for m in theirs] == resnet_channels(ENCODERS[depth], 1.0)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert theirs[-1].std() > 0.01
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
