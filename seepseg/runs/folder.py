@@ -159,7 +159,7 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
         if _file(folder / name) != held:
             raise gone(folder)
     finally:
-        empty = new and [path.name for path in folder.iterdir()] == [name]
+        empty = new and _entries(folder) == [name]
         if empty or not keep:
             with suppress(OSError):  # a process that has opened it meanwhile notices, and opens another
                 (folder / name).unlink()
@@ -167,6 +167,13 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
         if empty:
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:  # it was removed
+        return []
 
 
 def _file(path: Path) -> int | None:

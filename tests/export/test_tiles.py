@@ -14,6 +14,7 @@ from rasterio.transform import Affine
 
 from seepseg.config import Config, dump, load, parse
 from seepseg.data.catalog import Catalog, labelled_of
+from seepseg.data.frame import with_blocks
 from seepseg.data.scan import with_counts
 from seepseg.data.source import Source, open_pixels, read_mask, read_pixels, source_of
 from seepseg.geo.place import place_of
@@ -46,7 +47,7 @@ def tiled(root: Path, capsys: pytest.CaptureFixture[str], *more: str, **data: An
 
 def counted(config: Config) -> tuple[Source, Catalog]:
     source = source_of(config.data)
-    return source, labelled_of(with_counts(source, source.catalog()))
+    return source, with_blocks(source, labelled_of(with_counts(source, source.catalog())))
 
 
 def assert_same(scenes: Config, tiles: Config) -> None:
