@@ -27,7 +27,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from doors import DOORS, Door, Files, one_line
+from doors import DOORS
+from doors.door import Door, Files, one_line
 from guard import Guard, Progress, bound_memory, peak
 
 from seepseg.errors import SeepsegError

@@ -39,19 +39,15 @@ def shapefile(folder: Path) -> Path:
     return path
 
 
-def test_text_of_a_shapefile_that_is_not_in_its_encoding(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ending", "sound", "odd", "said"), [
+    (".dbf", b"oil", b"o\xffl", "cannot be read .*utf-8"),  # text that is not in its encoding
+    (".prj", b"GCS_WGS_1984", b"G\xffCS", "cannot be read"),  # a coordinate system that pyogrio cannot say
+])  # fmt: skip
+def test_odd_bytes_beside_a_shapefile(tmp_path: Path, ending: str, sound: bytes, odd: bytes, said: str) -> None:
     path = shapefile(tmp_path)
-    table = path.with_suffix(".dbf")
-    table.write_bytes(table.read_bytes().replace(b"oil", b"o\xffl"))
-    with pytest.raises(DataError, match="cannot be read .*utf-8"):
-        read_vectors(path)
-
-
-def test_a_coordinate_system_that_pyogrio_cannot_say(tmp_path: Path) -> None:
-    path = shapefile(tmp_path)
-    system = path.with_suffix(".prj")
-    system.write_bytes(system.read_bytes().replace(b"GCS_WGS_1984", b"G\xffCS"))
-    with pytest.raises(DataError, match="cannot be read"):
+    beside = path.with_suffix(ending)
+    beside.write_bytes(beside.read_bytes().replace(sound, odd))
+    with pytest.raises(DataError, match=said):
         read_vectors(path)
     assert layer_names(path) == ["a"]
 

@@ -41,7 +41,7 @@ BAD = """
 import ctypes, os, signal, socket, subprocess
 from functools import partial
 from pathlib import Path
-from doors import Door
+from doors.door import Door
 from seepseg.errors import DataError
 fuzz.SECONDS = 1
 
