@@ -19,6 +19,7 @@ from seepseg.config.network import (
     AttentionUNetModel,
     BasicUNetModel,
     DeepLabV3PlusModel,
+    EfficientUNetScSEModel,
     Encoder,
     Head,
     ModelNode,

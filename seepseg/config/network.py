@@ -104,31 +104,52 @@ class SegResNetModel(ModelNode):
 
 
 class PretrainedModel(ModelNode):
-    """What networks on a ResNet have in common."""
+    """What networks whose encoder can start from ImageNet weights have in common."""
 
-    width: Width = 1.0
-    """Factor of the encoder's channels."""
     encoder_weights: Path | None = None
-    """Local file with ImageNet weights as torchvision has them, read once, when a training starts."""
+    """Local file with ImageNet weights, as torchvision has them, read once, when a training starts."""
 
     @model_validator(mode="after")
     def _as_published(self) -> PretrainedModel:
-        if self.encoder_weights and (self.width != 1 or self.norm != "batch"):
+        if self.encoder_weights and (getattr(self, "width", 1) != 1 or self.norm != "batch"):
             raise ValueError("encoder_weights are for the published encoder alone: leave width 1 and norm batch")
         return self
 
 
-class ResUNetScSEModel(PretrainedModel):
+class ResNetModel(PretrainedModel):
+    """What networks on a ResNet have in common."""
+
+    width: Width = 1.0
+    """Factor of the encoder's channels."""
+
+
+class ScSEDecoder(Node):
+    """A decoder with squeeze-excitation (arXiv 1803.02579)."""
+
+    decoder: Count = 64
+    """Channels of each level of the decoder."""
+    finest: Count | None = None
+    """Channels of its last level, which works before it enlarges; null is as the others, which is half of a step."""
+
+
+class ResUNetScSEModel(ResNetModel, ScSEDecoder):
     """U-Net on a ResNet-34 with squeeze-excitation in the decoder (arXiv 1803.02579)."""
 
     name: Literal["resunet_scse"] = "resunet_scse"
     """Which network."""
     stem_stride: Literal[1, 2, 4] = 4
     """2 leaves out the stem's pooling, 1 its stride too, so that small tiles keep their resolution."""
-    decoder: Count = 64
-    """Channels of each level of the decoder."""
-    finest: Count | None = None
-    """Channels of its last level, which works before it enlarges; null is as the others, which is half of a step."""
+
+
+class EfficientUNetScSEModel(PretrainedModel, ScSEDecoder):
+    """U-Net on an EfficientNet-Lite0 (arXiv 1905.11946), with the decoder of `resunet_scse`."""
+
+    name: Literal["effunet_scse"] = "effunet_scse"
+    """Which network."""
+    stride: Literal[16, 32] = 32
+    """16 leaves out the encoder's last five blocks, so that small tiles keep their resolution."""
+    encoder_weights: Literal["imagenet"] | Path | None = None
+    """ImageNet weights, read once, when a training starts: those of an installed package, or a local file."""
 
 
 class XceptionResUNetModel(ModelNode):
@@ -153,7 +174,7 @@ class PreActResUNetModel(ModelNode):
     """Channels of each level, the finest first."""
 
 
-class DeepLabV3PlusModel(PretrainedModel):
+class DeepLabV3PlusModel(ResNetModel):
     """Atrous spatial pyramid on a ResNet of output stride 16 (arXiv 1802.02611)."""
 
     name: Literal["deeplabv3plus"] = "deeplabv3plus"
@@ -172,6 +193,7 @@ Model = Annotated[
     | AttentionUNetModel
     | SegResNetModel
     | ResUNetScSEModel
+    | EfficientUNetScSEModel
     | XceptionResUNetModel
     | PreActResUNetModel
     | DeepLabV3PlusModel,

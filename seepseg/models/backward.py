@@ -1,4 +1,4 @@
-"""PReLU and transposed convolution with backward passes for the CPU; torch's own take a quarter of a training step."""
+"""Layers with backward passes for the CPU, where torch's own take a quarter of a training step and more."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ def with_quick_backward(module: nn.Module) -> None:
             child.__class__ = PReLU
         elif type(child) is nn.ConvTranspose2d and child.bias is not None:
             child.__class__ = ConvTranspose2d
+        elif type(child) is nn.Conv2d and 1 < child.groups == child.in_channels and _is_slow_in_bfloat16(child):
+            child.__class__ = DepthwiseConv2d
         else:
             with_quick_backward(child)
 
@@ -43,6 +45,23 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         values = [x.to(format) for x in (input, self.weight, self.bias) if x is not None]
         place = (self.stride, self.padding, self.dilation, True, self.output_padding, self.groups)
         return _Convolution.apply(*values, place)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """nn.Conv2d with a kernel for each channel: in float32 under autocast, where bfloat16 is slow."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution of (N, C, H, W), in the format that autocast asks for."""
+        if not _trains_on_cpu(input) or not torch.is_autocast_enabled("cpu"):
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            out = super().forward(input.float())
+        return out.to(torch.get_autocast_dtype("cpu"))
+
+
+def _is_slow_in_bfloat16(conv: nn.Conv2d) -> bool:
+    """Whether oneDNN's backward pass of a convolution by channels takes 4 to 30 times as long as in float32."""
+    return conv.stride != (1, 1) or conv.kernel_size[0] > 3
 
 
 class _PReLU(torch.autograd.Function):

@@ -14,6 +14,7 @@ from seepseg.config import (
     AttentionUNetModel,
     BasicUNetModel,
     DeepLabV3PlusModel,
+    EfficientUNetScSEModel,
     ModelNode,
     PreActResUNetModel,
     ResUNetScSEModel,
@@ -27,7 +28,7 @@ from seepseg.models.deeplab import DeepLabV3Plus
 from seepseg.models.encoder_weights import start_encoder
 from seepseg.models.head import out_channels
 from seepseg.models.preact import PreActResUNet
-from seepseg.models.resunet import ResUNetScSE
+from seepseg.models.resunet import EfficientUNetScSE, ResUNetScSE
 from seepseg.models.sizes import AnySize
 from seepseg.models.xception import XceptionResUNet
 
@@ -101,6 +102,8 @@ def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, i
             ), 2 ** (len(config.blocks_down) - 1)
         case ResUNetScSEModel():
             return ResUNetScSE(config, bands, channels), 8 * config.stem_stride
+        case EfficientUNetScSEModel():
+            return EfficientUNetScSE(config, bands, channels), config.stride
         case XceptionResUNetModel():
             return XceptionResUNet(config, bands, channels), 32
         case PreActResUNetModel():
@@ -111,7 +114,10 @@ def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, i
 
 
 def _replace_norms(module: nn.Module, norm: str) -> None:
+    kept = nn.BatchNorm2d if norm == "batch" else ()
     for name, child in module.named_children():
+        if isinstance(child, kept):
+            continue
         if isinstance(child, NORMS):
             width = child.num_channels if isinstance(child, nn.GroupNorm) else child.num_features
             setattr(module, name, _norm(norm, width))

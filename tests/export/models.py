@@ -23,6 +23,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "attention_unet": {"channels": [8, 16, 32]},
     "segresnet": {"init_filters": 8},
     "resunet_scse": {"width": 0.25, "decoder": 8},
+    "effunet_scse": {"decoder": 8, "stride": 16},
     "xception_resunet": {"width": 0.25, "middle_blocks": 1, "decoder": 4},
     "preact_resunet": {"channels": [4, 8, 16]},
     "deeplabv3plus": {"encoder": "resnet34", "width": 0.25, "decoder": 8},

@@ -66,3 +66,26 @@ def test_a_copy_trains_and_prediction_is_torchs() -> None:
     image = torch.randn(1, 3, 8, 8)
     with torch.no_grad():
         assert torch.equal(copy.deepcopy(ours)(image), theirs(image))
+
+
+@pytest.mark.parametrize(("kernel", "stride", "replaced"), [(3, 1, False), (3, 2, True), (5, 1, True), (5, 2, True)])
+def test_convolutions_by_channels_that_are_slow_in_bfloat16_compute_in_float32(
+    kernel: int, stride: int, replaced: bool
+) -> None:
+    torch.manual_seed(0)
+    theirs = nn.Sequential(nn.Conv2d(4, 4, kernel, stride, kernel // 2, groups=4, bias=False), nn.Conv2d(4, 4, 1))
+    ours = copy.deepcopy(theirs)
+    with_quick_backward(ours)
+    assert (type(ours[0]) is not nn.Conv2d) is replaced
+    assert type(ours[1]) is nn.Conv2d
+    image = torch.randn(2, 4, 12, 12)
+    for autocast in (False, True):
+        model = copy.deepcopy(ours)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            out = model[0](image)
+        out.float().square().sum().backward()
+        assert out.dtype == (torch.bfloat16 if autocast else torch.float32)
+        reference = copy.deepcopy(theirs)
+        expected = reference[0](image)
+        (expected.bfloat16() if autocast else expected).float().square().sum().backward()
+        torch.testing.assert_close(model[0].weight.grad, reference[0].weight.grad, rtol=2e-2, atol=0.1)

@@ -11,6 +11,7 @@ from seepseg.config import (
     AttentionUNetModel,
     BasicUNetModel,
     DeepLabV3PlusModel,
+    EfficientUNetScSEModel,
     ModelNode,
     PreActResUNetModel,
     ResUNetScSEModel,
@@ -35,6 +36,7 @@ SMALL: list[ModelNode] = [
     # Both take means over the whole window.
     ResUNetScSEModel(width=0.25, decoder=8),
     ResUNetScSEModel(width=0.25, decoder=8, finest=4),
+    EfficientUNetScSEModel(decoder=8, finest=4),
     DeepLabV3PlusModel(width=0.25, decoder=8),
 ]
 NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "group": nn.GroupNorm}

