@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import operator
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 SUMS = (operator.add, operator.iadd, torch.add)
 RELUS = (torch.relu, torch.relu_, functional.relu, functional.relu_)
+Activation = tuple[float, float]
+"""Its slope below zero and the value where it ends above: (0, ∞) is ReLU, (0, 6) ReLU6."""
+NONE, RELU = (1.0, math.inf), (0.0, math.inf)
 PASSING = nn.Identity | nn.Dropout | nn.Dropout2d
 """What changes nothing in eval mode."""
 
@@ -54,7 +58,7 @@ def fused(model: nn.Module, channels: int, dtype: torch.dtype | None = None) -> 
 
 
 class _Step(nn.Module):
-    """A convolution, then a sum with another map, then an activation: a line of slope 1 above zero, `slope` below.
+    """A convolution, then a sum with another map, then an activation.
 
     Args:
         conv: with the norm that follows it already part of it.
@@ -62,7 +66,7 @@ class _Step(nn.Module):
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
         super().__init__()
-        self.conv, self.slope = conv, 1.0
+        self.conv, self.act = conv, NONE
         self.packed: Callable[..., Tensor] | None = None
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
@@ -73,7 +77,10 @@ class _Step(nn.Module):
         if other is not None:
             assert out.shape == other.shape  # oneDNN does not broadcast
             out = out + other
-        return out if self.slope == 1 else functional.leaky_relu(out, self.slope, inplace=True)
+        slope, top = self.act
+        if slope != 1:
+            out = functional.leaky_relu(out, slope, inplace=True)
+        return out if top == math.inf else out.clamp_(max=top)
 
     def pack(self, dtype: torch.dtype) -> None:
         """Take oneDNN's operation from here on."""
@@ -95,9 +102,13 @@ class _Step(nn.Module):
         # The best layout of a full 1×1 convolution depends on the size of the map, and a wrong one is slow.
         if conv.kernel_size != (1, 1) or conv.groups > 1:
             weight = reorder(weight, *shape, (8, conv.in_channels, 64, 64))
-        act = {1.0: "none", 0.0: "relu"}.get(self.slope, "leaky_relu")
-        after = (act, [self.slope] if act == "leaky_relu" else [], "")
-        after_sum: tuple[Any, ...] = ("add", None, None if act == "none" else act, [], None)
+        slope, top = self.act
+        after: tuple[Any, ...] = ("leaky_relu", [slope], "")
+        if top < math.inf:
+            after = ("hardtanh", [0.0, top], "")
+        elif slope in (0, 1):
+            after = ("relu" if slope == 0 else "none", [], "")
+        after_sum: tuple[Any, ...] = ("add", None, "relu" if self.act == RELU else None, [], None)
 
         def packed(x: Tensor, other: Tensor | None) -> Tensor:
             x = x.to(dtype)
@@ -167,18 +178,19 @@ def _chained(traced: fx.GraphModule, norms: bool) -> fx.GraphModule:
     def reader(node: fx.Node) -> fx.Node | None:
         return next(iter(node.users)) if len(node.users) == 1 else None
 
-    def slope(node: fx.Node | None) -> float:
-        """Of an activation below zero; 1 for what is none."""
+    def activation(node: fx.Node | None) -> Activation:
         if node is not None and node.op == "call_function" and node.target in RELUS:
-            return 0.0
+            return RELU
         match module(node):
             case nn.ReLU():
-                return 0.0
+                return RELU
+            case nn.ReLU6():
+                return 0.0, 6.0
             case nn.PReLU(num_parameters=1) as prelu:
-                return float(prelu.weight)
+                return float(prelu.weight), math.inf
             case nn.LeakyReLU(negative_slope=below):
-                return below
-        return 1.0
+                return below, math.inf
+        return NONE
 
     def drop(node: fx.Node | None, stands_for: Any) -> None:
         assert node is not None
@@ -203,8 +215,8 @@ def _chained(traced: fx.GraphModule, norms: bool) -> fx.GraphModule:
         node.target = f"step_{node.name}"
         modules[node.target] = step = _Step(conv)
         traced.add_submodule(node.target, step)
-        step.slope = slope(reader(node))
-        if step.slope != 1:
+        step.act = activation(reader(node))
+        if step.act != NONE:
             drop(reader(node), node)
     order = list(graph.nodes)
     for node in order:
@@ -216,12 +228,12 @@ def _chained(traced: fx.GraphModule, norms: bool) -> fx.GraphModule:
             before = module(term)
             if not isinstance(before, _Step) or isinstance(before.conv, nn.ConvTranspose2d):
                 continue
-            if before.slope == 1 and len(term.users) == 1:
+            if before.act == NONE and len(term.users) == 1:
                 node.prepend(term)
                 term.args = (*term.args, other)
                 drop(node, term)
-                if slope(reader(term)) == 0:
-                    before.slope = 0.0
+                if activation(reader(term)) == RELU:
+                    before.act = RELU
                     drop(reader(term), term)
                 break
     traced.delete_all_unused_submodules()

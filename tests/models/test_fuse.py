@@ -72,7 +72,7 @@ def test_with_onednn_neither_norms_nor_convolutions_are_left_and_float32_agrees(
     expected = logits(model, images)
     torch.testing.assert_close(logits(lighter, images), expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
     # The head of the only network that cannot be traced as a whole stays plain.
-    left = count(lighter, nn.BatchNorm2d, nn.PReLU, nn.Conv2d, nn.ConvTranspose2d)
+    left = count(lighter, nn.BatchNorm2d, nn.PReLU, nn.ReLU6, nn.Conv2d, nn.ConvTranspose2d)
     assert left == (name == "basic_unet")
 
 
