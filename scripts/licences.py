@@ -52,11 +52,13 @@ def licence(package: Distribution) -> str:
     for name in (*kinds, short):
         if name in MEANT:
             return MEANT[name]
+    files = [f for f in package.files or () if re.search(r"licen[sc]e|copying", f.name, re.IGNORECASE)]
+    text = said + "".join(f.read_text(encoding="utf-8") for f in files if f.suffix not in {".py", ".pyc"})
     if "BSD" in " ".join((*kinds, short)):
         # Which one is in the text only: three clauses have one about endorsement.
-        files = [f for f in package.files or () if re.search(r"licen[sc]e|copying", f.name, re.IGNORECASE)]
-        text = said + "".join(f.read_text(encoding="utf-8") for f in files if f.suffix not in {".py", ".pyc"})
         return "BSD-3-Clause" if "endorse" in text else "BSD-2-Clause"
+    if short in ("", "UNKNOWN") and "Apache License, Version 2.0" in text:
+        return "Apache-2.0"
     return short or "not said"
 
 

@@ -77,3 +77,13 @@ def test_the_build_gets_all_it_needs_and_nothing_large() -> None:
     assert kept == needed
     assert all((ROOT / name).exists() for name in kept)
     assert any(fnmatch("seepseg/io/__pycache__", rule) for rule in rules[1:])
+
+
+def test_the_hashes_are_those_of_the_pins() -> None:
+    pins = set(re.findall(r"^\w\S+==\S+", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    entries = re.split(r"\n(?=\w)", (ROOT / "hashes.txt").read_text())[1:]
+    assert {entry.split()[0].replace("_", "-").lower() for entry in entries} == {
+        pin.replace("_", "-").lower() for pin in pins
+    }
+    for entry in entries:
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", entry), entry
