@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from seepseg.classes import SEEP, SEEP_BINARY
 from seepseg.config import Sampling, Scaling, SeepData
@@ -19,6 +21,7 @@ from seepseg.data.loader import Batch, collate, epoch_draws, in_batches, load_ba
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.source import source_of
 from seepseg.errors import DataError, ResourceError
+from seepseg.synthetic import write_seep
 
 
 def catalog_of(held: list[set[int]]) -> Catalog:
@@ -149,6 +152,29 @@ def test_a_tile_that_vanishes_is_one_line_from_any_number_of_workers(
     with pytest.raises(DataError) as caught:
         next(batches)
     assert str(caught.value).startswith(f"no such file in {tmp_path / 'gone.tif'}: ")
+
+
+@pytest.mark.parametrize(
+    ("what", "now", "says"),
+    [
+        ("image", np.zeros((64, 32), np.uint16), "mask is 64×64, image 64×32"),
+        ("image", np.zeros((2, 64, 64), np.uint16), "holds 2 pages"),
+        ("mask", np.full((64, 64), 99, np.uint8), "unknown label value 99"),
+    ],
+)
+def test_a_tile_that_became_another_since_it_was_counted_is_one_line(
+    tmp_path: Path, what: str, now: NDArray[np.generic], says: str
+) -> None:
+    write_seep(tmp_path, scenes=2, grid=(2, 2), tile=64, seed=0)
+    source = source_of(SeepData(root=tmp_path))
+    scaling = MeasuredScaling(Scaling(basis="fixed", range=(0, 65535)), ((0.0,), (65535.0,)), (0.0,), (1.0,))
+    dataset = TileDataset(source.catalog(), source, scaling, {})
+    path = getattr(dataset.catalog.tiles[1], what)
+    tifffile.imwrite(path, now, photometric="minisblack")
+    with pytest.raises(DataError, match=says) as caught:
+        next(load_batches(dataset, [[Draw(1)]], 0))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_without_shared_memory_a_worker_says_so(seep_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
