@@ -173,7 +173,7 @@ def test_a_tile_that_became_another_since_it_was_counted_is_one_line(
     tifffile.imwrite(path, now, photometric="minisblack")
     with pytest.raises(DataError, match=says) as caught:
         next(load_batches(dataset, [[Draw(1)]], 0))
-    assert str(path) in str(caught.value)
+    assert path.name in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
