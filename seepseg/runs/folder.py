@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 import seepseg
 from seepseg.config import Config, dump, load
-from seepseg.errors import ConfigError, LockedError, ResourceError, SeepsegError
+from seepseg.errors import ConfigError, DataError, LockedError, ResourceError, SeepsegError
 from seepseg.io.atomic import TEMPORARY_PREFIX, remove_leftovers, write_error, write_text
 from seepseg.io.table import csv_text, plain_cell
 
@@ -110,11 +110,20 @@ class RunFolder:
         write_text(self.splits, csv_text(splits))
 
     def read_splits(self) -> pd.DataFrame:
-        """Read splits.csv; ids and groups are text even where they look like numbers."""
+        """Read splits.csv; ids and groups are text even where they look like numbers.
+
+        Raises:
+            DataError: it is not there, or not the table that training wrote.
+        """
         import pandas as pd
 
-        table = pd.read_csv(self.splits, dtype={"id": str, "group": str}, keep_default_na=False)
-        return table.assign(id=table["id"].map(plain_cell), group=table["group"].map(plain_cell))
+        try:
+            table = pd.read_csv(self.splits, dtype=dict.fromkeys(("id", "group", "split"), str), keep_default_na=False)
+            texts = {name: table[name].map(plain_cell) for name in ("id", "group", "split")}
+        except (OSError, ValueError, KeyError) as error:
+            why = " ".join(str(error).split())
+            raise DataError(f"cannot be read ({why})", self.splits, "restore it, or train again") from None
+        return table.assign(**texts)
 
     def write_metrics(self, rows: Sequence[Mapping[str, float | None]]) -> None:
         """Write metrics.csv as a whole, so that it never holds half a row."""

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from seepseg.config import load
-from seepseg.errors import ConfigError, LockedError
+from seepseg.errors import ConfigError, DataError, LockedError
 from seepseg.runs.folder import RunFolder, find_checkpoint, fold_folder, folder_lock
 from tests.conftest import tiny_config
 
@@ -62,6 +62,16 @@ def test_ids_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> None
     folder.write_splits(splits)
     pd.testing.assert_frame_equal(folder.read_splits(), splits, check_dtype=False)
     assert folder.read_splits()["id"].tolist() == ["007", "1e5", "nan"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"id,group\na,b\n", b"id,group,split\na,b,train,c\nd,e\n\xff"])
+def test_splits_that_cannot_be_read_are_one_line(tmp_path: Path, content: bytes | None) -> None:
+    folder = RunFolder(tmp_path)
+    if content is not None:
+        folder.splits.write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot be read \(.+\) in .*splits.csv: restore it") as caught:
+        folder.read_splits()
+    assert "\n" not in str(caught.value)
 
 
 def test_metrics_are_written_whole_and_a_measure_that_comes_later_gets_a_column(tmp_path: Path) -> None:
