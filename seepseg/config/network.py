@@ -106,8 +106,8 @@ class SegResNetModel(ModelNode):
 class PretrainedModel(ModelNode):
     """What networks whose encoder can start from ImageNet weights have in common."""
 
-    encoder_weights: Path | None = None
-    """Local file with ImageNet weights, as torchvision has them, read once, when a training starts."""
+    encoder_weights: Literal["imagenet"] | Path | None = None
+    """ImageNet weights, read once, when a training starts: a local file, or those of an installed package."""
 
     @model_validator(mode="after")
     def _as_published(self) -> PretrainedModel:
@@ -121,6 +121,12 @@ class ResNetModel(PretrainedModel):
 
     width: Width = 1.0
     """Factor of the encoder's channels."""
+
+    @model_validator(mode="after")
+    def _from_a_file(self) -> ResNetModel:
+        if self.encoder_weights == "imagenet":
+            raise ValueError("no package has weights of ResNets: give encoder_weights a file of torchvision's")
+        return self
 
 
 class ScSEDecoder(Node):
@@ -148,8 +154,6 @@ class EfficientUNetScSEModel(PretrainedModel, ScSEDecoder):
     """Which network."""
     stride: Literal[16, 32] = 32
     """16 leaves out the encoder's last five blocks, so that small tiles keep their resolution."""
-    encoder_weights: Literal["imagenet"] | Path | None = None
-    """ImageNet weights, read once, when a training starts: those of an installed package, or a local file."""
 
 
 class XceptionResUNetModel(ModelNode):

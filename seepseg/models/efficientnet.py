@@ -77,8 +77,8 @@ class _Block(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = self.act(self._bn0(self._expand_conv(images))) if self.expands else images
         x = self.act(self._bn1(self._depthwise_conv(self.margin(x))))
-        x = self._bn2(self._project_conv(x))
-        return x + images if self.adds else x
+        out: Tensor = self._bn2(self._project_conv(x))
+        return out + images if self.adds else out
 
 
 def _margin(kernel: int) -> nn.Module:
