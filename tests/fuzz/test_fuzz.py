@@ -26,7 +26,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="memory and opened fi
 
 @linux
 def test_damage_at_any_door_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
-    done = fuzz("--cases", "1200", "--kept", str(tmp_path))
+    done = fuzz("--cases", "600", "--kept", str(tmp_path))
     said = "\n".join(f"{p.parent.name}: {p.read_text()[-800:]}" for p in tmp_path.glob("*/said.txt"))
     assert done.returncode == 0, done.stdout + done.stderr[-2000:] + said
     rows = re.findall(r"^\| (.+?) \| (\d+) \| (\d+) \| (\d+) \|", done.stdout, re.MULTILINE)
@@ -34,7 +34,7 @@ def test_damage_at_any_door_is_read_or_refused_in_one_line(tmp_path: Path) -> No
     # Most damage is noticed, and some of it changes nothing that matters.
     _, cases, read, refused = rows[-1]
     assert int(read) + int(refused) == int(cases)
-    assert min(int(read), int(refused)) > 100
+    assert min(int(read), int(refused)) > 50
 
 
 BAD = """
