@@ -16,7 +16,7 @@ RUN case "$VARIANT" in \
     python -m venv /opt/seepseg; \
     /opt/seepseg/bin/pip install --no-deps --index-url "$index" "$(grep '^torch==' constraints.txt)"
 COPY . .
-RUN /opt/seepseg/bin/pip install '.[dask]' && /opt/seepseg/bin/pip check
+RUN /opt/seepseg/bin/pip install '.[dask,imagenet]' && /opt/seepseg/bin/pip check
 
 FROM python:3.11-slim-trixie
 # rasterio's wheel takes it from the system. Debian keeps one version a release, so that a pin would break the build.

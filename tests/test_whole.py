@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tifffile
 import yaml
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import HealthCheck, Phase, example, given, note, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -58,6 +58,7 @@ TILES = st.builds(
     kind=st.sampled_from(["noise"] * 4 + ["constant", "nodata", "holes"]),
     labels=st.sampled_from([(0, 1)] * 4 + [(0, 1, 2), (0,), (1,), (0, 7), None]),
 )
+SOUND = [Tile(scene, (16, 16), "noise", (0, 1, 2)) for scene in "aabbcc"]
 DATA = st.fixed_dictionaries({}, optional={
     "nodata": st.sampled_from([0, "nan", None]),
     "ignore_values": st.just([7]),
@@ -87,9 +88,11 @@ def pixels(tile: Tile, dtype: str, bands: int, seed: int) -> NDArray[Any]:
     deadline=None,
     derandomize="SEEPSEG_EXAMPLES" not in os.environ,
     database=None,
-    phases=[Phase.generate],  # a case takes seconds, and each is small
+    phases=[Phase.explicit, Phase.generate],  # a case takes seconds, and each is small
     suppress_health_check=list(HealthCheck),
 )
+@example(tiles=SOUND, dtype="uint16", bands=2, classes=2, data={"split": {"folds": 3}}, head="two_head")
+@example(tiles=SOUND[1:], dtype="float32", bands=1, classes=1, data={"ignore_values": [2, 7]}, head="sigmoid")
 @given(
     tiles=st.lists(TILES, min_size=1, max_size=8),
     dtype=st.sampled_from(["uint16", "uint8", "float32"]),

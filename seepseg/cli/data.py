@@ -32,9 +32,11 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     """Read every image and mask of CONFIG's data, divide them as training would, and say whether that works."""
     from seepseg.config import load
     from seepseg.data.catalog import FLAGS
+    from seepseg.models.packaged import weights_file
     from seepseg.splits.parts import shares
 
     recipe = load(config, overrides)
+    weights_file(recipe.model)
     catalog = _counted(recipe, quiet)
     labelled, splits = _divided(recipe, catalog)
     parts = ", ".join(f"{count} {name}" for name, count in splits["split"].value_counts().items())

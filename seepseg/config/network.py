@@ -111,8 +111,10 @@ class PretrainedModel(ModelNode):
 
     @model_validator(mode="after")
     def _as_published(self) -> PretrainedModel:
-        if self.encoder_weights and (getattr(self, "width", 1) != 1 or self.norm != "batch"):
-            raise ValueError("encoder_weights are for the published encoder alone: leave width 1 and norm batch")
+        if self.encoder_weights and self.norm != "batch":
+            raise ValueError("encoder_weights are for the published encoder alone: leave norm batch")
+        if self.encoder_weights == Path("imagenet"):  # config.yaml would say the package
+            raise ValueError("encoder_weights: a file of this name has to be given with its folder")
         return self
 
 
@@ -126,6 +128,8 @@ class ResNetModel(PretrainedModel):
     def _from_a_file(self) -> ResNetModel:
         if self.encoder_weights == "imagenet":
             raise ValueError("no package has weights of ResNets: give encoder_weights a file of torchvision's")
+        if self.encoder_weights and self.width != 1:
+            raise ValueError("encoder_weights are for the published encoder alone: leave width 1")
         return self
 
 

@@ -114,10 +114,9 @@ def _network(config: ModelNode, bands: int, channels: int) -> tuple[nn.Module, i
 
 
 def _replace_norms(module: nn.Module, norm: str) -> None:
-    kept = nn.BatchNorm2d if norm == "batch" else ()
     for name, child in module.named_children():
-        if isinstance(child, kept):
-            continue
+        if norm == "batch" and isinstance(child, nn.BatchNorm2d):
+            continue  # with its own epsilon, which ImageNet weights expect
         if isinstance(child, NORMS):
             width = child.num_channels if isinstance(child, nn.GroupNorm) else child.num_features
             setattr(module, name, _norm(norm, width))

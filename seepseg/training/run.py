@@ -19,6 +19,7 @@ from seepseg.machine.device import choose_device, set_threads, with_threads
 from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
+from seepseg.models.packaged import weights_file
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder, find_checkpoint
 from seepseg.runs.tracking import check_tracking
@@ -81,6 +82,8 @@ def train(
                 "start as many as before",
             )
         start = load_checkpoint(find_checkpoint(init)) if init and not checkpoint else None
+        if not (checkpoint or start):
+            weights_file(config.model)  # before all data are read
         splits = folder.read_splits() if resume and folder.splits.exists() else None
         data = prepare(config, fold, splits, checkpoint.scaling if checkpoint else None)
         # Before the folder is made: an error here must not leave one. A checkpoint holds all weights, so the file of
@@ -132,7 +135,7 @@ def assemble(
     """The trainer of a config: network, loss, optimiser and data, freshly initialised from the seed.
 
     Args:
-        pretrained: read `model.encoder_weights`, where the config names a file.
+        pretrained: read `model.encoder_weights`, where the config names some.
         echo: called with one line about what it filled.
     """
     torch.manual_seed(config.seed)

@@ -79,13 +79,16 @@ def test_convolutions_by_channels_that_are_slow_in_bfloat16_compute_in_float32(
     assert (type(ours[0]) is not nn.Conv2d) is replaced
     assert type(ours[1]) is nn.Conv2d
     image = torch.randn(2, 4, 12, 12)
-    for autocast in (False, True):
-        model = copy.deepcopy(ours)
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            out = model[0](image)
-        out.float().square().sum().backward()
-        assert out.dtype == (torch.bfloat16 if autocast else torch.float32)
-        reference = copy.deepcopy(theirs)
-        expected = reference[0](image)
-        (expected.bfloat16() if autocast else expected).float().square().sum().backward()
-        torch.testing.assert_close(model[0].weight.grad, reference[0].weight.grad, rtol=2e-2, atol=0.1)
+    expected = theirs[0](image).bfloat16()
+    expected.float().square().sum().backward()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = ours[0](image)
+    out.float().square().sum().backward()
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(out, expected) is replaced
+    assert torch.equal(ours[0].weight.grad, theirs[0].weight.grad) is replaced
+    # Without autocast, and with weights of another format, it is torch's.
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        model, reference = copy.deepcopy(ours).to(dtype), copy.deepcopy(theirs).to(dtype)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype != torch.float32):
+            assert torch.equal(model[0](image.to(dtype)), reference[0](image.to(dtype)))

