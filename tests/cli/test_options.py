@@ -18,7 +18,7 @@ def test_a_device_is_one_more_override() -> None:
 @pytest.mark.parametrize("command", [("train",), ("data", "check"), ("config", "show")], ids=" ".join)
 def test_the_shell_completes_names_of_recipes(command: tuple[str, ...]) -> None:
     completion = BashComplete(cli, {}, "seepseg", "_SEEPSEG_COMPLETE").get_completions([*command], "seep_b")
-    assert [item.value for item in completion if item.type == "plain"] == ["seep_best_cpu", "seep_binary"]
+    assert [item.value for item in completion if item.type == "plain"] == ["seep_best", "seep_best_cpu", "seep_binary"]
     # Paths are completed by the shell itself.
     assert [item.type for item in completion].count("file") == 1
 

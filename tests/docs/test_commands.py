@@ -148,7 +148,7 @@ RUNS = {"seep_multiclass": "RUN", "own": "RUN", "seep_best_cpu": "FOLDS"}
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all that pages name: data, scenes, products, configs, runs."""
     root = tmp_path_factory.mktemp("world")
-    synthetic.write_seep(root / "DATA", scenes=6, grid=(6, 6), tile=64, seed=1)
+    synthetic.write_seep(root / "DATA", scenes=6, grid=(4, 4), tile=64, seed=1)
     synthetic.write_salt(root / "SALT", tiles=40, test_tiles=4, seed=1)
     shutil.make_archive(str(root / "competition_data"), "zip", root / "SALT")
     (root / "SCENES").mkdir()
@@ -180,7 +180,7 @@ def _own(root: Path) -> None:
 
 
 def short(arguments: list[str]) -> list[str]:
-    """A training of one epoch (of each stage) and, where it is a U-Net, of a narrow network."""
+    """A training of one epoch (of each stage), two folds, few trees and, where it is a U-Net, of a narrow network."""
     command, rest = resolved(arguments)
     name, overrides = arguments[0], list(SHORT)
     if name == "train" and "--resume" not in rest:
@@ -191,6 +191,10 @@ def short(arguments: list[str]) -> list[str]:
             overrides = [*SHORT[1:], *(f"stages.{i}.epochs=1" for i in range(len(recipe.stages)))]
         if recipe.model.name == "unet" and not given["init"]:
             overrides.append("model.channels=[8, 16, 32]")
+        if given["all_folds"] and recipe.data.split.folds:
+            overrides.append("data.split.folds=2")
+        if recipe.objects:
+            overrides.append("objects.trees=10")
     elif name == "demo" and "--zones" not in rest:
         overrides.append("model.channels=[8, 16, 32]")
     else:
@@ -202,6 +206,7 @@ def test_trainings_of_pages_are_made_short() -> None:
     given = ["train", "salt_best", "-s", "data.root=SALT"]
     assert {"stages.0.epochs=1", "stages.1.epochs=1"} <= set(short(given))
     assert {"train.epochs=1", "model.channels=[8, 16, 32]"} <= set(short(["train", "seep_multiclass"]))
+    assert {"data.split.folds=2", "objects.trees=10"} <= set(short(["train", "seep_best_cpu", "--all-folds"]))
     assert "train.epochs=1" in short(["demo"])
     assert short(["demo", "--zones"]) == ["demo", "--zones"]
 

@@ -23,6 +23,7 @@ CASES: dict[str, tuple[str, dict[str, Any], float | None]] = {
     "attention_unet": ("binary", {"scaling": {"basis": "tile"}}, None),
     "segresnet": ("two_head", {"bands": [1, 2]}, 0.4),
     "resunet_scse": ("binary", {"input": {"mode": "pad", "size": [60, 96]}}, 0.5),
+    "effunet_scse": ("sigmoid", {"scaling": {"basis": "tile"}}, 0.5),
     "xception_resunet": ("softmax", {"input": {"mode": "resize", "size": [40]}}, None),
     "preact_resunet": ("two_head", {"scaling": {"basis": "scene"}}, None),
     "deeplabv3plus": ("sigmoid", {"nodata": None}, 0.3),

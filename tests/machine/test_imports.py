@@ -15,7 +15,7 @@ from seepseg.config import parse
 from seepseg.models.build import build_model
 assert "monai" in sys.modules
 assert not TAKEN_ALONG & sys.modules.keys(), TAKEN_ALONG & sys.modules.keys()
-for name in ("unet", "basic_unet", "attention_unet", "segresnet", "resunet_scse"):
+for name in ("unet", "basic_unet", "attention_unet", "segresnet", "resunet_scse", "effunet_scse"):
     tree = {"data": {"source": "seep", "root": "x"}, "model": {"name": name}}
     network = build_model(parse(tree, "test").model, 1, 8).eval()
     assert network(torch.zeros(1, 1, 32, 32)).shape == (1, 8, 32, 32), name
