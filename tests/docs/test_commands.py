@@ -153,7 +153,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.make_archive(str(root / "competition_data"), "zip", root / "SALT")
     (root / "SCENES").mkdir()
     for number in (1, 2):
-        synthetic.write_scene(root / "SCENES" / f"2021040{number}.tif", rows=300, cols=300, seed=number)
+        synthetic.write_scene(root / "SCENES" / f"2021040{number}.tif", rows=180, cols=180, seed=number)
     (root / "documented").mkdir()
     write_documented(root / "documented")
     _own(root / "oil")

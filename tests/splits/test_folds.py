@@ -6,6 +6,7 @@ import pytest
 
 from seepseg.config import Split
 from seepseg.errors import ConfigError
+from seepseg.splits.folds import check_fold
 from seepseg.splits.make import make_splits
 from seepseg.splits.parts import shares
 from tests.splits.catalogs import FULL, catalog_of
@@ -29,6 +30,30 @@ def test_every_fold_is_checked_whichever_is_asked_for() -> None:
             make_splits(catalog, Split(folds=3), seed=0, fold=k)
     splits = make_splits(catalog, Split(folds=3, allow_missing_classes=True), seed=0, fold=1)
     assert (splits.split == "val").tolist() == (splits.fold == 1).tolist()
+
+
+def test_more_folds_than_there_is_to_deal_are_refused() -> None:
+    two = catalog_of({"a": FULL, "b": FULL})
+    with pytest.raises(ConfigError, match="3 folds of 2 scenes"):
+        make_splits(two, Split(folds=3), seed=0, fold=0)
+    with pytest.raises(ConfigError, match="7 folds of 6 tiles"):
+        make_splits(two, Split(by="random", folds=7), seed=0, fold=0)
+    each_its_own = catalog_of({"a": [{1}], "b": [{2}], "c": [{3}]})
+    with pytest.raises(ConfigError, match="3 folds, but no class is the rarest of so many tiles"):
+        make_splits(each_its_own, Split(folds=3), seed=0, fold=0)
+
+
+def test_a_fold_is_asked_for_where_there_are_folds_and_only_there() -> None:
+    for split, fold, message in (
+        (Split(), 0, "a fold is asked for, but the config has none"),
+        (Split(folds=3), None, "3 folds, and none is chosen"),
+        (Split(folds=3), 3, "no fold 3 of 3 in --fold: give 0 to 2"),
+        (Split(folds=3), -1, "no fold -1 of 3"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            check_fold(split, fold)
+    check_fold(Split(folds=3), 2)
+    check_fold(Split(), None)
 
 
 @pytest.mark.data
