@@ -6,7 +6,7 @@ from damage import bytes_damaged
 
 from doors.door import Door
 from doors.own import edited, findings, open_edited, open_predictions, open_staged, predictions, scored, staged, state
-from doors.packed import archives, checkpoints, encoder, exported, open_archives, open_encoder, resealed
+from doors.packed import archives, checkpoints, encoders, exported, open_archives, open_encoder, repacked, resealed
 from doors.rasters import bathymetry, images, open_bathymetry, open_images, open_rasters, rasters
 from doors.scenes import (
     open_packed_products,
@@ -62,7 +62,7 @@ DOORS: dict[str, Door] = {
     "checkpoints, sealed": Door(
         checkpoints, lambda folder: load_checkpoint(folder / "c.pt"), {"c.pt": resealed}, share=2
     ),
-    "encoder weights": Door(encoder, open_encoder),
+    "encoder weights": Door(encoders, open_encoder, {"resnet.pth": repacked, "lite.pth": repacked}),
     "exported weights": Door(exported, lambda folder: read_weights(folder)),
     "manifests": Door(predictions, open_predictions, share=3),
     "findings": Door(findings, lambda folder: read_findings(folder)),

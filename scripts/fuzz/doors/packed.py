@@ -8,10 +8,12 @@ import os
 import random
 import shutil
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import torch
 from damage import bytes_damaged, tree_damaged
+from monai.networks.nets.resnet import ResNet
 
 from doors.door import Files, taken
 from seepseg.archives.unpacked import unpacked
@@ -20,6 +22,7 @@ from seepseg.config import Scaling, parse
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.export.weights import write_config, write_weights
 from seepseg.models.build import build_model
+from seepseg.models.efficientnet import EfficientNetLite
 from seepseg.models.encoder_weights import load_encoder_weights
 from seepseg.runs.checkpoint import Checkpoint, save_checkpoint
 
@@ -84,38 +87,40 @@ ODD_LEAVES = (
 
 def resealed(whole: bytes, rng: random.Random, canary: str) -> bytes:
     """A checkpoint with other content and a right trailer, as an attacker gives it."""
-    body = whole[:-TRAILER]
+    body = repacked(whole[:-TRAILER], rng, canary)
+    return body + b"seepseg-sha256:" + hashlib.sha256(body).digest()
+
+
+def repacked(body: bytes, rng: random.Random, canary: str) -> bytes:
+    """What `torch.save` wrote, with other content in it or other bytes."""
     tree, buffer = torch.load(io.BytesIO(body), weights_only=True), io.BytesIO()
     try:
         torch.save(tree_damaged(tree, rng, canary, ODD_LEAVES), buffer)
     except (RecursionError, NotImplementedError, RuntimeError):  # more than torch can save
         buffer = io.BytesIO()
-    body = buffer.getvalue() if rng.random() < 0.6 else body
-    if not body or body == whole[:-TRAILER]:
-        body = bytes_damaged(whole[:-TRAILER], rng, canary)
-    return body + b"seepseg-sha256:" + hashlib.sha256(body).digest()
+    changed = buffer.getvalue() if rng.random() < 0.6 else body
+    return changed if changed and changed != body else bytes_damaged(body, rng, canary)
 
 
-def encoder(folder: Path) -> list[Files]:
-    """The state dict of a small ResNet."""
-    torch.save(_resnet().state_dict(), folder / "e.pth")
-    return [taken(folder)]
+@cache
+def encoder(name: str) -> torch.nn.Module:
+    """A small network of each kind that weights are loaded into, by the name of their file."""
+    if name == "lite.pth":
+        return EfficientNetLite(3, 16)
+    return ResNet("basic", [1, 1, 1, 1], [2, 2, 2, 2], spatial_dims=2, n_input_channels=3, conv1_t_size=3)
+
+
+def encoders(folder: Path) -> list[Files]:
+    """State dicts, one of a ResNet and one of an EfficientNet."""
+    for name in ("resnet.pth", "lite.pth"):
+        torch.save(encoder(name).state_dict(), folder / name)
+    return [taken(folder, "resnet.pth"), taken(folder, "lite.pth")]
 
 
 def open_encoder(folder: Path) -> None:
-    """Compared with a network that has a ResNet."""
-    load_encoder_weights(_resnet(), folder / "e.pth")
-
-
-_NETWORK: list[torch.nn.Module] = []
-
-
-def _resnet() -> torch.nn.Module:
-    if not _NETWORK:
-        from monai.networks.nets.resnet import ResNet
-
-        _NETWORK.append(ResNet("basic", [1, 1, 1, 1], [2, 2, 2, 2], spatial_dims=2, n_input_channels=3, conv1_t_size=3))
-    return _NETWORK[0]
+    """Compared with the network that the file was of."""
+    (path,) = folder.glob("*.pth")
+    load_encoder_weights(encoder(path.name), path)
 
 
 def exported(folder: Path) -> list[Files]:
