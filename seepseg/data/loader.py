@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +18,9 @@ from seepseg.config import Sampling
 from seepseg.data.catalog import Catalog
 from seepseg.data.dataset import Draw, Sample, TileDataset
 from seepseg.errors import ResourceError, SeepsegError
+
+SHARED, ROOM = Path("/dev/shm"), 2**16
+"""Where Linux keeps what processes share, and bytes of it that the locks of one worker take, generously."""
 
 
 @dataclass
@@ -102,6 +107,10 @@ def load_batches(
         DataError: a tile cannot be read any more.
         ResourceError: shared memory has no room for a batch of a worker.
     """
+    if workers and SHARED.is_dir():
+        usage = shutil.disk_usage(SHARED)
+        if usage.total and usage.free < ROOM * workers:  # torch would print tracebacks of a loader half made
+            raise _no_room()
     loader: DataLoader[Batch | SeepsegError] = DataLoader(
         _Batches(dataset, list(batches)),
         batch_size=None,
@@ -134,4 +143,8 @@ class _Batches(Dataset["Batch | SeepsegError"]):
         except RuntimeError as error:
             if "shared memory" not in str(error):
                 raise
-            return ResourceError("no room for a batch", "/dev/shm", "enlarge it, or set runtime.workers=0")
+            return _no_room()
+
+
+def _no_room() -> ResourceError:
+    return ResourceError("no room for a batch", SHARED, "enlarge it, or set runtime.workers=0")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from threading import ExceptHookArgs
 from typing import Any
 
 import numpy as np
@@ -130,6 +134,8 @@ class Board:
     """
 
     def __init__(self, folder: Path, epoch: int) -> None:
+        self._hook = threading.excepthook
+        threading.excepthook = partial(_unless_raised_again, self._hook)
         self._writer = SummaryWriter(str(folder), purge_step=epoch)
         self.send: Send = lambda numbers, epoch: None
 
@@ -174,7 +180,16 @@ class Board:
 
     def close(self) -> None:
         """Flush and close."""
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:
+            threading.excepthook = self._hook
+
+
+def _unless_raised_again(hook: Callable[[ExceptHookArgs], object], failed: ExceptHookArgs) -> None:
+    """Show the error of a thread, unless it is of the thread that writes: the next `SummaryWriter.add_…` raises it."""
+    if getattr(failed.thread, "exception", None) is not failed.exc_value:
+        hook(failed)
 
 
 def hyper_parameters(config: Config) -> dict[str, str | float | bool]:

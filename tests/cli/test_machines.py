@@ -189,7 +189,7 @@ def names(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's writer
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's writer
 def test_a_training_whose_folder_is_removed_ends_and_leaves_no_other(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,9 +266,10 @@ def test_sixty_four_descriptors_are_enough_and_none_is_one_line(
     assert unfinished(tmp_path) == []
 
 
-def test_no_shared_memory_is_one_line_and_no_endless_wait(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kib", [8, 128], ids=["none for locks", "none for a batch"])
+def test_no_shared_memory_is_one_line_and_no_endless_wait(base: Path, tmp_path: Path, kib: int) -> None:
     """A worker's error would be printed by a thread, and the loader wait for its batch for ever."""
-    shared = "mount -t tmpfs -o size=64k none /dev/shm"
+    shared = f"mount -t tmpfs -o size={kib}k none /dev/shm"
     command = shlex.join([sys.executable, "-m", "seepseg", *words("train", base, tmp_path / "out"), "-q"])
     if subprocess.run(["unshare", "-m", "bash", "-c", shared], capture_output=True, check=False).returncode:
         pytest.skip("mounting takes root")
