@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import functools
 import re
 from pathlib import Path
 
@@ -8,9 +7,8 @@ import pandas as pd
 import pytest
 import rasterio
 
-from seepseg import synthetic
-from seepseg.synthetic.vents import Sea
 from tests.command import error, run
+from tests.demos import small_demo
 
 FAST = ["-s", "train.epochs=1", "-s", "runtime.threads=1", "-s", "train.panels_every=0", "-q",
         "-s", "model.channels=[8, 16, 32]", "-s", "data.split.allow_missing_classes=true"]  # fmt: skip
@@ -20,15 +18,7 @@ FAST = ["-s", "train.epochs=1", "-s", "runtime.threads=1", "-s", "train.panels_e
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Less data than the demo's own."""
     monkeypatch.chdir(tmp_path)
-    seep = functools.partial(synthetic.write_seep, scenes=4, grid=(4, 4), tile=64)
-    salt = functools.partial(synthetic.write_salt, tiles=20, test_tiles=2)
-    scene = synthetic.write_scene
-    monkeypatch.setattr(synthetic, "write_seep", seep)
-    monkeypatch.setattr(synthetic, "write_salt", salt)
-    monkeypatch.setattr(synthetic, "write_products", functools.partial(synthetic.write_products, scenes=3, side=384))
-    monkeypatch.setattr(
-        synthetic, "write_scene", lambda path, rows, cols, seed: scene(path, rows=300, cols=280, seed=seed)
-    )
+    small_demo(monkeypatch)
 
 
 def places(out: str) -> list[str]:
@@ -72,10 +62,8 @@ def test_one_demo_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_demo_of_zones_ends_with_a_page_and_what_it_has_of_the_truth(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    small = Sea(vents=6, rates=(0.3, 0.8), passes=24, side=50_000, pixel=250, lookalikes=2, wakes=1, pictures=True)
-    monkeypatch.setattr("seepseg.synthetic.vents.Sea", lambda **given: small)
     code, out, _ = run(capsys, "demo", "--zones", "-q")
     assert code == 0
     assert all(Path(place).exists() for place in places(out)), out
