@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seepseg.inference.windows import grid, starts, weights
+from seepseg.inference.windows import Grid, grid, starts, weights
 
 
 def test_the_last_window_is_moved_back_to_the_border() -> None:
@@ -39,3 +39,24 @@ def test_the_centre_says_more_than_the_rim() -> None:
     assert left[192] > 0.98
     assert left[223] == pytest.approx(right[32], abs=1e-6)
     assert right[0] < 0.02
+
+
+def test_a_grid_of_windows() -> None:
+    # An overlap of a quarter is a stride of 192; a scene of 40 columns is one window wide.
+    assert grid(600, 40, 256, 0.25) == Grid((0, 192, 344), (0,), 256, 40)
+
+
+def test_weights_worked_by_hand() -> None:
+    # Windows of 4 that share 2: the cosine rises over 2 pixels, to sin²(π/8) and sin²(3π/8), which add up to 1.
+    low, high = np.sin(np.pi / 8) ** 2, np.sin(3 * np.pi / 8) ** 2
+    left, right = weights((0, 2), 4, 6, 0.5)
+    assert left == pytest.approx([1, 1, high, low])
+    assert right == pytest.approx([low, high, 1, 1])
+    # Windows of 6 whose rims are 2 wide, the last moved back to share 3: 1, high, low of the first meet low, high, 1.
+    left, right = weights((0, 3), 6, 9, 1 / 3)
+    assert left == pytest.approx([1, 1, 1, 1 / (1 + low), 0.5, low / (1 + low)])
+    assert right == pytest.approx([low / (1 + low), 0.5, 1 / (1 + low), 1, 1, 1])
+    # Without overlap the rim is half a pixel's rise, which shows where the last window is moved back.
+    left, right = weights((0, 2), 4, 6, 0)
+    assert left == pytest.approx([1, 1, 2 / 3, 1 / 3])
+    assert right == pytest.approx([1 / 3, 2 / 3, 1, 1])

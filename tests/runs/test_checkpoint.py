@@ -145,6 +145,20 @@ def test_a_right_trailer_with_wrong_content_is_one_line(tmp_path: Path, change: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.update(config={}), r"its config is not readable here \(.*data.*\)"),
+        (lambda t: t["scaling"].update(mean=(0.0,) * 3), r"seepseg writes \(scaling of 3 bands, the config has 1\)"),
+        (lambda t: t.update(score="high"), r"not what seepseg writes \(score 'high' at epoch 4\)"),
+        (lambda t: t.pop("weights"), r"not what seepseg writes \('weights'\)"),
+    ],
+)  # fmt: skip
+def test_wrong_content_is_named(tmp_path: Path, change: Callable[..., object], said: str) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        load_checkpoint(spoilt(tmp_path / "c.pt", change))
+
+
 # A tree whose only node leads to itself: a classifier that never answers.
 CIRCLE = {
     "roots": torch.zeros(1, dtype=torch.int32), "feature": torch.zeros(1, dtype=torch.int16),
