@@ -50,6 +50,15 @@ def test_fractions_by_group_come_near_what_was_asked() -> None:
     assert count == {"train": 21, "val": 6, "test": 3}  # of 10 scenes with 3 tiles: 7, 2 and 1
 
 
+def test_a_class_counts_by_its_share_of_itself() -> None:
+    # Of background and classes 1 and 7, scene a holds .1, 0 and all, b .4, .44 and 0, c .5, .56 and 0. They are dealt
+    # in the order a, c, b: to train, to val, which lacks more of what it should have, and to train. By pixels a would
+    # be the last.
+    catalog = catalog_of({"a": [{7}], "b": [{1}] * 4, "c": [{1}] * 5})
+    splits = make_splits(catalog, Split(val_fraction=1 / 3, allow_missing_classes=True), seed=0)
+    assert dict(zip(splits["group"], splits["split"], strict=True)) == {"a": "train", "b": "train", "c": "val"}
+
+
 def test_one_scene_cannot_be_divided_by_scenes() -> None:
     for split in (Split(), Split(val=["a"])):
         with pytest.raises(ConfigError, match=r"all tiles are of one scene \(a\) in data.split: give more, name"):
