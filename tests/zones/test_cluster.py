@@ -127,3 +127,43 @@ def test_of_a_pass_the_nearest_slick_joins_and_joins_once() -> None:
     assert first.origins.tolist() == [[0, 0], [-0.2, 0], [1, 0]]
     assert second.slicks.tolist() == [1]
     assert joined([], points, np.zeros(6, np.int64)) == []
+
+
+def test_what_was_seen_once_joins_no_other_zone() -> None:
+    # Slick 0 of pass 0 is of the first zone, and its other end lies in the second, which pass 0 did not see.
+    first = Disc(np.zeros(2), 1.0, np.array([0]), np.zeros((1, 2)), np.array([0]))
+    second = Disc(np.array([5.0, 0]), 1.0, np.array([1]), np.array([[5.0, 0]]), np.array([1]))
+    points = np.full((2, 4, 2), np.nan)
+    points[0, 1:3] = [[0, 0], [5, 0]]
+    assert [zone.slicks.tolist() for zone in joined([first, second], points, np.array([0, 1]))] == [[0], [1]]
+
+
+def test_nearest_is_nearest_to_the_zone_wherever_it_lies() -> None:
+    """Around (10, 10), where the nearest to the middle is neither the nearest to the origin nor the farthest."""
+    xy = np.array([[10.0, 10], [10.6, 10], [10.1, 10], [9.5, 10], [10, 10]])
+    points = Points(xy, np.array([0, 1, 1, 1, 2]), np.array([0, 1, 1, 1, 2]), np.ones(5))
+    (zone,) = discs(points, 3)
+    assert zone.origins.tolist() == [[10, 10], [10.1, 10], [10, 10]]
+    ends = np.full((4, 4, 2), np.nan)
+    ends[1:, 1] = [[10.6, 10], [10.1, 10], [9.5, 10]]
+    alone = Disc(np.full(2, 10.0), 1.0, np.array([0]), np.full((1, 2), 10.0), np.array([0]))
+    (after,) = joined([alone], ends, np.array([0, 1, 1, 1]))
+    assert after.slicks.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("crowd", [0, 10**9])
+@pytest.mark.parametrize("chunk", [1, 3, 2**20])
+def test_passes_are_counted_a_few_pairs_at_a_time_borders_included(
+    crowd: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seepseg.zones.cluster.CROWD", crowd)
+    monkeypatch.setattr("seepseg.zones.cluster.CHUNK", chunk)
+    # The second lies exactly 5 from the first, and 5 from the third; the last two are of one pass.
+    points = points_of([(0, 0), (3, 4), (6, 8), (30, 0), (30, 1), (30, 2)], [0, 1, 2, 3, 4, 4], 5.0)
+    assert [(zone.n_passes, zone.slicks.tolist()) for zone in discs(points, 2)] == [(3, [0, 1, 2]), (2, [3, 4, 5])]
+
+
+def test_a_zone_stays_where_moving_would_lose_a_pass() -> None:
+    # All lie within 1 of the first; the last is 1.16 from their mean, (.21, 0).
+    (zone,) = discs(points_of([(0, 0), (0.9, 0), (0.9, 0), (-0.95, 0)], [0, 1, 2, 3]), 3)
+    assert zone.passes.tolist() == [0, 1, 2, 3]
