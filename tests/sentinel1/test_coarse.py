@@ -17,6 +17,15 @@ def test_values_lie_on_a_plane_and_beyond_it_for_one_interval() -> None:
     assert PLANE.at(points) == pytest.approx([35.5, 40.0, 46.0, 50.0])
 
 
+def test_each_interval_is_between_its_own_values() -> None:
+    # Columns 0, 10, 40 hold 0, 10, 100 in the first row and 7 more in the second: 10 and 30 to an interval.
+    lattice = Lattice(np.array([0.0, 5.0]), np.array([0.0, 10.0, 40.0]), np.array([[0.0, 10, 100], [7.0, 17, 107]]))
+    points = np.array([[5.0, 0], [10, 0], [20, 0], [25, 5], [40, 5], [70, 0], [-10, 0], [-99, 0], [5, -5], [5, 10]])
+    assert lattice.at(points) == pytest.approx([5, 10, 40, 62, 107, 190, -10, -10, -2, 19])
+    line = Lattice(np.array([3.0]), lattice.columns, lattice.values[:1])
+    assert line.at(np.array([[20.0, 0], [20, 99]])) == pytest.approx([40, 40])
+
+
 def test_an_unknown_value_leaves_its_share_to_its_neighbours() -> None:
     lattice = Lattice(PLANE.rows, PLANE.columns, np.array([[30.0, np.nan], [31.0, np.nan]]))
     assert lattice.at(np.array([[10.0, 0.0], [10.0, 5.0]])) == pytest.approx([30.0, 30.5])
