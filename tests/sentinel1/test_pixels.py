@@ -170,6 +170,26 @@ def test_border_noise_of_old_processors_is_no_data(tmp_path: Path) -> None:
     assert (valid == (numbers > 0)).all()
 
 
+def test_borders_worked_by_hand(tmp_path: Path) -> None:
+    """Of an η of 600, 60² is measured and 5² is less than half: blocks of 16 pixels from each edge, and one more."""
+    numbers = np.full((200, 300), 60, np.uint16)
+    numbers[:20, 32:64] = 5  # one block, and 4 rows of the next
+    numbers[160:, 96:208] = 5  # two blocks, and 8 rows of the next
+    numbers[80:100, :33] = 5  # two blocks, and a column
+    numbers[120, 299 - 17 :] = 5  # one block, and two columns
+    measured = np.ones(numbers.shape, bool)
+    measured[:32, 32:64] = False
+    measured[152:, 96:208] = False
+    measured[80:100, :48] = False
+    measured[120, 300 - 32 :] = False
+    path = with_numbers(tmp_path, numbers, ipf="002.72")
+    assert (pixels(path)[1] == measured).all()
+    with open_scene(path) as scene:
+        # Rows whose sides are known and rows whose sides are not, in one window that is less than a row.
+        assert (scene.rows(0, 90).valid == measured[:90]).all()
+        assert (scene.window(slice(70, 130), slice(20, 290)).valid == measured[70:130, 20:290]).all()
+
+
 def test_a_sea_as_dark_as_the_noise_is_no_border(tmp_path: Path) -> None:
     numbers = np.rint(np.sqrt(600 * np.random.default_rng(0).gamma(4, 0.25, (100, 200)))).astype(np.uint16)
     _, valid = pixels(with_numbers(tmp_path, np.maximum(numbers, 1), ipf="002.72"))
