@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.io.image import Pixels
+from seepseg.sentinel1.coarse import INCIDENCE, lattice_of
 from seepseg.sentinel1.pixels import inspect_scene, open_scene
 from seepseg.synthetic.sentinel1 import ground, write_product
 
@@ -110,6 +111,14 @@ def test_a_scene_says_what_it_is_and_where(tmp_path: Path) -> None:
     assert (row, column, z) == (49.5, 69.5, 0)
     assert (x, y) == pytest.approx([float(v) for v in ground(np.float64(49), np.float64(69))], abs=1e-9)
     assert place.gcps_crs_wkt is not None
+    assert place.tags["RELATIVE_ORBIT_NUMBER"].isdigit()
+    assert place.tags["PRODUCT_NAME"] == path.stem
+    angle = lattice_of(place.tags, INCIDENCE)
+    assert angle is not None
+    # In GDAL's coordinates the middle of the first pixel is at .5.
+    assert (angle.rows[0], angle.rows[-1], angle.columns[0], angle.columns[-1]) == (0.5, 49.5, 0.5, 69.5)
+    row = 30 + 15 / 69 * (angle.columns - 0.5)
+    assert angle.values == pytest.approx(np.broadcast_to(row, angle.values.shape), abs=2e-3)
     (path / "measurement").rename(path / "elsewhere")
     info = inspect_scene(path, ("vv", "incidence"))
     assert (info.kind, info.height, info.width, info.bands, info.dtype) == ("SAFE", 50, 70, 2, np.float32)
