@@ -186,7 +186,7 @@ class Prediction:
         files = {path: out / path.relative_to(made.job.out) for path in made.report.outputs}
         with folder_lock(out):
             noted = Manifest(out, made.key).latest().values()
-            if not overwrite and any(line["key"] not in ("", made.key) for line in noted):
+            if not overwrite and any(line.get("key", "") not in ("", made.key) for line in noted):
                 what, fix = "holds predictions by another model, or with other options", "give another folder"
                 raise ConfigError(what, out, f"{fix}, or overwrite=True")
             for source, target in files.items():
@@ -221,7 +221,7 @@ def _note(made: Made, out: Path) -> None:
     manifest.add(made.job, made.report, made.unit, made.stamp, earlier)
 
     def lines() -> Mapping[str, Mapping[str, Any]]:
-        return {name: line for name, line in manifest.latest().items() if line["key"] == made.key}
+        return {name: line for name, line in manifest.latest().items() if line.get("key") == made.key}
 
     if any(path.suffix == ".gpkg" for path in made.report.outputs):
         jobs = [Job(Path(name), name, out, False) for name in lines()]

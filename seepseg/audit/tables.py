@@ -15,14 +15,12 @@ from seepseg.audit.inspection import KINDS, Problem, TileFacts, inspect
 from seepseg.audit.statistics import balance, band_names, intensities
 from seepseg.config import Config
 from seepseg.data.catalog import Catalog
-from seepseg.data.frame import with_blocks
 from seepseg.data.source import source_of
 from seepseg.errors import SeepsegError
 from seepseg.io.atomic import write_text
 from seepseg.io.table import csv_text
 from seepseg.machine.progress import Tick, silent
-from seepseg.scenes.overlaps import judged
-from seepseg.splits.make import make_splits
+from seepseg.splits.make import divided
 from seepseg.splits.parts import shares
 
 COVERAGE = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -86,14 +84,14 @@ def _divide(recipe: Config, catalog: Catalog, folder: Path) -> tuple[dict[str, s
     if not len(labelled):
         return {}, "no labelled tile", []
     try:
-        labelled = with_blocks(source_of(recipe.data), labelled)
-        splits = make_splits(labelled, recipe.data.split, recipe.seed, 0 if recipe.data.split.folds else None)
-        warnings = [*labelled.warnings[len(catalog.warnings) :], *judged(labelled.overlaps, splits, recipe.data.split)]
+        fold = 0 if recipe.data.split.folds else None
+        labelled, splits = divided(source_of(recipe.data), labelled, recipe.seed, fold)
     except SeepsegError as error:
         return {}, str(error), []
     write_text(folder / "splits.csv", csv_text(splits))
     write_text(folder / "shares.csv", csv_text(shares(labelled, splits), index=True))
-    return dict(zip(splits["id"].astype(str), splits["split"].astype(str), strict=True)), "", warnings
+    more = [*labelled.warnings[len(catalog.warnings) :]]
+    return dict(zip(splits["id"].astype(str), splits["split"].astype(str), strict=True)), "", more
 
 
 def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:

@@ -206,12 +206,12 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
     from seepseg.cli.options import progress, relative
     from seepseg.machine.device import runtime_for, set_threads
     from seepseg.runs.checkpoint import load_checkpoint
-    from seepseg.runs.folder import find_checkpoints
+    from seepseg.runs.folder import find_checkpoints, run_root
 
     runtime = runtime_for(load_checkpoint(find_checkpoints(run)[0]).config.runtime, device)
     set_threads(runtime)
     with progress("predicting", None, quiet) as tick:
-        page = write_suspects(run, runtime, out or run / "suspects", tick)
+        page = write_suspects(run, runtime, out or run_root(run) / "suspects", tick)
     made(page, page.parent / "suspects.csv")
     click.echo(f"written: {relative(page)}, suspects.csv")
 
@@ -238,13 +238,10 @@ def _warn(warnings: Iterable[str]) -> None:
 def _divided(recipe: Config, catalog: Catalog, fold: int | None = None) -> tuple[Catalog, DataFrame]:
     """The labelled tiles, and how training would divide them."""
     from seepseg.data.catalog import labelled_of
-    from seepseg.data.frame import with_blocks
     from seepseg.data.source import source_of
-    from seepseg.scenes.overlaps import judged
-    from seepseg.splits.make import make_splits
+    from seepseg.splits.make import divided
 
-    split, labelled = recipe.data.split, with_blocks(source_of(recipe.data), labelled_of(catalog))
+    first = 0 if fold is None and recipe.data.split.folds else fold
+    labelled, splits = divided(source_of(recipe.data), labelled_of(catalog), recipe.seed, first)
     _warn(labelled.warnings[len(catalog.warnings) :])
-    splits = make_splits(labelled, split, recipe.seed, 0 if fold is None and split.folds else fold)
-    _warn(judged(labelled.overlaps, splits, split))
     return labelled, splits

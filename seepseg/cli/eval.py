@@ -109,10 +109,15 @@ def _check(request: Request) -> None:
         raise ConfigError("decoding is fitted on validation tiles only", "--fit", "give --split val, or --split oof")
     if request.oof and (request.fold is not None or request.data):
         raise ConfigError("oof is of all folds and their own data", "--split oof", "leave out --fold and --data")
-    if rasters and request.report:
-        raise ConfigError("--report shows tiles of a run", "eval", "give RUN instead of --predictions")
-    if rasters and request.maps:
-        raise ConfigError("the maps are there already", "--maps", "leave it out with --predictions")
+    of_runs = {
+        "--split": request.split != "val", "--data": request.data, "--tta": request.tta, "--fit": request.fit,
+        "--threshold": request.threshold is not None, "--no-fit": request.no_fit, "--fold": request.fold is not None,
+        "--report": request.report, "--maps": request.maps, "--device": request.device,
+    }  # fmt: skip
+    if unused := [name for name, given in of_runs.items() if rasters and given]:
+        raise ConfigError("rasters are scored as they are", unused[0], "leave it out, or give RUN")
+    if request.classes and not rasters:
+        raise ConfigError("a run has its own class table", "--classes", "leave it out")
 
 
 def _score_rasters(request: Request) -> None:
@@ -120,7 +125,8 @@ def _score_rasters(request: Request) -> None:
 
     assert request.predictions and request.truth
     classes = _class_table(request.classes, request.truth)
-    summary = evaluate_rasters(request.predictions, request.truth, classes, request.out)
+    figures = not request.no_figures
+    summary = evaluate_rasters(request.predictions, request.truth, classes, request.out, figures=figures)
     made(tiles=summary.n_tiles)
     _print_scores(summary, request)
     if request.out:
@@ -198,7 +204,7 @@ def _print_written(where: Path, request: Request) -> None:
     from seepseg.cli.options import relative
 
     names = ["metrics.json", "per_class.csv", "confusion.csv"]
-    names += [name for name, wanted in (("figures", not request.no_figures), ("report.html", request.report),
-                                        ("maps", request.maps)) if wanted]  # fmt: skip
+    figures = [] if request.no_figures else ["confusion.png", "tiles.png"] if request.run else ["confusion.png"]
+    names += [*figures, *["report.html"] * request.report, *["maps"] * request.maps]
     made(where, *(where / name for name in names))
     click.echo(f"written: {relative(where)}/ ({', '.join(names)})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from seepseg.api.inputs import WIDEST_MARGIN, with_table
 from seepseg.cli.options import FILE, device_option, progress, quiet_option, relative
 from seepseg.cli.record import made
 from seepseg.errors import ConfigError
+from seepseg.machine.cores import cores
 
 if TYPE_CHECKING:
     from seepseg.classes import ClassTable
@@ -89,7 +89,7 @@ def _metres(context: click.Context, parameter: click.Parameter, text: str | None
 @click.option("--strict", is_flag=True, help="Stop at the first input that cannot be read.")
 @click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Only the I-th of N, for job arrays.")
 @click.option("--executor", type=click.Choice(["serial", "processes", "dask"]), default="serial", show_default=True)
-@click.option("--workers", type=MANY, default=os.cpu_count(), help="Of processes and local Dask clusters.")
+@click.option("--workers", type=MANY, default=cores, help="Of processes and local Dask clusters.")
 @click.option("--threads", type=MANY, help="CPU threads of a worker.  [default: CPUs over workers]")
 @click.option("--scheduler", help="Address of a Dask scheduler.  [default: a local cluster]")
 @device_option
@@ -170,7 +170,7 @@ def command(
         _warn(f"the run has seen no land: leave it out with --land {left_out:g}, as in training")
     config = first.predict if threshold is None else first.predict.model_copy(update={"threshold": threshold})
     if threads is None and executor != "serial":
-        threads = max(1, (os.cpu_count() or 1) // workers)
+        threads = max(1, cores() // workers)
     runtime = runtime_for(first.runtime, device).model_copy(update={"threads": threads})
     wanted = Wanted(
         probabilities=probabilities,

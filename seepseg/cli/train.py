@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,8 @@ def command(
     for this, other, both in (
         ("--fold", "--all-folds", fold is not None and all_folds),
         ("--dry-run", "--find-lr", dry_run and find_lr),
+        ("--dry-run", "--init", dry_run and init),
+        *((name, "--resume", on and resume) for name, on in (("--dry-run", dry_run), ("--find-lr", find_lr))),
     ):
         if both:
             raise ConfigError(f"{this} does not go with {other}", "seepseg train", "give one of them")
@@ -79,7 +82,8 @@ def command(
         raise ConfigError("several folds at a time need all folds", "--jobs", "give --all-folds too")
     check_fold(recipe.data.split, 0 if all_folds else fold)
     if dry_run or find_lr:
-        (_try if dry_run else _find_rate)(recipe, root, 0 if all_folds else fold, init)
+        first = 0 if all_folds else fold
+        _try(recipe, first) if dry_run else _find_rate(recipe, root, first, init)
     elif all_folds:
         runs = plan(recipe, root, resume, chosen)
         made(root, folds=len(runs))
@@ -90,8 +94,9 @@ def command(
         one = plan_one(recipe, root, fold, resume, chosen)
         best = _train_one(one, init, quiet)
         made(one.root, best_score=best.score, best_epoch=best.epoch)
-        _echo(best)
-        click.echo(f"next: seepseg eval {one.root} --per-class")
+        if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, one speaks
+            _echo(best)
+            click.echo(f"next: seepseg eval {one.root} --per-class")
 
 
 def _mute(line: str) -> None:
@@ -133,7 +138,7 @@ def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: b
         raise errors[0]
 
 
-def _try(recipe: Config, root: Path, fold: int | None, init: Path | None) -> None:
+def _try(recipe: Config, fold: int | None) -> None:
     from seepseg.training.run import dry_run
 
     cost = dry_run(recipe, fold)

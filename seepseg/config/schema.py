@@ -51,7 +51,7 @@ class Predict(Node):
 
 
 class Runtime(Node):
-    """The machine: device, processes, threads, number format. Nothing here changes what is computed, only how."""
+    """The machine: device, processes, threads, number format. Weights differ a little by them, scores do not."""
 
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""

@@ -25,6 +25,7 @@ from seepseg.errors import DataError, ResourceError, SeepsegError
 from seepseg.io.atomic import write_bytes
 from seepseg.io.documents import parse_json
 from seepseg.machine import executors
+from seepseg.machine.cores import cores
 from seepseg.machine.progress import Tick, silent
 
 KEPT_FROM = 1000
@@ -131,8 +132,7 @@ def _filled(catalog: Catalog, facts: Sequence[Facts], *, mixed: bool) -> Catalog
 
 def _workers() -> int:
     """Processes that may read at once: a share of the cores for each training process of this machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 class _Kept:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, ClassTable
-from seepseg.config import DataNode, NnunetData, ScenesData, SeepData, TgsData, TilesData
+from seepseg.config import DataNode, NnunetData, Scaling, ScenesData, SeepData, TgsData, TilesData
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.nnunet import NnunetSource
+from seepseg.data.scaling import Limits, group_limits
 from seepseg.data.scenes import ScenesSource
 from seepseg.data.tgs import TgsSource
 from seepseg.data.tiles import Labels, TilesSource
@@ -144,6 +145,16 @@ def images_of(source: Source, tiles: Sequence[Tile]) -> Iterator[tuple[str, NDAr
     """Scene, raw pixels (C, H, W) and validity (H, W) of each tile, as scaling is measured on them."""
     for tile in tiles:
         yield tile.group, *read_pixels(source, tile)
+
+
+def scene_limits(source: Source, scaling: Scaling, everything: Catalog, groups: Collection[str]) -> dict[str, Limits]:
+    """The limits of some scenes, where they are scaled each by its own: from all their tiles, labelled or not.
+
+    So they are the same in training, whichever of its tiles are scored, and where it is predicted.
+    """
+    if scaling.basis != "scene":
+        return {}
+    return group_limits(scaling, scene_images(source, [t for t in everything.tiles if t.group in groups]))
 
 
 def scene_images(source: Source, tiles: Iterable[Tile]) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.bool_]]]:

@@ -86,7 +86,7 @@ def evaluate(
     config, fits = _decoding(parts, options)
     counts = _accumulator(parts)
     gallery = Gallery(first.classes, REPORTED if options.report else SHOWN)
-    forget(where, f"{MAPS}/*.png")
+    forget(where, f"{MAPS}/**/*.png")
 
     def on_tile(tile: TileResult) -> None:
         counts.update(tile)

@@ -17,7 +17,9 @@ from seepseg.io.files import image_files
 from seepseg.io.image import read_image
 
 
-def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: Path | None = None) -> Summary:
+def evaluate_rasters(
+    predictions: Path, truth: Path, classes: ClassTable, out: Path | None = None, *, figures: bool = True
+) -> Summary:
     """Scores of class rasters made by any tool against truth rasters of the same stems (`_class` may follow the stem).
 
     Predictions hold class indices, truth holds label values of the class table; those of nnU-Net are the same.
@@ -39,7 +41,8 @@ def evaluate_rasters(predictions: Path, truth: Path, classes: ClassTable, out: P
     summary = summarise(sums, classes, "rasters", per_tile=classes == SALT)
     if out:
         write_scores(out, sums, classes, summary)
-        save_confusion(out / "confusion.png", sums.matrix, classes.names)
+        if figures:
+            save_confusion(out / "confusion.png", sums.matrix, classes.names)
     return summary
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from seepseg.config import Predict
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.scaling import Limits, MeasuredScaling, group_limits
-from seepseg.data.source import Source, read_pixels, scene_images, some
+from seepseg.data.scaling import Limits, MeasuredScaling
+from seepseg.data.source import Source, read_pixels, scene_limits, some
 from seepseg.export.graph import DEEPNESS, Graph
 from seepseg.export.onnx_file import Run
 from seepseg.inference.decode import calibrated, decode
@@ -85,10 +85,8 @@ def sampled(source: Source, catalog: Catalog, size: tuple[int, int], scaling: Se
     count = max(4, min(MOST_TILES, MOST_PIXELS // (size[0] * size[1])))
     tiles = some(list(catalog.tiles), count)
     by_scene = [s.config for s in scaling if s.config.basis == "scene"]
-    limits: dict[str, Limits] = {}
-    if by_scene:
-        groups = {tile.group for tile in tiles}
-        limits = group_limits(by_scene[0], scene_images(source, [t for t in catalog.tiles if t.group in groups]))
+    groups = {tile.group for tile in tiles}
+    limits = scene_limits(source, by_scene[0], catalog, groups) if by_scene else {}
     return Sample([_cut(source, tile, size) for tile in tiles], [limits.get(tile.group) for tile in tiles])
 
 

@@ -12,9 +12,9 @@ from seepseg.config import Config, Predict, Runtime
 from seepseg.data.catalog import Catalog
 from seepseg.data.dataset import Draw, TileDataset, margin_of
 from seepseg.data.loader import Batch, in_batches, load_batches
-from seepseg.data.scaling import MeasuredScaling, group_limits
+from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.scan import with_counts
-from seepseg.data.source import scene_images, source_of
+from seepseg.data.source import scene_limits, source_of
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.scene_objects import Note, object_stage, unnoted
@@ -190,9 +190,7 @@ def open_ensemble(
     margin = min(margin_of(c.scaling.config, config.predict.margin, catalog.tiles) for c in joined.checkpoints)
 
     def dataset(scaling: MeasuredScaling) -> TileDataset:
-        # Limits are of the whole scene, whichever of its tiles are wanted.
-        images = scene_images(source, [t for t in everything.tiles if t.group in scenes])
-        limits = group_limits(scaling.config, images) if scaling.config.basis == "scene" else {}
+        limits = scene_limits(source, scaling.config, everything, scenes)
         return TileDataset(catalog, source, scaling, limits, margin=margin, one_pass=True)
 
     own, *others = (

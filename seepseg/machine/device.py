@@ -1,4 +1,4 @@
-"""The device and number format a network runs with."""
+"""The device, threads, memory and number format a network runs with."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import shutil
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -97,6 +99,32 @@ def runtime_for(config: Runtime, device: str | None) -> Runtime:
     The configs of folds that were trained several at a time name the few threads that each of them had.
     """
     return config.model_copy(update={"device": device or "auto", "threads": None})
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Let torch refuse operations whose result may vary from run to run on a GPU, for a `with` block."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when CUDA starts
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+def memory_gib(device: torch.device) -> float:
+    """Peak memory so far, of the GPU or of this process, in GiB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    if sys.platform == "win32":
+        return float("nan")  # Nothing in the standard library says.
+    import resource
+
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def set_threads(runtime: Runtime) -> None:

@@ -114,9 +114,7 @@ def bootstrap_scores(stack: Numbers, statistic: Statistic, draws: int = DRAWS) -
     return {name: _interval(float(values[name][0]), of_name, len(stack)) for name, of_name in drawn.items()}
 
 
-def paired_scores(
-    stack_a: Numbers, stack_b: Numbers, statistic: Statistic, draws: int = DRAWS
-) -> dict[str, Difference]:
+def paired_scores(stack_a: Numbers, stack_b: Numbers, statistic: Statistic) -> dict[str, Difference]:
     """How much better B is than A by scores of sums over clusters, both (S, F) drawn from the same ones at once."""
     both = np.concatenate([stack_a, stack_b], axis=1)
 

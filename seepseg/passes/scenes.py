@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pandas as pd
@@ -108,7 +108,7 @@ def find_scenes(folders: Sequence[Path]) -> tuple[list[Scene], list[str]]:
             )
         for name, line in sorted(lines.items()):
             outputs = [folder / p for p in line.get("outputs", ())]
-            rasters = [p for p in outputs if p.stem.endswith("_class")]
+            rasters = [p for p in outputs if p.name == f"{PurePosixPath(name).name}_class{p.suffix}"]
             polygons = polygons_among(line.get("outputs", ()))
             if not (rasters and polygons):
                 bare.append(name)

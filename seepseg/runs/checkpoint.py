@@ -34,8 +34,8 @@ class Checkpoint:
         weights: state of the network, as trained.
         ema: averaged weights; the ones that predict, where there are any.
         decoding: the fit (`Fit.to_plain`; empty: decode as the config says).
-        training: optimiser, schedule, step, random state and sums: what resuming needs, in plain types and tensors.
-        score: the monitored score of these weights, None before the first validation.
+        training: optimiser, progress, gradient scale and sums: what resuming needs, in plain types and tensors.
+        score: the best monitored score up to here, which of best.pt is its own; None before the first validation.
         epoch: epochs finished.
         objects: the object classifier (`ObjectClassifier.to_plain`; empty: none was trained).
     """

@@ -80,7 +80,9 @@ class RunFolder:
 
     def refuse_existing(self) -> None:
         """Raise ConfigError where the folder holds more than a killed start or a test of rates leaves."""
-        harmless = (LOCK, *RATE_TEST)
+        harmless = {LOCK, *RATE_TEST}
+        if not (self.config.exists() or self.best.exists()):
+            harmless.add(self.last.parent.name)  # of weights to start from; the config was to come
         if self.root.exists() and not (
             self.root.is_dir()
             and all(p.name in harmless or p.name.startswith(TEMPORARY_PREFIX) for p in self.root.iterdir())
@@ -222,7 +224,7 @@ def find_checkpoint(run: Path) -> Path:
     for candidate in (folder.last, folder.best) if _holds_objects(folder) else (folder.best, folder.last):
         if candidate.exists():
             return candidate
-    if any(run.glob("fold_*")):
+    if _fold_folders(run):
         raise ConfigError(
             "holds folds, not one run",
             run,
@@ -261,11 +263,17 @@ def folds_of(run: Path) -> list[RunFolder]:
     Raises:
         ConfigError: one of them is without a checkpoint.
     """
-    folds = sorted((p for p in run.glob("fold_*") if p.is_dir()), key=lambda p: (len(p.name), p.name))
+    folds = _fold_folders(run)
     for fold in folds:
         if not RunFolder(fold).last.exists():
             raise ConfigError("no checkpoint", fold, "train the fold to its end with `seepseg train … --resume`")
     return [RunFolder(fold) for fold in folds]
+
+
+def _fold_folders(run: Path) -> list[Path]:
+    """fold_0, fold_1, … in order; a copy of one, fold_0_old, is none."""
+    number = {path: path.name.removeprefix("fold_") for path in run.glob("fold_*") if path.is_dir()}
+    return sorted((path for path in number if number[path].isdecimal()), key=lambda path: int(number[path]))
 
 
 def environment() -> dict[str, object]:

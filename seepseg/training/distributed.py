@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from seepseg.errors import ResourceError
 from seepseg.inference.score import Sums
@@ -98,6 +99,13 @@ def total_over_ranks(counts: Tensor | None) -> NDArray[np.int64] | None:
     own: NDArray[np.int64] | None = None if counts is None else counts.cpu().numpy()
     parts = [part for part in of_ranks(own) if part is not None]
     return np.sum(parts, axis=0) if parts else None
+
+
+def side_by_side(network: nn.Module) -> nn.Module:
+    """The network with gradients that are means over all processes."""
+    parallel = DistributedDataParallel(network)
+    parallel.broadcast_buffers = False  # at each step, while nothing reads them: see `same_buffers`
+    return parallel
 
 
 def same_buffers(*modules: nn.Module) -> None:

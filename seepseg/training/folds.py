@@ -60,16 +60,18 @@ def plan_one(config: Config, root: Path, fold: int | None, resume: bool, overrid
 
 
 def plan(config: Config, root: Path, resume: bool, overrides: Sequence[str]) -> list[FoldRun]:
-    """Every fold of a config, in folders below the run; those already started resume with their own config.
+    """Every fold of a config, in folders below the run; resumed, those already started have their own config.
+
+    The others then have that of the first of these, so that all folds are of one recipe whatever its file says by now.
 
     Raises:
         ConfigError: an override changes more than a resumed run may.
     """
-    runs = []
-    for fold in range(config.data.split.folds or 0):
-        started = resume and RunFolder(root / f"fold_{fold}").config.exists()
-        runs.append(plan_one(config, root, fold, started, overrides))
-    return runs
+    folds = range(config.data.split.folds or 0)
+    started = [fold for fold in folds if resume and RunFolder(root / f"fold_{fold}").config.exists()]
+    if started:
+        config = plan_one(config, root, started[0], True, overrides).config
+    return [plan_one(config, root, fold, fold in started, overrides) for fold in folds]
 
 
 def train_fold(run: FoldRun, init: Path | None, echo: Echo, tick: Tick) -> Best:

@@ -1,8 +1,7 @@
-"""What protects a run: signals that save first, determinism on request, advice where memory runs out."""
+"""What protects a run: signals that save first, advice where memory runs out."""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -40,13 +39,6 @@ def stop_signals() -> Iterator[StopSignal]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def be_deterministic() -> None:
-    """Make torch refuse operations whose result may vary from run to run on a GPU."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -11,13 +11,11 @@ from seepseg.config import Config
 from seepseg.data.augment import build_augmentation
 from seepseg.data.catalog import labelled_of
 from seepseg.data.dataset import TileDataset
-from seepseg.data.frame import with_blocks
-from seepseg.data.scaling import Limits, MeasuredScaling, group_limits, measure_scaling
+from seepseg.data.scaling import MeasuredScaling, measure_scaling
 from seepseg.data.scan import with_counts, with_overlaps
-from seepseg.data.source import images_of, scene_images, some, source_of
+from seepseg.data.source import images_of, scene_limits, some, source_of
 from seepseg.errors import DataError
-from seepseg.scenes.overlaps import judged
-from seepseg.splits.make import make_splits
+from seepseg.splits.make import divided
 from seepseg.splits.parts import part
 
 MEASURED = 10_000
@@ -40,21 +38,17 @@ def prepare(
 ) -> TrainingData:
     """Catalog, split, scaling and the two datasets; those of an earlier part of the run are used again."""
     source = source_of(config.data)
-    catalog = with_counts(source, labelled_of(source.catalog()))
+    everything = source.catalog()
+    catalog = with_counts(source, labelled_of(everything))
     if splits is None:
-        catalog = with_blocks(source, catalog)
-        splits = make_splits(catalog, config.data.split, config.seed, fold)
-        more = judged(catalog.overlaps, splits, config.data.split)
-        catalog = replace(catalog, warnings=(*catalog.warnings, *more))
+        catalog, splits = divided(source, catalog, config.seed, fold)
     elif set(splits["id"]) != {t.id for t in catalog.tiles}:
         raise DataError("the tiles are not those the run began with", config.data.root, "restore them to resume")
     parts = {name: catalog.subset(part(splits, name)) for name in ("train", "val")}
-    limits: dict[str, Limits] = {}
     if scaling is None:
         tiles = some(parts["train"].tiles, MEASURED)
         scaling = measure_scaling(config.data.scaling, images_of(source, tiles), len(tiles))
-    if config.data.scaling.basis == "scene":
-        limits = group_limits(config.data.scaling, scene_images(source, catalog.tiles))
+    limits = scene_limits(source, config.data.scaling, everything, catalog.groups())
     augmentation = build_augmentation(config.data.augment)
     train_set = TileDataset(with_overlaps(source, parts["train"], config.seed), source, scaling, limits, augmentation)
     val_set = TileDataset(parts["val"], source, scaling, limits, margin=config.predict.margin)

@@ -54,16 +54,19 @@ def stages_of(config: Config) -> list[Stage]:
 
 
 def out_of_patience(config: Config, progress: Progress) -> bool:
-    """Whether the current stage has had `train.early_stopping` epochs without a better score."""
+    """Whether the stage has had `train.early_stopping` epochs without a better score, and has some of its own left."""
     patience = config.train.early_stopping
     waited = progress.epoch - max(progress.best_epoch, progress.stage_epoch)
-    return patience is not None and waited >= patience
+    return patience is not None and waited >= patience and not _full(config, progress)
 
 
 def stage_over(config: Config, progress: Progress) -> bool:
     """Whether the current stage has had its epochs, or is out of patience."""
-    full = progress.epoch - progress.stage_epoch >= stages_of(config)[progress.stage].epochs
-    return full or out_of_patience(config, progress)
+    return _full(config, progress) or out_of_patience(config, progress)
+
+
+def _full(config: Config, progress: Progress) -> bool:
+    return progress.epoch - progress.stage_epoch >= stages_of(config)[progress.stage].epochs
 
 
 def finished(config: Config, progress: Progress) -> bool:

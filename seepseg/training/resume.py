@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 from seepseg.config import Config, load, plain
 from seepseg.errors import CheckpointError, ConfigError
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
 from seepseg.runs.folder import RunFolder
+from seepseg.training.progress import Progress
 
+PROGRESS = {field.name for field in fields(Progress)}
 RESUMABLE = (
     "runtime.device", "runtime.workers", "runtime.threads", "runtime.compile", "train.epochs", "objects", "tracking",
 )  # fmt: skip
@@ -45,17 +48,17 @@ def checkpoint_to_resume(folder: RunFolder) -> Checkpoint | None:
     """The checkpoint to resume from; None where there is none yet.
 
     Raises:
-        CheckpointError: it is damaged, or holds no state of its training, as best.pt.
+        CheckpointError: it is damaged, or holds no state of its training, as best.pt, or another.
     """
     if not folder.last.exists():
         return None
     checkpoint = load_checkpoint(folder.last)
     if not checkpoint.training:
-        raise CheckpointError(
-            "holds weights only, as best.pt does, not the state of its training",
-            folder.last,
-            f"restore last.pt, or start another run from this network with --init {folder.last}",
-        )
+        fix = f"restore last.pt, or start another run from this network with --init {folder.last}"
+        raise CheckpointError("holds weights only, as best.pt does, not the state of its training", folder.last, fix)
+    begun = checkpoint.training.get("progress")
+    if type(checkpoint.training.get("world")) is not int or not isinstance(begun, dict) or begun.keys() != PROGRESS:
+        raise CheckpointError("not the state of a training that seepseg writes", folder.last, "restore it from a copy")
     return checkpoint
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from contextlib import ExitStack
 from itertools import islice
@@ -15,7 +14,7 @@ from seepseg.config import Config, dump
 from seepseg.errors import ConfigError
 from seepseg.inference.predictor import place
 from seepseg.io.atomic import write_text
-from seepseg.machine.device import choose_device, set_threads, with_threads
+from seepseg.machine.device import choose_device, deterministic, memory_gib, set_threads, with_threads
 from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
@@ -27,7 +26,7 @@ from seepseg.training.board import monitored
 from seepseg.training.compiled import kept_mode, settle
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
 from seepseg.training.epoch import train_batches
-from seepseg.training.guard import advice_on_memory, be_deterministic, stop_signals
+from seepseg.training.guard import advice_on_memory, stop_signals
 from seepseg.training.loop import run_loop
 from seepseg.training.prepare import TrainingData, prepare
 from seepseg.training.progress import stages_of
@@ -73,7 +72,7 @@ def train(
             config = config.model_copy(update={"runtime": with_threads(config.runtime)})
         set_threads(config.runtime)
         if config.runtime.deterministic:
-            be_deterministic()
+            stack.enter_context(deterministic())
         checkpoint = checkpoint_to_resume(folder) if resume else None
         if checkpoint and checkpoint.training.get("world") != world():
             raise ConfigError(
@@ -97,14 +96,14 @@ def train(
         elif start:
             start_from(trainer, start, init)
         if rank() == 0:
+            if start:
+                # Before the config: killed before its first checkpoint, the run must resume from these weights.
+                save_checkpoint(folder.last, to_checkpoint(trainer))
             if not resume:
                 folder.create(config)
             elif checkpoint:
                 write_text(folder.config, dump(config))
             folder.write_splits(data.splits)
-            if start:
-                # Killed before its first checkpoint, the run must still resume from these weights.
-                save_checkpoint(folder.last, to_checkpoint(trainer))
             echo(f"{summary(config, data, device)}\n{mode}")
             for warning in data.train.catalog.warnings:
                 echo(f"warning: {warning}")
@@ -168,18 +167,6 @@ def dry_run(config: Config, fold: int | None) -> dict[str, float | str]:
         "steps": trainer.steps_per_epoch * config.train.epochs,
         "hours": step * trainer.steps_per_epoch * config.train.epochs / 3600,
     }
-
-
-def memory_gib(device: torch.device) -> float:
-    """Peak memory so far, of the GPU or of this process, in GiB."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    if sys.platform == "win32":
-        return float("nan")  # Nothing in the standard library says.
-    import resource
-
-    # Linux counts in KiB, macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def summary(config: Config, data: TrainingData, device: torch.device) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from seepseg.config import Config, Stage
 from seepseg.data.dataset import Draw
@@ -19,7 +18,7 @@ from seepseg.losses.build import Loss, build_loss
 from seepseg.machine.device import autocast_dtype
 from seepseg.runs.checkpoint import Checkpoint, load_weights
 from seepseg.training.compiled import compiled
-from seepseg.training.distributed import world
+from seepseg.training.distributed import side_by_side, world
 from seepseg.training.optim import average_weights, build_optimizer
 from seepseg.training.prepare import TrainingData
 from seepseg.training.progress import Progress, stages_of
@@ -60,7 +59,7 @@ class Trainer:
             )
         self.config, self.data, self.model, self.device = config, data, model, device
         self.network = compiled(model, device) if config.runtime.compile == "on" else model
-        self.parallel = DistributedDataParallel(self.network) if world() > 1 else self.network
+        self.parallel = side_by_side(self.network) if world() > 1 else self.network
         self.ema = average_weights(model, config.train.ema_decay) if config.train.ema_decay else None
         self.dtype = autocast_dtype(config.runtime.amp, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)

@@ -43,8 +43,9 @@ def bright_of(images: Path, scenes: Sequence[Scene], cache: Path) -> tuple[dict[
         _, *size = raster_header(scene.raster)
         key = repr((str(path.absolute()), stamp(path), size))
         place = cache / f"bright_{sha256(key.encode()).hexdigest()[:24]}.npz"
-        arrays = read_arrays(place) or {"points": image_points(path, (size[0], size[1]))}
-        if not place.is_file():
+        arrays = read_arrays(place)
+        if not arrays:
+            arrays = {"points": image_points(path, (size[0], size[1]))}
             write_arrays(place, arrays)
         points[scene.name] = arrays["points"]
         kept.add(place)

@@ -292,6 +292,20 @@ def test_rasters_that_cannot_be_scored(capsys: pytest.CaptureFixture[str], tmp_p
         3,
         f"prediction holds class 9, the class table has 7 in {made / 'b.tif'}: choose the class table with --classes",
     )
+    for option in (
+        ["--split", "test"],
+        ["--tta"],
+        ["--threshold", 0.5],
+        ["--fold", 0],
+        ["--maps"],
+        ["--device", "cpu"],
+    ):
+        code, line = error(capsys, "eval", "--predictions", made, "--truth", truth, *option)
+        assert (code, line) == (2, f"rasters are scored as they are in {option[0]}: leave it out, or give RUN")
+    assert (
+        error(capsys, "eval", "run", "--classes", "salt")[1]
+        == "a run has its own class table in --classes: leave it out"
+    )
     assert error(capsys, "eval", "--predictions", made)[0] == 2
     assert error(capsys, "eval")[0] == 2
     assert error(capsys, "eval", "run", "--predictions", made, "--truth", truth)[0] == 2

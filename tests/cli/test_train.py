@@ -163,11 +163,19 @@ def test_a_run_killed_before_its_first_checkpoint_remembers_what_it_was_started_
         patch.setattr(run_module, "run_loop", die)
         assert error(capsys, "train", config, *ONE, "--run", "cut", "--init", "a", "-q")[0] == 143
     assert run(capsys, "train", config, "--run", "cut", "--resume", "-q")[0] == 0
+    # Killed before there is a config, it is begun again.
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "create", die)
+        assert error(capsys, "train", config, *ONE, "--run", "early", "--init", "a", "-q")[0] == 143
+    assert run(capsys, "train", config, *ONE, "--run", "early", "--init", "a", "-q")[0] == 0
     ours, theirs = (load_checkpoint(Path(r, "checkpoints/last.pt")).weights for r in ("cut", "whole"))
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
 
 
-@pytest.mark.parametrize("options", [["--fold", 0, "--all-folds"], ["--dry-run", "--find-lr"]])
+@pytest.mark.parametrize("options", [
+    ["--fold", 0, "--all-folds"], ["--dry-run", "--find-lr"], ["--dry-run", "--init", "a", "--fold", 0],
+    ["--dry-run", "--resume"], ["--find-lr", "--resume"],
+])  # fmt: skip
 def test_options_that_contradict_each_other_are_refused(
     config: Path, capsys: pytest.CaptureFixture[str], options: list[object]
 ) -> None:

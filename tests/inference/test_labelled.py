@@ -87,6 +87,24 @@ def test_limits_of_a_scene_are_of_all_its_tiles(seep_root: Path, tmp_path: Path)
     assert few.dataset.limits == whole
 
 
+def test_limits_of_a_scene_are_those_of_training_whatever_is_labelled(seep_root: Path, tmp_path: Path) -> None:
+    """Half of the tiles have no mask: they are not trained on, and show what the scene is like all the same."""
+    images = sorted((seep_root / "train_images_256").glob("*.tif"))
+    table = tmp_path / "tiles.csv"
+    masks = {p: seep_root / "train_masks_256" / p.name for p in images}
+    text = "".join(f"{p.stem},{p},{masks[p] if k % 2 else ''},{p.stem.split('.')[0]}\n" for k, p in enumerate(images))
+    table.write_text(f"id,image,mask,scene\n{text}")
+    data = {
+        "source": "tiles", "root": str(tmp_path), "table": str(table), "classes": "seep", "scaling": {"basis": "scene"},
+        "split": {"val_fraction": 0.25, "allow_missing_classes": True},
+    }  # fmt: skip
+    config = tiny_config(seep_root, data=data)
+    folder = untrained(config, tmp_path / "run")
+    trained, scored = prepare(config, None).val, open_labelled(folder.best, CPU, "val").dataset
+    assert set(trained.limits) == {p.stem.split(".")[0] for p in images} > set(scored.limits) > set()
+    assert {scene: trained.limits[scene] for scene in scored.limits} == dict(scored.limits)
+
+
 def broken(folds: list[RunFolder], change: Callable[[list[RunFolder]], None]) -> str:
     """What is said of folds after a change."""
     change(folds)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,15 @@ import torch
 
 from seepseg.config import Runtime, dump
 from seepseg.errors import ConfigError
-from seepseg.machine.device import autocast_dtype, choose_device, idle_cores, runtime_for, set_threads, with_threads
+from seepseg.machine.device import (
+    autocast_dtype,
+    choose_device,
+    deterministic,
+    idle_cores,
+    runtime_for,
+    set_threads,
+    with_threads,
+)
 from tests.command import error
 from tests.conftest import tiny_config
 
@@ -93,3 +102,15 @@ def test_idle_cores_are_counted_from_the_ticks_of_those_this_process_may_use(mon
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 2}, raising=False)
     monkeypatch.setattr("os.sysconf", lambda name: 100)
     assert idle_cores(1) == 1.5
+
+
+def test_determinism_is_demanded_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    with deterministic():
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+        assert not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.benchmark

@@ -65,6 +65,11 @@ def test_a_product_that_was_predicted_twice_counts_once(tmp_path: Path) -> None:
     assert warnings == ["1 scenes were given twice and count once: a"]
 
 
+def test_an_input_may_end_as_class_maps_do(tmp_path: Path) -> None:
+    (scene,), _ = find_scenes([folder(tmp_path / "one", a_class={})])
+    assert (scene.raster.name, scene.vectors.name) == ("a_class_class.tif", "a_class.gpkg")
+
+
 def test_lines_of_a_manifest_that_are_left_out_are_said_once(tmp_path: Path) -> None:
     one = folder(tmp_path / "one", a={"identity": {"product": "P"}})
     with (one / "manifest.jsonl").open("a") as stream:
