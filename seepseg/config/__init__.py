@@ -1,6 +1,6 @@
 """The config: one schema for every recipe, read from YAML with overrides."""
 
-from seepseg.config.data import ClassNode, DataNode, NnunetData, ScenesData, SeepData, TgsData, TileFolders, TilesData
+from seepseg.config.data import DataNode, NnunetData, ScenesData, SeepData, TgsData, TileFolders, TilesData
 from seepseg.config.loss import (
     LOSS_HEADS,
     BceLoss,
@@ -46,3 +46,4 @@ from seepseg.config.training import (
     Stage,
     StepSchedule,
 )
+from seepseg.config.values import ClassNode
