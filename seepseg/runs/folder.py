@@ -80,14 +80,17 @@ class RunFolder:
 
     def refuse_existing(self) -> None:
         """Raise ConfigError where the folder holds more than a killed start or a test of rates leaves."""
-        harmless = {LOCK, *RATE_TEST}
-        if not (self.config.exists() or self.best.exists()):
-            harmless.add(self.last.parent.name)  # of weights to start from; the config was to come
+        harmless = (LOCK, *RATE_TEST)
         if self.root.exists() and not (
             self.root.is_dir()
             and all(p.name in harmless or p.name.startswith(TEMPORARY_PREFIX) for p in self.root.iterdir())
         ):
-            raise ConfigError("run folder exists", self.root, "give --resume to continue, or another --run DIR")
+            fix = (
+                "--resume to continue, or another --run DIR"
+                if self.config.exists()
+                else "another --run DIR, or remove it"
+            )
+            raise ConfigError("run folder exists", self.root, f"give {fix}")
 
     @contextmanager
     def locked(self) -> Iterator[None]:

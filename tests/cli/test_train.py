@@ -163,11 +163,14 @@ def test_a_run_killed_before_its_first_checkpoint_remembers_what_it_was_started_
         patch.setattr(run_module, "run_loop", die)
         assert error(capsys, "train", config, *ONE, "--run", "cut", "--init", "a", "-q")[0] == 143
     assert run(capsys, "train", config, "--run", "cut", "--resume", "-q")[0] == 0
-    # Killed before there is a config, it is begun again.
+    # Killed between its weights and its config, it is no run that would begin from other weights.
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "create", die)
         assert error(capsys, "train", config, *ONE, "--run", "early", "--init", "a", "-q")[0] == 143
-    assert run(capsys, "train", config, *ONE, "--run", "early", "--init", "a", "-q")[0] == 0
+    assert error(capsys, "train", config, *ONE, "--run", "early", "--resume", "-q")[1].startswith("no run to resume")
+    assert error(capsys, "train", config, *ONE, "--run", "early", "--init", "a", "-q")[1] == (
+        "run folder exists in early: give another --run DIR, or remove it"
+    )
     ours, theirs = (load_checkpoint(Path(r, "checkpoints/last.pt")).weights for r in ("cut", "whole"))
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
 
