@@ -139,7 +139,7 @@ class ScSEDecoder(Node):
     decoder: Count = 64
     """Channels of each level of the decoder."""
     finest: Count | None = None
-    """Channels of its last level, which works before it enlarges; null: as many as `decoder`, which takes half of a step."""
+    """Channels of its last level, which works before it enlarges; null: as `decoder`, which takes half of a step."""
 
 
 class ResUNetScSEModel(ResNetModel, ScSEDecoder):
