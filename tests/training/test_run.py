@@ -211,7 +211,7 @@ def test_an_existing_run_is_not_overwritten(tiny: Config, tmp_path: Path, capsys
     run.mkdir()
     (run / "notes.txt").write_text("mine")
     code, line = error(capsys, "train", config, "--run", run)
-    assert (code, line) == (2, f"run folder exists in {run}: give --resume to continue, or another --run DIR")
+    assert (code, line) == (2, f"run folder exists in {run}: give another --run DIR")
     assert [p.name for p in run.iterdir()] == ["notes.txt"]
 
 
