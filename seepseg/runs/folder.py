@@ -85,12 +85,8 @@ class RunFolder:
             self.root.is_dir()
             and all(p.name in harmless or p.name.startswith(TEMPORARY_PREFIX) for p in self.root.iterdir())
         ):
-            fix = (
-                "--resume to continue, or another --run DIR"
-                if self.config.exists()
-                else "another --run DIR, or remove it"
-            )
-            raise ConfigError("run folder exists", self.root, f"give {fix}")
+            fix = "--resume to continue, or " if self.config.exists() else ""
+            raise ConfigError("run folder exists", self.root, f"give {fix}another --run DIR")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
