@@ -167,3 +167,12 @@ def test_a_zone_stays_where_moving_would_lose_a_pass() -> None:
     # All lie within 1 of the first; the last is 1.16 from their mean, (.21, 0).
     (zone,) = discs(points_of([(0, 0), (0.9, 0), (0.9, 0), (-0.95, 0)], [0, 1, 2, 3]), 3)
     assert zone.passes.tolist() == [0, 1, 2, 3]
+
+
+def test_a_place_that_lost_slicks_to_another_waits_for_its_turn() -> None:
+    # Around 1.8 are passes 3 and 4 at .9, which the first zone takes, and 0 and 1; around 10 are three.
+    xy = [(0.0, 0.0)] * 3 + [(0.9, 0.0)] * 2 + [(1.8, 0.0)] * 2 + [(10.0, 0.0)] * 3
+    zones = discs(points_of(xy, [0, 1, 2, 3, 4, 0, 1, 0, 1, 2]), 2)
+    assert [(zone.n_passes, zone.slicks.tolist()) for zone in zones] == [
+        (5, [0, 1, 2, 3, 4]), (3, [7, 8, 9]), (2, [5, 6]),
+    ]  # fmt: skip
