@@ -150,7 +150,7 @@ def _members(archive: ZipFile, where: Path) -> list[Member]:
     """The files of an archive, each checked."""
     infos = archive.infolist()
     _refuse_many(len(infos), where)
-    members = [Member(archive, i, _parts(i, where)) for i in infos if not i.is_dir()]
+    members = [Member(archive, i, _parts(i, where)) for i in infos if not i.filename.endswith("/")]
     members = [m for m in members if "__MACOSX" not in m.parts]  # what macOS adds: no files of the user's
     taken: set[tuple[str, ...]] = set()
     for member in members:

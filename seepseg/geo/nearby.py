@@ -155,7 +155,8 @@ def _read(path: Path) -> tuple[NDArray[Any], pd.DataFrame]:
         degrees, project = CRS(crs).is_geographic, reproject(crs)
     # Not by bounds, which leave out holes: one that lies far outside would be cut into more points than fit in memory.
     if np.all(np.abs(shapely.get_coordinates(shapes)) <= ([360, 90] if degrees else 1e8)):
-        shapes = shapely.transform(shapely.segmentize(shapes, EDGE[0] if degrees else EDGE[1]), project)
+        with as_data_error(path, shapely.GEOSException):  # a line of one point
+            shapes = shapely.transform(shapely.segmentize(shapes, EDGE[0] if degrees else EDGE[1]), project)
     if not np.all(np.abs(shapely.get_coordinates(shapes)) <= [360, 90]):
         raise DataError("has places that are not on Earth", path, "check its coordinates and their system")
     named, blank = {str(column).lower(): table[column] for column in table}, pd.Series("", table.index)

@@ -169,3 +169,20 @@ def test_a_plan_that_names_files_elsewhere_is_not_carried_out(tmp_path: Path, pl
     settle(new.parent)
     assert (tmp_path / "mine").read_text() == "mine"
     assert not new.exists()
+
+
+def test_a_member_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEPSEG_CACHE", str(tmp_path / "cache"))
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr("qq", b"x")
+    (tmp_path / "a.zip").write_bytes(held.getvalue().replace(b"qq", b"\0q"))  # a name ends at 0
+    with pytest.raises(DataError, match="member '' would land outside its folder"):
+        unpacked(tmp_path / "a.zip")
+
+
+def test_a_polygon_that_is_a_point(tmp_path: Path) -> None:
+    path, shapes = tmp_path / "a.gpkg", shapely.to_wkb(np.array([shapely.Polygon([(1, 1)] * 5)]))
+    pyogrio.raw.write(path, shapes, [np.array(["a"], object)], ["name"], geometry_type="Polygon", crs="EPSG:4326")
+    with pytest.raises(DataError, match=r"is damaged \(.*point array"):
+        read_nearby([path], 1000.0, 3.0)

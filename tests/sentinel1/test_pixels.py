@@ -199,6 +199,15 @@ def test_borders_worked_by_hand(tmp_path: Path) -> None:
         assert (scene.window(slice(70, 130), slice(20, 290)).valid == measured[70:130, 20:290]).all()
 
 
+def test_borders_are_looked_for_before_the_processor_that_leaves_none(tmp_path: Path) -> None:
+    numbers = np.full((64, 64), 60, np.uint16)
+    numbers[:, :16] = 5
+    (tmp_path / "new").mkdir()
+    assert pixels(with_numbers(tmp_path / "new", numbers, ipf="002.90"))[1].all()
+    (tmp_path / "old").mkdir()
+    assert not pixels(with_numbers(tmp_path / "old", numbers, ipf="002.89"))[1][:, :32].any()
+
+
 def test_a_sea_as_dark_as_the_noise_is_no_border(tmp_path: Path) -> None:
     numbers = np.rint(np.sqrt(600 * np.random.default_rng(0).gamma(4, 0.25, (100, 200)))).astype(np.uint16)
     _, valid = pixels(with_numbers(tmp_path, np.maximum(numbers, 1), ipf="002.72"))
