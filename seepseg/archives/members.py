@@ -10,8 +10,8 @@ import lzma
 import re
 import stat
 import zlib
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -77,10 +77,8 @@ def with_inner(members: Sequence[Member], where: Path, stack: ExitStack) -> list
             continue
         *above, name = member.parts
         inner = where / Path(*member.parts)
-        try:
+        with as_damage(f"member {member.name}", where):
             stream = stack.enter_context(member.archive.open(member.info))
-        except DAMAGED as error:
-            raise DataError(f"member {member.name} is damaged ({error})", where, "copy it again") from None
         archive = _opened(stream, inner, stack)
         inside = _members(archive, inner)
         stem = name[: -len(".zip")]
@@ -137,6 +135,17 @@ class _Bounded(io.RawIOBase):
 
     def tell(self) -> int:
         return self._stream.tell()
+
+
+@contextmanager
+def as_damage(what: str, where: Path) -> Iterator[None]:
+    """Turn what the decoders of a member raise inside a `with` block into a DataError."""
+    try:
+        yield
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # bz2's own have no number
+            raise
+        raise DataError(f"{what} is damaged ({error})".lstrip(), where, "copy it again") from None
 
 
 def _opened(stream: IO[bytes], where: Path, stack: ExitStack) -> ZipFile:

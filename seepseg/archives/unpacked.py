@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 from filelock import FileLock
 
-from seepseg.archives.members import DAMAGED, Member, open_archive, with_inner
+from seepseg.archives.members import Member, as_damage, open_archive, with_inner
 from seepseg.errors import DataError, ResourceError
 from seepseg.io.atomic import TEMPORARY_PREFIX, write_error
 
@@ -108,11 +108,12 @@ def unpack_members(members: Sequence[Member], folder: Path, where: Path) -> None
         for member in _in_file_order(members):
             target = partial.joinpath(*member.parts)
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with member.archive.open(member.info) as source, target.open("xb") as sink:
-                    shutil.copyfileobj(source, sink, 2**20)
-            except DAMAGED as error:
-                raise DataError(f"member {member.name} is damaged ({error})", where, "copy it again") from None
+            with (
+                as_damage(f"member {member.name}", where),
+                member.archive.open(member.info) as source,
+                target.open("xb") as sink,
+            ):
+                shutil.copyfileobj(source, sink, 2**20)
         if hasattr(os, "sync"):  # one for all of them: syncing thousands of small files takes minutes
             os.sync()
         partial.rename(folder)

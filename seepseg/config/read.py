@@ -123,9 +123,9 @@ def _explain(error: dict[str, Any]) -> str:
     """One pydantic error as a phrase: the key, what is wrong, and the nearest known key."""
     location = [str(part) for part in error["loc"]]
     keys = list(_walk(location))
-    key = ".".join(name for name, _ in keys) or "config"
+    key = ".".join(name for name, _ in keys) or (location[-1] if location else "config")
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], keys[-1][1], 1)
+        near = difflib.get_close_matches(location[-1], keys[-1][1] if keys else (), 1)
         return f"unknown key {key}" + (f" (did you mean {near[0]}?)" if near else "")
     if error["type"] == "missing":
         return f"missing key {key}"

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from seepseg.archives.members import DAMAGED, Member, open_archive, refuse_large
+from seepseg.archives.members import Member, as_damage, open_archive, refuse_large
 from seepseg.archives.unpacked import cache_folder, unpack_members
 from seepseg.errors import DataError
 from seepseg.io.atomic import TEMPORARY_PREFIX, write_error
@@ -154,11 +154,8 @@ def _archive(path: Path, stack: ExitStack) -> Access:
         return inside[name]
 
     def read(name: str) -> bytes:
-        try:
-            with member(name).archive.open(member(name).info) as stream:
-                return stream.read(MAX_XML + 1)
-        except DAMAGED as error:
-            raise DataError(f"is damaged ({error})", path / name, "copy the archive again") from None
+        with as_damage("", path / name), member(name).archive.open(member(name).info) as stream:
+            return stream.read(MAX_XML + 1)
 
     def local(name: str) -> Path:
         cache = cache_folder()

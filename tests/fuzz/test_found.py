@@ -20,7 +20,8 @@ import tifffile
 from seepseg.api.findings import read_findings
 from seepseg.archives.unpacked import unpacked
 from seepseg.classes import SEEP
-from seepseg.errors import DataError
+from seepseg.config import parse
+from seepseg.errors import ConfigError, DataError
 from seepseg.evaluation.compare import compare
 from seepseg.geo.labels import read_layer
 from seepseg.geo.nearby import read_nearby
@@ -186,3 +187,19 @@ def test_a_polygon_that_is_a_point(tmp_path: Path) -> None:
     pyogrio.raw.write(path, shapes, [np.array(["a"], object)], ["name"], geometry_type="Polygon", crs="EPSG:4326")
     with pytest.raises(DataError, match=r"is damaged \(.*point array"):
         read_nearby([path], 1000.0, 3.0)
+
+
+def test_bytes_that_no_bz2_stream_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEPSEG_CACHE", str(tmp_path / "cache"))
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a", bytes(range(256)) * 20)
+    (tmp_path / "a.zip").write_bytes(held.getvalue().replace(b"BZh9", b"BZh!", 1))
+    with pytest.raises(DataError, match=r"member 'a' is damaged \(Invalid data stream\)"):
+        unpacked(tmp_path / "a.zip")
+
+
+def test_a_key_that_looks_like_a_tag() -> None:
+    tree = {"data": {"source": "seep", "root": "x"}, "model": {"name": "unet"}, "loss": "dice_ce", "<a>": 1}
+    with pytest.raises(ConfigError, match="unknown key <a>"):
+        parse(tree, "test")
