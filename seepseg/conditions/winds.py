@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pyproj import Transformer
+from pyproj.exceptions import ProjError
 from rasterio.transform import Affine
 
 from seepseg.conditions.hdf5 import names_other_files
@@ -227,7 +228,8 @@ def _at(band: Band, lonlat: Field) -> Field:
     values, crs, back, turns = _field(band)
     xy = lonlat
     if crs:
-        xy = np.stack(Transformer.from_crs(LONLAT, crs, always_xy=True).transform(*lonlat.T), axis=1)
+        with as_data_error(band.path, ProjError):
+            xy = np.stack(Transformer.from_crs(LONLAT, crs, always_xy=True).transform(*lonlat.T), axis=1)
     height, width = values.shape
     column, row = np.array(back @ np.vstack([xy.T, np.ones(len(xy))]))[:2] - 0.5
     if turns:  # a turn of longitude, in columns
