@@ -256,7 +256,7 @@ def _field(band: Band) -> tuple[Field, str | None, Field, float]:
         values = stored.astype(np.float64).filled(np.nan)
         values = values * source.scales[band.number - 1] + source.offsets[band.number - 1]
         crs = source.crs.to_wkt() if source.crs and not source.crs.is_geographic else None
-        if not (source.transform.a and source.transform.e):
+        if source.transform.is_degenerate or not (crs or source.transform.a):
             raise ValueError("cells without a size")
         turns = 0.0 if crs else abs(360 / source.transform.a)
         back = np.array(~source.transform).reshape(3, 3)
