@@ -10,6 +10,7 @@ import rasterio.shutil
 from rasterio.transform import Affine
 from scipy.io import netcdf_file
 
+from seepseg.conditions.netcdf3 import longest_axis
 from seepseg.conditions.winds import read_winds
 from seepseg.errors import DataError
 
@@ -175,3 +176,33 @@ def test_a_field_on_a_map_is_placed_by_its_projection(tmp_path: Path) -> None:
         target.update_tags(TIME="2021-04-01T05:00:00Z")
     speed, _ = read_winds([path]).at(0, np.array([[-93.0, 28.0], [0.0, 28.0]]))
     assert speed == pytest.approx([3.0, np.nan], abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("version", [1, 2, 5])
+def test_an_axis_longer_than_its_file_is_refused_before_room_is_made_for_it(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "w.nc"
+    wide = 8 if version == 5 else 4
+
+    def head(records: int, longest: int) -> bytes:
+        said = [
+            (records, wide),
+            (10, 4),
+            (2, wide),
+            (3, wide),
+            b"lat\0",
+            (5, wide),
+            (4, wide),
+            b"time",
+            (longest, wide),
+        ]
+        return b"CDF%c" % version + b"".join(w if isinstance(w, bytes) else w[0].to_bytes(w[1]) for w in said)
+
+    uncounted = 2 ** (8 * wide) - 1
+    for records, longest, length in ((7, 0, 7), (uncounted, 0, 5), (0, 900_000_000, 900_000_000)):
+        path.write_bytes(head(records, longest))
+        assert longest_axis(path) == length
+    with pytest.raises(DataError, match="declares an axis longer than the file"):
+        read_winds([path])
+    path.write_bytes(head(0, 1)[:-1])
+    with pytest.raises(DataError, match=r"is damaged \(its header ends too early\)"):
+        read_winds([path])
