@@ -15,9 +15,10 @@ from contextlib import suppress
 import click
 
 from seepseg import __version__
-from seepseg.cli.record import Record, asked, speaks, with_options
+from seepseg.cli.record import Record, asked, with_options
 from seepseg.cli.streams import patient, recorded
 from seepseg.errors import SeepsegError, shortage
+from seepseg.machine.cores import is_first
 from seepseg.machine.imports import import_monai_alone
 
 COMMANDS = {
@@ -75,7 +76,7 @@ def main() -> None:
     with patient(), recorded(name, words) as record:
         code, error = _run(words, command, record)
         result = record.end(code, error)
-    if asked(words)[0] and speaks():
+    if asked(words)[0] and is_first():
         code = _print_result(result, code)
     sys.exit(code)
 

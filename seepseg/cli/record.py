@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import shlex
 import time
@@ -100,11 +99,6 @@ def asked(words: Sequence[str]) -> tuple[bool, Path | None]:
     ]
     # Without a word behind it, click refuses it; an empty one is no file.
     return "--json" in options, None if not named or named[-1] is None else Path(named[-1])
-
-
-def speaks() -> bool:
-    """Whether this process prints the result: of those that torchrun starts, the first speaks for all."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from functools import partial
 from types import FrameType
 from typing import Any, TextIO, cast
 
-from seepseg.cli.record import Log, Record, asked, running, speaks
+from seepseg.cli.record import Log, Record, asked, running
+from seepseg.machine.cores import is_first
 
 
 class _Heard:
@@ -136,7 +137,7 @@ def recorded(command: str, words: Sequence[str]) -> Iterator[Record]:
                     os.write(2, f"error: {line}\n".encode())
                 record.hear(f"error: {line}")
                 text = record.end(128 + number, line)
-                if descriptor is not None and speaks():
+                if descriptor is not None and is_first():
                     os.write(descriptor, text.encode())
             finally:
                 os._exit(128 + number)

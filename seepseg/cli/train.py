@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option, with_device
 from seepseg.cli.record import made
 from seepseg.cli.streams import child_echo
+from seepseg.machine.cores import is_first
 
 if TYPE_CHECKING:
     from seepseg.config import Config
@@ -89,14 +89,13 @@ def command(
         made(root, folds=len(runs))
         _train_folds(runs, jobs, init, quiet)
         settle_object_classifiers(runs[0].config, root, _mute if quiet else click.echo)
-        click.echo(f"next: seepseg eval {root} --split oof --per-class")
+        _say(f"next: seepseg eval {root} --split oof --per-class")
     else:
         one = plan_one(recipe, root, fold, resume, chosen)
         best = _train_one(one, init, quiet)
         made(one.root, best_score=best.score, best_epoch=best.epoch)
-        if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, one speaks
-            _echo(best)
-            click.echo(f"next: seepseg eval {one.root} --per-class")
+        _echo(best)
+        _say(f"next: seepseg eval {one.root} --per-class")
 
 
 def _mute(line: str) -> None:
@@ -119,7 +118,7 @@ def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: b
     left = []
     for run in runs:
         if best := run.done():
-            click.echo(f"fold {run.fold} is finished")
+            _say(f"fold {run.fold} is finished")
             _echo(best)
         else:
             left.append(run)
@@ -163,8 +162,14 @@ def _find_rate(recipe: Config, root: Path, fold: int | None, init: Path | None) 
     click.echo(f"suggested, where the smoothed loss falls fastest: -s {key}={test.suggested:.2g}")
 
 
+def _say(line: str) -> None:
+    """Print a line; of torchrun's processes, one speaks."""
+    if is_first():
+        click.echo(line)
+
+
 def _echo(best: Best) -> None:
     from seepseg.cli.options import relative
 
     made(best.path)
-    click.echo(f"best score {best.score:.4f} (epoch {best.epoch}) in {relative(best.path)}")
+    _say(f"best score {best.score:.4f} (epoch {best.epoch}) in {relative(best.path)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_all_start_methods
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from seepseg.classes import IGNORE
 from seepseg.config import Sampling
 from seepseg.data.catalog import Catalog
 from seepseg.data.dataset import Draw, Sample, TileDataset
-from seepseg.errors import ConfigError, ResourceError, SeepsegError
+from seepseg.errors import ResourceError, SeepsegError
+from seepseg.machine.cores import check_workers
 
 SHARED, ROOM = Path("/dev/shm"), 2**16
 """Where Linux keeps what processes share, and bytes of it that the locks of one worker take, generously."""
@@ -107,10 +107,9 @@ def load_batches(
     Raises:
         DataError: a tile cannot be read any more.
         ResourceError: shared memory has no room for a batch of a worker.
-        ConfigError: workers are wanted where processes cannot fork: the dataset is theirs as it is, with its cache.
+        ConfigError: see `check_workers`.
     """
-    if workers and "fork" not in get_all_start_methods():
-        raise ConfigError("loader processes need a system that forks", "runtime.workers", "set runtime.workers=0")
+    check_workers(workers)
     if workers and SHARED.is_dir():
         usage = shutil.disk_usage(SHARED)
         if usage.total and usage.free < ROOM * workers:  # torch would print tracebacks of a loader half made

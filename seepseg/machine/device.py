@@ -17,6 +17,7 @@ import torch
 
 from seepseg.config import Runtime
 from seepseg.errors import ConfigError
+from seepseg.machine.cores import forks
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -94,11 +95,12 @@ def give_back_memory() -> None:
 
 
 def runtime_for(config: Runtime, device: str | None) -> Runtime:
-    """The runtime a checkpoint is used with: its own, but on the device and with the threads of this machine.
+    """The runtime a checkpoint is used with: its own, but on the device, threads and processes of this machine.
 
     The configs of folds that were trained several at a time name the few threads that each of them had.
     """
-    return config.model_copy(update={"device": device or "auto", "threads": None})
+    workers = config.workers if forks() else 0
+    return config.model_copy(update={"device": device or "auto", "threads": None, "workers": workers})
 
 
 @contextmanager

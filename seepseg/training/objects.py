@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from seepseg.inference.reference import Frame, Spots, around, frame_of, sites_of
 from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes, view_of
 from seepseg.inference.score import Answer
 from seepseg.io.atomic import write_text
+from seepseg.machine.cores import is_first
 from seepseg.machine.progress import Echo
 from seepseg.objects.classifier import Member, ObjectClassifier, Placed, is_known, relative_logs
 from seepseg.objects.forest import Forest, grow_forest
@@ -102,7 +102,7 @@ def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, dev
         DataError: no scene holds a true object.
         LockedError: a fold is being trained.
     """
-    if not _first():
+    if not is_first():
         return
     with ExitStack() as stack:
         for folder in folders:
@@ -129,16 +129,11 @@ def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, dev
 
 def drop_object_classifiers(folders: Sequence[RunFolder]) -> None:
     """Remove the object classifiers from the folds of a run, where there are any."""
-    for folder in folders if _first() else ():
+    for folder in folders if is_first() else ():
         with folder.locked():
             checkpoint = load_checkpoint(folder.last)
             if checkpoint.objects or checkpoint.config.objects:
                 _store(folder, checkpoint, None, {})
-
-
-def _first() -> bool:
-    """Whether this is the process that trains: under torchrun the first one."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _store(folder: RunFolder, checkpoint: Checkpoint, objects: Objects | None, plain: dict[str, Any]) -> None:

@@ -28,6 +28,20 @@ def test_a_checkpoint_is_used_on_this_machine() -> None:
     assert runtime_for(there, "cpu") == Runtime(device="cpu", workers=2)
 
 
+def test_without_fork_loader_processes_are_refused_and_what_was_trained_with_them_is_read_without(
+    seep_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seepseg.machine.cores.get_all_start_methods", lambda: ["spawn"])
+    assert runtime_for(Runtime(workers=2), "cpu").workers == 0
+    config = tmp_path / "c.yaml"
+    config.write_text(dump(tiny_config(seep_root, runtime={"workers": 1})))
+    code, line = error(capsys, "train", config, "--run", tmp_path / "run")
+    assert (code, line) == (
+        2, "loader processes need a system that forks in runtime.workers: give -s runtime.workers=0",
+    )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
 
