@@ -119,6 +119,15 @@ def _place(node: dict[str, Any] | list[Any], name: str, override: str) -> Any:
     return int(name)
 
 
+def dotted(tree: object, prefix: str = "") -> dict[str, object]:
+    """The leaves of a tree of dicts and lists of dicts, by dotted key."""
+    if isinstance(tree, list) and tree and all(isinstance(item, dict) for item in tree):
+        tree = {str(i): item for i, item in enumerate(tree)}
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {k: v for name, below in tree.items() for k, v in dotted(below, f"{prefix}.{name}".strip(".")).items()}
+
+
 def _explain(error: dict[str, Any]) -> str:
     """One pydantic error as a phrase: the key, what is wrong, and the nearest known key."""
     location = [str(part) for part in error["loc"]]

@@ -18,12 +18,13 @@ import seepseg
 from seepseg.config import Config, dump, load
 from seepseg.errors import ConfigError, DataError, LockedError, ResourceError, SeepsegError
 from seepseg.io.atomic import TEMPORARY_PREFIX, remove_leftovers, write_error, write_text
+from seepseg.io.documents import parse_json
 from seepseg.io.table import csv_text, plain_cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LOCK = ".lock"
+LOCK, ENVIRONMENT = ".lock", "env.json"
 RATE_TEST = ("find_lr.csv", "find_lr.png")
 """Files of a learning-rate range test, which may lie in the folder of a run that has not started."""
 
@@ -80,7 +81,7 @@ class RunFolder:
 
     def refuse_existing(self) -> None:
         """Raise ConfigError where the folder holds more than a killed start or a test of rates leaves."""
-        harmless = (LOCK, *RATE_TEST)
+        harmless = (LOCK, *RATE_TEST, ENVIRONMENT)
         if self.root.exists() and not (
             self.root.is_dir()
             and all(p.name in harmless or p.name.startswith(TEMPORARY_PREFIX) for p in self.root.iterdir())
@@ -96,10 +97,24 @@ class RunFolder:
                 remove_leftovers(folder)
             yield
 
-    def create(self, config: Config) -> None:
-        """Create the folder with its config and environment."""
+    def create(self, config: Config, init: Path | None = None) -> None:
+        """Create the folder with its environment, and what the run starts from; and, last, its config."""
+        told = environment() | ({"init": str(init.absolute())} if init else {})
+        write_text(self.root / ENVIRONMENT, json.dumps(told, indent=1) + "\n")
         write_text(self.config, dump(config))
-        write_text(self.root / "env.json", json.dumps(environment(), indent=1) + "\n")
+
+    def read_init(self) -> Path | None:
+        """What the run was to start from: for one that was killed before its first checkpoint.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        path = self.root / ENVIRONMENT
+        try:
+            init = parse_json(path.read_bytes()).get("init") if path.exists() else None
+        except (OSError, AttributeError, ValueError) as error:
+            raise DataError(f"cannot be read ({error})", path, "delete the folder, and start again") from None
+        return Path(str(init)) if init else None
 
     def check_there(self) -> None:
         """Raise ResourceError where the folder is no more: what is written now would begin another, without config."""
@@ -223,7 +238,7 @@ def find_checkpoint(run: Path) -> Path:
     for candidate in (folder.last, folder.best) if _holds_objects(folder) else (folder.best, folder.last):
         if candidate.exists():
             return candidate
-    if _fold_folders(run):
+    if fold_folders(run):
         raise ConfigError(
             "holds folds, not one run",
             run,
@@ -262,14 +277,14 @@ def folds_of(run: Path) -> list[RunFolder]:
     Raises:
         ConfigError: one of them is without a checkpoint.
     """
-    folds = _fold_folders(run)
+    folds = fold_folders(run)
     for fold in folds:
         if not RunFolder(fold).last.exists():
             raise ConfigError("no checkpoint", fold, "train the fold to its end with `seepseg train … --resume`")
     return [RunFolder(fold) for fold in folds]
 
 
-def _fold_folders(run: Path) -> list[Path]:
+def fold_folders(run: Path) -> list[Path]:
     """fold_0, fold_1, … in order; a copy of one, fold_0_old, is none."""
     number = {path: path.name.removeprefix("fold_") for path in run.glob("fold_*") if path.is_dir()}
     return sorted((path for path in number if number[path].isdecimal()), key=lambda path: int(number[path]))

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from threading import ExceptHookArgs
 from typing import Any
 
 import numpy as np
@@ -17,6 +13,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from seepseg.classes import ClassTable
 from seepseg.config import Config, plain
+from seepseg.config.read import dotted
 from seepseg.config.training import Train
 from seepseg.data.dataset import Draw
 from seepseg.data.loader import collate
@@ -29,7 +26,6 @@ from seepseg.inference.score import Sums
 from seepseg.runs.tracking import Send
 from seepseg.training.curves import BINS, precision_recall
 from seepseg.training.progress import Progress, Row
-from seepseg.training.resume import dotted
 from seepseg.training.state import Trainer
 
 PANELS = 4
@@ -134,8 +130,6 @@ class Board:
     """
 
     def __init__(self, folder: Path, epoch: int) -> None:
-        self._hook = threading.excepthook
-        threading.excepthook = partial(_unless_raised_again, self._hook)
         self._writer = SummaryWriter(str(folder), purge_step=epoch)
         self.send: Send = lambda numbers, epoch: None
 
@@ -180,16 +174,7 @@ class Board:
 
     def close(self) -> None:
         """Flush and close."""
-        try:
-            self._writer.close()
-        finally:
-            threading.excepthook = self._hook
-
-
-def _unless_raised_again(hook: Callable[[ExceptHookArgs], object], failed: ExceptHookArgs) -> None:
-    """Show the error of a thread, unless it is of the thread that writes: the next `SummaryWriter.add_…` raises it."""
-    if getattr(failed.thread, "exception", None) is not failed.exc_value:
-        hook(failed)
+        self._writer.close()
 
 
 def hyper_parameters(config: Config) -> dict[str, str | float | bool]:

@@ -13,7 +13,7 @@ from seepseg.machine.device import with_threads
 from seepseg.machine.executors import processes
 from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.runs.checkpoint import load_checkpoint
-from seepseg.runs.folder import RunFolder
+from seepseg.runs.folder import RunFolder, fold_folders
 from seepseg.training.progress import Progress, finished
 from seepseg.training.resume import checkpoint_to_resume, resumed_config
 from seepseg.training.run import train
@@ -46,7 +46,9 @@ class FoldRun:
         if not self.resume or not folder.best.exists():
             return None
         last = checkpoint_to_resume(folder)
-        return best_of(folder) if last and finished(self.config, Progress(**last.training["progress"])) else None
+        return (
+            best_of(folder) if last and finished(self.config, Progress.from_plain(last.training["progress"])) else None
+        )
 
 
 def plan_one(config: Config, root: Path, fold: int | None, resume: bool, overrides: Sequence[str]) -> FoldRun:
@@ -62,15 +64,17 @@ def plan_one(config: Config, root: Path, fold: int | None, resume: bool, overrid
 def plan(config: Config, root: Path, resume: bool, overrides: Sequence[str]) -> list[FoldRun]:
     """Every fold of a config, in folders below the run; resumed, those already started have their own config.
 
-    The others then have that of the first of these, so that all folds are of one recipe whatever its file says by now.
+    The others then have that of the first of these, but for `runtime`, which each settles for itself: all folds are of
+    one recipe, whatever its file says by now.
 
     Raises:
         ConfigError: an override changes more than a resumed run may.
     """
-    folds = range(config.data.split.folds or 0)
-    started = [fold for fold in folds if resume and RunFolder(root / f"fold_{fold}").config.exists()]
+    started = {int(f.name.removeprefix("fold_")) for f in fold_folders(root) if resume and RunFolder(f).config.exists()}
     if started:
-        config = plan_one(config, root, started[0], True, overrides).config
+        first = plan_one(config, root, min(started), True, overrides).config
+        config = first.model_copy(update={"runtime": config.runtime})
+    folds = range(config.data.split.folds or 0)
     return [plan_one(config, root, fold, fold in started, overrides) for fold in folds]
 
 

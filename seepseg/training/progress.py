@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from seepseg.config import Config, Stage
 
@@ -39,6 +40,17 @@ class Progress:
     stage: int = 0
     stage_epoch: int = 0
     stage_step: int = 0
+
+    @classmethod
+    def from_plain(cls, tree: Any) -> Progress:
+        """The progress that a checkpoint holds; ValueError or TypeError where it holds none."""
+        progress = cls(**tree)
+        counts = [v for k, v in vars(progress).items() if k not in ("best", "val_losses", "rows")]
+        if any(type(count) is not int or count < 0 for count in counts):
+            raise ValueError("progress that is no number")
+        if not all(isinstance(row, dict) for row in progress.rows):
+            raise ValueError("rows that are no tables")
+        return progress
 
     def begin_next_stage(self) -> None:
         """Begin the next stage here."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 from seepseg.config import Config, load, plain
+from seepseg.config.read import dotted
 from seepseg.errors import CheckpointError, ConfigError
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training.progress import Progress
 
-PROGRESS = {field.name for field in fields(Progress)}
 RESUMABLE = (
     "runtime.device", "runtime.workers", "runtime.threads", "runtime.compile", "train.epochs", "objects", "tracking",
 )  # fmt: skip
@@ -56,16 +55,9 @@ def checkpoint_to_resume(folder: RunFolder) -> Checkpoint | None:
     if not checkpoint.training:
         fix = f"restore last.pt, or start another run from this network with --init {folder.last}"
         raise CheckpointError("holds weights only, as best.pt does, not the state of its training", folder.last, fix)
-    begun = checkpoint.training.get("progress")
-    if type(checkpoint.training.get("world")) is not int or not isinstance(begun, dict) or begun.keys() != PROGRESS:
-        raise CheckpointError("not the state of a training that seepseg writes", folder.last, "restore it from a copy")
+    try:
+        _, _ = checkpoint.training["world"], Progress.from_plain(checkpoint.training["progress"])
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"not the state of a training that seepseg writes ({error})"
+        raise CheckpointError(what, folder.last, "restore it from a copy") from None
     return checkpoint
-
-
-def dotted(tree: object, prefix: str = "") -> dict[str, object]:
-    """The leaves of a tree of dicts and lists of dicts, by dotted key."""
-    if isinstance(tree, list) and tree and all(isinstance(item, dict) for item in tree):
-        tree = {str(i): item for i, item in enumerate(tree)}
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    return {k: v for name, below in tree.items() for k, v in dotted(below, f"{prefix}.{name}".strip(".")).items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import ExitStack
 from itertools import islice
@@ -14,6 +13,7 @@ from seepseg.config import Config, dump
 from seepseg.errors import ConfigError
 from seepseg.inference.predictor import place
 from seepseg.io.atomic import write_text
+from seepseg.machine.cores import check_workers, cores
 from seepseg.machine.device import choose_device, deterministic, memory_gib, set_threads, with_threads
 from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.models.build import build_model
@@ -57,6 +57,7 @@ def train(
         SeepsegError: a child that says what is wrong (see DESIGN: exit codes).
     """
     check_tracking(config.tracking)
+    check_workers(config.runtime.workers)
     with ExitStack() as stack:
         stack.enter_context(process_group(config.runtime.device))
         if rank() == 0:
@@ -80,6 +81,8 @@ def train(
                 folder.root,
                 "start as many as before",
             )
+        if resume and not (checkpoint or init):
+            init = folder.read_init()
         start = load_checkpoint(find_checkpoint(init)) if init and not checkpoint else None
         if not (checkpoint or start):
             weights_file(config.model)  # before all data are read
@@ -96,14 +99,14 @@ def train(
         elif start:
             start_from(trainer, start, init)
         if rank() == 0:
-            if start:
-                # Before the config: killed before its first checkpoint, the run must resume from these weights.
-                save_checkpoint(folder.last, to_checkpoint(trainer))
             if not resume:
-                folder.create(config)
+                folder.create(config, init)
             elif checkpoint:
                 write_text(folder.config, dump(config))
             folder.write_splits(data.splits)
+            if start:
+                # Killed before its first checkpoint, the run resumes from these weights, whatever became of that file.
+                save_checkpoint(folder.last, to_checkpoint(trainer))
             echo(f"{summary(config, data, device)}\n{mode}")
             for warning in data.train.catalog.warnings:
                 echo(f"warning: {warning}")
@@ -171,7 +174,7 @@ def dry_run(config: Config, fold: int | None) -> dict[str, float | str]:
 
 def summary(config: Config, data: TrainingData, device: torch.device) -> str:
     """One line of what is about to be trained."""
-    threads = f" with {torch.get_num_threads()} of {os.cpu_count()} threads" if device.type == "cpu" else ""
+    threads = f" with {torch.get_num_threads()} of {cores()} threads" if device.type == "cpu" else ""
     losses = " then ".join(stage.loss.name for stage in stages_of(config))
     return (
         f"{config.model.name} ({config.model.head}), {losses}, {len(data.train)} training and "

@@ -141,13 +141,9 @@ def restore(trainer: Trainer, checkpoint: Checkpoint, where: object) -> None:
 
 def _restore_training(trainer: Trainer, state: dict[str, Any]) -> None:
     sums = state["sums"]
-    progress = Progress(**state["progress"])
-    counts = [v for k, v in vars(progress).items() if k not in ("best", "val_losses", "rows")]
-    if any(type(count) is not int or count < 0 for count in counts):
-        raise ValueError("progress that is no number")
-    if not all(isinstance(row, dict) for row in [*progress.rows, *sums["floats"].values()]):
+    if not all(isinstance(row, dict) for row in sums["floats"].values()):
         raise ValueError("rows that are no tables")
-    trainer.progress = progress
+    trainer.progress = Progress.from_plain(state["progress"])
     enter_stage(trainer)
     trainer.optimizer.load_state_dict(state["optimizer"])
     for parameter, values in trainer.optimizer.state.items():

@@ -12,6 +12,7 @@ import torch
 
 from seepseg.config import dump, load
 from seepseg.errors import InterruptedRun
+from seepseg.runs import folder as folder_module
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.training import run as run_module
@@ -163,16 +164,34 @@ def test_a_run_killed_before_its_first_checkpoint_remembers_what_it_was_started_
         patch.setattr(run_module, "run_loop", die)
         assert error(capsys, "train", config, *ONE, "--run", "cut", "--init", "a", "-q")[0] == 143
     assert run(capsys, "train", config, "--run", "cut", "--resume", "-q")[0] == 0
-    # Killed between its weights and its config, it is no run that would begin from other weights.
+    # Killed after its config and before its weights, it begins from the same.
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "create", die)
+        patch.setattr(run_module, "save_checkpoint", die)
         assert error(capsys, "train", config, *ONE, "--run", "early", "--init", "a", "-q")[0] == 143
-    assert error(capsys, "train", config, *ONE, "--run", "early", "--resume", "-q")[1].startswith("no run to resume")
-    assert error(capsys, "train", config, *ONE, "--run", "early", "--init", "a", "-q")[1] == (
-        "run folder exists in early: give another --run DIR"
-    )
-    ours, theirs = (load_checkpoint(Path(r, "checkpoints/last.pt")).weights for r in ("cut", "whole"))
-    assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
+    assert not Path("early/checkpoints/last.pt").exists()
+    assert run(capsys, "train", config, "--run", "early", "--resume", "-q")[0] == 0
+    # Killed before its config, it has not begun.
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module, "dump", die)
+        assert error(capsys, "train", config, *ONE, "--run", "first", "--init", "a", "-q")[0] == 143
+    assert error(capsys, "train", config, *ONE, "--run", "first", "--resume", "-q")[1].startswith("no run to resume")
+    assert run(capsys, "train", config, *ONE, "--run", "first", "--init", "a", "-q")[0] == 0
+    whole = load_checkpoint(Path("whole/checkpoints/last.pt")).weights
+    for folder in ("cut", "early", "first"):
+        ours = load_checkpoint(Path(folder, "checkpoints/last.pt")).weights
+        assert all(torch.equal(ours[k], whole[k]) for k in whole)
+
+
+def test_of_the_processes_of_torchrun_the_first_speaks(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(capsys, "train", config, "--all-folds", *FOLDS, "--run", "r", "-q")[0] == 0
+    said = {}
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        said[rank] = run(capsys, "train", config, "--all-folds", *FOLDS, "--run", "r", "--resume", "-q")[1]
+    assert said["0"].startswith("fold 0 is finished\n")
+    assert said["1"] == ""
 
 
 @pytest.mark.parametrize("options", [

@@ -10,7 +10,7 @@ import pytest
 
 from seepseg.config import load
 from seepseg.errors import ConfigError, DataError, LockedError
-from seepseg.runs.folder import RunFolder, find_checkpoint, fold_folder, folder_lock
+from seepseg.runs.folder import RunFolder, find_checkpoint, fold_folder, fold_folders, folder_lock
 from tests.conftest import tiny_config
 
 
@@ -26,6 +26,10 @@ def test_fold_folders(tmp_path: Path) -> None:
     assert fold_folder(tmp_path, 1) == tmp_path / "fold_1"
     with pytest.raises(ConfigError, match="no fold 2 in .*: train it with --fold"):
         fold_folder(tmp_path, 2)
+    for other in ("fold_10", "fold_0_old", "fold_", "fold_0"):
+        (tmp_path / other).mkdir()
+    touch(tmp_path / "fold_3")
+    assert [f.name for f in fold_folders(tmp_path)] == ["fold_0", "fold_1", "fold_10"]
 
 
 def test_a_new_folder_holds_the_config_and_what_it_ran_on(tmp_path: Path) -> None:
@@ -35,6 +39,13 @@ def test_a_new_folder_holds_the_config_and_what_it_ran_on(tmp_path: Path) -> Non
     environment = json.loads((folder.root / "env.json").read_text())
     assert {"seepseg", "python", "packages"} <= environment.keys()
     assert "torch" in environment["packages"]
+    assert folder.read_init() is None
+    folder.create(config, Path("b"))
+    assert folder.read_init() == Path.cwd() / "b"
+    for damaged in ("[1]", "{", "\udcff"):
+        (folder.root / "env.json").write_text(damaged, errors="surrogateescape")
+        with pytest.raises(DataError, match="cannot be read"):
+            folder.read_init()
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "notes.txt", "checkpoints/last.pt"])

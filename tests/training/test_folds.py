@@ -13,17 +13,27 @@ FOLDS = {"data": {"source": "seep", "root": "data", "split": {"folds": 3}}}
 
 
 def test_folds_begun_go_on_with_their_own_config_and_the_others_with_the_same(tmp_path: Path) -> None:
-    recipe, begun = tiny_config(Path("data"), **FOLDS), tiny_config(Path("data"), seed=5, **FOLDS)
+    recipe = tiny_config(Path("data"), runtime={"threads": 1}, **FOLDS)
+    begun = tiny_config(Path("data"), seed=5, runtime={"threads": 2}, **FOLDS)
     (tmp_path / "fold_1").mkdir()
     (tmp_path / "fold_1" / "config.yaml").write_text(dump(begun))
-    runs = plan(recipe, tmp_path, True, ["runtime.workers=2"])
-    assert [(r.fold, r.root.name, r.resume, r.config.seed, r.config.runtime.workers) for r in runs] == [
-        (0, "fold_0", False, 5, 2), (1, "fold_1", True, 5, 2), (2, "fold_2", False, 5, 2),
+    runs = plan(recipe, tmp_path, True, ["train.epochs=9"])
+    assert [(r.fold, r.root.name, r.resume, r.config.seed, r.config.runtime.threads) for r in runs] == [
+        (0, "fold_0", False, 5, 1), (1, "fold_1", True, 5, 2), (2, "fold_2", False, 5, 1),
     ]  # fmt: skip
+    assert {r.config.train.epochs for r in runs} == {9}
     assert [(r.resume, r.config.seed) for r in plan(recipe, tmp_path, False, [])] == [(False, 0)] * 3
     assert [r.done() for r in runs] == [None] * 3  # begun, but without a checkpoint
     with pytest.raises(ConfigError, match="optim.lr is 0.001 in the run and 0.5 now"):
         plan(recipe, tmp_path, True, ["optim.lr=0.5"])
+
+
+def test_how_many_folds_there_are_is_what_those_begun_say(tmp_path: Path) -> None:
+    (tmp_path / "fold_2").mkdir()
+    (tmp_path / "fold_2" / "config.yaml").write_text(dump(tiny_config(Path("data"), **FOLDS)))
+    (tmp_path / "fold_2_copy").mkdir()
+    fewer = tiny_config(Path("data"), data={"source": "seep", "root": "data", "split": {"folds": 2}})
+    assert [r.resume for r in plan(fewer, tmp_path, True, [])] == [False, False, True]
 
 
 def test_a_fold_to_train_can_be_kept_in_a_set() -> None:

@@ -22,6 +22,14 @@ def test_without_stages_the_top_level_is_the_one_stage() -> None:
     assert finished(config, Progress(epoch=7))
 
 
+def test_what_is_no_progress_is_no_answer() -> None:
+    progress = Progress(epoch=2, step=9, rows=[{"epoch": 1.0}])
+    assert Progress.from_plain(vars(progress)) == progress
+    for wrong in ({"epoch": "2"}, {"step": -1}, {"stage": True}, {"rows": [1]}, {"more": 1}):
+        with pytest.raises((TypeError, ValueError)):
+            Progress.from_plain(vars(progress) | wrong)
+
+
 @pytest.mark.parametrize(
     ("epoch", "stage", "begun", "over", "end"),
     [
@@ -49,3 +57,10 @@ def test_patience_begins_anew_with_a_stage() -> None:
     assert not out_of_patience(config, progress)
     progress.epoch = 6
     assert finished(config, progress)
+
+
+def test_a_stage_that_ends_where_patience_would_was_whole() -> None:
+    config = staged(4, patience=2)
+    progress = Progress(epoch=4, best_epoch=2)
+    assert finished(config, progress)
+    assert not out_of_patience(config, progress)
