@@ -9,10 +9,18 @@ from typing import NoReturn
 
 from seepseg.errors import InterruptedRun
 from seepseg.machine.progress import Echo, Tick
+from seepseg.machine.threads import errors_once
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.runs.tracking import tracked
-from seepseg.training.board import Board, epoch_line, hyper_parameters, numbers_of, pictures_due, tile_panels
+from seepseg.training.board import (
+    Board,
+    epoch_line,
+    hyper_parameters,
+    numbers_of,
+    pictures_due,
+    tile_panels,
+)
 from seepseg.training.curves import PixelCounts, draw_training
 from seepseg.training.distributed import any_rank, rank, world
 from seepseg.training.epoch import close_epoch, gather_buffers, train_epoch, validate
@@ -128,6 +136,7 @@ def opened_board(trainer: Trainer, folder: RunFolder, echo: Echo) -> Iterator[Bo
         folder.write_metrics(progress.rows)
     with ExitStack() as stack:
         stack.callback(draw_curves, trainer, folder)
+        stack.enter_context(errors_once())
         board = stack.enter_context(closing(Board(folder.board, progress.epoch + 1)))
         if place:
             board.send = stack.enter_context(tracked(place, folder, hyper_parameters(trainer.config), echo))
