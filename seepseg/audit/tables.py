@@ -15,6 +15,7 @@ from seepseg.audit.inspection import KINDS, Problem, TileFacts, inspect
 from seepseg.audit.statistics import balance, band_names, intensities
 from seepseg.config import Config
 from seepseg.data.catalog import Catalog
+from seepseg.data.frame import with_blocks
 from seepseg.data.source import source_of
 from seepseg.errors import SeepsegError
 from seepseg.io.atomic import write_text
@@ -84,14 +85,14 @@ def _divide(recipe: Config, catalog: Catalog, folder: Path) -> tuple[dict[str, s
     if not len(labelled):
         return {}, "no labelled tile", []
     try:
-        fold = 0 if recipe.data.split.folds else None
-        labelled, splits = divided(source_of(recipe.data), labelled, recipe.seed, fold)
+        split, labelled = recipe.data.split, with_blocks(source_of(recipe.data), labelled)
+        splits, more = divided(labelled, split, recipe.seed, 0 if split.folds else None)
     except SeepsegError as error:
         return {}, str(error), []
     write_text(folder / "splits.csv", csv_text(splits))
     write_text(folder / "shares.csv", csv_text(shares(labelled, splits), index=True))
-    more = [*labelled.warnings[len(catalog.warnings) :]]
-    return dict(zip(splits["id"].astype(str), splits["split"].astype(str), strict=True)), "", more
+    parts = dict(zip(splits["id"].astype(str), splits["split"].astype(str), strict=True))
+    return parts, "", [*labelled.warnings[len(catalog.warnings) :], *more]
 
 
 def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:

@@ -238,10 +238,12 @@ def _warn(warnings: Iterable[str]) -> None:
 def _divided(recipe: Config, catalog: Catalog, fold: int | None = None) -> tuple[Catalog, DataFrame]:
     """The labelled tiles, and how training would divide them."""
     from seepseg.data.catalog import labelled_of
+    from seepseg.data.frame import with_blocks
     from seepseg.data.source import source_of
     from seepseg.splits.make import divided
 
-    first = 0 if fold is None and recipe.data.split.folds else fold
-    labelled, splits = divided(source_of(recipe.data), labelled_of(catalog), recipe.seed, first)
+    split, labelled = recipe.data.split, with_blocks(source_of(recipe.data), labelled_of(catalog))
     _warn(labelled.warnings[len(catalog.warnings) :])
+    splits, more = divided(labelled, split, recipe.seed, 0 if fold is None and split.folds else fold)
+    _warn(more)
     return labelled, splits

@@ -68,7 +68,7 @@ def build_augmentation(config: Augment) -> Augmentation:
 
 def _steps(config: Augment) -> list[Any]:
     """The steps that are albumentations' own."""
-    import albumentations as A  # noqa: N812
+    import albumentations as A  # noqa: N812 - its convention
     import cv2
 
     steps: list[A.BasicTransform] = []

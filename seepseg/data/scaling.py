@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -132,13 +132,16 @@ def measure(parts: Iterable[NDArray[np.float32]], config: Scaling) -> Limits:
     return tuple(low.tolist()), tuple(high.tolist())
 
 
-def measure_scaling(config: Scaling, images: Iterable[Image], n_images: int) -> MeasuredScaling:
+def measure_scaling(
+    config: Scaling, images: Iterable[Image], n_images: int, by_scene: Mapping[str, Limits] | None = None
+) -> MeasuredScaling:
     """The scaling of a training set.
 
     Args:
         config: what to measure.
         images: group, raw pixels (C, H, W) and validity (H, W) of every training tile; read once.
         n_images: how many there are; each gives an equal share of the pixels measured.
+        by_scene: for basis scene, the limits of each group; by default, those of its images.
 
     Raises:
         DataError: no image holds a valid pixel.
@@ -155,7 +158,7 @@ def measure_scaling(config: Scaling, images: Iterable[Image], n_images: int) -> 
         raise DataError("no valid pixel in the training tiles", "data", "check data.nodata")
     overall = measure([p for _, p in parts], config)
     limits = overall if config.basis in ("fixed", "dataset") else None
-    by_group = _by_group(config, parts) if config.basis == "scene" else {}
+    by_group = by_scene or (_by_group(config, parts) if config.basis == "scene" else {})
     scaled = [(group, _unit(p, limits or by_group.get(group) or measure([p], config))) for group, p in parts]
     counts: dict[str, NDArray[np.float64]] = {}
     for group, unit in scaled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
@@ -147,14 +147,15 @@ def images_of(source: Source, tiles: Sequence[Tile]) -> Iterator[tuple[str, NDAr
         yield tile.group, *read_pixels(source, tile)
 
 
-def scene_limits(source: Source, scaling: Scaling, everything: Catalog, groups: Collection[str]) -> dict[str, Limits]:
+def scene_limits(source: Source, scaling: Scaling, everything: Catalog, groups: Iterable[str]) -> dict[str, Limits]:
     """The limits of some scenes, where they are scaled each by its own: from all their tiles, labelled or not.
 
-    So they are the same in training, whichever of its tiles are scored, and where it is predicted.
+    So they are the same in training and in scoring, whichever tiles are scored.
     """
     if scaling.basis != "scene":
         return {}
-    return group_limits(scaling, scene_images(source, [t for t in everything.tiles if t.group in groups]))
+    wanted = set(groups)
+    return group_limits(scaling, scene_images(source, [t for t in everything.tiles if t.group in wanted]))
 
 
 def scene_images(source: Source, tiles: Iterable[Tile]) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.bool_]]]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from seepseg.config import Split
 from seepseg.data.catalog import Catalog
-from seepseg.data.frame import with_blocks
-from seepseg.data.source import Source
 from seepseg.errors import ConfigError, listed
 from seepseg.scenes.overlaps import judged
 from seepseg.splits.folds import check_fold, folds_of
@@ -24,15 +20,14 @@ NOWHERE = -1
 """The fold of tiles whose place is not known, where folds are blocks of ground: they are used in none."""
 
 
-def divided(source: Source, labelled: Catalog, seed: int, fold: int | None) -> tuple[Catalog, pd.DataFrame]:
-    """The labelled tiles of a source, with their blocks and what is odd in their division, and `make_splits` of them.
+def divided(catalog: Catalog, split: Split, seed: int, fold: int | None) -> tuple[pd.DataFrame, list[str]]:
+    """`make_splits`, and warnings of scenes on two sides that show the same ground.
 
     Raises:
-        SeepsegError: see `with_blocks`, `make_splits` and `judged`.
+        SeepsegError: see `make_splits` and `judged`.
     """
-    split, catalog = source.data.split, with_blocks(source, labelled)
     splits = make_splits(catalog, split, seed, fold)
-    return replace(catalog, warnings=(*catalog.warnings, *judged(catalog.overlaps, splits, split))), splits
+    return splits, judged(catalog.overlaps, splits, split)
 
 
 def make_splits(catalog: Catalog, split: Split, seed: int, fold: int | None = None) -> pd.DataFrame:

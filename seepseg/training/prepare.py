@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from seepseg.config import Config
 from seepseg.data.augment import build_augmentation
 from seepseg.data.catalog import labelled_of
 from seepseg.data.dataset import TileDataset
+from seepseg.data.frame import with_blocks
 from seepseg.data.scaling import MeasuredScaling, measure_scaling
 from seepseg.data.scan import with_counts, with_overlaps
 from seepseg.data.source import images_of, scene_limits, some, source_of
@@ -41,14 +42,16 @@ def prepare(
     everything = source.catalog()
     catalog = with_counts(source, labelled_of(everything))
     if splits is None:
-        catalog, splits = divided(source, catalog, config.seed, fold)
+        catalog = with_blocks(source, catalog)
+        splits, more = divided(catalog, config.data.split, config.seed, fold)
+        catalog = replace(catalog, warnings=(*catalog.warnings, *more))
     elif set(splits["id"]) != {t.id for t in catalog.tiles}:
         raise DataError("the tiles are not those the run began with", config.data.root, "restore them to resume")
     parts = {name: catalog.subset(part(splits, name)) for name in ("train", "val")}
+    limits = scene_limits(source, config.data.scaling, everything, catalog.groups())
     if scaling is None:
         tiles = some(parts["train"].tiles, MEASURED)
-        scaling = measure_scaling(config.data.scaling, images_of(source, tiles), len(tiles))
-    limits = scene_limits(source, config.data.scaling, everything, catalog.groups())
+        scaling = measure_scaling(config.data.scaling, images_of(source, tiles), len(tiles), limits)
     augmentation = build_augmentation(config.data.augment)
     train_set = TileDataset(with_overlaps(source, parts["train"], config.seed), source, scaling, limits, augmentation)
     val_set = TileDataset(parts["val"], source, scaling, limits, margin=config.predict.margin)

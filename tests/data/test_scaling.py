@@ -48,6 +48,9 @@ def test_scene_limits_differ_by_group_and_a_tile_has_its_own() -> None:
     assert fitted.limits is None
     # both scenes scale to 0, .25, .5, 1: mean .4375
     assert fitted.mean == pytest.approx((0.4375,))
+    # by limits of the whole scenes, of which these are a part: 0, .125, .25, .5 and 0, .25, .5, 1: mean .328125
+    whole = {"a": ((0.0,), (8.0,)), "b": ((0.0,), (40.0,))}
+    assert measure_scaling(config, images, 2, whole).mean == pytest.approx((0.328125,))
     tile = measure_scaling(Scaling(basis="tile", range=(0, 100)), images, 2)
     assert tile.to_unit(image(100, 200, 300, 500), VALID).ravel().tolist() == [0, 0.25, 0.5, 1]
 
