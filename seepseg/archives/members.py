@@ -77,7 +77,7 @@ def with_inner(members: Sequence[Member], where: Path, stack: ExitStack) -> list
             continue
         *above, name = member.parts
         inner = where / Path(*member.parts)
-        with as_damage(f"member {member.name}", where):
+        with as_damage(f"member {member.name} is damaged", where):
             stream = stack.enter_context(member.archive.open(member.info))
         archive = _opened(stream, inner, stack)
         inside = _members(archive, inner)
@@ -138,14 +138,14 @@ class _Bounded(io.RawIOBase):
 
 
 @contextmanager
-def as_damage(what: str, where: Path) -> Iterator[None]:
-    """Turn what the decoders of a member raise inside a `with` block into a DataError."""
+def as_damage(what: str, where: Path, fix: str = "copy it again") -> Iterator[None]:
+    """Turn what the decoders of a member raise inside a `with` block into a DataError of these words."""
     try:
         yield
     except (*DAMAGED, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # bz2's own have no number
             raise
-        raise DataError(f"{what} is damaged ({error})".lstrip(), where, "copy it again") from None
+        raise DataError(f"{what} ({error})", where, fix) from None
 
 
 def _opened(stream: IO[bytes], where: Path, stack: ExitStack) -> ZipFile:

@@ -109,7 +109,7 @@ def unpack_members(members: Sequence[Member], folder: Path, where: Path) -> None
             target = partial.joinpath(*member.parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             with (
-                as_damage(f"member {member.name}", where),
+                as_damage(f"member {member.name} is damaged", where),
                 member.archive.open(member.info) as source,
                 target.open("xb") as sink,
             ):

@@ -20,7 +20,7 @@ from seepseg.evaluation.accumulate import Accumulator
 from seepseg.evaluation.gallery import REPORTED, SHOWN, Gallery
 from seepseg.evaluation.report import write_report
 from seepseg.evaluation.summary import Decoded, Summary, headline, plain, summarise
-from seepseg.evaluation.tables import write_evidence, write_scores
+from seepseg.evaluation.tables import forget, write_evidence, write_scores
 from seepseg.figures.plots import save_confusion
 from seepseg.figures.sheets import save_gallery
 from seepseg.inference.labelled import Labelled
@@ -133,13 +133,6 @@ def evaluate(
         runs = [each.folder for p in parts for each in (p, *p.others)]
         write_report(where, summary, runs, first.classes, gallery.compute())
     return summary
-
-
-def forget(where: Path, *patterns: str) -> None:
-    """Remove what an earlier evaluation left in a folder and this one may not write again: nothing stale stays."""
-    if (where / "metrics.json").exists():
-        for path in [p for pattern in patterns for p in where.glob(pattern)]:
-            path.unlink()
 
 
 def _decoding(parts: Sequence[Labelled], options: Options) -> tuple[Predict, list[Fit | None]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from seepseg.classes import IGNORE, SALT, ClassTable
 from seepseg.errors import DataError, listed
 from seepseg.evaluation.summary import Summary, summarise
-from seepseg.evaluation.tables import write_scores
+from seepseg.evaluation.tables import forget, write_scores
 from seepseg.figures.plots import save_confusion
 from seepseg.inference.score import Sums
 from seepseg.io.files import image_files
@@ -40,6 +40,7 @@ def evaluate_rasters(
         sums += _sums(predicted[stem], path, classes)
     summary = summarise(sums, classes, "rasters", per_tile=classes == SALT)
     if out:
+        forget(out, "confusion.png")
         write_scores(out, sums, classes, summary)
         if figures:
             save_confusion(out / "confusion.png", sums.matrix, classes.names)

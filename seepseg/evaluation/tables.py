@@ -54,6 +54,13 @@ def reference_table(evidence: Evidence) -> pd.DataFrame:
     return frame[[column for column in columns if column in frame]]
 
 
+def forget(where: Path, *patterns: str) -> None:
+    """Remove what an earlier evaluation left in a folder and this one may not write again: nothing stale stays."""
+    if (where / "metrics.json").exists():
+        for path in [p for pattern in patterns for p in where.glob(pattern)]:
+            path.unlink()
+
+
 def write_scores(folder: Path, sums: Sums, classes: ClassTable, summary: Summary) -> None:
     """Write metrics.json, per_class.csv and confusion.csv."""
     write_text(folder / "metrics.json", json.dumps(summary.to_json(), indent=1) + "\n")

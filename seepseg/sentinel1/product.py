@@ -154,7 +154,8 @@ def _archive(path: Path, stack: ExitStack) -> Access:
         return inside[name]
 
     def read(name: str) -> bytes:
-        with as_damage("", path / name), member(name).archive.open(member(name).info) as stream:
+        damage = as_damage("is damaged", path / name, "copy the archive again")
+        with damage, member(name).archive.open(member(name).info) as stream:
             return stream.read(MAX_XML + 1)
 
     def local(name: str) -> Path:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seepseg.evaluation.evaluate import Options, evaluate, forget
+from seepseg.evaluation.evaluate import Options, evaluate
+from seepseg.evaluation.tables import forget
 from seepseg.inference.labelled import open_labelled
 from seepseg.runs.folder import RunFolder
 from seepseg.training.run import train
@@ -29,5 +30,7 @@ def test_nothing_stale_stays_beside_new_scores(tmp_path: Path) -> None:
     forget(tmp_path, "report.html", "tiles.csv")  # somebody's folder, not one of ours
     assert (tmp_path / "report.html").exists()
     (tmp_path / "metrics.json").write_text("{}")
-    forget(tmp_path, "report.html", "tiles.csv", "maps/*.png")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.json", "mine.txt"]
+    (tmp_path / "maps" / "fold_0").mkdir(parents=True)
+    (tmp_path / "maps" / "fold_0" / "a.png").write_bytes(b"")
+    forget(tmp_path, "report.html", "tiles.csv", "maps/**/*.png")
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["metrics.json", "mine.txt"]

@@ -29,6 +29,14 @@ def test_binary_seep_rasters_have_no_tgs_score(tmp_path: Path) -> None:
     assert evaluate_rasters(tmp_path, tmp_path, SEEP_BINARY).tgs_score is None
 
 
+def test_without_figures_none_of_earlier_scores_stays(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    tifffile.imwrite(tmp_path / "p" / "a.tif", np.array([[0, 1]], np.uint8))
+    for figures in (True, False):
+        evaluate_rasters(tmp_path / "p", tmp_path / "p", SEEP_BINARY, out=tmp_path / "out", figures=figures)
+        assert (tmp_path / "out" / "confusion.png").exists() == figures
+
+
 def test_two_rasters_of_one_tile_are_refused(tmp_path: Path) -> None:
     for name in ("t/a.tif", "p/one/a_class.tif", "p/two/a_class.tif"):
         (tmp_path / name).parent.mkdir(parents=True)
