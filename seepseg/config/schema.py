@@ -51,7 +51,10 @@ class Predict(Node):
 
 
 class Runtime(Node):
-    """The machine: device, processes, threads, number format. Weights differ a little by them, scores do not."""
+    """The machine: device, processes, threads, number format.
+
+    Weights differ by it, and scores, within the noise of training.
+    """
 
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""

@@ -19,7 +19,7 @@ def check_parquet(option: str) -> None:
     """Raise ConfigError where GeoParquet can be neither read nor written here; `option` is what asks for it."""
     try:
         import geopandas  # noqa: F401 - only whether they are there
-        import pyarrow  # noqa: F401
+        import pyarrow  # noqa: F401 - likewise
     except ImportError:
         what = "GeoParquet takes geopandas and pyarrow, which are not installed"
         raise ConfigError(what, option, "pip install 'seepseg[geo]'") from None

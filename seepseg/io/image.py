@@ -295,7 +295,7 @@ def _place(header: _Header) -> Georeference:
     path, page = header.path, header.info.page
     for place in (path.with_name(path.stem + ending) for ending in _PLACES):
         # A pipe would keep GDAL waiting. Path.exists fails where a name is too long to have one beside it.
-        if os.path.exists(place):  # noqa: PTH110
+        if os.path.exists(place):  # noqa: PTH110 - see above
             open_regular(place).close()
     with gdal(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"):  # world files and the like
         driver = DRIVERS[header.info.kind]
