@@ -30,7 +30,7 @@ from seepseg.mapping.jobs import Job
 from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.scene import SceneRows, predict_scene
 from seepseg.models.head import probabilities
-from seepseg.runs.folder import find_checkpoint
+from seepseg.runs.find import find_checkpoint
 
 SHIFT = 64
 SMALL = {"window": 256, "overlap": 0.25}

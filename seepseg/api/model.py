@@ -32,7 +32,7 @@ from seepseg.mapping.outputs import Report, Wanted
 from seepseg.mapping.scene import SceneRows
 from seepseg.mapping.units import Recipe, cut_units, predict_unit
 from seepseg.runs.checkpoint import load_checkpoint
-from seepseg.runs.folder import find_checkpoints, fold_folder
+from seepseg.runs.find import find_checkpoints, fold_folder
 
 if TYPE_CHECKING:
     from seepseg.evaluation.summary import Summary

@@ -21,8 +21,8 @@ from seepseg.machine.progress import Tick, silent
 from seepseg.pages.page import Rows, Section, as_rows, cards, paragraph, source_line, table, write_page
 from seepseg.pages.pictures import Group, Picture, gallery
 from seepseg.pages.template import Html
+from seepseg.runs.find import find_checkpoint, folds_of
 from seepseg.runs.fit import fit_for
-from seepseg.runs.folder import find_checkpoint, folds_of
 
 LISTED = 100
 """Suspects on the page; suspects.csv has all."""

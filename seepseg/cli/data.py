@@ -206,7 +206,7 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
     from seepseg.cli.options import progress, relative
     from seepseg.machine.device import runtime_for, set_threads
     from seepseg.runs.checkpoint import load_checkpoint
-    from seepseg.runs.folder import find_checkpoints, run_root
+    from seepseg.runs.find import find_checkpoints, run_root
 
     runtime = runtime_for(load_checkpoint(find_checkpoints(run)[0]).config.runtime, device)
     set_threads(runtime)

@@ -156,7 +156,8 @@ def _score_run(request: Request, run: Path) -> None:
     from seepseg.evaluation.printing import decoding_text
     from seepseg.inference.labelled import open_parts
     from seepseg.metrics.grades import FEWEST, grades_text
-    from seepseg.runs.folder import RunFolder, fold_folder
+    from seepseg.runs.find import fold_folder
+    from seepseg.runs.folder import RunFolder
 
     root = fold_folder(run, request.fold)
     parts = open_parts(root, request.split, request.device, data_root=request.data, tta=request.tta)

@@ -73,7 +73,7 @@ def command(
     seepseg export runs/seep_multiclass -o model
     seepseg export runs/seep_multiclass -o qgis --for deepness --size 512 --pixel-size 10
     """
-    from seepseg.runs.folder import find_checkpoints, fold_folder, folds_of, run_root
+    from seepseg.runs.find import find_checkpoints, fold_folder, folds_of, run_root
 
     if each and fold is not None:
         raise ConfigError("both name folds", "--each and --fold", "give one of them")

@@ -156,7 +156,7 @@ def command(
     from seepseg.mapping.outputs import Wanted
     from seepseg.mapping.units import Recipe
     from seepseg.runs.checkpoint import load_checkpoint
-    from seepseg.runs.folder import find_checkpoints, fold_folder
+    from seepseg.runs.find import find_checkpoints, fold_folder
 
     paths = tuple(path for r in (fold_folder(run, fold), *others) for path in find_checkpoints(r))
     checkpoint = load_checkpoint(paths[0])

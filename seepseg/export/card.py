@@ -15,7 +15,8 @@ from seepseg.export.contract import Contract
 from seepseg.export.onnx_file import OPSET
 from seepseg.io.documents import parse_json
 from seepseg.runs.checkpoint import Checkpoint
-from seepseg.runs.folder import RunFolder, folds_of
+from seepseg.runs.find import folds_of
+from seepseg.runs.folder import RunFolder
 from seepseg.splits.parts import MEANS
 
 

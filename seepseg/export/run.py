@@ -24,8 +24,9 @@ from seepseg.inference.predictor import load_predictor
 from seepseg.inference.stream import Member
 from seepseg.io.atomic import remove_leftovers, write_text
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint
+from seepseg.runs.find import run_root
 from seepseg.runs.fit import Fit, mean_fit
-from seepseg.runs.folder import RunFolder, folder_lock, run_root
+from seepseg.runs.folder import RunFolder, folder_lock
 
 ONNX, QGIS, PROGRAM, CARD, ITEM, SUMS = (
     "model.onnx", "deepness.onnx", "model.pt2", "MODEL_CARD.md", "stac-mlm.json", "SHA256SUMS"

@@ -24,8 +24,9 @@ from seepseg.machine.ahead import ahead
 from seepseg.machine.device import runtime_for, set_threads
 from seepseg.objects.classifier import ObjectClassifier
 from seepseg.runs.checkpoint import load_checkpoint
+from seepseg.runs.find import find_checkpoint, find_checkpoints, folds_of, run_root
 from seepseg.runs.fit import Fit
-from seepseg.runs.folder import RunFolder, find_checkpoint, find_checkpoints, folds_of, run_root
+from seepseg.runs.folder import RunFolder
 from seepseg.splits.parts import part
 
 

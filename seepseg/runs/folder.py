@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 import seepseg
-from seepseg.config import Config, dump, load
+from seepseg.config import Config, dump
 from seepseg.errors import ConfigError, DataError, LockedError, ResourceError, SeepsegError
 from seepseg.io.atomic import TEMPORARY_PREFIX, remove_leftovers, write_error, write_text
 from seepseg.io.documents import parse_json
@@ -212,82 +212,6 @@ def _file(path: Path) -> int | None:
 def gone(folder: Path) -> ResourceError:
     """The user's line for a folder that was removed during the work in it."""
     return ResourceError("the folder was removed while this ran", folder, "run the command again")
-
-
-def fold_folder(run: Path, fold: int | None) -> Path:
-    """The folder of one fold of a run, or of the run; ConfigError where there is no such fold."""
-    if fold is None:
-        return run
-    folder = run / f"fold_{fold}"
-    if not folder.is_dir():
-        raise ConfigError(f"no fold {fold}", run, "train it with --fold")
-    return folder
-
-
-def find_checkpoint(run: Path) -> Path:
-    """The checkpoint a RUN means: a .pt file itself, else the folder's best, else its last.
-
-    For a fold with an object classifier it is the last, which holds the classifier: that was trained on its weights.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if run.is_file():
-        return run
-    folder = RunFolder(run)
-    for candidate in (folder.last, folder.best) if _holds_objects(folder) else (folder.best, folder.last):
-        if candidate.exists():
-            return candidate
-    if fold_folders(run):
-        raise ConfigError(
-            "holds folds, not one run",
-            run,
-            f"give one of them, for example {run / 'fold_0'} (eval: or --split oof, or --data ROOT)",
-        )
-    raise ConfigError("no checkpoint", run, "give a run folder that `seepseg train` made, or a .pt file")
-
-
-def _holds_objects(folder: RunFolder) -> bool:
-    """Whether the last checkpoint holds an object classifier; it is read only where the config has `objects`."""
-    from seepseg.runs.checkpoint import load_checkpoint
-
-    config = load(folder.config) if folder.config.exists() else None
-    return bool(config and config.objects and folder.last.exists() and load_checkpoint(folder.last).objects)
-
-
-def find_checkpoints(run: Path) -> list[Path]:
-    """The checkpoints a RUN means: the last ones of its folds where it has folds, else that of `find_checkpoint`.
-
-    An ensemble of folds, and their pooled scores, take the weights at a fixed length: the best epoch of a fold is
-    chosen on the tiles it is scored on.
-    """
-    return [fold.last for fold in folds_of(run)] or [find_checkpoint(run)]
-
-
-def run_root(run: Path) -> Path:
-    """The folder of the run or fold that a RUN means, a .pt file in it or itself."""
-    if not run.is_file():
-        return run
-    return run.parent.parent if run.parent.name == "checkpoints" else run.parent
-
-
-def folds_of(run: Path) -> list[RunFolder]:
-    """The folders of the folds of a run, in order; empty for a run without folds.
-
-    Raises:
-        ConfigError: one of them is without a checkpoint.
-    """
-    folds = fold_folders(run)
-    for fold in folds:
-        if not RunFolder(fold).last.exists():
-            raise ConfigError("no checkpoint", fold, "train the fold to its end with `seepseg train … --resume`")
-    return [RunFolder(fold) for fold in folds]
-
-
-def fold_folders(run: Path) -> list[Path]:
-    """fold_0, fold_1, … in order; a copy of one, fold_0_old, is none."""
-    number = {path: path.name.removeprefix("fold_") for path in run.glob("fold_*") if path.is_dir()}
-    return sorted((path for path in number if number[path].isdecimal()), key=lambda path: int(number[path]))
 
 
 def environment() -> dict[str, object]:

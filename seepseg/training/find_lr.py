@@ -18,7 +18,8 @@ from seepseg.io.atomic import write_text
 from seepseg.io.table import csv_text
 from seepseg.machine.device import choose_device, set_threads, with_threads
 from seepseg.runs.checkpoint import load_checkpoint
-from seepseg.runs.folder import RATE_TEST, find_checkpoint
+from seepseg.runs.find import find_checkpoint
+from seepseg.runs.folder import RATE_TEST
 from seepseg.training.epoch import train_batches
 from seepseg.training.guard import advice_on_memory
 from seepseg.training.prepare import prepare

@@ -13,7 +13,8 @@ from seepseg.machine.device import with_threads
 from seepseg.machine.executors import processes
 from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.runs.checkpoint import load_checkpoint
-from seepseg.runs.folder import RunFolder, fold_folders
+from seepseg.runs.find import fold_folders
+from seepseg.runs.folder import RunFolder
 from seepseg.training.progress import Progress, finished
 from seepseg.training.resume import checkpoint_to_resume, resumed_config
 from seepseg.training.run import train

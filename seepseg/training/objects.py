@@ -29,7 +29,8 @@ from seepseg.objects.classifier import Member, ObjectClassifier, Placed, is_know
 from seepseg.objects.forest import Forest, grow_forest
 from seepseg.objects.sites import FEWEST
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seepseg.runs.folder import RunFolder, folds_of
+from seepseg.runs.find import folds_of
+from seepseg.runs.folder import RunFolder
 from seepseg.splits.parts import part
 
 TOUCHED = 0.1

@@ -20,7 +20,8 @@ from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
 from seepseg.models.packaged import weights_file
 from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seepseg.runs.folder import RunFolder, find_checkpoint
+from seepseg.runs.find import find_checkpoint
+from seepseg.runs.folder import RunFolder
 from seepseg.runs.tracking import check_tracking
 from seepseg.training.board import monitored
 from seepseg.training.compiled import kept_mode, settle

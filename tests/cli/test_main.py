@@ -113,6 +113,7 @@ def test_help_of_every_command_imports_nothing_heavy() -> None:
     ("module", "without"),
     [
         ("seepseg.runs.folder", {"torch", "pandas"}),
+        ("seepseg.runs.find", {"torch", "pandas"}),
         ("seepseg.evaluation.compare", {"torch", "matplotlib"}),
         ("seepseg.splits.make", {"torch", "sklearn"}),
     ],
@@ -236,7 +237,7 @@ def test_advice_on_keys_is_given_by_the_command_that_is_called(
         raise DataError("a", "b", "set data.root=FOLDER")
 
     monkeypatch.setattr("seepseg.config.load", wrong)
-    monkeypatch.setattr("seepseg.runs.folder.find_checkpoints", wrong)
+    monkeypatch.setattr("seepseg.runs.find.find_checkpoints", wrong)
     monkeypatch.setattr("seepseg.inference.labelled.open_parts", wrong)
     monkeypatch.setattr("seepseg.mapping.jobs.plan", wrong)
     for words in ("train c", "data check c", "data split c", "config show c", "demo"):

@@ -10,7 +10,7 @@ import pytest
 
 from seepseg.config import load
 from seepseg.errors import ConfigError, DataError, LockedError
-from seepseg.runs.folder import RunFolder, find_checkpoint, fold_folder, fold_folders, folder_lock
+from seepseg.runs.folder import RunFolder, folder_lock
 from tests.conftest import tiny_config
 
 
@@ -18,18 +18,6 @@ def touch(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-
-
-def test_fold_folders(tmp_path: Path) -> None:
-    (tmp_path / "fold_1").mkdir()
-    assert fold_folder(tmp_path, None) == tmp_path
-    assert fold_folder(tmp_path, 1) == tmp_path / "fold_1"
-    with pytest.raises(ConfigError, match="no fold 2 in .*: train it with --fold"):
-        fold_folder(tmp_path, 2)
-    for other in ("fold_10", "fold_0_old", "fold_", "fold_0"):
-        (tmp_path / other).mkdir()
-    touch(tmp_path / "fold_3")
-    assert [f.name for f in fold_folders(tmp_path)] == ["fold_0", "fold_1", "fold_10"]
 
 
 def test_a_new_folder_holds_the_config_and_what_it_ran_on(tmp_path: Path) -> None:
@@ -90,25 +78,6 @@ def test_metrics_are_written_whole_and_a_measure_that_comes_later_gets_a_column(
     folder.write_metrics([{"epoch": 1.0, "loss": 0.1 + 0.2}, {"epoch": 2.0, "loss": 0.2, "dice": 0.5}])
     # Every digit of a number is there, and what is not known is empty.
     assert folder.metrics.read_text() == f"epoch,loss,dice\n1.0,{0.1 + 0.2!r},\n2.0,0.2,0.5\n"
-
-
-def test_a_run_means_its_best_checkpoint_else_its_last_else_the_file_itself(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    touch(folder.last)
-    assert find_checkpoint(tmp_path) == folder.last
-    touch(folder.best)
-    assert find_checkpoint(tmp_path) == folder.best
-    assert find_checkpoint(folder.last) == folder.last
-
-
-def test_folds_and_emptiness_are_explained(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no checkpoint"):
-        find_checkpoint(tmp_path)
-    with pytest.raises(ConfigError, match="no checkpoint"):
-        find_checkpoint(tmp_path / "nowhere")
-    touch(RunFolder(tmp_path / "fold_0").best)
-    with pytest.raises(ConfigError, match="holds folds, not one run"):
-        find_checkpoint(tmp_path)
 
 
 def test_a_folder_is_held_once_and_free_afterwards(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from seepseg.objects.classifier import ObjectClassifier
 from seepseg.objects.components import label_objects
 from seepseg.objects.features import FEATURES
 from seepseg.runs.checkpoint import load_checkpoint
-from seepseg.runs.folder import RunFolder, find_checkpoint
+from seepseg.runs.find import find_checkpoint
+from seepseg.runs.folder import RunFolder
 from seepseg.training.objects import (
     Outlines,
     drop_object_classifiers,
