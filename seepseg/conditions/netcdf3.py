@@ -1,4 +1,4 @@
-"""The axes that the header of a netCDF 3 file declares: its library makes room for them before it reads any.
+"""The header of a netCDF 3 file: its library makes room for what that declares before it reads any of it.
 
 The format: "NetCDF Classic Format Specification", in the documentation of netCDF-C.
 """
@@ -6,34 +6,63 @@ The format: "NetCDF Classic Format Specification", in the documentation of netCD
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 from seepseg.io.files import open_regular
 
-HEAD = 2**20
-"""Bytes in which the axes are: they come first."""
+HEAD = 2**22
+"""Bytes that a header may have."""
+WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
+"""Bytes of a number, by the type that the format gives it."""
 
 
-def longest_axis(path: Path) -> int:
-    """How long the longest axis of a netCDF 3 file says it is.
+def check_header(path: Path) -> None:
+    """Refuse a header that declares axes, names or attributes longer than the file.
 
     Raises:
-        ValueError: the header ends within its axes.
+        ValueError: it does, or ends too early.
     """
     with open_regular(path) as file:
-        head = io.BytesIO(file.read(HEAD))
-    wide = 8 if head.read(4) == b"CDF\x05" else 4
+        size, head = os.fstat(file.fileno()).st_size, io.BytesIO(file.read(HEAD))
+    version = head.read(4)[3:]
+    wide = 8 if version == b"\x05" else 4
 
-    def number(size: int = wide) -> int:
-        said = head.read(size)
-        if len(said) < size:
+    def number(width: int = wide) -> int:
+        content = head.read(width)
+        if len(content) < width:
             raise ValueError("its header ends too early")
-        return int.from_bytes(said)
+        return int.from_bytes(content)
+
+    def fits(count: int) -> int:
+        if count > size:
+            raise ValueError("its header declares more than the file holds")
+        return count
+
+    def skip(count: int) -> None:
+        head.seek(-(-fits(count) // 4) * 4, io.SEEK_CUR)  # filled up to whole words
+
+    def entries() -> range:
+        number(4)  # of what kind they are
+        return range(number())
+
+    def attributes() -> None:
+        for _ in entries():
+            skip(number())  # the name
+            width = WIDTHS.get(number(4), 8)
+            skip(width * number())
 
     records = number()
-    lengths = [0 if records == 2 ** (8 * wide) - 1 else records]  # all ones: nobody has counted them
-    number(4)  # says that a list of axes follows
-    for _ in range(number()):
-        head.seek(-(-number() // 4) * 4, io.SEEK_CUR)  # its name, filled up to whole words
-        lengths.append(number())
-    return max(lengths)
+    fits(0 if records == 2 ** (8 * wide) - 1 else records)  # all ones: nobody has counted them
+    for _ in entries():
+        skip(number())
+        fits(number())
+    attributes()
+    for _ in entries():
+        skip(number())
+        for _ in range(number()):
+            number()  # an axis
+        attributes()
+        number(4)  # the type, the size, and where it begins
+        number()
+        number(4 if version == b"\x01" else 8)

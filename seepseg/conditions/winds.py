@@ -20,7 +20,7 @@ from pyproj.exceptions import ProjError
 from rasterio.transform import Affine
 
 from seepseg.conditions.hdf5 import names_other_files
-from seepseg.conditions.netcdf3 import longest_axis
+from seepseg.conditions.netcdf3 import check_header
 from seepseg.errors import DataError
 from seepseg.geo.place import LONLAT
 from seepseg.io.files import open_regular
@@ -138,8 +138,8 @@ def _bands(path: Path) -> Iterator[Band]:
     if head.startswith(b"\x89HDF") and names_other_files(path):
         raise DataError("names other files", path, "write all of it into one, for example with nccopy")
     with as_data_error(path), gdal():
-        if head.startswith(b"CDF") and longest_axis(path) > size:
-            raise DataError("declares an axis longer than the file", path, "download or write it again")
+        if head.startswith(b"CDF"):
+            check_header(path)
         whole = _opened(path, driver)
         # GDAL makes their names, of variables in this file.
         names = whole.subdatasets or [""]

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seepseg.errors import ConfigError
+from seepseg.geo.shapes import without_empty_parts
 from seepseg.io.raster import as_data_error
 
 MAGIC = b"PAR1"
@@ -52,4 +53,4 @@ def read_parquet(path: Path, *, times_as_text: bool) -> tuple[NDArray[Any], pd.D
         times = table[name].dt.tz_convert("UTC")
         text = times.dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if times_as_text else None
         table[name] = times.dt.tz_localize(None) if text is None else text
-    return np.asarray(frame.geometry.values), table, frame.crs.to_wkt() if frame.crs else None
+    return without_empty_parts(np.asarray(frame.geometry.values)), table, frame.crs.to_wkt() if frame.crs else None

@@ -24,6 +24,7 @@ from pyogrio.util import vsi_path
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.geo.admitted import refuse_others
 from seepseg.geo.parquet import MAGIC, read_parquet, write_parquet
+from seepseg.geo.shapes import from_wkb
 from seepseg.io.atomic import TEMPORARY_PREFIX, atomic_path, unwritten
 from seepseg.io.files import open_regular
 
@@ -198,7 +199,7 @@ def read_vectors(
             name = _chosen(plain, path, layer)
             meta, _, geometry, fields = pyogrio.raw.read(plain, layer=name, bbox=box, datetime_as_string=times_as_text)
         rows = len(fields[0]) if geometry is None and fields else 0  # of a table without shapes
-        shapes = _shapes(np.full(rows, None, object) if geometry is None else np.array(geometry, object))
+        shapes = from_wkb(np.full(rows, None, object) if geometry is None else np.array(geometry, object))
     # pyogrio has no name for what it could not make of a coordinate system, and none of its own for text.
     except (DataSourceError, DataLayerError, RuntimeError, ValueError, NameError, shapely.GEOSException) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "save it again") from None
@@ -237,19 +238,6 @@ def layer_names(path: Path) -> list[str]:
             return [str(name) for name, _ in pyogrio.list_layers(plain)]
     except (DataSourceError, ValueError) as error:
         raise DataError(f"cannot be read ({error})", path, "check or replace the file") from error
-
-
-def _shapes(geometry: NDArray[Any]) -> NDArray[Any]:
-    """Shapes of WKB; rings that are open are closed, and what cannot be is an error with the feature's number."""
-    try:
-        return np.asarray(shapely.from_wkb(geometry))
-    except shapely.GEOSException as error:
-        with warnings.catch_warnings(action="ignore"):
-            shapes = np.asarray(shapely.from_wkb(geometry, on_invalid="fix"))
-        lost = [n for n, (wkb, shape) in enumerate(zip(geometry, shapes, strict=True), 1) if wkb and shape is None]
-        if lost:
-            raise RuntimeError(f"feature {lost[0]}: {error}") from None
-        return shapes
 
 
 def _chosen(plain: Path, path: Path, layer: str | None) -> str:

@@ -102,7 +102,7 @@ def read_edits(out: Path) -> Edits:
     if not package.is_file():
         return kept
     written = read_arrays(left)
-    if written is None:  # of a run that was stopped, or damaged
+    if written is None or not _whole(written):  # of a run that was stopped, or damaged
         line = _put_aside(out, "what was written there is not known any more")
         return Edits(kept.table, kept.shapes, kept.crs, [line])
     return kept if stamp(package) == written["stamp"].tolist() else _compared(out, written, kept)
@@ -123,6 +123,14 @@ def write_written(out: Path, slicks: pd.DataFrame, sums: NDArray[np.uint32], zon
 def sums_of(shapes: NDArray[Any]) -> NDArray[np.uint32]:
     """Checksums (n) of the coordinates of polygons, which tell whether one was changed."""
     return np.array([crc32(shapely.get_coordinates(shape).tobytes()) for shape in shapes], np.uint32)
+
+
+def _whole(written: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether arrays are what `write_written` leaves."""
+    kinds = {"scene": "U", "object": "i", "class": "i", "sum": "u", "zones": "i", "stamp": "i"}
+    return all(
+        n in written and (written[n].dtype.kind, written[n].ndim) == (kind, 1) for n, kind in kinds.items()
+    ) and (len({len(written[name]) for name in (*KEY, "sum")}) == 1)
 
 
 def _kept(path: Path) -> Edits:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seepseg.archives.members import DAMAGED
 from seepseg.io.atomic import atomic_path
 
 
@@ -19,7 +18,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error):
+    except (OSError, ValueError, MemoryError, *DAMAGED):
         return None
 
 

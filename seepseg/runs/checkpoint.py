@@ -96,6 +96,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         # A checkpoint is data and never runs code.
         tree = load_saved(body)
         schema = tree["schema"]
+        if type(schema) is not int:
+            raise TypeError("its schema is no number")
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise CheckpointError(f"not a seepseg checkpoint ({reason})", path, "give a .pt that seepseg wrote") from None

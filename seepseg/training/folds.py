@@ -47,9 +47,8 @@ class FoldRun:
         if not self.resume or not folder.best.exists():
             return None
         last = checkpoint_to_resume(folder)
-        return (
-            best_of(folder) if last and finished(self.config, Progress.from_plain(last.training["progress"])) else None
-        )
+        over = last and finished(self.config, Progress.from_plain(last.training["progress"]))
+        return best_of(folder) if over else None
 
 
 def plan_one(config: Config, root: Path, fold: int | None, resume: bool, overrides: Sequence[str]) -> FoldRun:

@@ -13,14 +13,7 @@ from seepseg.machine.threads import errors_once
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.runs.tracking import tracked
-from seepseg.training.board import (
-    Board,
-    epoch_line,
-    hyper_parameters,
-    numbers_of,
-    pictures_due,
-    tile_panels,
-)
+from seepseg.training.board import Board, epoch_line, hyper_parameters, numbers_of, pictures_due, tile_panels
 from seepseg.training.curves import PixelCounts, draw_training
 from seepseg.training.distributed import any_rank, rank, world
 from seepseg.training.epoch import close_epoch, gather_buffers, train_epoch, validate

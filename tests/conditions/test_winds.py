@@ -10,7 +10,7 @@ import rasterio.shutil
 from rasterio.transform import Affine
 from scipy.io import netcdf_file
 
-from seepseg.conditions.netcdf3 import longest_axis
+from seepseg.conditions.netcdf3 import check_header
 from seepseg.conditions.winds import read_winds
 from seepseg.errors import DataError
 
@@ -179,30 +179,33 @@ def test_a_field_on_a_map_is_placed_by_its_projection(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2, 5])
-def test_an_axis_longer_than_its_file_is_refused_before_room_is_made_for_it(tmp_path: Path, version: int) -> None:
+def test_what_a_header_declares_beyond_its_file_is_refused_before_room_is_made_for_it(
+    tmp_path: Path, version: int
+) -> None:
     path = tmp_path / "w.nc"
-    wide = 8 if version == 5 else 4
+    wide, offset = 8 if version == 5 else 4, 4 if version == 1 else 8
+    uncounted, most = 2 ** (8 * wide) - 1, 2 ** (8 * wide) - 2
 
-    def head(records: int, longest: int) -> bytes:
-        said = [
-            (records, wide),
-            (10, 4),
-            (2, wide),
-            (3, wide),
-            b"lat\0",
-            (5, wide),
-            (4, wide),
-            b"time",
-            (longest, wide),
-        ]
-        return b"CDF%c" % version + b"".join(w if isinstance(w, bytes) else w[0].to_bytes(w[1]) for w in said)
+    def head(records: int = 3, name: int = 3, axis: int = 4, letters: int = 5) -> bytes:
+        """One axis, lat, with an attribute of the file, units, and a variable along it, u."""
+        return b"CDF%c" % version + b"".join(
+            part if isinstance(part, bytes) else part[0].to_bytes(part[1])
+            for part in (
+                (records, wide), (10, 4), (1, wide), (name, wide), b"lat\0", (axis, wide),
+                (12, 4), (1, wide), (5, wide), b"units\0\0\0", (2, 4), (letters, wide), b"m s-1\0\0\0",
+                (11, 4), (1, wide), (1, wide), b"u\0\0\0", (1, wide), (0, wide), (0, 4), (0, wide),
+                (5, 4), (16, wide), (128, offset),
+            )
+        )  # fmt: skip
 
-    uncounted = 2 ** (8 * wide) - 1
-    for records, longest, length in ((7, 0, 7), (uncounted, 0, 5), (0, 900_000_000, 900_000_000)):
-        path.write_bytes(head(records, longest))
-        assert longest_axis(path) == length
-    with pytest.raises(DataError, match="declares an axis longer than the file"):
-        read_winds([path])
-    path.write_bytes(head(0, 1)[:-1])
-    with pytest.raises(DataError, match=r"is damaged \(its header ends too early\)"):
-        read_winds([path])
+    for records in (3, uncounted):
+        path.write_bytes(head(records))
+        check_header(path)
+    for wrong in ({"records": most}, {"name": most}, {"axis": 900_000_000}, {"letters": 900_000_000}):
+        path.write_bytes(head(**wrong))
+        with pytest.raises(DataError, match="its header declares more than the file holds"):
+            read_winds([path])
+    for cut in (1, 30, 90):
+        path.write_bytes(head()[:-cut])
+        with pytest.raises(DataError, match=r"is damaged \(its header (ends too early|declares more)"):
+            read_winds([path])

@@ -25,6 +25,7 @@ from seepseg.errors import ConfigError, DataError
 from seepseg.evaluation.compare import compare
 from seepseg.geo.labels import read_layer
 from seepseg.geo.nearby import read_nearby
+from seepseg.geo.shapes import without_empty_parts
 from seepseg.geo.vector import layer_names, read_vectors, write_vectors
 from seepseg.io.image import read_image
 from seepseg.io.raster import raster_rows, raster_windows
@@ -187,6 +188,25 @@ def test_a_polygon_that_is_a_point(tmp_path: Path) -> None:
     pyogrio.raw.write(path, shapes, [np.array(["a"], object)], ["name"], geometry_type="Polygon", crs="EPSG:4326")
     with pytest.raises(DataError, match=r"is damaged \(.*point array"):
         read_nearby([path], 1000.0, 3.0)
+
+
+def test_parts_and_rings_without_a_point(tmp_path: Path) -> None:
+    # GEOS ended the process at them.
+    shell, outside = [[1, 1], [1, 2], [2, 2], [1, 1]], {"type": "FeatureCollection", "features": []}
+    for coordinates in ([[shell, []]], [[shell], []], [[shell], [[]]]):
+        feature = {
+            "type": "Feature",
+            "properties": {},
+            "geometry": {"type": "MultiPolygon", "coordinates": coordinates},
+        }
+        (tmp_path / "a.geojson").write_text(json.dumps(outside | {"features": [feature]}))
+        (shape,) = read_vectors(tmp_path / "a.geojson")[0]
+        assert shape.equals(shapely.Polygon(shell))
+        assert len(read_nearby([tmp_path / "a.geojson"], 1000.0, 3.0).shapes) == 1
+    within = shapely.from_wkt(
+        "GEOMETRYCOLLECTION (MULTIPOINT (1 1, 2 2), GEOMETRYCOLLECTION (POLYGON EMPTY), POINT EMPTY)"
+    )
+    assert without_empty_parts(np.array([within, None]))[0].wkt == "GEOMETRYCOLLECTION (MULTIPOINT ((1 1), (2 2)))"
 
 
 def test_bytes_that_no_bz2_stream_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

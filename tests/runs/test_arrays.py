@@ -25,4 +25,7 @@ def test_what_is_damaged_is_none(tmp_path: Path, cut: int) -> None:
     at = cut % len(whole)
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     read_arrays(path)  # not every bit matters, but none raises an error
+    entry = whole.index(b"PK\x01\x02") + 6
+    path.write_bytes(whole[:entry] + b"\x6d" + whole[entry + 1 :])  # a version of ZIP that there is not yet
+    assert read_arrays(path) is None
     assert read_arrays(tmp_path / "none.npz") is None

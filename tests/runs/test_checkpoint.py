@@ -77,6 +77,11 @@ def test_another_schema_says_what_to_do(tmp_path: Path) -> None:
     seal(path, path.read_bytes())
     with pytest.raises(CheckpointError, match=f"schema {SCHEMA + 1}, this seepseg reads {SCHEMA}"):
         load_checkpoint(path)
+    for odd in (torch.zeros(2), torch.zeros(2).to_sparse(), "1", True):
+        torch.save({"schema": odd}, path)
+        seal(path, path.read_bytes())
+        with pytest.raises(CheckpointError, match="its schema is no number"):
+            load_checkpoint(path)
 
 
 def test_weights_that_do_not_fit_name_the_first_difference() -> None:
