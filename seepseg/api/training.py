@@ -14,7 +14,6 @@ from seepseg.config import load
 from seepseg.errors import ConfigError
 from seepseg.io.files import local_path
 from seepseg.machine.progress import Tick, silent
-from seepseg.splits.folds import check_fold
 from seepseg.training.folds import plan, plan_one, train_fold
 from seepseg.training.objects import settle_object_classifiers
 
@@ -73,16 +72,15 @@ def train(
     root = Path("runs") / named.stem if run is None and named else local_path(os.fspath(run or ""))
     chosen = _overrides({**(overrides or {}), **({"runtime.device": device} if device else {})})
     recipe = load(config if isinstance(config, Mapping) else named or Path(), chosen)
-    check_fold(recipe.data.split, 0 if all_folds else fold)
     start = None if init is None else local_path(os.fspath(init))
     if not all_folds:
-        one = plan_one(recipe, root, fold, resume, chosen)
-        train_fold(one, start, _log, progress)
+        one = plan_one(recipe, root, fold, resume, chosen, start)
+        train_fold(one, _log, progress)
         return Model(one.root, one.config.runtime.device)
-    folds = plan(recipe, root, resume, chosen)
+    folds = plan(recipe, root, resume, chosen, start)
     for one in folds:
         if not one.done():
-            train_fold(one, start, _log, progress)
+            train_fold(one, _log, progress)
     settle_object_classifiers(folds[0].config, root, _log)
     return Model(root, folds[0].config.runtime.device)
 

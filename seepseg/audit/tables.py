@@ -84,11 +84,12 @@ def _divide(recipe: Config, catalog: Catalog, folder: Path) -> tuple[dict[str, s
     labelled = catalog.subset([t.id for t in catalog.tiles if t.labelled])
     if not len(labelled):
         return {}, "no labelled tile", []
+    split = recipe.data.split
     try:
-        split, labelled = recipe.data.split, with_blocks(source_of(recipe.data), labelled)
+        labelled = with_blocks(source_of(recipe.data), labelled)
         splits, more = divided(labelled, split, recipe.seed, 0 if split.folds else None)
     except SeepsegError as error:
-        return {}, str(error), []
+        return {}, str(error), [*labelled.warnings[len(catalog.warnings) :]]
     write_text(folder / "splits.csv", csv_text(splits))
     write_text(folder / "shares.csv", csv_text(shares(labelled, splits), index=True))
     parts = dict(zip(splits["id"].astype(str), splits["split"].astype(str), strict=True))

@@ -11,7 +11,7 @@ import click
 from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option, with_device
 from seepseg.cli.record import made
 from seepseg.cli.streams import child_echo
-from seepseg.machine.cores import is_first
+from seepseg.machine.cores import is_first, is_one_of_several
 
 if TYPE_CHECKING:
     from seepseg.config import Config
@@ -63,36 +63,36 @@ def command(
     """
     from seepseg.config import load
     from seepseg.errors import ConfigError
-    from seepseg.splits.folds import check_fold
     from seepseg.training.folds import plan, plan_one
     from seepseg.training.objects import settle_object_classifiers
 
     chosen = with_device(overrides, device)
     root = run or Path("runs") / config.stem
     recipe = load(config, chosen)
+    tries = (("--dry-run", dry_run), ("--find-lr", find_lr))
     for this, other, both in (
         ("--fold", "--all-folds", fold is not None and all_folds),
         ("--dry-run", "--find-lr", dry_run and find_lr),
         ("--dry-run", "--init", dry_run and init),
-        *((name, "--resume", on and resume) for name, on in (("--dry-run", dry_run), ("--find-lr", find_lr))),
+        *((name, "--resume", on and resume) for name, on in tries),
+        *((name, "torchrun", on and is_one_of_several()) for name, on in tries),
     ):
         if both:
             raise ConfigError(f"{this} does not go with {other}", "seepseg train", "give one of them")
     if jobs > 1 and not all_folds:
         raise ConfigError("several folds at a time need all folds", "--jobs", "give --all-folds too")
-    check_fold(recipe.data.split, 0 if all_folds else fold)
     if dry_run or find_lr:
         first = 0 if all_folds else fold
         _try(recipe, first) if dry_run else _find_rate(recipe, root, first, init)
     elif all_folds:
-        runs = plan(recipe, root, resume, chosen)
+        runs = plan(recipe, root, resume, chosen, init)
         made(root, folds=len(runs))
-        _train_folds(runs, jobs, init, quiet)
+        _train_folds(runs, jobs, quiet)
         settle_object_classifiers(runs[0].config, root, _mute if quiet else click.echo)
         _say(f"next: seepseg eval {root} --split oof --per-class")
     else:
-        one = plan_one(recipe, root, fold, resume, chosen)
-        best = _train_one(one, init, quiet)
+        one = plan_one(recipe, root, fold, resume, chosen, init)
+        best = _train_one(one, quiet)
         made(one.root, best_score=best.score, best_epoch=best.epoch)
         _echo(best)
         _say(f"next: seepseg eval {one.root} --per-class")
@@ -102,15 +102,15 @@ def _mute(line: str) -> None:
     """The `Echo` that prints nothing."""
 
 
-def _train_one(run: FoldRun, init: Path | None, quiet: bool) -> Best:
+def _train_one(run: FoldRun, quiet: bool) -> Best:
     from seepseg.cli.options import progress
     from seepseg.training.folds import train_fold
 
     with progress("epoch", None, quiet) as tick:
-        return train_fold(run, init, _mute if quiet else click.echo, tick)
+        return train_fold(run, _mute if quiet else click.echo, tick)
 
 
-def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: bool) -> None:
+def _train_folds(runs: Sequence[FoldRun], jobs: int, quiet: bool) -> None:
     """Train the folds that are not finished; with several at a time, an error of one is raised when all have ended."""
     from seepseg.errors import SeepsegError
     from seepseg.training.folds import train_together
@@ -124,10 +124,10 @@ def _train_folds(runs: Sequence[FoldRun], jobs: int, init: Path | None, quiet: b
             left.append(run)
     if jobs == 1:
         for run in left:
-            _echo(_train_one(run, init, quiet))
+            _echo(_train_one(run, quiet))
         return
     errors: list[SeepsegError] = []
-    for run, result in train_together(left, init, jobs, _mute if quiet else child_echo()):
+    for run, result in train_together(left, jobs, _mute if quiet else child_echo()):
         if isinstance(result, SeepsegError):
             click.echo(f"fold {run.fold} failed: {result}", err=True)
             errors.append(result)

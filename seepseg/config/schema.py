@@ -53,7 +53,7 @@ class Predict(Node):
 class Runtime(Node):
     """The machine: device, processes, threads, number format.
 
-    Weights differ by it, and scores, within the noise of training.
+    Weights differ with it; scores do too, but within the noise of training.
     """
 
     device: str = "auto"

@@ -133,7 +133,7 @@ def measure(parts: Iterable[NDArray[np.float32]], config: Scaling) -> Limits:
 
 
 def measure_scaling(
-    config: Scaling, images: Iterable[Image], n_images: int, by_scene: Mapping[str, Limits] | None = None
+    config: Scaling, images: Iterable[Image], n_images: int, by_scene: Mapping[str, Limits]
 ) -> MeasuredScaling:
     """The scaling of a training set.
 
@@ -141,7 +141,7 @@ def measure_scaling(
         config: what to measure.
         images: group, raw pixels (C, H, W) and validity (H, W) of every training tile; read once.
         n_images: how many there are; each gives an equal share of the pixels measured.
-        by_scene: for basis scene, the limits of each group; by default, those of its images.
+        by_scene: for basis scene, the limits of each group; empty otherwise.
 
     Raises:
         DataError: no image holds a valid pixel.
@@ -158,8 +158,7 @@ def measure_scaling(
         raise DataError("no valid pixel in the training tiles", "data", "check data.nodata")
     overall = measure([p for _, p in parts], config)
     limits = overall if config.basis in ("fixed", "dataset") else None
-    by_group = by_scene or (_by_group(config, parts) if config.basis == "scene" else {})
-    scaled = [(group, _unit(p, limits or by_group.get(group) or measure([p], config))) for group, p in parts]
+    scaled = [(group, _unit(p, limits or by_scene.get(group) or measure([p], config))) for group, p in parts]
     counts: dict[str, NDArray[np.float64]] = {}
     for group, unit in scaled:
         counts[group] = counts.get(group, 0) + _counts(unit)

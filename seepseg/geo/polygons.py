@@ -148,12 +148,26 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
         upward = shapely.total_bounds(shapes)[3] <= 0
         return np.asarray(shapely.transform(shapes, lambda p: p * [1, -1]) if upward else shapes)
     if CRS(crs) == CRS(place.crs) and scene.georeference.transform:
-        return np.asarray(shapely.transform(shapes, place.to_pixels))  # straight lines stay straight
+        return _placed(shapes, place.to_pixels, path, scene.path)  # straight lines stay straight
     project = between(crs, place.crs, path, scene.path)
     around = _surroundings(project, place, scene)
     shapes = np.where(shapely.covers(around, shapes), shapes, shapely.intersection(shapes, around))
     shapes = shapely.segmentize(shapes, _edge(project, place, scene))
-    return np.asarray(shapely.transform(shapes, lambda p: place.to_pixels(np.stack(project.transform(*p.T), axis=1))))
+
+    def to_pixels(points: NDArray[Any]) -> NDArray[Any]:
+        return place.to_pixels(np.stack(project.transform(*points.T), axis=1))
+
+    return _placed(shapes, to_pixels, path, scene.path)
+
+
+def _placed(
+    shapes: NDArray[Any], to_pixels: Callable[[NDArray[Any]], NDArray[Any]], path: Path, scene: Path
+) -> NDArray[Any]:
+    try:
+        return np.asarray(shapely.transform(shapes, to_pixels))
+    except shapely.GEOSException:  # coordinates that are no numbers: not even the ends of a ring are the same
+        what = f"{path.name} cannot be laid over it: its georeference leads to no pixels"
+        raise DataError(what, scene, "give a raster of the scene's size") from None
 
 
 def between(source: str | None, target: str, path: Path, scene: Path) -> Any:

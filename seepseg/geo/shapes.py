@@ -12,11 +12,7 @@ from shapely.geometry.base import BaseMultipartGeometry
 
 
 def from_wkb(geometry: NDArray[Any]) -> NDArray[Any]:
-    """Shapes of WKB; rings that are open are closed, and what cannot be is an error with the feature's number.
-
-    Raises:
-        RuntimeError: a shape cannot be mended.
-    """
+    """Shapes of WKB; rings that are open are closed, and what cannot be is a RuntimeError with the feature's number."""
     try:
         shapes = np.asarray(shapely.from_wkb(geometry))
     except shapely.GEOSException as error:
@@ -42,7 +38,8 @@ def without_empty_parts(shapes: NDArray[Any]) -> NDArray[Any]:
 
 def _solid(shape: Any) -> Any:
     if isinstance(shape, BaseMultipartGeometry):
-        return type(shape)([part for part in map(_solid, shape.geoms) if not part.is_empty])
+        kind: Any = type(shape)
+        return kind([part for part in map(_solid, shape.geoms) if not part.is_empty])
     if isinstance(shape, shapely.Polygon) and not shape.is_empty:
         return shapely.Polygon(shape.exterior, [ring for ring in shape.interiors if not ring.is_empty])
     return shape

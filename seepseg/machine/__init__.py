@@ -1,1 +1,1 @@
-"""The machine: device, threads, work ahead, executors."""
+"""The machine: device, cores, threads, signals, work ahead, executors."""

@@ -19,12 +19,17 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def is_one_of_several() -> bool:
+    """Whether torchrun started this process beside others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 def forks() -> bool:
     """Whether a process can fork here; macOS has it, but its own libraries crash then."""
     return "fork" in get_all_start_methods() and sys.platform != "darwin"
 
 
 def check_workers(workers: int) -> None:
-    """Raise ConfigError where loader processes are wanted and cannot fork: they share the dataset and its cache so."""
+    """Raise ConfigError where loader processes are wanted and cannot fork: so they share the dataset and its cache."""
     if workers and not forks():
         raise ConfigError("loader processes need a system that forks", "runtime.workers", "set runtime.workers=0")

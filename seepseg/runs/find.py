@@ -72,14 +72,15 @@ def folds_of(run: Path) -> list[RunFolder]:
     Raises:
         ConfigError: one of them is without a checkpoint.
     """
-    folds = fold_folders(run)
+    folds = [RunFolder(folder) for folder in fold_folders(run).values()]
     for fold in folds:
-        if not RunFolder(fold).last.exists():
-            raise ConfigError("no checkpoint", fold, "train the fold to its end with `seepseg train … --resume`")
-    return [RunFolder(fold) for fold in folds]
+        if not fold.last.exists():
+            raise ConfigError("no checkpoint", fold.root, "train the fold to its end with `seepseg train … --resume`")
+    return folds
 
 
-def fold_folders(run: Path) -> list[Path]:
-    """fold_0, fold_1, … in order; a copy of one, fold_0_old, is none."""
-    number = {path: path.name.removeprefix("fold_") for path in run.glob("fold_*") if path.is_dir()}
-    return sorted((path for path in number if number[path].isdecimal()), key=lambda path: int(number[path]))
+def fold_folders(run: Path) -> dict[int, Path]:
+    """fold_0, fold_1, … by number, in order; a copy of one, fold_0_old, is none."""
+    found = {path.name: path for path in run.glob("fold_*") if path.is_dir()}
+    numbers = [int(name[5:]) for name in found if name[5:].isdecimal()]
+    return {k: found[f"fold_{k}"] for k in sorted(numbers) if f"fold_{k}" in found}

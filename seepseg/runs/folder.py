@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from seepseg.errors import ConfigError, DataError, LockedError, ResourceError, S
 from seepseg.io.atomic import TEMPORARY_PREFIX, remove_leftovers, write_error, write_text
 from seepseg.io.documents import parse_json
 from seepseg.io.table import csv_text, plain_cell
+from seepseg.machine.cores import cores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,8 +99,8 @@ class RunFolder:
 
     def create(self, config: Config, init: Path | None = None) -> None:
         """Create the folder with its environment, and what the run starts from; and, last, its config."""
-        told = environment() | ({"init": str(init.absolute())} if init else {})
-        write_text(self.root / ENVIRONMENT, json.dumps(told, indent=1) + "\n")
+        facts = environment() | ({"init": str(init.absolute())} if init else {})
+        write_text(self.root / ENVIRONMENT, json.dumps(facts, indent=1) + "\n")
         write_text(self.config, dump(config))
 
     def read_init(self) -> Path | None:
@@ -221,6 +221,6 @@ def environment() -> dict[str, object]:
         "seepseg": seepseg.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cpus": os.cpu_count(),
+        "cpus": cores(),
         "packages": {name: version(name) for name in packages},
     }

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from seepseg.errors import ResourceError
 from seepseg.inference.score import Sums
+from seepseg.machine.cores import is_one_of_several
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ def process_group(device: str) -> Iterator[None]:
     Raises:
         ResourceError: one of the others has ended or hangs.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    if not is_one_of_several() or dist.is_initialized():
         yield
         return
     # Half a minute without an answer means that a process has died; the others must not wait forever.

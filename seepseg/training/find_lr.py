@@ -16,16 +16,17 @@ from seepseg.errors import DataError, NonFiniteLossError
 from seepseg.figures.plots import save_rate_curve
 from seepseg.io.atomic import write_text
 from seepseg.io.table import csv_text
+from seepseg.machine.cores import check_workers
 from seepseg.machine.device import choose_device, set_threads, with_threads
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.find import find_checkpoint
 from seepseg.runs.folder import RATE_TEST
+from seepseg.splits.folds import check_fold
 from seepseg.training.epoch import train_batches
-from seepseg.training.guard import advice_on_memory
 from seepseg.training.prepare import prepare
 from seepseg.training.run import assemble
 from seepseg.training.state import Trainer, start_from
-from seepseg.training.step import train_step
+from seepseg.training.step import advice_on_memory, train_step
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 150
 WIDTH = 3.0
@@ -63,6 +64,8 @@ def find_rate(config: Config, folder: Path, *, fold: int | None, init: Path | No
         DataError: no batch has a label, or the very first loss is not finite.
         ResourceError: memory ran out.
     """
+    check_fold(config.data.split, fold)
+    check_workers(config.runtime.workers)
     device = choose_device(config.runtime.device)
     set_threads(with_threads(config.runtime))
     trainer = assemble(config, prepare(config, fold), device, pretrained=init is None)

@@ -15,6 +15,7 @@ from seepseg.machine.progress import Echo, Tick, silent
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.find import fold_folders
 from seepseg.runs.folder import RunFolder
+from seepseg.splits.folds import check_fold
 from seepseg.training.progress import Progress, finished
 from seepseg.training.resume import checkpoint_to_resume, resumed_config
 from seepseg.training.run import train
@@ -31,7 +32,7 @@ class Best:
 
 @dataclass(frozen=True, eq=False)
 class FoldRun:
-    """One fold to train: its config, its folder, and whether the folder holds part of it already.
+    """One fold to train: its config, its folder, whether that holds part of it already, and the run it starts from.
 
     Equal to itself only: executors keep units in sets, and a config with its lists has no hash.
     """
@@ -40,6 +41,7 @@ class FoldRun:
     root: Path
     fold: int | None
     resume: bool
+    init: Path | None = None
 
     def done(self) -> Best | None:
         """The best checkpoint where the fold is trained to its end."""
@@ -47,54 +49,59 @@ class FoldRun:
         if not self.resume or not folder.best.exists():
             return None
         last = checkpoint_to_resume(folder)
-        over = last and finished(self.config, Progress.from_plain(last.training["progress"]))
-        return best_of(folder) if over else None
+        is_over = last and finished(self.config, Progress.from_plain(last.training["progress"]))
+        return best_of(folder) if is_over else None
 
 
-def plan_one(config: Config, root: Path, fold: int | None, resume: bool, overrides: Sequence[str]) -> FoldRun:
+def plan_one(
+    config: Config, root: Path, fold: int | None, resume: bool, overrides: Sequence[str], init: Path | None = None
+) -> FoldRun:
     """A run without folds, or one fold, which has a folder below the run; resumed, it has its folder's own config.
 
     Raises:
-        ConfigError: an override changes more than a resumed run may.
+        ConfigError: there is no such fold, or an override changes more than a resumed run may.
     """
     folder = root if fold is None else root / f"fold_{fold}"
-    return FoldRun(resumed_config(RunFolder(folder), overrides) if resume else config, folder, fold, resume)
+    config = resumed_config(RunFolder(folder), overrides) if resume else config
+    check_fold(config.data.split, fold)
+    return FoldRun(config, folder, fold, resume, init)
 
 
-def plan(config: Config, root: Path, resume: bool, overrides: Sequence[str]) -> list[FoldRun]:
+def plan(config: Config, root: Path, resume: bool, overrides: Sequence[str], init: Path | None = None) -> list[FoldRun]:
     """Every fold of a config, in folders below the run; resumed, those already started have their own config.
 
-    The others then have that of the first of these, but for `runtime`, which each settles for itself: all folds are of
-    one recipe, whatever its file says by now.
+    The others then have that of the first of these, and start from the same run; only what a start settles for itself,
+    its threads and whether it is compiled, is as the config has it. So all folds are of one recipe, whatever its file
+    says by now.
 
     Raises:
-        ConfigError: an override changes more than a resumed run may.
+        ConfigError: there are no folds, or an override changes more than a resumed run may.
     """
-    started = {int(f.name.removeprefix("fold_")) for f in fold_folders(root) if resume and RunFolder(f).config.exists()}
-    if started:
-        first = plan_one(config, root, min(started), True, overrides).config
-        config = first.model_copy(update={"runtime": config.runtime})
-    folds = range(config.data.split.folds or 0)
-    return [plan_one(config, root, fold, fold in started, overrides) for fold in folds]
+    begun = [k for k, folder in fold_folders(root).items() if resume and RunFolder(folder).config.exists()]
+    if begun:
+        first = plan_one(config, root, begun[0], True, overrides)
+        own = {key: getattr(config.runtime, key) for key in ("threads", "compile")}
+        config = first.config.model_copy(update={"runtime": first.config.runtime.model_copy(update=own)})
+        init = init or RunFolder(first.root).read_init()
+    check_fold(config.data.split, 0)
+    return [plan_one(config, root, k, k in begun, overrides, init) for k in range(config.data.split.folds or 0)]
 
 
-def train_fold(run: FoldRun, init: Path | None, echo: Echo, tick: Tick) -> Best:
+def train_fold(run: FoldRun, echo: Echo, tick: Tick) -> Best:
     """Train a fold to its end; its best checkpoint."""
     folder = RunFolder(run.root)
-    train(run.config, folder, fold=run.fold, resume=run.resume, init=init, echo=echo, tick=tick)
+    train(run.config, folder, fold=run.fold, resume=run.resume, init=run.init, echo=echo, tick=tick)
     return best_of(folder)
 
 
-def train_together(
-    runs: Sequence[FoldRun], init: Path | None, jobs: int, echo: Echo
-) -> Iterator[tuple[FoldRun, Best | SeepsegError]]:
+def train_together(runs: Sequence[FoldRun], jobs: int, echo: Echo) -> Iterator[tuple[FoldRun, Best | SeepsegError]]:
     """Folds with their best checkpoint or their error, as they end, `jobs` at a time, one process each.
 
     They share the idle cores, unless the config says how many each takes. A fold already started
     keeps its own number: its weights depend on it. `echo` is called there, so it can be pickled.
     """
     threads = max(1, (with_threads(Runtime()).threads or 1) // jobs)
-    yield from processes([_with_threads(run, threads) for run in runs], partial(_alone, init=init, echo=echo), jobs)
+    yield from processes([_with_threads(run, threads) for run in runs], partial(_alone, echo=echo), jobs)
 
 
 def best_of(folder: RunFolder) -> Best:
@@ -113,9 +120,9 @@ def _with_threads(run: FoldRun, threads: int) -> FoldRun:
     )
 
 
-def _alone(run: FoldRun, init: Path | None, echo: Echo) -> Best | SeepsegError:
+def _alone(run: FoldRun, echo: Echo) -> Best | SeepsegError:
     """`train_fold` in a process of its own; an error is returned, so that the other folds continue."""
     try:
-        return train_fold(run, init, lambda line: echo(f"fold {run.fold}  {line}"), silent)
+        return train_fold(run, lambda line: echo(f"fold {run.fold}  {line}"), silent)
     except SeepsegError as error:
         return error

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from seepseg.errors import InterruptedRun
 from seepseg.machine.progress import Echo, Tick
+from seepseg.machine.signals import StopSignal
 from seepseg.machine.threads import errors_once
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
@@ -17,9 +18,9 @@ from seepseg.training.board import Board, epoch_line, hyper_parameters, numbers_
 from seepseg.training.curves import PixelCounts, draw_training
 from seepseg.training.distributed import any_rank, rank, world
 from seepseg.training.epoch import close_epoch, gather_buffers, train_epoch, validate
-from seepseg.training.guard import StopSignal, advice_on_memory
 from seepseg.training.progress import finished, out_of_patience, stage_over
 from seepseg.training.state import Trainer, enter_stage, to_checkpoint
+from seepseg.training.step import advice_on_memory
 
 
 def run_loop(trainer: Trainer, folder: RunFolder, stop: StopSignal, echo: Echo, tick: Tick) -> None:

@@ -24,6 +24,7 @@ from seepseg.inference.scene_objects import WHOLE, scene_objects, scenes, view_o
 from seepseg.inference.score import Answer
 from seepseg.io.atomic import write_text
 from seepseg.machine.cores import is_first
+from seepseg.machine.device import runtime_for
 from seepseg.machine.progress import Echo
 from seepseg.objects.classifier import Member, ObjectClassifier, Placed, is_known, relative_logs
 from seepseg.objects.forest import Forest, grow_forest
@@ -111,7 +112,7 @@ def train_object_classifiers(folders: Sequence[RunFolder], objects: Objects, dev
         checkpoints = [load_checkpoint(folder.last) for folder in folders]
         outlines, views = [], []
         for folder, checkpoint in zip(folders, checkpoints, strict=True):
-            runtime = checkpoint.config.runtime.model_copy(update={"device": device})
+            runtime = runtime_for(checkpoint.config.runtime, device)
             labelled = open_labelled(folder.last, runtime, "val", tta=True)
             views.append(view_of(labelled.dataset))
             outlines.append(fold_outlines(labelled))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from seepseg.config import Config, Stage
@@ -44,10 +44,14 @@ class Progress:
     @classmethod
     def from_plain(cls, tree: Any) -> Progress:
         """The progress that a checkpoint holds; ValueError or TypeError where it holds none."""
+        if not isinstance(tree, dict) or tree.keys() != {f.name for f in fields(cls)}:
+            raise ValueError("progress of other names")
         progress = cls(**tree)
-        counts = [v for k, v in vars(progress).items() if k not in ("best", "val_losses", "rows")]
+        counts = [v for k, v in tree.items() if k not in ("best", "val_losses", "rows")]
         if any(type(count) is not int or count < 0 for count in counts):
             raise ValueError("progress that is no number")
+        if any(type(score) is not float for score in (*progress.val_losses, progress.best or 0.0)):
+            raise ValueError("scores that are no numbers")
         if not all(isinstance(row, dict) for row in progress.rows):
             raise ValueError("rows that are no tables")
         return progress

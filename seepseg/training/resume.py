@@ -56,7 +56,9 @@ def checkpoint_to_resume(folder: RunFolder) -> Checkpoint | None:
         fix = f"restore last.pt, or start another run from this network with --init {folder.last}"
         raise CheckpointError("holds weights only, as best.pt does, not the state of its training", folder.last, fix)
     try:
-        _, _ = checkpoint.training["world"], Progress.from_plain(checkpoint.training["progress"])
+        Progress.from_plain(checkpoint.training["progress"])
+        if type(checkpoint.training["world"]) is not int:
+            raise TypeError("a number of processes that is none")
     except (KeyError, TypeError, ValueError) as error:
         what = f"not the state of a training that seepseg writes ({error})"
         raise CheckpointError(what, folder.last, "restore it from a copy") from None

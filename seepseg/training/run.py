@@ -16,6 +16,7 @@ from seepseg.io.atomic import write_text
 from seepseg.machine.cores import check_workers, cores
 from seepseg.machine.device import choose_device, deterministic, memory_gib, set_threads, with_threads
 from seepseg.machine.progress import Echo, Tick, silent
+from seepseg.machine.signals import stop_signals
 from seepseg.models.build import build_model
 from seepseg.models.encoder_weights import start_encoder
 from seepseg.models.packaged import weights_file
@@ -23,17 +24,17 @@ from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.find import find_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.runs.tracking import check_tracking
+from seepseg.splits.folds import check_fold
 from seepseg.training.board import monitored
 from seepseg.training.compiled import kept_mode, settle
 from seepseg.training.distributed import barrier, device_name, process_group, rank, world
 from seepseg.training.epoch import train_batches
-from seepseg.training.guard import advice_on_memory, stop_signals
 from seepseg.training.loop import run_loop
 from seepseg.training.prepare import TrainingData, prepare
 from seepseg.training.progress import stages_of
 from seepseg.training.resume import checkpoint_to_resume
 from seepseg.training.state import Trainer, restore, start_from, to_checkpoint
-from seepseg.training.step import train_step
+from seepseg.training.step import advice_on_memory, train_step
 
 
 def train(
@@ -100,10 +101,10 @@ def train(
         elif start:
             start_from(trainer, start, init)
         if rank() == 0:
-            if not resume:
-                folder.create(config, init)
-            elif checkpoint:
+            if checkpoint:
                 write_text(folder.config, dump(config))
+            else:
+                folder.create(config, init)
             folder.write_splits(data.splits)
             if start:
                 # Killed before its first checkpoint, the run resumes from these weights, whatever became of that file.
@@ -151,6 +152,8 @@ def assemble(
 
 def dry_run(config: Config, fold: int | None) -> dict[str, float | str]:
     """What a run, or one fold of it, would cost: batch, memory (NaN: unknown) and time, from a few real steps."""
+    check_fold(config.data.split, fold)
+    check_workers(config.runtime.workers)
     device = choose_device(config.runtime.device)
     set_threads(with_threads(config.runtime))
     trainer = assemble(config, prepare(config, fold), device)

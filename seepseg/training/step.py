@@ -1,9 +1,10 @@
-"""One step of the optimiser on one batch."""
+"""One step of the optimiser on one batch, and advice where memory runs out."""
 
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from seepseg.classes import IGNORE
 from seepseg.config import PlateauSchedule
 from seepseg.data.loader import Batch
-from seepseg.errors import NonFiniteLossError
+from seepseg.errors import NonFiniteLossError, ResourceError
 from seepseg.inference.decode import most_probable
 from seepseg.losses.functional import pixel_sums
 from seepseg.metrics.confusion import confusion_matrix
@@ -124,3 +125,19 @@ def placed(trainer: Trainer, batch: Batch) -> tuple[Tensor, Tensor]:
     """Image and mask of a batch on the device, in the memory layout of the network."""
     image = batch.image.to(trainer.device, non_blocking=True)
     return image.contiguous(memory_format=torch.channels_last), batch.mask.to(trainer.device, non_blocking=True)
+
+
+@contextmanager
+def advice_on_memory(trainer: Trainer) -> Iterator[None]:
+    """Turn an out-of-memory error inside a `with` block into a ResourceError that names a smaller batch."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        batch = trainer.config.train.batch_size
+        raise ResourceError(
+            f"out of memory with a batch of {batch}",
+            f"device {trainer.device}",
+            f"set train.batch_size={max(1, batch // 2)}, or a smaller network",
+        ) from None

@@ -34,7 +34,7 @@ def test_dataset_limits_come_from_valid_pixels_only() -> None:
     raw = np.arange(101, dtype=np.uint16)[None, None]
     valid = np.ones((1, 101), bool)
     valid[0, 0] = False  # leaves 1 … 100: percentiles 0 and 100 are 1 and 100
-    fitted = measure_scaling(Scaling(range=(0, 100)), [("a", raw, valid)], 1)
+    fitted = measure_scaling(Scaling(range=(0, 100)), [("a", raw, valid)], 1, {})
     assert fitted.limits == ((1.0,), (100.0,))
     # scaled values run evenly from 0 to 1, so their mean is one half
     assert fitted.mean == pytest.approx((0.5,))
@@ -44,19 +44,19 @@ def test_scene_limits_differ_by_group_and_a_tile_has_its_own() -> None:
     images = [("a", image(0, 1, 2, 4), VALID), ("b", image(0, 10, 20, 40), VALID)]
     config = Scaling(basis="scene", range=(0, 100))
     assert group_limits(config, images) == {"a": ((0.0,), (4.0,)), "b": ((0.0,), (40.0,))}
-    fitted = measure_scaling(config, images, 2)
+    fitted = measure_scaling(config, images, 2, group_limits(config, images))
     assert fitted.limits is None
     # both scenes scale to 0, .25, .5, 1: mean .4375
     assert fitted.mean == pytest.approx((0.4375,))
     # by limits of the whole scenes, of which these are a part: 0, .125, .25, .5 and 0, .25, .5, 1: mean .328125
     whole = {"a": ((0.0,), (8.0,)), "b": ((0.0,), (40.0,))}
     assert measure_scaling(config, images, 2, whole).mean == pytest.approx((0.328125,))
-    tile = measure_scaling(Scaling(basis="tile", range=(0, 100)), images, 2)
+    tile = measure_scaling(Scaling(basis="tile", range=(0, 100)), images, 2, {})
     assert tile.to_unit(image(100, 200, 300, 500), VALID).ravel().tolist() == [0, 0.25, 0.5, 1]
 
 
 def test_constant_and_empty_tiles_become_zero_and_not_nan() -> None:
-    fitted = measure_scaling(Scaling(basis="tile"), [("a", image(1, 2, 3, 4), VALID)], 1)
+    fitted = measure_scaling(Scaling(basis="tile"), [("a", image(1, 2, 3, 4), VALID)], 1, {})
     assert fitted.to_unit(image(7, 7, 7, 7), VALID).ravel().tolist() == [0, 0, 0, 0]
     assert fitted.to_unit(image(7, 7, 7, 7), ~VALID).ravel().tolist() == [0, 0, 0, 0]
 
@@ -73,11 +73,11 @@ def test_nan_is_never_passed_on() -> None:
 
 def test_no_valid_pixel_is_an_error() -> None:
     with pytest.raises(DataError, match="no valid pixel in the training tiles"):
-        measure_scaling(Scaling(), [("a", image(0, 0, 0, 0), ~VALID)], 1)
+        measure_scaling(Scaling(), [("a", image(0, 0, 0, 0), ~VALID)], 1, {})
 
 
 def test_plain_form_restores_the_same_scaling() -> None:
-    fitted = measure_scaling(Scaling(), [("a", image(1, 2, 3, 4), VALID)], 1)
+    fitted = measure_scaling(Scaling(), [("a", image(1, 2, 3, 4), VALID)], 1, {})
     assert MeasuredScaling.from_plain(fitted.to_plain()) == fitted
 
 

@@ -140,3 +140,9 @@ def test_a_place_on_one_side_only_is_refused() -> None:
         in_pixels(box, None, Path("m.gpkg"), Scene(TURNED))
     with pytest.raises(DataError, match="no georeference"):
         in_pixels(box, "EPSG:4326", Path("m.gpkg"), Scene(Georeference()))
+
+
+def test_a_georeference_that_leads_to_no_pixels_is_one_line() -> None:
+    scene = Scene(Georeference(UTM, (1e-320, 0.0, 0.0, 0.0, -1e-320, 0.0)))
+    with pytest.raises(DataError, match="its georeference leads to no pixels"):
+        in_pixels(np.array([shapely.box(1, 1, 9, 9)]), UTM, Path("mask.gpkg"), scene)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from seepseg.config import Config, Runtime
+from seepseg.data.scaling import Limits, group_limits, measure_scaling
+from seepseg.data.source import images_of, scene_images, source_of
 from seepseg.errors import ConfigError, DataError
 from seepseg.inference.labelled import open_folds, open_labelled
 from seepseg.inference.score import TileResult
@@ -100,9 +102,18 @@ def test_limits_of_a_scene_are_those_of_training_whatever_is_labelled(seep_root:
     }  # fmt: skip
     config = tiny_config(seep_root, data=data)
     folder = untrained(config, tmp_path / "run")
-    trained, scored = prepare(config, None).val, open_labelled(folder.best, CPU, "val").dataset
+    data_of_it = prepare(config, None)
+    trained, scored = data_of_it.val, open_labelled(folder.best, CPU, "val").dataset
     assert set(trained.limits) == {p.stem.split(".")[0] for p in images} > set(scored.limits) > set()
     assert {scene: trained.limits[scene] for scene in scored.limits} == dict(scored.limits)
+    # Mean and spread are of pixels scaled so, and not by limits of the labelled half.
+    source, tiles = source_of(config.data), data_of_it.train.catalog.tiles
+
+    def mean(limits: Mapping[str, Limits]) -> tuple[float, ...]:
+        return measure_scaling(config.data.scaling, images_of(source, tiles), len(tiles), limits).mean
+
+    labelled = group_limits(config.data.scaling, scene_images(source, tiles))
+    assert trained.scaling.mean == mean(trained.limits) != mean(labelled)
 
 
 def broken(folds: list[RunFolder], change: Callable[[list[RunFolder]], None]) -> str:

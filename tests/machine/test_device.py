@@ -31,6 +31,9 @@ def test_a_checkpoint_is_used_on_this_machine() -> None:
 def test_without_fork_loader_processes_are_refused_and_what_was_trained_with_them_is_read_without(
     seep_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert runtime_for(Runtime(workers=2), "cpu").workers == 0  # it can, but should not
+    monkeypatch.undo()
     monkeypatch.setattr("seepseg.machine.cores.get_all_start_methods", lambda: ["spawn"])
     assert runtime_for(Runtime(workers=2), "cpu").workers == 0
     config = tmp_path / "c.yaml"

@@ -108,7 +108,7 @@ def test_a_scene_unlike_the_training_set_is_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     seen = rng.integers(80, 120, (1, 64, 64)).astype(np.uint16)
     valid = np.ones((64, 64), bool)
-    scaling = measure_scaling(Scaling(basis="fixed", range=(0, 200)), [("a", seen, valid)], 1)
+    scaling = measure_scaling(Scaling(basis="fixed", range=(0, 200)), [("a", seen, valid)], 1, {})
     tifffile.imwrite(tmp_path / "like.tif", rng.integers(80, 120, (100, 80)).astype(np.uint16))
     # every value 60 higher: the histogram lies 60 / 200 = .3 of the range away
     tifffile.imwrite(tmp_path / "unlike.tif", rng.integers(140, 180, (100, 80)).astype(np.uint16))

@@ -21,10 +21,10 @@ def test_fold_folders(tmp_path: Path) -> None:
     assert fold_folder(tmp_path, 1) == tmp_path / "fold_1"
     with pytest.raises(ConfigError, match="no fold 2 in .*: train it with --fold"):
         fold_folder(tmp_path, 2)
-    for other in ("fold_10", "fold_0_old", "fold_", "fold_0"):
+    for other in ("fold_10", "fold_0_old", "fold_", "fold_0", "fold_00", "fold_2²"):
         (tmp_path / other).mkdir()
     touch(tmp_path / "fold_3")
-    assert [f.name for f in fold_folders(tmp_path)] == ["fold_0", "fold_1", "fold_10"]
+    assert fold_folders(tmp_path) == {k: tmp_path / f"fold_{k}" for k in (0, 1, 10)}
 
 
 def test_a_run_means_its_best_checkpoint_else_its_last_else_the_file_itself(tmp_path: Path) -> None:

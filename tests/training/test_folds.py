@@ -6,22 +6,24 @@ import pytest
 
 from seepseg.config import dump
 from seepseg.errors import ConfigError
-from seepseg.training.folds import FoldRun, plan
+from seepseg.runs.folder import RunFolder
+from seepseg.training.folds import FoldRun, plan, plan_one
 from tests.conftest import tiny_config
 
 FOLDS = {"data": {"source": "seep", "root": "data", "split": {"folds": 3}}}
 
 
 def test_folds_begun_go_on_with_their_own_config_and_the_others_with_the_same(tmp_path: Path) -> None:
-    recipe = tiny_config(Path("data"), runtime={"threads": 1}, **FOLDS)
-    begun = tiny_config(Path("data"), seed=5, runtime={"threads": 2}, **FOLDS)
-    (tmp_path / "fold_1").mkdir()
-    (tmp_path / "fold_1" / "config.yaml").write_text(dump(begun))
+    recipe = tiny_config(Path("data"), runtime={"threads": 1, "amp": "off"}, **FOLDS)
+    begun = tiny_config(Path("data"), seed=5, runtime={"threads": 2, "amp": "bf16"}, **FOLDS)
+    RunFolder(tmp_path / "fold_1").create(begun, Path("other"))
     runs = plan(recipe, tmp_path, True, ["train.epochs=9"])
     assert [(r.fold, r.root.name, r.resume, r.config.seed, r.config.runtime.threads) for r in runs] == [
         (0, "fold_0", False, 5, 1), (1, "fold_1", True, 5, 2), (2, "fold_2", False, 5, 1),
     ]  # fmt: skip
     assert {r.config.train.epochs for r in runs} == {9}
+    assert {r.config.runtime.amp for r in runs} == {"bf16"}
+    assert {r.init for r in runs} == {Path.cwd() / "other"}
     assert [(r.resume, r.config.seed) for r in plan(recipe, tmp_path, False, [])] == [(False, 0)] * 3
     assert [r.done() for r in runs] == [None] * 3  # begun, but without a checkpoint
     with pytest.raises(ConfigError, match="optim.lr is 0.001 in the run and 0.5 now"):
@@ -34,6 +36,13 @@ def test_how_many_folds_there_are_is_what_those_begun_say(tmp_path: Path) -> Non
     (tmp_path / "fold_2_copy").mkdir()
     fewer = tiny_config(Path("data"), data={"source": "seep", "root": "data", "split": {"folds": 2}})
     assert [r.resume for r in plan(fewer, tmp_path, True, [])] == [False, False, True]
+    assert plan_one(fewer, tmp_path, 2, True, []).resume
+    with pytest.raises(ConfigError, match="no fold 2 of 2"):
+        plan_one(fewer, tmp_path, 2, False, [])
+    none = tiny_config(Path("data"))
+    assert len(plan(none, tmp_path, True, [])) == 3
+    with pytest.raises(ConfigError, match="a fold is asked for, but the config has none"):
+        plan(none, tmp_path, False, [])
 
 
 def test_a_fold_to_train_can_be_kept_in_a_set() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +11,10 @@ from seepseg.config import Config
 from seepseg.data.loader import Batch
 from seepseg.errors import ResourceError
 from seepseg.machine.progress import silent
+from seepseg.machine.signals import StopSignal
 from seepseg.runs.folder import RunFolder
 from seepseg.training import epoch
-from seepseg.training.guard import StopSignal
-from seepseg.training.loop import run_loop
+from seepseg.training.loop import opened_board, run_loop
 from seepseg.training.run import train
 from seepseg.training.state import Trainer
 from tests.conftest import tiny_config
@@ -62,3 +63,10 @@ def test_memory_that_gives_out_halves_the_advised_batch(
     monkeypatch.setattr(epoch, "train_step", full)
     with pytest.raises(ResourceError, match=r"out of memory with a batch of 8 in device cpu: set train.batch_size=4"):
         run_loop(trainer_of(tiny), RunFolder(tmp_path), StopSignal(), quiet, silent)
+
+
+def test_while_the_board_is_open_its_thread_prints_no_traceback(seep_root: Path, tmp_path: Path) -> None:
+    trainer, before = trainer_of(tiny_config(seep_root)), threading.excepthook
+    with opened_board(trainer, RunFolder(tmp_path), quiet):
+        assert threading.excepthook is not before
+    assert threading.excepthook is before

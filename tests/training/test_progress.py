@@ -25,9 +25,13 @@ def test_without_stages_the_top_level_is_the_one_stage() -> None:
 def test_what_is_no_progress_is_no_answer() -> None:
     progress = Progress(epoch=2, step=9, rows=[{"epoch": 1.0}])
     assert Progress.from_plain(vars(progress)) == progress
-    for wrong in ({"epoch": "2"}, {"step": -1}, {"stage": True}, {"rows": [1]}, {"more": 1}):
-        with pytest.raises((TypeError, ValueError)):
+    whole = {"epoch": "2", "step": -1, "stage": True, "rows": [1], "best": "x", "val_losses": [1], "x": 1}
+    for wrong in ({name: value} for name, value in whole.items()):
+        with pytest.raises(ValueError, match="progress|scores|rows"):
             Progress.from_plain(vars(progress) | wrong)
+    for tree in ({}, {"epoch": 2}, [("epoch", 2)], None):
+        with pytest.raises(ValueError, match="progress of other names"):
+            Progress.from_plain(tree)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from seepseg.config import Config, Optim, dump, load
 from seepseg.errors import CheckpointError, InterruptedRun, LockedError, NonFiniteLossError
 from seepseg.inference.score import Sums
+from seepseg.machine.cores import cores
 from seepseg.runs.checkpoint import load_checkpoint
 from seepseg.runs.folder import RunFolder, folder_lock
 from seepseg.synthetic import write_seep
@@ -201,7 +202,7 @@ def test_the_threads_are_chosen_once_and_kept_when_resumed(
     finally:
         torch.set_num_threads(before)
     assert load(folder.config).runtime.threads == 2
-    said = f"with 2 of {os.cpu_count()} threads"
+    said = f"with 2 of {cores()} threads"
     assert sum(said in line for line in lines) == 2
 
 

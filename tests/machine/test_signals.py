@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from seepseg.training.guard import stop_signals
+from seepseg.machine.signals import stop_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,4 +1,4 @@
-"""What protects a run: signals that save first, advice where memory runs out."""
+"""Signals that ask a long command to stop: it saves first."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-
-import torch
-
-from seepseg.errors import ResourceError
-from seepseg.training.state import Trainer
 
 
 class StopSignal:
@@ -39,19 +34,3 @@ def stop_signals() -> Iterator[StopSignal]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def advice_on_memory(trainer: Trainer) -> Iterator[None]:
-    """Turn an out-of-memory error inside a `with` block into a ResourceError that names a smaller batch."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-            raise
-        batch = trainer.config.train.batch_size
-        raise ResourceError(
-            f"out of memory with a batch of {batch}",
-            f"device {trainer.device}",
-            f"set train.batch_size={max(1, batch // 2)}, or a smaller network",
-        ) from None
