@@ -48,7 +48,8 @@ def read_parquet(path: Path, *, times_as_text: bool) -> tuple[NDArray[Any], pd.D
     # Arrow, JSON, PROJ and GEOS each have errors of their own for what is in a file.
     with as_data_error(path, Exception):
         frame = geopandas.read_parquet(path)
-    table = pd.DataFrame(frame.drop(columns=frame.geometry.name)).reset_index(drop=True)
+        table = pd.DataFrame(frame.drop(columns=frame.geometry.name)).reset_index(drop=True)
+        table.select_dtypes("str").to_numpy()  # text that is not UTF-8 would be found by whoever looks at it
     for name in table.select_dtypes("datetimetz"):
         times = table[name].dt.tz_convert("UTC")
         text = times.dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if times_as_text else None

@@ -132,3 +132,12 @@ def test_without_geopandas_a_line_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigError, match=r"not installed in --vectors parquet: pip install 'seepseg\[geo\]'"):
         check_parquet("--vectors parquet")
+
+
+def test_text_that_is_not_utf_8_is_one_line(tmp_path: Path) -> None:
+    path, (shapes, table) = tmp_path / "v.parquet", squares()
+    write_layers(path, [Layer("v", shapes, table.assign(grade="slick"), UTM)])
+    assert b"slick" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"slick", b"sl\xffck"))
+    with pytest.raises(DataError, match="is damaged"):
+        read_vectors(path)
