@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import tempfile
 import weakref
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from seepseg.api.arguments import check_threshold, file_of, name_of
 from seepseg.api.arrays import Image, raster_of, write_raster
 from seepseg.api.inputs import WIDEST_MARGIN, with_table
-from seepseg.api.prediction import Made, Prediction
+from seepseg.api.prediction import Made, Prediction, why_no_polygons
 from seepseg.config import Predict, plain
 from seepseg.data.source import open_pixels, source_of
 from seepseg.errors import ConfigError, SeepsegError
 from seepseg.geo.land import open_masks
 from seepseg.inference.labelled import open_parts
-from seepseg.io.atomic import write_error
+from seepseg.io.atomic import temporary_folder
 from seepseg.io.files import local_path, stamp
 from seepseg.machine.device import choose_device, runtime_for, set_threads
 from seepseg.machine.progress import Tick, silent
@@ -170,7 +167,7 @@ class Model:
             self._paths, self._runtime, self._decoding(threshold), tta, wanted, threshold is None and fitted
         )
         with ExitStack() as stack:
-            folder = stack.enter_context(_folder())
+            folder = stack.enter_context(temporary_folder())
             ensemble = self._ensemble(recipe)
             if isinstance(image, (str, os.PathLike)):
                 if (name, crs, transform, nodata) != (None,) * 4:
@@ -243,7 +240,7 @@ class Model:
         parts = open_parts(self.run, split, self._device, data_root=root, tta=tta)
         options = Options(threshold=threshold, fitted=fitted, figures=out is not None)
         with ExitStack() as stack:
-            where = stack.enter_context(_folder()) if out is None else local_path(os.fspath(out))
+            where = stack.enter_context(temporary_folder()) if out is None else local_path(os.fspath(out))
             name = split if root is None else f"data-{root.resolve().name}"
             return evaluate(parts, name, where, options, progress)
 
@@ -284,26 +281,4 @@ class Model:
             with open_pixels(ensemble.source, job.source) as image, open_masks(image, wanted.mask, wanted.land) as mask:
                 valid = SceneRows(image, mask).read(0, image.height).valid
         key = recipe.key(ensemble)
-        return Made(job, report, ensemble.classes, key, unit.digest, before, valid, _why(report, wanted))
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """A temporary folder, while the block lasts."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="seepseg-"))
-    except OSError as error:
-        raise write_error(error, Path(tempfile.gettempdir())) from error
-    owner = os.getpid()
-    try:
-        yield folder
-    finally:
-        if os.getpid() == owner:  # a forked process, a worker of a data loader say, has a copy of its prediction
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _why(report: Report, wanted: Wanted) -> str:
-    """Why there are no polygons, though they were wanted; empty where there are, or they were not."""
-    if not wanted.vectors or any(path.suffix == ".gpkg" for path in report.outputs):
-        return ""
-    return next((line for line in report.warnings if "polygons" in line), "a tile without a place on the map has none")
+        return Made(job, report, ensemble.classes, key, unit.digest, before, valid, why_no_polygons(report, wanted))

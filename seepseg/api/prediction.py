@@ -27,7 +27,7 @@ from seepseg.io.raster import Georeference, raster_header
 from seepseg.mapping.findings import write_findings
 from seepseg.mapping.jobs import Job
 from seepseg.mapping.manifest import Manifest
-from seepseg.mapping.outputs import Report
+from seepseg.mapping.outputs import Report, Wanted
 from seepseg.runs.folder import folder_lock
 
 if TYPE_CHECKING:
@@ -226,3 +226,10 @@ def _note(made: Made, out: Path) -> None:
     if any(path.suffix == ".gpkg" for path in made.report.outputs):
         jobs = [Job(Path(name), name, out, False) for name in lines()]
         write_findings(jobs, lines, out, made.classes)
+
+
+def why_no_polygons(report: Report, wanted: Wanted) -> str:
+    """Why there are no polygons, though they were wanted; empty where there are, or they were not."""
+    if not wanted.vectors or any(path.suffix == ".gpkg" for path in report.outputs):
+        return ""
+    return next((line for line in report.warnings if "polygons" in line), "a tile without a place on the map has none")

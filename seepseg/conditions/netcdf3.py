@@ -31,7 +31,7 @@ def check_header(path: Path) -> None:
     def number(width: int = wide) -> int:
         content = head.read(width)
         if len(content) < width:
-            raise ValueError("its header ends too early")
+            raise ValueError("its header ends too early" if size <= HEAD else f"its header is over {HEAD >> 20} MiB")
         return int.from_bytes(content)
 
     def fits(count: int) -> int:

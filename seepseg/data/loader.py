@@ -46,7 +46,7 @@ class Batch:
     def share_memory(self) -> Batch:
         """The batch, moved to memory that other processes can read."""
         for tensor in (self.image, self.mask, self.valid):
-            tensor.share_memory_()  # type: ignore[no-untyped-call]
+            tensor.share_memory_()  # type: ignore[no-untyped-call]  # torch has no types for it
         return self
 
     def pin_memory(self) -> Batch:
@@ -60,7 +60,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
 
     def stack(key: str, fill: float) -> Tensor:
-        planes = [s[key] for s in samples]  # type: ignore[literal-required]
+        planes = [s[key] for s in samples]  # type: ignore[literal-required]  # a key is one of its own
         return torch.stack(
             [
                 t if (h, w) == (height, width) else pad(t, (0, width - w, 0, height - h), value=fill)

@@ -113,7 +113,7 @@ def identity_of(tags: Mapping[str, str], name: str, row: Mapping[str, str | int]
         except ValueError:
             continue  # a tag of another meaning
     # mypy does not know which column has which type.
-    return Identity(**{**_named(name), **said, **row})  # type: ignore[arg-type]
+    return Identity(**{**_named(name), **said, **row})  # type: ignore[arg-type]  # text or None, each
 
 
 def read_scenes(path: Path) -> dict[str, dict[str, str | int]]:

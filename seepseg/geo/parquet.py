@@ -49,9 +49,10 @@ def read_parquet(path: Path, *, times_as_text: bool) -> tuple[NDArray[Any], pd.D
     with as_data_error(path, Exception):
         frame = geopandas.read_parquet(path)
         table = pd.DataFrame(frame.drop(columns=frame.geometry.name)).reset_index(drop=True)
+        shapes = without_empty_parts(np.asarray(frame.geometry.values))
         table.select_dtypes("str").to_numpy()  # text that is not UTF-8 would be found by whoever looks at it
     for name in table.select_dtypes("datetimetz"):
         times = table[name].dt.tz_convert("UTC")
         text = times.dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if times_as_text else None
         table[name] = times.dt.tz_localize(None) if text is None else text
-    return without_empty_parts(np.asarray(frame.geometry.values)), table, frame.crs.to_wkt() if frame.crs else None
+    return shapes, table, frame.crs.to_wkt() if frame.crs else None

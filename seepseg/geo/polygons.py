@@ -147,27 +147,21 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
             raise DataError(what, scene.path, "give a raster of the scene's size")
         upward = shapely.total_bounds(shapes)[3] <= 0
         return np.asarray(shapely.transform(shapes, lambda p: p * [1, -1]) if upward else shapes)
-    if CRS(crs) == CRS(place.crs) and scene.georeference.transform:
-        return _placed(shapes, place.to_pixels, path, scene.path)  # straight lines stay straight
-    project = between(crs, place.crs, path, scene.path)
-    around = _surroundings(project, place, scene)
-    shapes = np.where(shapely.covers(around, shapes), shapes, shapely.intersection(shapes, around))
-    shapes = shapely.segmentize(shapes, _edge(project, place, scene))
+    same = CRS(crs) == CRS(place.crs) and scene.georeference.transform  # straight lines stay straight
+    project = None if same else between(crs, place.crs, path, scene.path)
+    if project:
+        around = _surroundings(project, place, scene)
+        shapes = np.where(shapely.covers(around, shapes), shapes, shapely.intersection(shapes, around))
+        shapes = shapely.segmentize(shapes, _edge(project, place, scene))
 
     def to_pixels(points: NDArray[Any]) -> NDArray[Any]:
-        return place.to_pixels(np.stack(project.transform(*points.T), axis=1))
+        pixels = place.to_pixels(np.stack(project.transform(*points.T), axis=1) if project else points)
+        if not np.isfinite(pixels).all():
+            what = f"{path.name} cannot be laid over it: some of its points are at no pixel"
+            raise DataError(what, scene.path, "check its georeference, or give a raster of the scene's size")
+        return pixels
 
-    return _placed(shapes, to_pixels, path, scene.path)
-
-
-def _placed(
-    shapes: NDArray[Any], to_pixels: Callable[[NDArray[Any]], NDArray[Any]], path: Path, scene: Path
-) -> NDArray[Any]:
-    try:
-        return np.asarray(shapely.transform(shapes, to_pixels))
-    except shapely.GEOSException:  # coordinates that are no numbers: not even the ends of a ring are the same
-        what = f"{path.name} cannot be laid over it: its georeference leads to no pixels"
-        raise DataError(what, scene, "give a raster of the scene's size") from None
+    return np.asarray(shapely.transform(shapes, to_pixels))
 
 
 def between(source: str | None, target: str, path: Path, scene: Path) -> Any:

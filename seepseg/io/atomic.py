@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -109,6 +110,21 @@ def scratch_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of the system for what is needed only while the block lasts; errors as `atomic_path`."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="seepseg-"))
+    except OSError as error:
+        raise write_error(error, Path(tempfile.gettempdir())) from error
+    owner = os.getpid()
+    try:
+        yield folder
+    finally:
+        if os.getpid() == owner:  # a forked process, a worker of a data loader say, has a copy of its prediction
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

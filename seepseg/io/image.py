@@ -28,20 +28,8 @@ from seepseg.io.raster import DRIVERS, Georeference, as_data_error, gdal, georef
 from seepseg.io.tiff import TiffInfo, inspect_tiff
 
 _PLACES = (
-    ".tfw",
-    ".tifw",
-    ".tiffw",
-    ".pgw",
-    ".pngw",
-    ".jgw",
-    ".jpgw",
-    ".wld",
-    ".tab",
-    "_RPC.TXT",
-    "_rpc.txt",
-    ".RPB",
-    ".IMD",
-)
+    ".tfw", ".tifw", ".tiffw", ".pgw", ".pngw", ".jgw", ".jpgw", ".wld", ".tab", "_RPC.TXT", "_rpc.txt", ".RPB", ".IMD",
+)  # fmt: skip
 
 
 class Choice(TypedDict, total=False):

@@ -38,6 +38,10 @@ KEPT = {
     "grade": "str",
 }
 """Columns of polygons that are kept, and their types."""
+_NAMES = (
+    "at", "codes", "seen", "known", "outline", "points", "measured", "classes", *(f"slicks {name}" for name in KEPT),
+)  # fmt: skip
+"""Arrays of a record's file."""
 
 POINTS = {"middle": ("x", "y"), "end1": ("end1_x", "end1_y"), "end2": ("end2_x", "end2_y")}
 POINTS |= {"origin": ("origin_x", "origin_y")}
@@ -88,7 +92,7 @@ def record_of(
     shift, less = frame.shifts.get(scene.name), [left_out] if left_out else []
     parts = (VERSION, scene.name, files, frame.crs, frame.cell, shift, judged, *less)
     path = cache / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}.npz"
-    if (kept := read_arrays(path)) is not None:
+    if (kept := read_arrays(path, _NAMES)) is not None:
         return _loaded(kept), path
     record = _made(scene, frame, judges, left_out)
     _save(path, record)

@@ -28,6 +28,8 @@ SAID = ("verdict", "class_new", "comment")
 KEY = ("scene", "object", "class")
 """What names a slick: a polygon is the part of one class of an object of a scene."""
 PACKAGE, STORE, LEFT = "zones.gpkg", "review.gpkg", ".written.npz"
+WRITTEN = {"scene": "U", "object": "i", "class": "i", "sum": "u", "zones": "i", "stamp": "i"}
+"""What `LEFT` holds, and numpy's letter of its kind."""
 REJECTED = "rejected"
 """Layer of zones with such a verdict; taking it back there brings them back."""
 COLUMNS = {"what": "str", "zone": "Int64", "scene": "str", "object": "Int64", "class": "Int64"}
@@ -101,7 +103,7 @@ def read_edits(out: Path) -> Edits:
         raise ConfigError("is open in another program", package, "save and close it there, then run again")
     if not package.is_file():
         return kept
-    written = read_arrays(left)
+    written = read_arrays(left, WRITTEN)
     if written is None or not _whole(written):  # of a run that was stopped, or damaged
         line = _put_aside(out, "what was written there is not known any more")
         return Edits(kept.table, kept.shapes, kept.crs, [line])
@@ -127,10 +129,10 @@ def sums_of(shapes: NDArray[Any]) -> NDArray[np.uint32]:
 
 def _whole(written: Mapping[str, NDArray[Any]]) -> bool:
     """Whether arrays are what `write_written` leaves."""
-    kinds = {"scene": "U", "object": "i", "class": "i", "sum": "u", "zones": "i", "stamp": "i"}
-    return all(
-        n in written and (written[n].dtype.kind, written[n].ndim) == (kind, 1) for n, kind in kinds.items()
-    ) and (len({len(written[name]) for name in (*KEY, "sum")}) == 1)
+    kinds = all((written[name].dtype.kind, written[name].ndim) == (kind, 1) for name, kind in WRITTEN.items())
+    if not kinds or len({len(written[name]) for name in (*KEY, "sum")}) > 1:
+        return False
+    return not pd.DataFrame({name: written[name] for name in KEY}).duplicated().any()
 
 
 def _kept(path: Path) -> Edits:

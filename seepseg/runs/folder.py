@@ -113,7 +113,8 @@ class RunFolder:
         try:
             init = parse_json(path.read_bytes()).get("init") if path.exists() else None
         except (OSError, AttributeError, ValueError) as error:
-            raise DataError(f"cannot be read ({error})", path, "delete the folder, and start again") from None
+            fix = "give --init again, or delete the file if there was none"
+            raise DataError(f"cannot be read ({error})", path, fix) from None
         return Path(str(init)) if init else None
 
     def check_there(self) -> None:

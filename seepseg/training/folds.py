@@ -61,30 +61,34 @@ def plan_one(
     Raises:
         ConfigError: there is no such fold, or an override changes more than a resumed run may.
     """
-    folder = root if fold is None else root / f"fold_{fold}"
-    config = resumed_config(RunFolder(folder), overrides) if resume else config
+    folder = RunFolder(root if fold is None else root / f"fold_{fold}")
+    if not folder.config.exists():
+        check_fold(config.data.split, fold)  # a fold that was not named comes before a run that is not there
+    config = resumed_config(folder, overrides) if resume else config
     check_fold(config.data.split, fold)
-    return FoldRun(config, folder, fold, resume, init)
+    return FoldRun(config, folder.root, fold, resume, init)
 
 
 def plan(config: Config, root: Path, resume: bool, overrides: Sequence[str], init: Path | None = None) -> list[FoldRun]:
     """Every fold of a config, in folders below the run; resumed, those already started have their own config.
 
-    The others then have that of the first of these, and start from the same run; only what a start settles for itself,
-    its threads and whether it is compiled, is as the config has it. So all folds are of one recipe, whatever its file
-    says by now.
+    The others then have that of the first of these, and start from the same run unless `init` names one; only what a
+    start settles for itself, its threads and whether it is compiled, is as the config has it. So all folds are of one
+    recipe, whatever its file says by now.
 
     Raises:
         ConfigError: there are no folds, or an override changes more than a resumed run may.
+        DataError: it cannot be read what the first of them was started from.
     """
     begun = [k for k, folder in fold_folders(root).items() if resume and RunFolder(folder).config.exists()]
     if begun:
         first = plan_one(config, root, begun[0], True, overrides)
         own = {key: getattr(config.runtime, key) for key in ("threads", "compile")}
         config = first.config.model_copy(update={"runtime": first.config.runtime.model_copy(update=own)})
-        init = init or RunFolder(first.root).read_init()
     check_fold(config.data.split, 0)
-    return [plan_one(config, root, k, k in begun, overrides, init) for k in range(config.data.split.folds or 0)]
+    folds = range(config.data.split.folds or 0)
+    start = RunFolder(first.root).read_init() if begun and not init and set(folds) - set(begun) else init
+    return [plan_one(config, root, k, k in begun, overrides, init if k in begun else start) for k in folds]
 
 
 def train_fold(run: FoldRun, echo: Echo, tick: Tick) -> Best:

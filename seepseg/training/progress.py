@@ -50,9 +50,10 @@ class Progress:
         counts = [v for k, v in tree.items() if k not in ("best", "val_losses", "rows")]
         if any(type(count) is not int or count < 0 for count in counts):
             raise ValueError("progress that is no number")
-        if any(type(score) is not float for score in (*progress.val_losses, progress.best or 0.0)):
+        losses, rows, best = progress.val_losses, progress.rows, [] if progress.best is None else [progress.best]
+        if type(losses) is not list or any(type(score) is not float for score in (*losses, *best)):
             raise ValueError("scores that are no numbers")
-        if not all(isinstance(row, dict) for row in progress.rows):
+        if type(rows) is not list or any(type(row) is not dict for row in rows):
             raise ValueError("rows that are no tables")
         return progress
 

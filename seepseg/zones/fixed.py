@@ -43,7 +43,7 @@ def bright_of(images: Path, scenes: Sequence[Scene], cache: Path) -> tuple[dict[
         _, *size = raster_header(scene.raster)
         key = repr((str(path.absolute()), stamp(path), size))
         place = cache / f"bright_{sha256(key.encode()).hexdigest()[:24]}.npz"
-        arrays = read_arrays(place)
+        arrays = read_arrays(place, ["points"])
         if not arrays:
             arrays = {"points": image_points(path, (size[0], size[1]))}
             write_arrays(place, arrays)

@@ -10,7 +10,6 @@ import rasterio.shutil
 from rasterio.transform import Affine
 from scipy.io import netcdf_file
 
-from seepseg.conditions.netcdf3 import check_header
 from seepseg.conditions.winds import read_winds
 from seepseg.errors import DataError
 
@@ -176,36 +175,3 @@ def test_a_field_on_a_map_is_placed_by_its_projection(tmp_path: Path) -> None:
         target.update_tags(TIME="2021-04-01T05:00:00Z")
     speed, _ = read_winds([path]).at(0, np.array([[-93.0, 28.0], [0.0, 28.0]]))
     assert speed == pytest.approx([3.0, np.nan], abs=1e-6, nan_ok=True)
-
-
-@pytest.mark.parametrize("version", [1, 2, 5])
-def test_what_a_header_declares_beyond_its_file_is_refused_before_room_is_made_for_it(
-    tmp_path: Path, version: int
-) -> None:
-    path = tmp_path / "w.nc"
-    wide, offset = 8 if version == 5 else 4, 4 if version == 1 else 8
-    uncounted, most = 2 ** (8 * wide) - 1, 2 ** (8 * wide) - 2
-
-    def head(records: int = 3, name: int = 3, axis: int = 4, letters: int = 5) -> bytes:
-        """One axis, lat, with an attribute of the file, units, and a variable along it, u."""
-        return b"CDF%c" % version + b"".join(
-            part if isinstance(part, bytes) else part[0].to_bytes(part[1])
-            for part in (
-                (records, wide), (10, 4), (1, wide), (name, wide), b"lat\0", (axis, wide),
-                (12, 4), (1, wide), (5, wide), b"units\0\0\0", (2, 4), (letters, wide), b"m s-1\0\0\0",
-                (11, 4), (1, wide), (1, wide), b"u\0\0\0", (1, wide), (0, wide), (0, 4), (0, wide),
-                (5, 4), (16, wide), (128, offset),
-            )
-        )  # fmt: skip
-
-    for records in (3, uncounted):
-        path.write_bytes(head(records))
-        check_header(path)
-    for wrong in ({"records": most}, {"name": most}, {"axis": 900_000_000}, {"letters": 900_000_000}):
-        path.write_bytes(head(**wrong))
-        with pytest.raises(DataError, match="its header declares more than the file holds"):
-            read_winds([path])
-    for cut in (1, 30, 90):
-        path.write_bytes(head()[:-cut])
-        with pytest.raises(DataError, match=r"is damaged \(its header (ends too early|declares more)"):
-            read_winds([path])

@@ -144,5 +144,7 @@ def test_a_place_on_one_side_only_is_refused() -> None:
 
 def test_a_georeference_that_leads_to_no_pixels_is_one_line() -> None:
     scene = Scene(Georeference(UTM, (1e-320, 0.0, 0.0, 0.0, -1e-320, 0.0)))
-    with pytest.raises(DataError, match="its georeference leads to no pixels"):
-        in_pixels(np.array([shapely.box(1, 1, 9, 9)]), UTM, Path("mask.gpkg"), scene)
+    shape = shapely.Polygon([(0, 0), (0, 0), (9, 9), (9, 0)])  # its first point, the ring's ends, is at one
+    for around in (shapely.box(1, 1, 9, 9), shape):
+        with pytest.raises(DataError, match="some of its points are at no pixel"):
+            in_pixels(np.array([around]), UTM, Path("mask.gpkg"), scene)

@@ -17,7 +17,7 @@ import shapely
 from seepseg.atlas.rank import rank
 from seepseg.errors import ConfigError, ResourceError
 from seepseg.geo.vector import Layer, read_vectors, write_layers
-from seepseg.review.edits import SAID
+from seepseg.review.edits import SAID, WRITTEN
 from seepseg.runs.arrays import read_arrays, write_arrays
 from seepseg.synthetic.vents import Sea, write_passes
 from seepseg.zones.options import Options
@@ -97,18 +97,21 @@ def test_what_is_no_seep_does_not_count_and_stays_judged(sea: Path) -> None:
         assert again(sea).tables.zones.set_index("zone").loc[best["zone"], "n_seen"] == best["n_seen"]
 
 
-@pytest.mark.parametrize("left", [None, b"PK", {}, {"zones": np.zeros(2)}, {"sum": np.zeros(9, np.uint32)}])
-def test_a_package_that_cannot_be_compared_is_put_aside(sea: Path, left: bytes | dict[str, Any] | None) -> None:
+@pytest.mark.parametrize("left", [None, b"PK", {}, {"zones": np.zeros(2)}, {"sum": np.zeros(9, np.uint32)}, "twice"])
+def test_a_package_that_cannot_be_compared_is_put_aside(sea: Path, left: bytes | str | dict[str, Any] | None) -> None:
     """A run that was stopped after it wrote the package leaves it so; as do arrays that are not what it wrote."""
     said(sea, "ship", "rowid = 1")
     edited = (sea / "zones" / "zones.gpkg").read_bytes()
     path = sea / "zones" / ".written.npz"
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, WRITTEN)
     assert arrays
     path.unlink()
-    if isinstance(left, dict):
+    if left == "twice":
+        keys = ("scene", "object", "class", "sum")
+        write_arrays(path, arrays | {name: np.append(arrays[name], arrays[name][:1]) for name in keys})
+    elif isinstance(left, dict):
         write_arrays(path, (arrays if left else {}) | left)
-    elif left:
+    elif isinstance(left, bytes):
         path.write_bytes(left)
     (line,) = again(sea).warnings
     assert "is kept in zones_edited_1.gpkg" in line

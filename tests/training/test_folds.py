@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seepseg.config import dump
-from seepseg.errors import ConfigError
+from seepseg.errors import ConfigError, DataError
 from seepseg.runs.folder import RunFolder
 from seepseg.training.folds import FoldRun, plan, plan_one
 from tests.conftest import tiny_config
@@ -23,8 +23,9 @@ def test_folds_begun_go_on_with_their_own_config_and_the_others_with_the_same(tm
     ]  # fmt: skip
     assert {r.config.train.epochs for r in runs} == {9}
     assert {r.config.runtime.amp for r in runs} == {"bf16"}
-    assert {r.init for r in runs} == {Path.cwd() / "other"}
     assert [(r.resume, r.config.seed) for r in plan(recipe, tmp_path, False, [])] == [(False, 0)] * 3
+    assert [r.init for r in runs] == [Path.cwd() / "other", None, Path.cwd() / "other"]  # it knows its own
+    assert [r.init for r in plan(recipe, tmp_path, True, [], Path("c"))] == [Path("c")] * 3
     assert [r.done() for r in runs] == [None] * 3  # begun, but without a checkpoint
     with pytest.raises(ConfigError, match="optim.lr is 0.001 in the run and 0.5 now"):
         plan(recipe, tmp_path, True, ["optim.lr=0.5"])
@@ -43,6 +44,25 @@ def test_how_many_folds_there_are_is_what_those_begun_say(tmp_path: Path) -> Non
     assert len(plan(none, tmp_path, True, [])) == 3
     with pytest.raises(ConfigError, match="a fold is asked for, but the config has none"):
         plan(none, tmp_path, False, [])
+
+
+def test_what_the_first_was_started_from_is_read_where_another_is_to_begin(tmp_path: Path) -> None:
+    config = tiny_config(Path("data"), **FOLDS)
+    for k in (0, 1):
+        RunFolder(tmp_path / f"fold_{k}").create(config)
+    (tmp_path / "fold_0" / "env.json").write_text("{")
+    with pytest.raises(DataError, match="env.json: give --init again, or delete the file if there was none"):
+        plan(config, tmp_path, True, [])
+    assert [r.resume for r in plan(config, tmp_path, True, [], Path("c"))] == [True, True, False]
+    RunFolder(tmp_path / "fold_2").create(config)
+    assert [r.resume for r in plan(config, tmp_path, True, [])] == [True] * 3
+
+
+def test_a_fold_that_was_not_named_comes_before_a_run_that_is_not_there(tmp_path: Path) -> None:
+    config = tiny_config(Path("data"), **FOLDS)
+    for fold, words in ((None, "3 folds, and none is chosen"), (9, "no fold 9 of 3"), (1, "no run to resume")):
+        with pytest.raises(ConfigError, match=words):
+            plan_one(config, tmp_path, fold, True, [])
 
 
 def test_a_fold_to_train_can_be_kept_in_a_set() -> None:

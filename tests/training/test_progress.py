@@ -25,10 +25,12 @@ def test_without_stages_the_top_level_is_the_one_stage() -> None:
 def test_what_is_no_progress_is_no_answer() -> None:
     progress = Progress(epoch=2, step=9, rows=[{"epoch": 1.0}])
     assert Progress.from_plain(vars(progress)) == progress
-    whole = {"epoch": "2", "step": -1, "stage": True, "rows": [1], "best": "x", "val_losses": [1], "x": 1}
-    for wrong in ({name: value} for name, value in whole.items()):
+    wrong: list[tuple[str, object]] = [("epoch", "2"), ("step", -1), ("stage", True), ("x", 1)]
+    wrong += [("rows", value) for value in ([1], {}, ())] + [("best", value) for value in ("x", "", 0, False)]
+    wrong += [("val_losses", value) for value in ([1], {})]
+    for name, value in wrong:
         with pytest.raises(ValueError, match="progress|scores|rows"):
-            Progress.from_plain(vars(progress) | wrong)
+            Progress.from_plain(vars(progress) | {name: value})
     for tree in ({}, {"epoch": 2}, [("epoch", 2)], None):
         with pytest.raises(ValueError, match="progress of other names"):
             Progress.from_plain(tree)
