@@ -197,6 +197,8 @@ def read_vectors(
         # GDAL's own warnings: what matters is raised.
         with _literal(path) as plain, warnings.catch_warnings(action="ignore", category=RuntimeWarning):
             name = _chosen(plain, path, layer)
+            if pyogrio.read_info(plain, layer=name)["features"] > path.stat().st_size:  # room is made for as many
+                raise ValueError("it counts more shapes than it has bytes")
             meta, _, geometry, fields = pyogrio.raw.read(plain, layer=name, bbox=box, datetime_as_string=times_as_text)
         rows = len(fields[0]) if geometry is None and fields else 0  # of a table without shapes
         shapes = from_wkb(np.full(rows, None, object) if geometry is None else np.array(geometry, object))

@@ -91,6 +91,15 @@ def test_a_layer_that_is_known_to_have_shapes_no_more(tmp_path: Path) -> None:
     assert len(read_layer(path).shapes) == 0
 
 
+def test_a_layer_that_counts_more_shapes_than_it_has_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    write_vectors(path, np.array([shapely.box(0, 0, 1, 1)]), pd.DataFrame({"class": [1]}), "EPSG:32616")
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("UPDATE gpkg_ogr_contents SET feature_count = 1607101170")
+    with pytest.raises(DataError, match="counts more shapes than it has bytes"):
+        read_vectors(path)
+
+
 def test_a_width_that_is_no_whole_number(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((8, 8), np.uint8))

@@ -18,7 +18,8 @@ def fuzz(*words: str, before: str = "") -> subprocess.CompletedProcess[str]:
     lines = ["import sys", f"sys.path.insert(0, {str(SCRIPTS)!r})", "import fuzz", before]
     lines += [f"sys.argv = ['fuzz', *{words!r}]", "sys.exit(fuzz.main())"]
     python = [sys.executable, "-W", "ignore", "-c", "\n".join(lines)]
-    return subprocess.run(python, capture_output=True, text=True, timeout=600, check=False, env=os.environ)
+    # From a folder that is not ours: names that are relative to it would be foreign.
+    return subprocess.run(python, capture_output=True, text=True, timeout=600, check=False, env=os.environ, cwd="/")
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory and opened files are as Linux counts them")
