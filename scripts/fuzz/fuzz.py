@@ -83,7 +83,7 @@ def run_cases(
     (room / "tmp").mkdir(exist_ok=True)
     tempfile.tempdir = os.environ["TMPDIR"] = str(room / "tmp")
     guard = Guard(room)
-    os.chdir(room)  # names that the guard hears without the open folder they are in
+    os.chdir(room / "tmp")  # the guard hears names without the open folder they are in
     os.sync = lambda: None  # seconds on a busy disk
     for files in sets:  # what is imported when it is first needed, is no part of a case
         lay(folder, files)

@@ -13,6 +13,8 @@ from seepseg.io.files import open_regular
 
 HEAD = 2**22
 """Bytes that a header may have."""
+LEAST = 2**20
+"""What an axis may count in any file, however small: a variable need not use it."""
 WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
 """Bytes of a number, by the type that the format gives it."""
 
@@ -35,7 +37,7 @@ def check_header(path: Path) -> None:
         return int.from_bytes(content)
 
     def fits(count: int) -> int:
-        if count > size:
+        if count > max(size, LEAST):
             raise ValueError("its header declares more than the file holds")
         return count
 

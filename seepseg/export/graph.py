@@ -83,7 +83,9 @@ class Graph(nn.Module):
             image = image.round() if self.whole_numbers else image
         valid = torch.isfinite(image).all(1, keepdim=True)
         if self.nodata is not None:
-            valid = valid & (image != self.nodata).all(1, keepdim=True)
+            # Deepness divides by 255: a value of floats comes back in its last bits.
+            near = abs(self.nodata) * 1e-6 if self.form.deepness else 0.0
+            valid = valid & ((image - self.nodata).abs() > near).all(1, keepdim=True)
         answers = [member(image, valid, limits) for member in self.members]
         mean = sum(answers[1:], answers[0]) / len(answers)
         fit = self.fit

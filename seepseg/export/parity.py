@@ -13,6 +13,7 @@ from seepseg.config import Predict
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.scaling import Limits, MeasuredScaling
 from seepseg.data.source import Source, read_pixels, scene_limits, some
+from seepseg.errors import DataError
 from seepseg.export.graph import DEEPNESS, Graph
 from seepseg.export.onnx_file import Run
 from seepseg.inference.decode import calibrated, decode
@@ -73,7 +74,10 @@ def tiles_of(source: Source, folder: RunFolder | None) -> Catalog:
     if folder is None or not folder.splits.exists():
         return catalog
     wanted = set(part(folder.read_splits(), "val"))
-    return catalog.subset([t.id for t in catalog.tiles if t.id in wanted]) if wanted else catalog
+    there = [t.id for t in catalog.tiles if t.id in wanted or not wanted]
+    if not there:
+        raise DataError("none of the tiles that the run was validated on is there", source.data.root, "restore them")
+    return catalog.subset(there)
 
 
 def sampled(source: Source, catalog: Catalog, size: tuple[int, int], scaling: Sequence[MeasuredScaling]) -> Sample:

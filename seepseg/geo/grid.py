@@ -13,7 +13,7 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from seepseg.errors import ConfigError
-from seepseg.geo.place import Map, Place
+from seepseg.geo.place import Map, Place, counted_from
 from seepseg.io.raster import Georeference
 
 STEP = 32
@@ -132,9 +132,7 @@ def sheet_of(grid: Grid, place: Place, height: int, width: int) -> Sheet | None:
     def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = ((points * [1, -1] + [left, top]) * metres).T
         x, y = project.transform(x, y, direction="INVERSE")
-        if own.is_geographic:  # scenes may count longitude from 0 to 360
-            x = x + 360 * np.round((centre[0] - x) / 360)
-        xy = np.stack([x, y], axis=1)
+        xy = np.stack([counted_from(centre[0], x) if own.is_geographic else x, y], axis=1)
         known, pixels = np.isfinite(xy).all(1), np.full(xy.shape, NOWHERE)
         if known.any():
             pixels[known] = place.to_pixels(xy[known])

@@ -14,7 +14,7 @@ from pyproj import CRS, Proj, Transformer
 
 from seepseg.errors import DataError
 from seepseg.geo.mask import RowMask, open_mask
-from seepseg.geo.place import LONLAT, border, place_of
+from seepseg.geo.place import LONLAT, border, counted_from, place_of
 from seepseg.geo.polygons import Drawing, Located, drawing
 from seepseg.geo.vector import read_vectors
 from seepseg.io.image import Image
@@ -97,8 +97,7 @@ def draw_land(scene: Located, margin: float) -> Drawing:
     def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
         east, north = points.T
         x, y = project.transform(*plane(east, north, inverse=True))
-        if own.is_geographic:  # scenes may count longitude from 0 to 360
-            x = x + 360 * np.round((middle - x) / 360)
+        x = counted_from(middle, x) if own.is_geographic else x
         return place.to_pixels(np.stack([x, y], axis=1))
 
     pixels = shapely.get_parts(shapely.transform(shapely.segmentize(shore, STRAIGHT), to_pixels))

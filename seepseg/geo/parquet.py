@@ -50,7 +50,9 @@ def read_parquet(path: Path, *, times_as_text: bool) -> tuple[NDArray[Any], pd.D
         frame = geopandas.read_parquet(path)
         table = pd.DataFrame(frame.drop(columns=frame.geometry.name)).reset_index(drop=True)
         shapes = without_empty_parts(np.asarray(frame.geometry.values))
-        table.select_dtypes("str").to_numpy()  # text that is not UTF-8 would be found by whoever looks at it
+        for _, column in table.items():
+            if pd.api.types.is_string_dtype(column):
+                column.to_numpy()  # text that is not UTF-8 would be found by whoever looks at it
     for name in table.select_dtypes("datetimetz"):
         times = table[name].dt.tz_convert("UTC")
         text = times.dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if times_as_text else None

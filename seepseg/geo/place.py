@@ -124,13 +124,24 @@ def _place_of(georeference: Georeference) -> Place:
         lattice, accuracy = lattice_through(corners, lonlat)
         warning = f"polygons are placed through {len(table)} control points"
         warning += "" if accuracy is None else f"; left out, they would be {accuracy:.0f} m off on average (RMS)"
-        return Place(CRS(LONLAT).to_wkt(), lattice.to_lonlat, lattice.to_lonlat, lattice.to_pixels, accuracy, warning)
+        middle = lattice.to_lonlat(corners.mean(0, keepdims=True))[0, 0]
+
+        def onward(points: NDArray[np.float64]) -> NDArray[np.float64]:
+            lon, lat = lattice.to_lonlat(points).T
+            return np.stack([counted_from(middle, lon), lat], axis=1)
+
+        return Place(CRS(LONLAT).to_wkt(), onward, lattice.to_lonlat, lattice.to_pixels, accuracy, warning)
     return _nowhere("only RPCs, which need heights" if georeference.rpcs else "no georeference")
 
 
 def _nowhere(why: str) -> Place:
     warning = f"{why}: polygons are in pixels, without areas in m²"
     return Place(None, lambda points: points, None, lambda points: points, None, warning)
+
+
+def counted_from(middle: float, longitudes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Longitudes to within half a turn of one: scenes may count from 0 to 360, or reach over 180°."""
+    return longitudes + 360 * np.round((middle - longitudes) / 360)
 
 
 def border(steps: int) -> NDArray[np.float64]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
 from seepseg.errors import DataError
-from seepseg.geo.place import Place, place_of
+from seepseg.geo.place import Map, Place, counted_from, place_of
 from seepseg.io.raster import Georeference
 
 LONGEST = 256
@@ -149,13 +150,17 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
         return np.asarray(shapely.transform(shapes, lambda p: p * [1, -1]) if upward else shapes)
     same = CRS(crs) == CRS(place.crs) and scene.georeference.transform  # straight lines stay straight
     project = None if same else between(crs, place.crs, path, scene.path)
+    geographic, middle = CRS(crs).is_geographic, np.array([[scene.width / 2, scene.height / 2]])
+    back = _back(project, geographic, place, middle)
+    shapes = _near(shapes, geographic, _surroundings(back, scene))
     if project:
-        around = _surroundings(project, place, scene)
-        shapes = np.where(shapely.covers(around, shapes), shapes, shapely.intersection(shapes, around))
-        shapes = shapely.segmentize(shapes, _edge(project, place, scene))
+        shapes = shapely.segmentize(shapes, _edge(back, middle))
 
-    def to_pixels(points: NDArray[Any]) -> NDArray[Any]:
-        pixels = place.to_pixels(np.stack(project.transform(*points.T), axis=1) if project else points)
+    def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        xy = np.stack(project.transform(*points.T), axis=1) if project else points
+        if CRS(place.crs).is_geographic:
+            xy = np.stack([counted_from(place.to_map(middle)[0, 0], xy[:, 0]), xy[:, 1]], axis=1)
+        pixels = place.to_pixels(xy)
         if not np.isfinite(pixels).all():
             what = f"{path.name} cannot be laid over it: some of its points are at no pixel"
             raise DataError(what, scene.path, "check its georeference, or give a raster of the scene's size")
@@ -173,28 +178,45 @@ def between(source: str | None, target: str, path: Path, scene: Path) -> Any:
         raise DataError(what, scene, "give a raster of the scene's size") from None
 
 
-def _back(project: Any, place: Place) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """Columns and rows (n, 2) → the file's coordinates, without those that have none."""
+def _back(project: Any, geographic: bool, place: Place, middle: NDArray[np.float64]) -> Map:
+    """Columns and rows (n, 2) → the file's coordinates, without those that have none; degrees go on over 180°."""
+
+    def in_file(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        xy = place.to_map(points)
+        return np.stack(project.transform(*xy.T, direction="INVERSE"), axis=1) if project else xy
 
     def back(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        xy = np.stack(project.transform(*place.to_map(points).T, direction="INVERSE"), axis=1)
+        xy = in_file(points)
+        if project and geographic:
+            xy[:, 0] = counted_from(in_file(middle)[0, 0], xy[:, 0])
         return np.asarray(xy[np.isfinite(xy).all(1)])
 
     return back
 
 
-def _surroundings(project: Any, place: Place, scene: Located) -> Any:
+def _surroundings(back: Map, scene: Located) -> Any:
     """The box of a scene and half its size around it, in the file's coordinates; empty where these do not reach it.
 
     Masks of land may cover the Earth, and most of it has no place in the coordinates of one scene.
     """
     steps = np.linspace(-0.5, 1.5, 41)
     corners = np.stack(np.meshgrid(steps * scene.width, steps * scene.height), axis=-1).reshape(-1, 2)
-    return shapely.envelope(shapely.multipoints(_back(project, place)(corners)))
+    return shapely.envelope(shapely.multipoints(back(corners)))
 
 
-def _edge(project: Any, place: Place, scene: Located) -> float:
+def _near(shapes: NDArray[Any], geographic: bool, around: Any) -> NDArray[Any]:
+    """What of shapes lies in a box; of those in degrees, wherever their longitudes are counted from."""
+    found = []
+    for turn in (0, -360, 360) if geographic else (0,):
+        moved = shapely.transform(shapes, partial(np.add, (turn, 0))) if turn else shapes
+        if not turn or shapely.intersects(shapely.box(*shapely.total_bounds(moved)), around):
+            beyond = ~shapely.covers(around, moved)
+            found.append(np.array(moved))
+            found[-1][beyond] = shapely.intersection(moved[beyond], around)
+    return found[0] if len(found) == 1 else np.asarray(shapely.union_all(np.stack(found), axis=0))
+
+
+def _edge(back: Map, middle: NDArray[np.float64]) -> float:
     """`LONGEST` pixels in the middle of a scene, in the file's units."""
-    middle = np.array([scene.width / 2, scene.height / 2])
-    ends = _back(project, place)(middle + np.array([[0, 0], [LONGEST, 0], [0, LONGEST]]))
+    ends = back(middle + np.array([[0, 0], [LONGEST, 0], [0, LONGEST]]))
     return float(np.hypot(*(ends[1:] - ends[:1]).T).min()) if len(ends) == 3 else float("inf")

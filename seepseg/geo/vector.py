@@ -236,9 +236,9 @@ def layer_names(path: Path) -> list[str]:
     """The layers of a vector file; DataError where it cannot be read."""
     refuse_others(path)
     try:
-        with _literal(path) as plain:
+        with _literal(path) as plain, warnings.catch_warnings(action="ignore", category=RuntimeWarning):
             return [str(name) for name, _ in pyogrio.list_layers(plain)]
-    except (DataSourceError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:  # pyogrio's own among them
         raise DataError(f"cannot be read ({error})", path, "check or replace the file") from error
 
 

@@ -27,6 +27,9 @@ Maps = NDArray[np.uint8]
 Classes = Sequence[str] | int | None
 """Names of the foreground classes 1, 2 …, or how many there are; None: as many as the highest index says."""
 
+TOTALS = ("all", "foreground")
+"""What scores call all classes together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Score:
@@ -175,6 +178,11 @@ def tgs_score(truth: ArrayLike, prediction: ArrayLike, *, ignore: int = IGNORE) 
     Raises:
         DataError: as `score`.
     """
+    sides = {"truth": np.asarray(truth), "prediction": np.asarray(prediction)}
+    for name, side in sides.items():
+        if ignore == IGNORE and (side == IGNORE).any() and not (side == 1).any():
+            fix = "if 255 is salt, as in the files of the competition, give mask > 0; if it is no data, another ignore"
+            raise DataError(f"{name} holds 0 and 255, and no 1", "scoring", fix)
     t, p, _ = _maps(truth, prediction, 1, ignore)
     return float(tgs_scores(t, p).mean())
 
@@ -214,4 +222,7 @@ def _names(classes: Classes, highest: int) -> tuple[str, ...]:
     names = list(names)
     if not 1 <= len(names) < IGNORE or len(set(names)) < len(names):
         raise DataError(f"{len(names)} classes, {len(set(names))} names", "scoring", "give 1 to 254 different names")
+    if wrong := {BACKGROUND_NAME, *(TOTALS if len(names) > 1 else ())}.intersection(names):
+        fix = "name the classes 1, 2, …; index 0 is the background, and needs no name"
+        raise DataError(f"a class is called {min(wrong)}", "scoring", fix)
     return (BACKGROUND_NAME, *names)

@@ -37,7 +37,7 @@ def find_checkpoint(run: Path) -> Path:
         raise ConfigError(
             "holds folds, not one run",
             run,
-            f"give one of them, for example {run / 'fold_0'} (eval: or --split oof, or --data ROOT)",
+            f"give one of them, for example {run / 'fold_0'} (eval: or --split oof or test, or --data ROOT)",
         )
     raise ConfigError("no checkpoint", run, "give a run folder that `seepseg train` made, or a .pt file")
 

@@ -61,7 +61,7 @@ def settle(folder: Path) -> None:
     try:
         plan = parse_json((new / READY).read_bytes())
         names = [name for part in ("put", "remove", "before") for name in plan[part]]
-        if not all(isinstance(name, str) and lies_inside(name) for name in names):
+        if type(plan["before"]) is not dict or not all(isinstance(name, str) and lies_inside(name) for name in names):
             raise ValueError("files elsewhere")
     except (FileNotFoundError, LookupError, TypeError, ValueError):  # or what seepseg did not write
         shutil.rmtree(new, ignore_errors=True)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from seepseg.archives.unpacked import folder_holding, unpacked
 from seepseg.config import ScenesData
 from seepseg.errors import DataError, listed
-from seepseg.geo.labels import Layer, read_layer
 from seepseg.io.files import SUFFIXES, image_names
+from seepseg.scenes.labels import Layer, read_layer
 from seepseg.sentinel1 import is_product
 
 VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet")

@@ -18,7 +18,6 @@ from seepseg.config import ScenesData
 from seepseg.errors import DataError, listed
 from seepseg.geo import identity
 from seepseg.geo.identity import Identity
-from seepseg.geo.labels import Layer
 from seepseg.geo.land import draw_land
 from seepseg.geo.place import place_of
 from seepseg.geo.polygons import Drawing, Located, drawing, in_pixels
@@ -26,6 +25,7 @@ from seepseg.io.image import open_image
 from seepseg.io.raster import Georeference
 from seepseg.scenes.files import Labelling, labelling, scene_files, scene_name
 from seepseg.scenes.images import Window, opened
+from seepseg.scenes.labels import Layer
 
 PARTS = ("", "train", "val", "test", "unused")
 """What a polygon of the extent says of a split, in its column split; "" where nothing is asked."""

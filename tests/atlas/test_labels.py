@@ -9,8 +9,8 @@ import pandas as pd
 
 from seepseg.atlas.labels import labelled, write_labels
 from seepseg.classes import ClassTable, SegClass
-from seepseg.geo.labels import read_layer
 from seepseg.geo.vector import Layer, read_vectors, write_layers
+from seepseg.scenes.labels import read_layer
 from seepseg.synthetic.vents import Sea, write_passes
 from seepseg.zones.options import Options
 from seepseg.zones.run import make_zones

@@ -32,6 +32,8 @@ def test_what_a_header_declares_beyond_its_file_is_refused_before_room_is_made_f
     for records in (3, uncounted):
         path.write_bytes(head(records))
         check_header(path)
+    path.write_bytes(head(axis=5000))  # that its variable does not use
+    check_header(path)
     for wrong in ({"records": most}, {"name": most}, {"axis": 900_000_000}, {"letters": 900_000_000}):
         path.write_bytes(head(**wrong))
         with pytest.raises(DataError, match="its header declares more than the file holds"):

@@ -134,6 +134,18 @@ def test_whole_numbers_survive_the_division_by_255() -> None:
     assert np.array_equal(seen[1].numpy(), numbers != 65535)
 
 
+@pytest.mark.parametrize("nodata", [-32767.0, 32767.0, -9999.0])
+def test_no_data_among_floats_survives_the_division_by_255(nodata: float) -> None:
+    graph = graph_of(checkpoint_of(nodata=nodata), form=Form((SIDE, SIDE), deepness=True))
+    image = np.full((1, 1, SIDE, SIDE), nodata + 1, np.float32)
+    image[..., :9] = nodata
+    seen = list[torch.Tensor]()
+    graph.members[0].register_forward_pre_hook(lambda module, arguments: seen.extend(arguments[:2]))
+    graph.whole_numbers = False
+    graph(torch.from_numpy(image / 255))
+    assert np.array_equal(seen[1].numpy(), image != nodata)
+
+
 def test_shares_by_hand() -> None:
     mean = torch.tensor([0.6, 0.3, 0.1])[None, :, None, None]
     valid = torch.tensor([[[[True]]]])

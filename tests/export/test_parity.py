@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from seepseg.export.parity import Parity, compare
+from seepseg.config import parse
+from seepseg.data.source import source_of
+from seepseg.errors import DataError
+from seepseg.export.parity import Parity, compare, tiles_of
+from seepseg.runs.folder import RunFolder
+from seepseg.synthetic import write_seep
 from tests.export.models import checkpoint_of, graph_of, images, members_of, sample_of
 from tests.export.test_graph import eager
 
@@ -40,6 +47,21 @@ def test_differences_are_found() -> None:
     parity = compared(other_number)
     assert (round(parity.difference, 4), parity.changed, parity.holds) == (0.25, 0, False)
     assert compared(no_number).difference == np.inf
+
+
+def test_a_run_whose_tiles_are_gone_has_none_to_compare_on(tmp_path: Path) -> None:
+    write_seep(tmp_path / "data", scenes=2, grid=(2, 2), tile=64)
+    source = source_of(parse({"data": {"source": "seep", "root": str(tmp_path / "data")}}, "t").data)
+    ids = [tile.id for tile in source.catalog().tiles]
+    folder = RunFolder(tmp_path / "run")
+    folder.root.mkdir()
+    for names in (ids[:3], ["another"]):
+        folder.splits.write_text("id,group,split\n" + "".join(f"{name},a,val\n" for name in names))
+        if names[0] in ids:
+            assert [tile.id for tile in tiles_of(source, folder).tiles] == names
+            continue
+        with pytest.raises(DataError, match="none of the tiles that the run was validated on is there"):
+            tiles_of(source, folder)
 
 
 def test_the_bars_are_those_of_the_documentation() -> None:

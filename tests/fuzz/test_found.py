@@ -23,13 +23,13 @@ from seepseg.classes import SEEP
 from seepseg.config import parse
 from seepseg.errors import ConfigError, DataError
 from seepseg.evaluation.compare import compare
-from seepseg.geo.labels import read_layer
 from seepseg.geo.nearby import read_nearby
 from seepseg.geo.shapes import without_empty_parts
 from seepseg.geo.vector import layer_names, read_vectors, write_vectors
 from seepseg.io.image import read_image
 from seepseg.io.raster import raster_rows, raster_windows
 from seepseg.runs.staged import NEXT, READY, settle
+from seepseg.scenes.labels import read_layer
 
 SQUARE = shapely.to_wkb(np.array([shapely.box(0, 0, 1, 1)]))
 
@@ -100,6 +100,16 @@ def test_a_layer_that_counts_more_shapes_than_it_has_bytes(tmp_path: Path) -> No
         read_vectors(path)
 
 
+def test_a_layer_of_measured_shapes(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    write_vectors(path, np.array([shapely.box(0, 0, 1, 1)]), pd.DataFrame({"class": [1]}), "EPSG:32616")
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("UPDATE gpkg_geometry_columns SET geometry_type_name = 'GEOMETRY', m = 1")
+    for read in (read_vectors, layer_names):
+        with pytest.raises(DataError, match="Geometry type is not supported: 2000"):
+            read(path)
+
+
 def test_a_width_that_is_no_whole_number(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((8, 8), np.uint8))
@@ -168,17 +178,19 @@ def test_scores_that_are_none(tmp_path: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize(
     "plan",
     [{"put": [], "remove": ["../mine"], "before": {}}, {"put": ["../mine"], "remove": [], "before": {}},
-     {"put": [1], "remove": [], "before": {}}, {"put": []}, [], None],
+     {"put": [1], "remove": [], "before": {}}, {"put": ["mine"], "remove": [], "before": ["mine"]}, {"put": []}, [],
+     None],
 )  # fmt: skip
 def test_a_plan_that_names_files_elsewhere_is_not_carried_out(tmp_path: Path, plan: object) -> None:
     """Whoever opens a folder of zones of somebody else settles what is left in it."""
     (tmp_path / "mine").write_text("mine")
     new = tmp_path / "zones" / NEXT
     new.mkdir(parents=True)
-    (new.parent / "mine").write_text("theirs")
+    for folder in (new, new.parent):
+        (folder / "mine").write_text("next" if folder == new else "theirs")
     (new / READY).write_text(json.dumps(plan))
     settle(new.parent)
-    assert (tmp_path / "mine").read_text() == "mine"
+    assert [(folder / "mine").read_text() for folder in (tmp_path, new.parent)] == ["mine", "theirs"]
     assert not new.exists()
 
 

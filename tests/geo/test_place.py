@@ -48,6 +48,16 @@ def test_control_points_are_met_and_what_leaving_them_out_would_miss_is_told() -
     )
 
 
+def test_map_coordinates_of_control_points_go_on_over_the_antimeridian() -> None:
+    lons = (179.5, 180.0, -179.5)
+    points = tuple((50.0 * r, 50.0 * c, lon, 1 - r / 2, 0.0) for r in range(3) for c, lon in enumerate(lons))
+    place = place_of(Georeference(gcps=points, gcps_crs_wkt=LONLAT))
+    ends = np.array([[0.0, 50.0], [100.0, 50.0]])
+    assert place.to_map(ends) == pytest.approx(np.array([[179.5, 0.5], [180.5, 0.5]]), abs=1e-3)
+    assert place.to_lonlat is not None
+    assert place.to_lonlat(ends) == pytest.approx(np.array([[179.5, 0.5], [-179.5, 0.5]]), abs=1e-3)
+
+
 def test_control_points_may_be_in_metres() -> None:
     points = [(r, c, 500_000 + 10 * c, 3_000_000 - 10 * r, 0.0) for r in (0.0, 90.0) for c in (0.0, 80.0)]
     place = place_of(Georeference(gcps=tuple(points), gcps_crs_wkt=CRS.from_epsg(32616).to_wkt()))

@@ -144,7 +144,47 @@ def test_a_place_on_one_side_only_is_refused() -> None:
 
 def test_a_georeference_that_leads_to_no_pixels_is_one_line() -> None:
     scene = Scene(Georeference(UTM, (1e-320, 0.0, 0.0, 0.0, -1e-320, 0.0)))
-    shape = shapely.Polygon([(0, 0), (0, 0), (9, 9), (9, 0)])  # its first point, the ring's ends, is at one
-    for around in (shapely.box(1, 1, 9, 9), shape):
-        with pytest.raises(DataError, match="some of its points are at no pixel"):
-            in_pixels(np.array([around]), UTM, Path("mask.gpkg"), scene)
+    shape = shapely.Polygon([(0, 0), (0, 0), (9, 9), (9, 0)])
+    with pytest.raises(DataError, match="some of its points are at no pixel"):
+        in_pixels(np.array([shape]), UTM, Path("mask.gpkg"), scene)
+    assert shapely.is_empty(in_pixels(np.array([shapely.box(1, 1, 9, 9)]), UTM, Path("mask.gpkg"), scene)).all()
+
+
+AROUND_180 = {
+    "from 179.5 to 180.5": Georeference(LONLAT, (0.01, 0.0, 179.5, 0.0, -0.01, 1.0)),
+    "from -180.5 to -179.5": Georeference(LONLAT, (0.01, 0.0, -180.5, 0.0, -0.01, 1.0)),
+    "in metres": Georeference(
+        CRS("+proj=merc +lon_0=180 +datum=WGS84").to_wkt(), (1113.195, 0.0, -55660.0, 0.0, -1105.7, 110570.0)
+    ),
+    "by control points": Georeference(
+        gcps=tuple(
+            (r, c, (c / 100 + 359.5) % 360 - 180 - 0.0, 1 - r / 100, 0.0) for r in (0, 50, 100) for c in (0, 50, 100)
+        ),
+        gcps_crs_wkt=LONLAT,
+    ),
+}
+
+
+@pytest.mark.parametrize("system", [4326, 4269])
+@pytest.mark.parametrize("where", AROUND_180)
+def test_on_both_sides_of_the_antimeridian_labels_lie_where_they_should(where: str, system: int) -> None:
+    # Columns 20–30 are 179.7 to 179.8 east, 70–80 are 179.8 to 179.7 west, 45–55 reach over 180°.
+    west, east = shapely.box(179.7, 0.5, 179.8, 0.6), shapely.box(-179.8, 0.5, -179.7, 0.6)
+    over = shapely.MultiPolygon([shapely.box(179.95, 0.5, 180, 0.6), shapely.box(-180, 0.5, -179.95, 0.6)])
+    onward, far = shapely.box(180.2, 0.2, 180.3, 0.3), shapely.box(0, 0.5, 0.1, 0.6)
+    shapes = np.array([west, east, over, onward, far])
+    found = in_pixels(shapes, f"EPSG:{system}", Path("m.gpkg"), Scene(AROUND_180[where]))
+    assert np.round(shapely.bounds(found[:4]), 0).tolist() == [
+        [20, 40, 30, 50], [70, 40, 80, 50], [45, 40, 55, 50], [70, 70, 80, 80],
+    ]  # fmt: skip
+    assert shapely.is_empty(found[4])
+
+
+def test_outlines_of_the_whole_earth_are_cut_to_a_scene_that_counts_from_0_to_360() -> None:
+    scene = Scene(Georeference(LONLAT, (0.1, 0.0, 185.0, 0.0, -0.1, 10.0)))
+    earth, east = shapely.box(-180, -90, 180, 90), shapely.box(-170, 0, 180, 10)  # from column 50 on
+    found = in_pixels(np.array([earth, east]), LONLAT, Path("m.gpkg"), scene)
+    assert whole(found[:1], [1], 100, 100).all()
+    drawn = whole(found[1:], [1], 100, 100)
+    assert (drawn[:, :50] == 0).all()
+    assert (drawn[:, 50:] == 1).all()

@@ -86,6 +86,8 @@ def test_the_tgs_score_is_a_mean_over_masks() -> None:
     half[0] = 0  # IoU 12/16 = .75 exceeds .50 … .70: five of ten
     assert tgs_score(full, half) == 0.5
     assert tgs_score(np.stack([empty, empty, full]), np.stack([empty, full, half])) == pytest.approx((1 + 0 + 0.5) / 3)
+    with pytest.raises(DataError, match="prediction holds 0 and 255, and no 1 .* give mask > 0"):
+        tgs_score(full, 255 * half)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,8 @@ def test_the_tgs_score_is_a_mean_over_masks() -> None:
         ),
         ([[0, 1]], [[0, 1]], {"classes": ["a", "a"]}, "2 classes, 1 names"),
         ([[0, 1]], [[0, 1]], {"classes": 0}, "0 classes"),
+        ([[0, 1]], [[0, 1]], {"classes": ["background", "oil"]}, "a class is called background .* needs no name"),
+        ([[0, 1]], [[0, 1]], {"classes": ["oil", "all"]}, "a class is called all"),
     ],
 )
 @pytest.mark.parametrize("function", [score, score_objects, surface_dice])

@@ -11,9 +11,9 @@ import shapely
 
 from doors.door import Files, each, taken
 from seepseg.classes import SEEP
-from seepseg.geo.labels import read_layer
 from seepseg.geo.nearby import read_nearby
 from seepseg.geo.vector import Layer, layer_names, read_shapes, read_vectors, write_layers, write_vectors
+from seepseg.scenes.labels import read_layer
 
 SHAPES = np.array(
     [
