@@ -14,6 +14,7 @@ from seepseg.errors import ConfigError, DataError
 from seepseg.geo.identity import COLUMNS as IDENTITY
 from seepseg.geo.vector import read_vectors
 from seepseg.io.files import local_path
+from seepseg.io.table import read_frame
 from seepseg.mapping.polygons import COLUMNS
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def read_table(path: Path) -> pd.DataFrame:
     times = [name for name, kind in IDENTITY.items() if kind.startswith("datetime")]
     texts = {name: "str" for name, kind in TYPES.items() if kind in ("str", "object") or name in times}
     try:
-        return typed(pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""]))
+        return typed(read_frame(path, dtype=texts, keep_default_na=False, na_values=[""]))
     except (OSError, ValueError, TypeError, OverflowError) as error:
         raise DataError(f"cannot be read ({' '.join(str(error).split())[:120]})", path, "predict again") from None
 

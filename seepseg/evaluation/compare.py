@@ -14,7 +14,7 @@ from seepseg.errors import ConfigError, DataError, listed
 from seepseg.figures.plots import save_differences
 from seepseg.io.atomic import write_text
 from seepseg.io.raster import as_data_error
-from seepseg.io.table import csv_text
+from seepseg.io.table import csv_text, read_frame
 from seepseg.metrics.bootstrap import (
     MIN_CLUSTERS,
     Difference,
@@ -139,7 +139,7 @@ def read_matrices(path: Path) -> tuple[list[str], list[str], NDArray[np.int64]]:
         DataError: it is no such table, or lacks cells of a matrix.
     """
     with as_data_error(path, _WRONG):
-        frame = pd.read_csv(path, dtype={"scene": str, "truth": str, "prediction": str}, keep_default_na=False)
+        frame = read_frame(path, dtype={"scene": str, "truth": str, "prediction": str}, keep_default_na=False)
         names, scenes = list(dict.fromkeys(frame["truth"])), sorted(set(frame["scene"]))
         if len(frame) != len(scenes) * len(names) ** 2:
             raise ValueError(f"{len(frame)} rows for {len(scenes)} scenes and {len(names)} classes")
@@ -153,7 +153,7 @@ def read_matrices(path: Path) -> tuple[list[str], list[str], NDArray[np.int64]]:
 def _numbers(path: Path, key: str, columns: Sequence[str]) -> pd.DataFrame:
     """Numbers in columns of a table of `seepseg eval`, by a column of texts, sorted; DataError where it is none."""
     with as_data_error(path, _WRONG):
-        frame = pd.read_csv(path, dtype={key: str}, keep_default_na=False).set_index(key).sort_index()
+        frame = read_frame(path, dtype={key: str}, keep_default_na=False).set_index(key).sort_index()
         if not frame.index.is_unique:
             raise ValueError(f"a {key} twice")
         return frame[[*columns]].astype(np.float64)

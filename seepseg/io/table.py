@@ -10,10 +10,11 @@ import csv
 import io
 import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from seepseg.errors import DataError, listed
 from seepseg.io.documents import read_text
@@ -65,6 +66,21 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
         twice = sorted(name for name, count in Counter(r[key] for r in records).items() if count > 1)
         raise DataError(f"{len(twice)} {key}s are repeated ({listed(twice)})", path, f"keep one row for each {key}")
     return table
+
+
+def read_frame(source: Path | IO[bytes], **how: Any) -> pd.DataFrame:
+    """A CSV as a data frame; options are those of pandas, and ValueError where it cannot be read.
+
+    pandas takes the first cells of rows that are longer than the header for an index, which moves all others.
+    """
+    import pandas as pd
+
+    with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+        try:
+            frame: pd.DataFrame = pd.read_csv(source, index_col=False, **how)
+        except pd.errors.ParserWarning:
+            raise ValueError("rows have more cells than the header") from None
+    return frame
 
 
 def check_names(header: Sequence[str], path: Path) -> None:

@@ -18,7 +18,7 @@ from seepseg.config import Config, dump
 from seepseg.errors import ConfigError, DataError, LockedError, ResourceError, SeepsegError
 from seepseg.io.atomic import TEMPORARY_PREFIX, remove_leftovers, write_error, write_text
 from seepseg.io.documents import parse_json
-from seepseg.io.table import csv_text, plain_cell
+from seepseg.io.table import csv_text, plain_cell, read_frame
 from seepseg.machine.cores import cores
 
 if TYPE_CHECKING:
@@ -132,10 +132,8 @@ class RunFolder:
         Raises:
             DataError: it is not there, or not the table that training wrote.
         """
-        import pandas as pd
-
         try:
-            table = pd.read_csv(self.splits, dtype=dict.fromkeys(("id", "group", "split"), str), keep_default_na=False)
+            table = read_frame(self.splits, dtype=dict.fromkeys(("id", "group", "split"), str), keep_default_na=False)
             texts = {name: table[name].map(plain_cell) for name in ("id", "group", "split")}
         except (OSError, ValueError, KeyError) as error:
             why = getattr(error, "strerror", None) or " ".join(str(error).split())

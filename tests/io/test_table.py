@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seepseg.errors import DataError
-from seepseg.io.table import csv_text, number, plain_cell, read_table, whole
+from seepseg.io.table import csv_text, number, plain_cell, read_frame, read_table, whole
 
 
 def test_rows_by_their_key_however_a_program_wrote_them(tmp_path: Path) -> None:
@@ -53,6 +53,16 @@ def test_a_table_that_is_not_there(tmp_path: Path) -> None:
 def test_what_only_python_takes_for_a_number_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="is no number"):
         number(text)
+
+
+def test_rows_longer_than_the_header_are_refused_and_ends_with_a_comma_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("lon,lat\n1,2,\n3,4,\n")
+    assert read_frame(path).to_dict("list") == {"lon": [1, 3], "lat": [2, 4]}
+    for rows in ("1,2,3\n", "1,2,3\n4,5,6\n", f"{'1,' * 20_000}1\n", "1,2\n1,2,3\n"):
+        path.write_text(f"lon,lat\n{rows}")
+        with pytest.raises(ValueError, match="more cells than the header|saw 3"):
+            read_frame(path)
 
 
 def test_numbers_are_read_as_they_are_written() -> None:
