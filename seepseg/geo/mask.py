@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +60,21 @@ def _raster(path: Path, scene: Image) -> Iterator[RowMask]:
             between(own.crs_wkt, place.crs_wkt, path, scene.path)
             with gdal():
                 source = stack.enter_context(open_raster(path, DRIVERS[mask.kind]))
-                warped = warp_raster(
-                    source,
-                    src_crs=CRS.from_wkt(own.crs_wkt),
-                    src_transform=Affine(*own.transform),
-                    src_nodata=mask.nodata,
-                    nodata=mask.nodata,
-                    crs=CRS.from_wkt(place.crs_wkt),
-                    transform=Affine(*place.transform),
-                    height=scene.height,
-                    width=scene.width,
-                    resampling=Resampling.nearest,
-                )
-                stack.enter_context(warped)
+                options = {
+                    "src_nodata": mask.nodata,
+                    "nodata": mask.nodata,
+                    "src_crs": (crs := CRS.from_wkt(own.crs_wkt)),
+                    "crs": CRS.from_wkt(place.crs_wkt),
+                    "transform": Affine(*place.transform),
+                    "height": scene.height,
+                    "width": scene.width,
+                    "resampling": Resampling.nearest,
+                }
+                # Longitudes, of the mask and of the scene, may be counted from anywhere.
+                turns = (0, -360, 360) if crs.is_geographic else (0,)
+                a, b, c, *rest = own.transform
+                places = [Affine(a, b, c + turn, *rest) for turn in turns]
+                warped = [stack.enter_context(warp_raster(source, src_transform=at, **options)) for at in places]
             yield _warped_rows(warped, path)
         elif (mask.height, mask.width) == (scene.height, scene.width):
             yield lambda start, stop: _left_out(*mask.rows(start, stop))
@@ -86,8 +89,10 @@ def _left_out(raw: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray((raw[0] > 0) & valid)
 
 
-def _warped_rows(source: Any, path: Path) -> RowMask:
-    def rows(start: int, stop: int) -> NDArray[np.bool_]:
+def _warped_rows(sources: Sequence[Any], path: Path) -> RowMask:
+    """What any of them leaves out."""
+
+    def of(source: Any, start: int, stop: int) -> NDArray[np.bool_]:
         with gdal():
             try:
                 pixels = source.read(1, window=Window(0, start, source.width, stop - start), masked=True)
@@ -95,7 +100,7 @@ def _warped_rows(source: Any, path: Path) -> RowMask:
                 raise ConfigError(f"the mask is damaged ({reason(error)})", path, "save it again") from None
         return _left_out(pixels.data[None], ~np.ma.getmaskarray(pixels))
 
-    return rows
+    return lambda start, stop: reduce(np.logical_or, (of(source, start, stop) for source in sources))
 
 
 def _polygons(path: Path, scene: Image) -> RowMask:

@@ -139,9 +139,10 @@ def _nowhere(why: str) -> Place:
     return Place(None, lambda points: points, None, lambda points: points, None, warning)
 
 
-def counted_from(middle: float, longitudes: NDArray[np.float64]) -> NDArray[np.float64]:
+def counted_from(middle: float | NDArray[np.float64], longitudes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Longitudes to within half a turn of one: scenes may count from 0 to 360, or reach over 180°."""
-    return longitudes + 360 * np.round((middle - longitudes) / 360)
+    with np.errstate(invalid="ignore"):  # what has no longitude is infinite, and is then NaN
+        return longitudes + 360 * np.round((middle - longitudes) / 360)
 
 
 def border(steps: int) -> NDArray[np.float64]:
@@ -151,6 +152,19 @@ def border(steps: int) -> NDArray[np.float64]:
 
 
 def reproject(crs: str) -> Map:
-    """x, y in a coordinate system → longitude, latitude."""
+    """x, y in a coordinate system → longitude, −180 … 180, and latitude."""
     project = Transformer.from_crs(crs, LONLAT, always_xy=True)
-    return lambda points: np.stack(project.transform(*points.T), axis=1)
+
+    def to_lonlat(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        lon, lat = project.transform(*points.T)
+        return np.stack([counted_from(0.0, lon), lat], axis=1)
+
+    return to_lonlat
+
+
+def unbroken(shapes: NDArray[Any]) -> NDArray[Any]:
+    """Shapes in degrees, the longitudes of each counted on from its first one, where they jump at 180°."""
+    points, shape = shapely.get_coordinates(shapes, return_index=True)
+    first = points[np.searchsorted(shape, shape), 0]
+    moved = np.stack([counted_from(first, points[:, 0]), points[:, 1]], axis=1)
+    return np.asarray(shapely.set_coordinates(shapes.copy(), moved))

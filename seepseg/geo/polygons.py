@@ -133,6 +133,8 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
     Raises:
         DataError: the file or the scene has a place, and the other has none; or nothing leads from one to the other.
     """
+    if not len(shapes):
+        return shapes
     invalid = ~shapely.is_valid(shapes)
     if invalid.any():
         # What goes around an area twice, or crosses itself, becomes the areas that it goes around.

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seepseg.classes import IGNORE
 from seepseg.config import Predict
 from seepseg.data.loader import Batch
 from seepseg.inference.decode import calibrated, decode
@@ -72,7 +73,7 @@ class Sums(Counts):
         names = dict.fromkeys(k for r in rows for k in r)
         total = {k: np.sum([r[k] for r in rows if k in r], axis=0) for k in names}
         out: dict[str, float | list[float]] = {
-            k: float(v[0]) / float(total["tiles"][0]) for k, v in total.items() if k.startswith("loss")
+            k: float(v[0]) / max(float(total["tiles"][0]), 1) for k, v in total.items() if k.startswith("loss")
         }
         return out | (soft_means(total) if "tp" in total else {})
 
@@ -221,7 +222,8 @@ def answers(
 
 
 def _floats(loss: Loss, batch: Pass) -> dict[str, list[float]]:
-    n = len(batch.masks)
+    # A tile without a labelled pixel has no loss, and would only make the mean smaller.
+    n = int((batch.masks != IGNORE).flatten(1).any(1).sum())
     terms = loss(batch.logits, batch.masks)
     losses = {"loss" if k == "loss" else f"loss_{k}": [v.item() * n] for k, v in terms.items()}
     soft = pixel_sums(batch.probabilities[:, 1:], batch.masks)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seepseg.classes import ClassTable
 from seepseg.errors import ConfigError
 from seepseg.geo.identity import COLUMNS as IDENTITY
-from seepseg.geo.place import LONLAT, reproject
+from seepseg.geo.place import LONLAT, counted_from, reproject, unbroken
 from seepseg.geo.vector import read_polygons
 from seepseg.io.atomic import write_text
 from seepseg.io.image import read_image
@@ -76,7 +76,7 @@ def _write(
         identity = line.get("identity") or {}
         placed.append(crs is not None and "km2" in line)
         if crs is not None and placed[-1]:
-            shapes.append(shapely.transform(polygons, reproject(crs)))
+            shapes.append(unbroken(shapely.transform(polygons, reproject(crs))))
         areas = {f"km2 {name}": (line.get("km2") or {}).get(name) for name in classes.names[1:]}
         row = {"scene": job.name, "objects": line["objects"], "valid_km2": line.get("valid_km2")} | areas
         scenes.append(row | {name: identity.get(name) for name in IDENTITY})
@@ -96,7 +96,9 @@ def _write(
     found = every[np.array(placed)[owner]].reset_index(drop=True).astype({"scene": "str"} | IDENTITY)
     origins = np.full(len(found), None)
     known = found["origin_x"].notna().to_numpy(bool)
-    origins[known] = shapely.points(found.loc[known, ["origin_x", "origin_y"]].to_numpy())
+    starts = found.loc[known, ["origin_x", "origin_y"]].to_numpy(np.float64)
+    starts[:, 0] = counted_from(shapely.bounds(geometry[known])[:, 0], starts[:, 0])  # beside its polygon at 180°
+    origins[known] = shapely.points(starts)
     about = grades_text(*grades) if len(grades) == 1 else "Grades are by several fits: manifest.jsonl has each scene's."
     polygons_of_all = Polygons(geometry, found, origins, LONLAT, None)
     write_polygons(out / "findings", layers_of("findings", polygons_of_all, classes, about), formats)

@@ -184,6 +184,8 @@ def _check_mask(path: Path, scene: Scene) -> None:
 
 
 def _elsewhere(name: str, layer: Layer) -> DataError:
+    if not len(layer.shapes):
+        return DataError(f"holds no polygon for scene {name}", layer.path, "draw one there, or leave the scene out")
     what = f"none of its {len(layer.shapes)} polygons lies on scene {name}"
     left, bottom, right, top = shapely.total_bounds(layer.shapes)
     system = CRS(layer.crs).name if layer.crs else "columns and rows"

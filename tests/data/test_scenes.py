@@ -235,6 +235,9 @@ def test_beyond_the_extent_nothing_is_labelled(tmp_path: Path) -> None:
     catalog = counted(config(tmp_path, labels=[], extent="b.gpkg"))
     assert {t.group for t in catalog.tiles if t.labelled} == {"b"}
     assert catalog.pixels().sum(0).tolist() == [300, 0, 0]
+    write_vectors(tmp_path / "b.gpkg", np.array([], object), ONE[:0], UTM)
+    with pytest.raises(DataError, match="holds no polygon for scene b"):
+        source_of(config(tmp_path, labels=[], extent="b.gpkg")).catalog()
     # One that does not reach a scene.
     write_vectors(tmp_path / "seen.gpkg", np.array([shapely.box(500_400, 2_999_670, 500_500, 3_000_000)]), ONE, UTM)
     catalog = counted(config(tmp_path, extent="seen.gpkg"))

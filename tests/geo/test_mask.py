@@ -76,6 +76,23 @@ def test_polygons_may_cover_the_earth(tmp_path: Path, scene: Path, east: float |
     assert masked(scene, tmp_path / "m.gpkg").mean() == (0 if east is None else 1)
 
 
+@pytest.mark.parametrize("west", [-180, 0])
+@pytest.mark.parametrize("left", [179, -181, 269, -91])
+def test_a_raster_counts_longitudes_from_anywhere(tmp_path: Path, west: int, left: int) -> None:
+    # The half of the Earth east of 180° or of 90° W; scenes of 2° around that meridian.
+    east = np.full((180, 360), 1, np.uint8)
+    middle = 180 if left in (179, -181) else -90
+    longitudes = west + np.arange(360)
+    east[:, (longitudes - middle) % 360 >= 180] = 0
+    mask = save(tmp_path / "m.tif", east, crs="EPSG:4326", transform=Affine(1, 0, west, 0, -1, 90))
+    scene = save(
+        tmp_path / "s.tif", np.ones((20, 20), np.uint16), crs="EPSG:4326", transform=Affine(0.1, 0, left, 0, -0.1, 5)
+    )
+    left_out = masked(scene, mask)
+    assert (left_out.any(0) == left_out.all(0)).all()
+    assert left_out[0].tolist() == [False] * 10 + [True] * 10
+
+
 def test_a_polygon_that_crosses_itself_covers_what_it_goes_around(tmp_path: Path, scene: Path) -> None:
     # two triangles that meet in the middle of the scene, and an empty one
     bow = shapely.Polygon([(500_000, 3_000_000), (500_300, 2_999_600), (500_300, 3_000_000), (500_000, 2_999_600)])

@@ -180,6 +180,10 @@ def test_on_both_sides_of_the_antimeridian_labels_lie_where_they_should(where: s
     assert shapely.is_empty(found[4])
 
 
+def test_of_nothing_nothing_is_drawn() -> None:
+    assert len(in_pixels(np.array([], object), LONLAT, Path("m.gpkg"), Scene(TURNED))) == 0
+
+
 def test_outlines_of_the_whole_earth_are_cut_to_a_scene_that_counts_from_0_to_360() -> None:
     scene = Scene(Georeference(LONLAT, (0.1, 0.0, 185.0, 0.0, -0.1, 10.0)))
     earth, east = shapely.box(-180, -90, 180, 90), shapely.box(-170, 0, 180, 10)  # from column 50 on

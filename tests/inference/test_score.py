@@ -47,6 +47,16 @@ def tiles(n: int) -> tuple[Tensor, Tensor]:
     return torch.randn(n, 12, 9, generator=generator) + mask.clamp(max=1), mask
 
 
+def test_the_mean_loss_is_that_of_tiles_with_a_label_in_batches_of_any_size() -> None:
+    logits, mask = torch.zeros(4, 2, 2), torch.full((4, 2, 2), 255)
+    mask[1] = 1
+    loss = build_loss(BceLoss(), "binary", 2)
+    for size in (1, 2, 4):
+        batches = [(k, batch_of(logits[k : k + size], mask[k : k + size], first=k)) for k in range(0, 4, size)]
+        # −log σ(0) = log 2
+        assert score(predictor(), batches, 2, PLAIN, loss).means()["loss"] == pytest.approx(np.log(2), abs=1e-6)
+
+
 def test_one_tile_by_hand() -> None:
     # Truth 1 1 0 0 and one ignored, predicted 1 0 1 0: one hit, one miss, one false alarm, one right background.
     logits, mask = torch.tensor([[[2.0, -2.0, 2.0, -2.0, 9.0]]]), torch.tensor([[[1, 1, 0, 0, 255]]])

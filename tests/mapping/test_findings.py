@@ -5,10 +5,12 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
 from PIL import Image
+from pyproj import Transformer
 
 from seepseg.classes import SALT, SEEP
 from seepseg.errors import ConfigError
@@ -85,6 +87,35 @@ def test_findings_hold_the_origins_of_all_scenes_in_longitude_and_latitude(tmp_p
         told = {name: {**line, "grades": [a_grade] * (name in graded)} for name, line in lines.items()}
         write_findings(jobs, lambda told=told: told, out, SALT)  # type: ignore[misc]
         assert said in description(out / "findings.gpkg")
+
+
+def test_findings_over_the_antimeridian_are_beside_it(tmp_path: Path) -> None:
+    row, column = np.mgrid[:40, :90]
+    slick = np.where((column >= 10) & (column < 80) & (np.abs(row - 19.5) < 1 + (column - 10) / 14), 150, 60)
+    ensemble, lines = toy(recipe(nodata=None)), {}
+    (tmp_path / "in").mkdir()
+    middle, _ = Transformer.from_crs(4326, 32760, always_xy=True).transform(180, 0)
+    for name, crs, transform in (
+        ("counted", "EPSG:4326", (0.001, 0, 269.955, 0, -0.001, 0.02)),
+        ("utm", "EPSG:32760", (100, 0, middle - 4500, 0, -100, 10_000_000)),
+    ):
+        profile = {"driver": "GTiff", "count": 1, "height": 40, "width": 90, "dtype": "uint16", "crs": crs}
+        with rasterio.open(tmp_path / "in" / f"{name}.tif", "w", transform=transform, **profile) as to:
+            to.write(slick.astype(np.uint16), 1)
+    jobs, out = plan([str(tmp_path / "in")], tmp_path / "out"), tmp_path / "out"
+    for job in jobs:
+        report = predict_scene(job, ensemble, Wanted())
+        lines[job.name] = {"outputs": {p.relative_to(out).as_posix(): 1 for p in report.outputs}, **report.facts}
+    write_findings(jobs, lambda: lines, out, SALT)
+    counted, utm = shapely.bounds(read_vectors(out / "findings.gpkg")[0])[:, [0, 2]]
+    assert counted == pytest.approx([-90.035, -89.965], abs=1e-6)
+    assert np.ptp(utm) == pytest.approx(7000 / 111_320, rel=0.01)
+    assert abs(abs(utm.mean()) - 180) < 0.001
+    # The narrow end is in the west.
+    origins = shapely.get_coordinates(read_vectors(out / "findings.gpkg", "origins")[0])[:, 0]
+    assert origins == pytest.approx([counted[0], utm[0]], abs=0.002)
+    table = pd.read_csv(out / "findings.csv")
+    assert (table[["x", "origin_x", "end1_x", "end2_x"]].abs() <= 180).all(axis=None)
 
 
 def description(path: Path) -> str:
