@@ -75,7 +75,9 @@ def main() -> None:
         for recipe in options.recipes or recipes():
             path = recipes()[recipe]
             config = load(path)
-            norm = ["-s", "model.norm=group"] if hasattr(config.model, "norm") else []
+            # Published weights come with batch norm.
+            free = hasattr(config.model, "norm") and not getattr(config.model, "encoder_weights", None)
+            norm = ["-s", "model.norm=group"] if free else []
             fold = ["--fold", "0"] if config.data.split.folds else []
             for kind, more in {"as it is": [], "group norm": norm}.items():
                 if kind == "group norm" and not norm:
