@@ -160,6 +160,6 @@ SEEP_BINARY = ClassTable((SegClass("seep", tuple(range(1, 8)), "#E69F00"),))
 """All seven seep classes merged: seep or not."""
 
 SALT = ClassTable((SegClass("salt", (1,), "#56B4E9"),))
-"""Salt or not; the indexer turns any mask value above 0 into 1."""
+"""Salt or not; where masks are read with this table, any value above 0 is 1."""
 
 TABLES: dict[str, ClassTable] = {"seep": SEEP, "seep_binary": SEEP_BINARY, "salt": SALT}

@@ -269,7 +269,7 @@ class TgsData(DataNode):
     drop_flagged: bool = False
     """Leaves constant images and vertical masks out of training; they are still validated on and scored."""
     classes: Classes = "salt"
-    """`salt`, or a list of your own."""
+    """`salt`, any value above 0; or a list of your own, with the values that masks hold (run lengths: 1)."""
     nodata: Nodata | None = None
     """Pixel value that means no data; by default none, a black pixel is data."""
 

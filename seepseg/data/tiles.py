@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -191,7 +191,7 @@ class Labels(NamedTuple):
 def read_labels(path: Path, shape: tuple[int, int], classes: ClassTable) -> Labels:
     """The labels of a mask file for an image of `shape`.
 
-    A no-data value that the class table names is a label all the same: many tools declare the background to be no data.
+    A no-data value that the class table names is a label all the same.
 
     Raises:
         DataError: the mask is damaged, has several bands, is of another size, or not of whole numbers where labels are.
@@ -213,9 +213,18 @@ def as_labels(pixels: Pixels, nodata: float | None, path: Path, classes: ClassTa
     labels, valid = pixels.raw[0], pixels.valid
     if labels.dtype.kind not in "ui" and not classes.soft:
         raise DataError(f"mask holds {labels.dtype} values", path, "save class values as uint8, or give at_least")
-    named = nodata is not None and classes.has(nodata)
-    ignored = ~valid & (labels != nodata) if named else ~valid
+    ignored = ignored_by_file(labels, valid, nodata, classes.has)
     return Labels(np.where(ignored, np.uint16(classes.background_values[0]), labels), ignored)
+
+
+def ignored_by_file(
+    values: NDArray[np.generic], valid: NDArray[np.bool_], nodata: float | None, is_class: Callable[[float], bool]
+) -> NDArray[np.bool_]:
+    """Where a mask or a map says itself that its pixels (H, W) count nowhere; not where their no-data value is a class.
+
+    Many tools declare the background to be no data.
+    """
+    return ~valid & (values != nodata) if nodata is not None and is_class(nodata) else ~valid
 
 
 def place_in(stem: str, data: TileFolders) -> tuple[str, Cell | None]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE, SALT, ClassTable
+from seepseg.data.tiles import ignored_by_file
 from seepseg.errors import DataError, listed
 from seepseg.evaluation.summary import Summary, summarise
 from seepseg.evaluation.tables import forget, write_scores
@@ -22,7 +23,9 @@ def evaluate_rasters(
 ) -> Summary:
     """Scores of class rasters made by any tool against truth rasters of the same stems (`_class` may follow the stem).
 
-    Predictions hold class indices, truth holds label values of the class table; those of nnU-Net are the same.
+    Predictions hold class indices, truth holds label values of the class table; those of nnU-Net are the same. PNG
+    predictions of one class, and PNG truth of salt, may hold any value above 0 for it. What a raster calls no data is
+    not scored, unless its no-data value is a class.
 
     Raises:
         DataError: nothing to compare, two of one name, truth without a prediction, or sizes that differ.
@@ -49,18 +52,37 @@ def evaluate_rasters(
 
 def _sums(prediction: Path, truth: Path, classes: ClassTable) -> Sums:
     """Sums of one pair of rasters."""
-    # An ignored value is in truth only: no tool predicts it.
-    t = classes.to_indices(_labels(truth, alone=len(classes) == 2 and not classes.ignore_values), truth)
-    p = _labels(prediction, alone=len(classes) == 2)
+    t, p = _truth(truth, classes), _prediction(prediction, classes)
     if t.shape != p.shape:
         what = f"prediction is {p.shape[0]}×{p.shape[1]}, truth {t.shape[0]}×{t.shape[1]}"
         raise DataError(what, prediction, "give rasters of the same size")
-    unknown = np.unique(p[(p < 0) | ((p >= len(classes)) & (p != IGNORE))])
+    # A pixel that the prediction calls no-data was not classified; scoring it as background would be a guess.
+    return Sums.of_tile(np.where(p == IGNORE, np.uint8(IGNORE), t), p, len(classes))
+
+
+def _truth(path: Path, classes: ClassTable) -> NDArray[np.uint8]:
+    """Class indices (H, W) of a raster of label values, `IGNORE` where it says that it has no data."""
+    (raw, valid), info = read_image(path, labels=True)
+    ignored = ignored_by_file(raw[0], valid, info.nodata, classes.has)
+    # Masks of salt hold 0 and 255 or 65535; what the values of others mean, the class table says.
+    labels = (raw[0] > 0).astype(np.uint8) if classes == SALT and info.kind == "PNG" else raw[0]
+    # What a file holds where it has no data need not be a label.
+    indices = classes.to_indices(np.where(ignored, np.uint16(classes.background_values[0]), labels), path)
+    return np.where(ignored, np.uint8(IGNORE), indices)
+
+
+def _prediction(path: Path, classes: ClassTable) -> NDArray[np.uint8]:
+    """Class indices (H, W) of a map, `IGNORE` where it says that it has no data."""
+    (raw, valid), info = read_image(path, labels=True)
+    # With one class, PNG maps hold 0 and 255.
+    values = (raw[0] > 0).astype(np.uint8) if len(classes) == 2 and info.kind == "PNG" else raw[0]
+    known = [*range(len(classes)), IGNORE]
+    values = np.where(ignored_by_file(raw[0], valid, info.nodata, known.__contains__), np.uint8(IGNORE), values)
+    unknown = np.unique(values[~np.isin(values, known)])
     if unknown.size:
         what = f"prediction holds class {unknown[0]}, the class table has {len(classes) - 1}"
-        raise DataError(what, prediction, "choose the class table with --classes")
-    # A pixel that the prediction calls no-data was not classified; scoring it as background would be a guess.
-    return Sums.of_tile(np.where(p == IGNORE, np.uint8(IGNORE), t), p.astype(np.uint8), len(classes))
+        raise DataError(what, path, "choose the class table with --classes")
+    return values.astype(np.uint8)
 
 
 def _rasters(folder: Path, ending: str) -> dict[str, Path]:
@@ -78,12 +100,3 @@ def _rasters(folder: Path, ending: str) -> dict[str, Path]:
             # Only one of them would be scored.
             raise DataError(f"two rasters are of one tile ({other}, {file})", folder, "rename or remove one")
     return by_stem
-
-
-def _labels(path: Path, *, alone: bool) -> NDArray[np.int64]:
-    """Label values (H, W) of a raster; where one class is `alone`, all of a PNG above 0 is that class.
-
-    Salt masks hold 0 and 255 or 65535.
-    """
-    (raw, _), info = read_image(path, labels=True)
-    return np.asarray(raw[0] > 0 if alone and info.kind == "PNG" else raw[0], dtype=np.int64)

@@ -21,5 +21,6 @@ def test_a_meaning_is_the_string_below_the_field_of_the_nearest_class() -> None:
     assert nodes["Train"]["properties"]["batch_size"]["description"] == ("Tiles of a step, of all processes together.")
     # Inherited, and said anew where a data set narrows it.
     assert nodes["TgsData"]["properties"]["root"]["description"] == "Folder of the data; of tiles, also a ZIP."
-    assert nodes["TgsData"]["properties"]["classes"]["description"] == "`salt`, or a list of your own."
+    told = "`salt`, any value above 0; or a list of your own, with the values that masks hold (run lengths: 1)."
+    assert nodes["TgsData"]["properties"]["classes"]["description"] == told
     assert nodes["TilesData"]["properties"]["grid"]["description"].startswith("How many tiles a row of the scene has")

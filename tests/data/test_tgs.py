@@ -124,6 +124,14 @@ def test_masks_of_any_depth_are_above_zero(tmp_path: Path) -> None:
         assert not labels.ignored.any()
 
 
+@pytest.mark.parametrize("one", [{"values": [255]}, {"at_least": 128}])
+def test_classes_of_the_config_mean_the_values_of_the_masks(tmp_path: Path, one: dict[str, object]) -> None:
+    data = TgsData.model_validate({"root": tmp_path, "classes": [{"name": "salt", **one}]})
+    path = tmp_path / "x.png"
+    Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).save(path)
+    assert read_mask(TgsSource(data), Tile("x", path, path), (2, 2)).tolist() == [[0, 1], [1, 0]]
+
+
 def test_images_are_one_band_of_eight_bits(salt_root: Path) -> None:
     source = TgsSource(TgsData(root=salt_root))
     image, valid = read_pixels(source, source.catalog().tiles[0])
