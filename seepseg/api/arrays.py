@@ -147,8 +147,10 @@ def _as_stored(pixels: NDArray[Any], nodata: Any) -> tuple[NDArray[Any], float |
         except (TypeError, ValueError):
             raise ConfigError(f"{nodata!r} is no number", "nodata", "give the value of pixels without data") from None
         if pixels.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                nodata = float(np.float32(nodata))  # as pixels hold it: -3.4028235e38 is float32's lowest, rounded
             # Pixels of a value beyond float32 have become infinite, which is no data by itself.
-            nodata = None if abs(nodata) > float(np.finfo(np.float32).max) else nodata
+            nodata = None if np.isinf(nodata) else nodata
         elif not (nodata.is_integer() and nodata in _range(pixels.dtype)):
             nodata = None  # no pixel can equal it
     if not isinstance(pixels, np.ma.MaskedArray):

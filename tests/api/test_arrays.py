@@ -179,6 +179,18 @@ def test_a_no_data_value_beyond_float32_marks_pixels_all_the_same(tmp_path: Path
     assert raw[0].tolist() == [[-np.inf, 1], [2, 3]]  # infinite, which is no data
 
 
+@pytest.mark.parametrize("value", [-3.4028235e38, -3.40282347e38, float(np.finfo(np.float32).min)])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_the_lowest_float32_is_no_data_however_it_is_rounded(tmp_path: Path, value: float, kind: type) -> None:
+    lowest = np.finfo(np.float32).min
+    pixels = np.array([[lowest, 1.0], [2.0, 3.0]], kind)
+    raster = raster_of(pixels, None, None, None, value)
+    assert raster.nodata == lowest
+    write_raster(tmp_path / "a.tif", raster, [])
+    (_, valid), _ = read_image(tmp_path / "a.tif")
+    assert valid.tolist() == [[False, True], [True, True]]
+
+
 def test_packed_numbers_are_refused() -> None:
     attrs = {"scale_factor": 1.0, "add_offset": 0.0}  # as rioxarray has them of every file
     assert raster_of(Labelled(PIXELS, ("y", "x"), attrs=attrs), None, None, None, None).pixels.shape == (1, 3, 4)
