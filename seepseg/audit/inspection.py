@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
+from seepseg.data.scenes import ScenesSource
 from seepseg.data.source import Source, read_pixels
 from seepseg.errors import DataError
 from seepseg.machine.progress import Tick, silent
@@ -63,7 +64,8 @@ class TileFacts:
     Attributes:
         tile: with its pixels of each class counted.
         shape: height, width.
-        valid: share of pixels that hold data.
+        area: pixels that lie in its scene; a window may reach beyond its edge.
+        valid: share of these that hold data.
         low: lowest valid value of each band; None without valid pixels, as `high` and `mean`.
         high: highest.
         mean: mean.
@@ -76,6 +78,7 @@ class TileFacts:
 
     tile: Tile
     shape: tuple[int, int]
+    area: int
     valid: float
     low: Values | None
     high: Values | None
@@ -150,10 +153,12 @@ def _facts(tile: Tile, source: Source) -> tuple[TileFacts, list[Problem]]:
     values = raw[:, valid] if valid.any() else None
     counts = shrink(valid.astype(np.int64), np.add)
     sums = shrink(np.where(valid, band, 0), np.add)
+    area = _area(tile, source, valid)
     facts = TileFacts(
         tile=tile,
         shape=(valid.shape[0], valid.shape[1]),
-        valid=float(valid.mean()),
+        area=area,
+        valid=float(valid.sum() / area),
         low=None if values is None else tuple(values.min(1).tolist()),
         high=None if values is None else tuple(values.max(1).tolist()),
         mean=None if values is None else tuple(values.mean(1, dtype=np.float64).tolist()),
@@ -164,6 +169,14 @@ def _facts(tile: Tile, source: Source) -> tuple[TileFacts, list[Problem]]:
         edges=None if labels is None else Edges(_borders(indices), _borders(objects)),
     )
     return facts, problems
+
+
+def _area(tile: Tile, source: Source, valid: NDArray[np.bool_]) -> int:
+    if tile.window is None or not isinstance(source, ScenesSource):
+        return valid.size
+    row, column, *_ = tile.window
+    scene = source.scenes[tile.group]
+    return valid[: scene.height - row, : scene.width - column].size
 
 
 def _single_pixels(objects: NDArray[np.int32], count: int) -> Sequence[tuple[int, int]]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from seepseg.audit.duplicates import ALIKE
 from seepseg.audit.inspection import KINDS
 from seepseg.audit.pictures import pictures
+from seepseg.audit.statistics import unit
 from seepseg.audit.tables import DatasetFacts, gather
 from seepseg.config import Config
+from seepseg.data.source import source_of
 from seepseg.machine.progress import Tick, silent
 from seepseg.pages.charts import bars, charts, ridges
 from seepseg.pages.page import (
@@ -49,7 +51,7 @@ def write_dataset_report(recipe: Config, title: str, folder: Path, tick: Tick = 
         Section("Duplicates", _duplicates(folder)),
         Section("Split", _split(data, folder)),
         Section("Scenes", _rows(folder, "scenes.csv", "scene")),
-        Section("Intensity", _intensity(folder)),
+        Section("Intensity", _intensity(data, folder)),
         Section("Pictures", shown_tiles and shown_tiles + sources),
         Section("Tiles", _tiles(folder)),
     ]
@@ -62,8 +64,7 @@ def _overview(data: DatasetFacts) -> Html:
     groups = len({one.tile.group for one in tiles})
     empty = sum(not sum((one.tile.pixels or (0,))[1:]) for one in labelled)
     pixels = data.catalog.pixels().sum(0)
-    missing = sum((1 - one.valid) * one.shape[0] * one.shape[1] for one in tiles)
-    total = sum(one.shape[0] * one.shape[1] for one in tiles)
+    missing, total = sum((1 - one.valid) * one.area for one in tiles), sum(one.area for one in tiles)
     sizes = Counter("×".join(map(str, one.shape)) for one in tiles).most_common(1) or [("n/a", 0)]
     exact = sum(pair.kind == "exact" for pair in data.pairs)
     of_scenes = f"; {groups:,} scenes" if groups < len(tiles) else ""
@@ -153,7 +154,8 @@ def _split(data: DatasetFacts, folder: Path) -> Html:
     return warnings + remark + table(parts, "shares.csv", text=("split",)) + counts
 
 
-def _intensity(folder: Path) -> Html:
+def _intensity(data: DatasetFacts, folder: Path) -> Html:
+    source = source_of(data.recipe.data)
     rows = read_rows(folder / "histograms.csv")
     bands: dict[str, dict[str, list[dict[str, str]]]] = {}
     for row in rows:
@@ -164,7 +166,8 @@ def _intensity(folder: Path) -> Html:
         edges = [float(row["low"]) for row in first] + [float(first[-1]["high"])]
         shares = [(scene, [float(row["share"]) for row in bins]) for scene, bins in scenes.items()]
         of_band = f" of band {band}" if len(bands) > 1 else ""
-        figures.append(ridges(f"Values of valid pixels{of_band}, each row to its own peak", shares, edges, "value"))
+        title = f"Values of valid pixels{of_band}, each row to its own peak"
+        figures.append(ridges(title, shares, edges, unit(source, band)))
     quantiles = table(read_rows(folder / "intensity.csv"), "intensity.csv", text=("group", "band"))
     return joined(figures) + source_line("histograms.csv") + quantiles if rows else Html()
 

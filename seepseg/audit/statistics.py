@@ -61,16 +61,18 @@ def flags(catalog: Catalog) -> pd.DataFrame:
 
 
 class Histograms(NamedTuple):
-    """Shares (BINS) of the valid pixels of each scene in equal bins between `edges`, of one band."""
+    """Shares (BINS) of the valid pixels of each scene in equal bins between `edges`, in its unit, of one band."""
 
     scenes: dict[str, NDArray[np.float64]]
     edges: NDArray[np.float64]
+    unit: str
 
 
 def intensities(catalog: Catalog, source: Source) -> tuple[dict[str, Histograms], pd.DataFrame]:
     """Histograms by band ("vv"; "" where there is one without a name), and a table of quantiles by scene and band.
 
-    Values are raw (DN, dB) or, for linear backscatter, in dB. Measured on an even sample of the valid pixels.
+    Values are raw (DN, dB) or, for linear backscatter, in dB. Measured on an even sample of the valid pixels; those
+    that are NaN or infinite are left out.
 
     Raises:
         DataError: no tile holds a valid pixel.
@@ -80,19 +82,23 @@ def intensities(catalog: Catalog, source: Source) -> tuple[dict[str, Histograms]
     many = len(catalog.groups()) * len(bands) > SCENES
     for tile in catalog.tiles:
         raw, valid = read_pixels(source, tile)
-        pixels = transform(thin(raw[:, valid], 20_000), source.data.scaling.kind)
+        values = raw[:, valid & np.isfinite(raw).all(0)]
+        pixels = transform(thin(values, 20_000), source.data.scaling.kind)
         for name, band in zip(bands, pixels, strict=True):
             parts.setdefault(("all tiles" if many else tile.group, name), []).append(band)
-    values = {key: np.concatenate(of_tiles) for key, of_tiles in parts.items()}
-    if not any(v.size for v in values.values()):
+    samples = {key: np.concatenate(of_tiles) for key, of_tiles in parts.items()}
+    if not any(v.size for v in samples.values()):
         raise DataError("no valid pixel", source.data.root, "check data.nodata")
     quantiles = [
         (scene, name or "1", v.size, *(float(q) for q in np.percentile(v, (1, 50, 99))), float(v.mean()))
-        for (scene, name), v in values.items()
+        for (scene, name), v in samples.items()
         if v.size
     ]
     columns = ["group", "band", "sampled", "p1", "median", "p99", "mean"]
-    histograms = {name: _histograms({scene: v for (scene, n), v in values.items() if n == name}) for name in bands}
+    histograms = {
+        name: _histograms({scene: v for (scene, n), v in samples.items() if n == name}, unit(source, name))
+        for name in bands
+    }
     return histograms, pd.DataFrame(quantiles, columns=columns)
 
 
@@ -102,7 +108,13 @@ def band_names(source: Source) -> list[str]:
     return [""] if bands == [1] else [str(band) for band in bands]
 
 
-def _histograms(values: dict[str, NDArray[np.float32]]) -> Histograms:
+def unit(source: Source, band: str) -> str:
+    """What the intensities of a band are in."""
+    kind = source.data.scaling.kind
+    return "dB" if kind == "linear" or (kind == "db" and band != "incidence") else "raw value"
+
+
+def _histograms(values: dict[str, NDArray[np.float32]], unit: str) -> Histograms:
     everything = np.concatenate(list(values.values()))
     edges = np.linspace(everything.min(), max(everything.max(), everything.min() + 1), BINS + 1)
-    return Histograms({scene: np.histogram(v, edges)[0] / max(v.size, 1) for scene, v in values.items()}, edges)
+    return Histograms({scene: np.histogram(v, edges)[0] / max(v.size, 1) for scene, v in values.items()}, edges, unit)

@@ -127,14 +127,14 @@ def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:
     histograms, quantiles = intensities(readable, source) if len(readable) else ({}, pd.DataFrame())
     long = [
         (scene, band or "1", edges[i], edges[i + 1], share)
-        for band, (scenes, edges) in histograms.items()
+        for band, (scenes, edges, _) in histograms.items()
         for scene, shares in scenes.items()
         for i, share in enumerate(shares)
     ]
     return {
         "tiles": frame,
         "classes": balance(data.catalog),
-        "scenes": _by_scene(frame, names),
+        "scenes": _by_scene(frame, names, data.tiles),
         "intensity": quantiles,
         "histograms": pd.DataFrame(long, columns=["group", "band", "low", "high", "share"]),
         "coverage": _coverage(frame),
@@ -152,17 +152,18 @@ def _values(facts: TileFacts, bands: Sequence[str]) -> dict[str, float | None]:
     }
 
 
-def _by_scene(tiles: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+def _by_scene(tiles: pd.DataFrame, names: Sequence[str], facts: Sequence[TileFacts]) -> pd.DataFrame:
+    """A row per scene; its foreground is a share of the labelled pixels, n/a where there are none."""
     columns = ["scene", "tiles", "nodata_percent", "foreground_percent", *names[1:]]
     if tiles.empty or tiles["scene"].nunique() == len(tiles):  # every tile for itself: tiles.csv says it all
         return pd.DataFrame(columns=columns)
-    area = tiles["height"] * tiles["width"]
-    sums = tiles.assign(area=area, missing=area * tiles["nodata_percent"] / 100).groupby("scene")
-    out = sums[list(names[1:])].sum()
-    valid = sums["area"].sum() - sums["missing"].sum()
+    area, labelled = [one.area for one in facts], [sum(one.tile.pixels or ()) for one in facts]
+    missing = area * tiles["nodata_percent"] / 100
+    sums = tiles.assign(area=area, labelled=labelled, missing=missing).groupby("scene")
+    out, counted = sums[list(names[1:])].sum(), sums["labelled"].sum()
     out.insert(0, "tiles", sums.size())
     out.insert(1, "nodata_percent", 100 * sums["missing"].sum() / sums["area"].sum())
-    out.insert(2, "foreground_percent", 100 * out[list(names[1:])].sum(axis=1) / valid.clip(lower=1))
+    out.insert(2, "foreground_percent", 100 * out[list(names[1:])].sum(axis=1) / counted.where(counted > 0))
     return out.reset_index()[columns]
 
 

@@ -79,7 +79,7 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
     histograms, scenes = intensities(catalog, source)
     print_table(classes, f"{len(catalog)} tiles of {len(catalog.groups())} scenes")
     if len(scenes) <= 40:
-        print_table(scenes, "intensity of valid pixels, raw values")
+        print_table(scenes, f"intensity of valid pixels, {', '.join(sorted({h.unit for h in histograms.values()}))}")
     write_text(folder / "classes.csv", csv_text(classes))
     write_text(folder / "intensity.csv", csv_text(scenes))
     save_class_balance(

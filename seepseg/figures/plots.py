@@ -121,16 +121,16 @@ def save_class_balance(path: Path, names: Sequence[str], pixels: Sequence[int], 
     save(figure, path)
 
 
-def save_intensity(path: Path, bands: Mapping[str, tuple[Mapping[str, NDArray[Any]], NDArray[Any]]]) -> None:
-    """Save the distribution of raw values of every scene, one row each so that many stay legible; a panel a band.
+def save_intensity(path: Path, bands: Mapping[str, tuple[Mapping[str, NDArray[Any]], NDArray[Any], str]]) -> None:
+    """Save the distribution of values of every scene, one row each so that many stay legible; a panel a band.
 
     Args:
         path: the PNG file.
-        bands: shares of pixels (B,) by scene, and limits of their bins (B + 1,) in raw units, by the band's name.
+        bands: shares of pixels (B,) by scene, and limits of their bins (B + 1,) and their unit, by the band's name.
     """
-    rows = max(len(scenes) for scenes, _ in bands.values())
+    rows = max(len(scenes) for scenes, _, _ in bands.values())
     figure = blank(8 if len(bands) == 1 else 5 * len(bands), max(2.4, 1.2 + 0.42 * rows))
-    for panel, (band, (histograms, edges)) in enumerate(bands.items(), 1):
+    for panel, (band, (histograms, edges, unit)) in enumerate(bands.items(), 1):
         axes = figure.add_subplot(1, len(bands), panel)
         for row, counts in enumerate(histograms.values()):
             share = np.asarray(counts, np.float64) / (float(np.max(counts, initial=0)) or 1.0)
@@ -141,7 +141,7 @@ def save_intensity(path: Path, bands: Mapping[str, tuple[Mapping[str, NDArray[An
         axes.set_yticks([float(len(histograms) - 1 - row) for row in range(len(histograms))], names)
         axes.set_ylim(-0.1, len(histograms) + 0.05)
         axes.set_xlim(float(edges[0]), float(edges[-1]))
-        axes.set_xlabel(f"{band}, raw value".removeprefix(", "))
+        axes.set_xlabel(f"{band}, {unit}".removeprefix(", "))
         if panel == 1:
             axes.set_ylabel("scene (each scaled to its peak)")
         axes.spines[["top", "right"]].set_visible(False)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
+import shapely
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
@@ -22,6 +24,7 @@ from seepseg.classes import SEEP
 from seepseg.config import parse
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.source import source_of
+from seepseg.geo.vector import write_vectors
 from tests.command import run
 
 Plane = NDArray[np.uint8]
@@ -218,6 +221,50 @@ def test_the_report_of_two_bands_has_both(tmp_path: Path) -> None:
     assert tiles[["low_vv", "mean_vv", "high_incidence"]].values.tolist() == [[10.0 + n, 10 + n, 35] for n in range(4)]
     # One band of one value leaves the other to learn from.
     assert '<dt>tiles of one value</dt><dd><div class="number">0</div>' in html
+
+
+def test_the_report_of_floats_with_an_undeclared_nan_lists_it(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for n in range(3):
+        pixels = np.arange(36, dtype=np.float32).reshape(6, 6)
+        pixels[2, 2] = np.nan if n == 1 else 14
+        tifffile.imwrite(tmp_path / "images" / f"{n}.tif", pixels)
+        tifffile.imwrite(tmp_path / "masks" / f"{n}.tif", empty())
+    data = {"source": "tiles", "root": str(tmp_path), "classes": [{"name": "slick", "values": [1]}]}
+    recipe = parse({"data": data | {"scaling": {"kind": "db"}}}, "test")
+    assert ">dB</text>" in write_dataset_report(recipe, "nan", tmp_path / "page").read_text()
+    problems = pd.read_csv(tmp_path / "page" / "problems.csv")
+    assert problems[["kind", "tile", "pixels"]].to_numpy().tolist() == [["not finite", 1, 1]]
+    # Of 3 · 36 pixels, one is not finite.
+    assert pd.read_csv(tmp_path / "page" / "intensity.csv")["sampled"].sum() == 107
+
+
+def test_shares_of_a_scene_are_of_what_it_holds_and_of_what_is_labelled(tmp_path: Path) -> None:
+    utm = rasterio.CRS.from_epsg(32616).to_wkt()
+    (tmp_path / "images").mkdir()
+    place = {"crs": utm, "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 3_000_000)}
+    profile = {"driver": "GTiff", "count": 1, "height": 30, "width": 30, "dtype": "uint16", "nodata": 0}
+    pixels = np.full((30, 30), 9, np.uint16)
+    pixels[20:23, 20:23] = 0
+    with rasterio.open(tmp_path / "images" / "a.tif", "w", **profile, **place) as file:
+        file.write(pixels, 1)
+    for name, side in (("labels", 4), ("seen", 10)):
+        square = shapely.box(500_000, 3_000_000 - 10 * side, 500_000 + 10 * side, 3_000_000)
+        write_vectors(tmp_path / f"{name}.gpkg", np.array([square]), pd.DataFrame({"scene": ["a"]}), utm)
+    data = {
+        "source": "scenes", "root": str(tmp_path), "labels": "labels.gpkg", "extent": "seen.gpkg", "window": 16,
+        "classes": [{"name": "slick", "values": [1]}],
+    }  # fmt: skip
+    html = write_dataset_report(parse({"data": data}, "test"), "scenes", tmp_path / "page").read_text()
+    (scene,) = pd.read_csv(tmp_path / "page" / "scenes.csv").to_dict("records")
+    # Four windows of 16 hold 900 pixels of the scene, 9 of them no data; 10 · 10 are labelled, 4 · 4 of them slick.
+    assert (scene["tiles"], scene["slick"]) == (4, 16)
+    assert (scene["nodata_percent"], scene["foreground_percent"]) == pytest.approx((1, 16))
+    # The last window holds 14 · 14 of them.
+    tiles = pd.read_csv(tmp_path / "page" / "tiles.csv")
+    assert tiles["nodata_percent"].tolist() == pytest.approx([0, 0, 0, 900 / 196])
+    assert '<dt>no data</dt><dd><div class="number">1.00 %</div>' in html
 
 
 def test_the_report_of_salt_tiles(salt_root: Path, tmp_path: Path) -> None:

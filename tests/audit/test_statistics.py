@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from seepseg.audit.statistics import balance, coverage_classes, flags, intensities, tile_table
+from seepseg.audit.statistics import balance, coverage_classes, flags, intensities, tile_table, unit
 from seepseg.classes import SALT
 from seepseg.config import Scaling, SeepData
 from seepseg.data.catalog import Catalog, Tile
@@ -44,7 +44,7 @@ def test_class_balance_by_hand(tmp_path: Path) -> None:
 def test_intensities_of_each_scene_by_hand(tmp_path: Path) -> None:
     data = write(tmp_path, TILES)
     bands, table = intensities(source_of(data).catalog(), source_of(data))
-    histograms, edges = bands[""]
+    histograms, edges, _ = bands[""]
     # Scene a holds 10, 20, … 70: median 40, mean 40; the 0 is no data. Scene b is 100 everywhere.
     assert table["group"].tolist() == ["a", "b"]
     assert table["sampled"].tolist() == [7, 4]
@@ -80,6 +80,24 @@ def test_linear_backscatter_is_told_in_decibels(tmp_path: Path) -> None:
     edges = bands[""].edges
     # 10 · log10(1) = 0 dB, 10 · log10(1000) = 30 dB.
     assert (edges[0], edges[-1]) == pytest.approx((0, 30))
+
+
+def test_intensities_leave_out_what_is_not_finite(tmp_path: Path) -> None:
+    data = write(tmp_path, {"a.1": ([[0, 0], [0, 0]], [[0, 0], [0, 0]])})
+    pixels = np.array([[np.nan, 10], [np.inf, 30]], np.float32)
+    tifffile.imwrite(tmp_path / "train_images_256" / "a.1.tif", pixels)
+    bands, table = intensities(source_of(data).catalog(), source_of(data))
+    assert table[["sampled", "median", "mean"]].to_numpy().tolist() == [[2, 20, 20]]
+    assert (bands[""].edges[0], bands[""].edges[-1]) == (10, 30)
+
+
+@pytest.mark.parametrize(
+    ("kind", "units"), [("dn", ["raw value"] * 2), ("linear", ["dB", "dB"]), ("db", ["dB", "raw value"])]
+)
+def test_intensities_are_in_the_unit_of_the_input(tmp_path: Path, kind: str, units: list[str]) -> None:
+    source = source_of(SeepData(root=tmp_path, scaling=Scaling.model_validate({"kind": kind})))
+    # Linear values of every band are turned into decibels; where they come as such, an angle is none.
+    assert [unit(source, band) for band in ("vv", "incidence")] == units
 
 
 def test_data_without_a_valid_pixel_has_no_row(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ SAVERS: dict[str, Callable[[Path], None]] = {
     "confusion": lambda path: plots.save_confusion(path, np.diag([5, 0, 2_000_000]), ["a", "b", "c"]),
     "balance": lambda path: plots.save_class_balance(path, ["a", "b"], [10**7, 0], [3, 0]),
     "intensity": lambda path: plots.save_intensity(
-        path, dict.fromkeys(("vv", "vh"), ({"900001": np.array([0, 3, 1]), "900002": np.zeros(3)}, np.arange(4.0)))
+        path,
+        dict.fromkeys(("vv", "vh"), ({"900001": np.array([0, 3, 1]), "900002": np.zeros(3)}, np.arange(4.0), "dB")),
     ),
     "quicklook": lambda path: sheets.QuickLook(50, 900).save(path, SEEP),
 }
