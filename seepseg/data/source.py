@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from seepseg.archives.unpacked import data_root
 from seepseg.classes import IGNORE, ClassTable
 from seepseg.config import DataNode, NnunetData, Scaling, ScenesData, SeepData, TgsData, TilesData
 from seepseg.data.catalog import Catalog, Tile
@@ -20,8 +22,9 @@ from seepseg.data.scaling import Limits, group_limits
 from seepseg.data.scenes import ScenesSource
 from seepseg.data.tgs import TgsSource
 from seepseg.data.tiles import Labels, TilesSource
-from seepseg.errors import DataError
+from seepseg.errors import ConfigError, DataError
 from seepseg.io.image import Image, ImageInfo, Pixels
+from seepseg.scenes.files import scene_files
 from seepseg.scenes.images import inspected, opened, read_whole, read_window
 
 MEASURED = 256
@@ -86,6 +89,28 @@ def source_of(data: DataNode) -> Source:
         case ScenesData():
             return ScenesSource(data)
     raise AssertionError(f"no source for {type(data).__name__}")
+
+
+def at_root(data: DataNode, root: Path) -> DataNode:
+    """The same kind of data below another root.
+
+    Raises:
+        ConfigError: a path of `data` is absolute, so it would be read where it was.
+        DataError: there are no scenes.
+    """
+    for name in ("images", "masks", "labels", "extent", "table"):
+        value = getattr(data, name, None)
+        for entry in value if isinstance(value, list) else [value]:
+            if entry is not None and Path(entry).is_absolute():
+                what = f"{entry} is absolute, so it would be read in place of what is below {root}"
+                fix = "predict those images, and score the maps with seepseg eval --predictions DIR --truth DIR"
+                raise ConfigError(what, f"data.{name}", fix)
+    if not isinstance(data, ScenesData):
+        return data.model_copy(update={"root": root})
+    # What names scenes of the old root only would be taken for a slip.
+    scenes = scene_files(data, data_root(root, data.images[0]))
+    background = [pattern for pattern in data.background if fnmatch.filter(scenes, pattern)]
+    return data.model_copy(update={"root": root, "background": background})
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from seepseg.data.dataset import Draw, TileDataset, margin_of
 from seepseg.data.loader import Batch, in_batches, load_batches
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.scan import with_counts
-from seepseg.data.source import scene_limits, source_of
+from seepseg.data.source import at_root, scene_limits, source_of
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.inference.predictor import load_predictor
 from seepseg.inference.scene_objects import Note, object_stage, unnoted
@@ -173,7 +173,8 @@ def open_ensemble(
     """As `open_labelled`, predicted and decoded as `predict` does it with several checkpoints, the folds of one run.
 
     Raises:
-        ConfigError: as `open_labelled`; the checkpoints cannot be averaged, or have different tiles in the split.
+        ConfigError: as `open_labelled`; the checkpoints cannot be averaged, or have different tiles in the split; for
+            another root, the recipe has absolute paths.
         DataError: no labelled tile, or a damaged file.
     """
     # Fits are averaged where they are used, without those that have seen a tile.
@@ -181,7 +182,7 @@ def open_ensemble(
     first = joined.checkpoints[0]
     config = first.config.model_copy(update={"runtime": runtime})
     if data_root is not None:
-        config = config.model_copy(update={"data": config.data.model_copy(update={"root": data_root})})
+        config = config.model_copy(update={"data": at_root(config.data, data_root)})
     data = config.data
     source = source_of(data)
     everything = source.catalog()

@@ -27,7 +27,7 @@ from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.scan import with_counts, with_overlaps
 from seepseg.data.scenes import ScenesSource
-from seepseg.data.source import read_mask, read_pixels, source_of
+from seepseg.data.source import at_root, read_mask, read_pixels, source_of
 from seepseg.errors import DataError
 from seepseg.geo.vector import write_vectors
 from seepseg.io.image import read_image
@@ -246,6 +246,15 @@ def test_beyond_the_extent_nothing_is_labelled(tmp_path: Path) -> None:
 
 
 ONE = pd.DataFrame({"n": [1]})
+
+
+def test_of_another_root_the_background_is_what_is_there(tmp_path: Path) -> None:
+    two_scenes(tmp_path)
+    (tmp_path / "masks" / "a.tif").unlink()
+    # A scene clean is of the old root.
+    moved = at_root(config(tmp_path / "old", background=["a", "clean"]), tmp_path)
+    assert moved == config(tmp_path, background=["a"])
+    assert {t.group for t in source_of(moved).catalog().tiles if t.background} == {"a"}
 
 
 def test_masks_may_lie_beside_their_images(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from seepseg.config import ClassNode, Scaling, SeepData, TgsData, TilesData
+from seepseg.config import ClassNode, DataNode, Scaling, ScenesData, SeepData, TgsData, TilesData
 from seepseg.data.catalog import Catalog, Tile
 from seepseg.data.dataset import Draw, TileDataset
 from seepseg.data.scaling import MeasuredScaling
 from seepseg.data.scan import with_counts
-from seepseg.data.source import open_pixels, read_mask, read_pixels, scene_images, some, source_of
-from seepseg.errors import DataError
+from seepseg.data.source import at_root, open_pixels, read_mask, read_pixels, scene_images, some, source_of
+from seepseg.errors import ConfigError, DataError
 
 
 @pytest.mark.parametrize(
@@ -217,3 +217,27 @@ def test_limits_of_a_scene_are_measured_in_all_of_its_columns(monkeypatch: pytes
     assert len({k % 64 for k in chosen}) > 58
     assert len({k // 64 for k in chosen}) > 58
     assert some(list(range(5)), 5) == some(list(range(5)), 9) == list(range(5))  # type: ignore[arg-type]
+
+
+OIL = [ClassNode(name="oil", values=[1])]
+
+
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        (TilesData(root=Path("a"), classes=OIL, images=["/a/images"]), "images"),
+        (TilesData(root=Path("a"), classes=OIL, images=["i", "j"], masks=[None, "/a/masks"]), "masks"),
+        (TilesData(root=Path("a"), classes=OIL, table=Path("/a/tiles.csv")), "table"),
+        (ScenesData(root=Path("a"), classes=OIL, images=["/a/*.tif"]), "images"),
+        (ScenesData(root=Path("a"), classes=OIL, labels=["/a/oil.gpkg"]), "labels"),
+        (ScenesData(root=Path("a"), classes=OIL, extent=["/a/seen.gpkg"]), "extent"),
+    ],
+)
+def test_another_root_is_not_what_absolute_paths_lead_to(data: DataNode, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"/a/.* is absolute, so .* below b in data\.{key}: predict those images"):
+        at_root(data, Path("b"))
+
+
+def test_another_root_changes_nothing_else(tmp_path: Path) -> None:
+    data = SeepData(root=Path("a"))
+    assert at_root(data, tmp_path) == SeepData(root=tmp_path)

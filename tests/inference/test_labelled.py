@@ -76,6 +76,13 @@ def test_which_tiles(folder: RunFolder, seep_root: Path) -> None:
         open_labelled(folder.best, CPU, "val")
 
 
+def test_training_tiles_are_not_scored_as_those_of_another_root(seep_root: Path, tmp_path: Path) -> None:
+    data = {"source": "seep", "root": str(seep_root), "images": [str(seep_root / "train_images_256")]}
+    folder = untrained(tiny_config(seep_root, data=data | {"split": {"val_fraction": 0.25}}), tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"train_images_256 is absolute"):
+        open_labelled(folder.best, CPU, "val", data_root=tmp_path)
+
+
 def test_limits_of_a_scene_are_of_all_its_tiles(seep_root: Path, tmp_path: Path) -> None:
     data = {"source": "seep", "root": str(seep_root), "split": {"val_fraction": 0.25}, "scaling": {"basis": "scene"}}
     folder = untrained(tiny_config(seep_root, data=data), tmp_path / "run")
