@@ -40,6 +40,9 @@ SOMETIMES = (
 )
 """Files that only some evaluations write."""
 
+OF_A_FIT = ("threshold.csv", "area.csv", "threshold.png", "grades.csv")
+"""Files of the search for a fit, in the folder or, of folds, in a folder of each below it."""
+
 HELD_OUT = ("val", "test", "oof")
 """Splits whose tiles no network was trained on."""
 MAPS = "maps"
@@ -121,6 +124,8 @@ def evaluate(
         caution=caution,
     )
     forget(where, *SOMETIMES)
+    if not any(each.fit for p in parts for each in (p, *p.others)):
+        forget(where, *OF_A_FIT, *(f"*/{name}" for name in OF_A_FIT))
     write_scores(where, total, first.classes, summary)
     write_evidence(where, counts, evidence)
     if len(parts) > 1:

@@ -164,6 +164,7 @@ def dry_run(config: Config, fold: int | None) -> dict[str, float | str]:
             loss = train_step(trainer, batch)
             seconds.append(time.perf_counter() - begin)
     step = sorted(seconds[1:] or seconds)[len(seconds[1:]) // 2]
+    one = "one fold" if config.data.split.folds else "the run"
     return {
         "device": str(device),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
@@ -173,6 +174,7 @@ def dry_run(config: Config, fold: int | None) -> dict[str, float | str]:
         "seconds_per_step": step,
         "steps": trainer.steps_per_epoch * config.train.epochs,
         "hours": step * trainer.steps_per_epoch * config.train.epochs / 3600,
+        "hours cover": f"the training steps of {one}; not validation, nor waiting for data",
     }
 
 

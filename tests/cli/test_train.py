@@ -54,6 +54,7 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(config: Path, capsys: pytes
     assert code == 0
     for name in ("device: cpu", "parameters: ", "batch: 8×1×64×64", "memory gib: ", "seconds per step: ", "hours: "):
         assert name in out
+    assert "\nhours cover: the training steps of the run; not validation, nor waiting for data\n" in out
     assert not Path("runs").exists()
 
 

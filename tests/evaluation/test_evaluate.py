@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from seepseg.evaluation.evaluate import Options, evaluate
 from seepseg.evaluation.tables import forget
 from seepseg.inference.labelled import open_labelled
+from seepseg.runs.fit import Fit
 from seepseg.runs.folder import RunFolder
 from seepseg.training.run import train
 from tests.conftest import tiny_config
@@ -22,6 +24,16 @@ def test_a_run_is_scored_alike_again_and_elsewhere(seep_root: Path, tmp_path: Pa
     assert not (folder.eval("val") / "tiles.png").exists()
     assert evaluate(parts, "val", tmp_path / "elsewhere") == first
     assert (tmp_path / "elsewhere" / "tiles.png").exists()
+    # What a fit was found by stays as long as there is one.
+    files = [tmp_path / "elsewhere" / name for name in ("grades.csv", "threshold.png", "fold_0/area.csv")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("old")
+    fit = Fit("softmax", 1.0, 0.5, (), 0, "val", parts[0].ids)
+    evaluate([replace(parts[0], fit=fit)], "val", tmp_path / "elsewhere", options)
+    assert all(file.exists() for file in files)
+    evaluate(parts, "val", tmp_path / "elsewhere", options)
+    assert not any(file.exists() for file in files)
 
 
 def test_nothing_stale_stays_beside_new_scores(tmp_path: Path) -> None:
