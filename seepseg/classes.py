@@ -86,6 +86,12 @@ class ClassTable:
         """Whether each class is given by its lowest value, so that masks may hold fractions."""
         return self._limits is not None
 
+    @property
+    def of_0_and_1(self) -> bool:
+        """Whether it is one class, 1, and the background, 0: where masks hold 0 and 255, any value above 0 is 1."""
+        (one, *more), no_others = self.foreground, (self.background_values, self.ignore_values) == ((0,), ())
+        return not more and no_others and one.values == (1,) and not self.soft
+
     def has(self, value: float) -> bool:
         """Whether a label value is listed: as one of a class, as background, or as ignored."""
         return value in self._indices
@@ -160,6 +166,6 @@ SEEP_BINARY = ClassTable((SegClass("seep", tuple(range(1, 8)), "#E69F00"),))
 """All seven seep classes merged: seep or not."""
 
 SALT = ClassTable((SegClass("salt", (1,), "#56B4E9"),))
-"""Salt or not; where masks are read with this table, any value above 0 is 1."""
+"""Salt or not."""
 
 TABLES: dict[str, ClassTable] = {"seep": SEEP, "seep_binary": SEEP_BINARY, "salt": SALT}

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seepseg.classes import COLORS, IGNORE, SEEP, SEEP_BINARY, ClassTable, SegClass
+from seepseg.classes import COLORS, IGNORE, SALT, SEEP, SEEP_BINARY, ClassTable, SegClass
 from seepseg.config import ClassNode, TilesData
 from seepseg.errors import ConfigError, DataError
 
@@ -63,3 +63,15 @@ def test_values_from_which_a_class_begins() -> None:
     assert (table.soft, table.has(0), table.has(9), table.has(0.5)) == (True, True, True, False)
     with pytest.raises(ConfigError, match="at_least is not given, and different, for every class"):
         ClassTable((SegClass("a", (1,), "#000000"), SegClass("b", (), "#000000", 0.5)))
+
+
+def test_tables_of_one_class_that_is_1() -> None:
+    one, two = (SegClass(name, (value,), "#000000") for name, value in (("a", 1), ("b", 2)))
+    assert SALT.of_0_and_1
+    assert ClassTable((one,)).of_0_and_1
+    half = SegClass("a", (1,), "#000000", at_least=0.5)
+    for table in (
+        ClassTable((two,)), ClassTable((one, two)), ClassTable((one,), (2,)), ClassTable((one,), (0,), (255,)),
+        ClassTable((half,)), SEEP_BINARY,
+    ):  # fmt: skip
+        assert not table.of_0_and_1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seepseg.archives.unpacked import data_root
-from seepseg.classes import SALT, ClassTable
+from seepseg.classes import ClassTable
 from seepseg.config import TgsData
 from seepseg.data.catalog import Catalog, Tile, same_names, unique_names
 from seepseg.data.tiles import Labels, read_labels
@@ -35,7 +35,7 @@ class TgsSource:
 
     @cached_property
     def classes(self) -> ClassTable:
-        """The class table; with that of salt, any mask value above 0 is salt, 1."""
+        """The class table; where its class is 1, any mask value above 0 is."""
         return self.data.class_table()
 
     def catalog(self) -> Catalog:
@@ -68,7 +68,7 @@ class TgsSource:
         return Catalog(tuple(tiles), self.classes, train_flagged=not self.data.drop_flagged)
 
     def labels(self, tile: Tile, shape: tuple[int, int]) -> Labels | None:
-        """Label values: 1 for salt and 0, or, with classes of the config's own, what the mask holds.
+        """Label values: 1 for salt and 0, or, where the class is another than 1, what the mask holds.
 
         The masks of the public set come as 0/65535, and as 8-bit when empty. Run lengths are 1 and 0 always.
         """
@@ -78,7 +78,7 @@ class TgsSource:
         if tile.mask is None:
             return None
         values, ignored = read_labels(tile.mask, shape, self.classes)
-        return Labels(np.greater(values, 0).astype(np.uint8) if self.classes == SALT else values, ignored)
+        return Labels(np.greater(values, 0).astype(np.uint8) if self.classes.of_0_and_1 else values, ignored)
 
     def tile(self, path: Path, name: str) -> Tile:
         """A file as an unlabelled tile, a scene of its own."""

@@ -24,8 +24,8 @@ def evaluate_rasters(
     """Scores of class rasters made by any tool against truth rasters of the same stems (`_class` may follow the stem).
 
     Predictions hold class indices, truth holds label values of the class table; those of nnU-Net are the same. PNG
-    predictions of one class, and PNG truth of salt, may hold any value above 0 for it. What a raster calls no data is
-    not scored, unless its no-data value is a class.
+    predictions of one class, and PNG truth whose class is 1, may hold any value above 0 for it. What a raster calls no
+    data is not scored, unless its no-data value is a class.
 
     Raises:
         DataError: nothing to compare, two of one name, truth without a prediction, or sizes that differ.
@@ -64,8 +64,8 @@ def _truth(path: Path, classes: ClassTable) -> NDArray[np.uint8]:
     """Class indices (H, W) of a raster of label values, `IGNORE` where it says that it has no data."""
     (raw, valid), info = read_image(path, labels=True)
     ignored = ignored_by_file(raw[0], valid, info.nodata, classes.has)
-    # Masks of salt hold 0 and 255 or 65535; what the values of others mean, the class table says.
-    labels = (raw[0] > 0).astype(np.uint8) if classes == SALT and info.kind == "PNG" else raw[0]
+    # Many masks of one class hold 0 and 255 or 65535; what other values mean, the class table says.
+    labels = (raw[0] > 0).astype(np.uint8) if classes.of_0_and_1 and info.kind == "PNG" else raw[0]
     # What a file holds where it has no data need not be a label.
     indices = classes.to_indices(np.where(ignored, np.uint16(classes.background_values[0]), labels), path)
     return np.where(ignored, np.uint8(IGNORE), indices)
