@@ -9,7 +9,7 @@ import numpy as np
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.frame import Field, Frame
 from seepseg.geo.place import Place, place_of
-from seepseg.io.raster import raster_header, raster_windows
+from seepseg.io.image import Image, open_image
 
 DEPTHS, RADII = (500.0, 2000.0), (1400.0, 3300.0)
 """Metres of water, and how far from its vent a slick surfaces there; shallower and deeper, the nearer of both counts.
@@ -31,11 +31,12 @@ def radii(bathymetry: Path, frame: Frame, xy: Field, otherwise: float) -> Field:
         ConfigError: it cannot be read, lies nowhere, or reaches none of the points.
     """
     try:
-        header, height, width = raster_header(bathymetry)
-        place = place_of(header)
-        if not place.crs or not frame.crs:
-            raise ConfigError("has no georeference, or the scenes have none", bathymetry, "leave out --bathymetry")
-        depth = _depths(bathymetry, place, (height, width), frame, xy)
+        # One that takes minutes to check whole is read at a few places: what cannot be decoded there is said.
+        with open_image(bathymetry, bands=[1], verify=False) as raster:
+            place = place_of(raster.georeference)
+            if not place.crs or not frame.crs:
+                raise ConfigError("has no georeference, or the scenes have none", bathymetry, "leave out --bathymetry")
+            depth = _depths(raster, place, frame, xy)
     except DataError as error:
         raise ConfigError(error.what, error.where, error.fix) from None
     if len(depth) and not np.isfinite(depth).any():
@@ -43,16 +44,16 @@ def radii(bathymetry: Path, frame: Frame, xy: Field, otherwise: float) -> Field:
     return np.where(np.isfinite(depth), np.interp(depth, DEPTHS, RADII), otherwise)
 
 
-def _depths(path: Path, place: Place, size: tuple[int, int], frame: Frame, xy: Field) -> Field:
+def _depths(raster: Image, place: Place, frame: Frame, xy: Field) -> Field:
     """Depth (n) at points of the frame; NaN where the raster says none."""
-    height, width = size
-    column, row = np.floor(frame.to_pixels(place, size, xy, "")).T
+    height, width = raster.height, raster.width
+    column, row = np.floor(frame.to_pixels(place, (height, width), xy, "")).T
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     depth = np.full(len(xy), np.nan)
     if inside.any():
         i, j = row[inside].astype(np.intp), column[inside].astype(np.intp)
-        with raster_windows(path) as read:
-            part = read(slice(i.min(), i.max() + 1), slice(j.min(), j.max() + 1))
-        depth[inside] = -part[i - i.min(), j - j.min()].astype(np.float64)
-    # No ocean is deeper, and no-data values of such rasters are far beyond.
+        part = raster.window(slice(i.min(), i.max() + 1), slice(j.min(), j.max() + 1))
+        at = i - i.min(), j - j.min()
+        depth[inside] = np.where(part.valid[at], -part.raw[0][at].astype(np.float64), np.nan)
+    # No ocean is deeper: where a file does not say what its no data is, it is far beyond.
     return np.where(np.abs(depth) < 12_000, depth, np.nan)
