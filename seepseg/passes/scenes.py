@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.geo.identity import COLUMNS, Identity
+from seepseg.io.raster import raster_header
 from seepseg.mapping.layers import polygons_among
 from seepseg.mapping.manifest import Manifest
 
@@ -31,12 +33,14 @@ class Origin(NamedTuple):
         product: which product it is, where that is known.
         source: size and time of the last change of its input.
         raster: where its class map is.
+        ground: which part of its product it is; "" is not known.
     """
 
     listed: str
     product: str | None
     source: tuple[int, ...]
     raster: str
+    ground: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Scene:
         identity: which acquisition it is.
         source: size and time of the last change of its input, as the manifest has them.
         listed: its name in the manifest, where that is another.
+        ground: which part of its product it is, where that is known.
     """
 
     name: str
@@ -58,11 +63,13 @@ class Scene:
     identity: Identity
     source: tuple[int, ...] = ()
     listed: str = ""
+    ground: str = ""
 
     @property
     def origin(self) -> Origin:
         """What tells it from other scenes of its name."""
-        return Origin(self.listed or self.name, self.identity.product, self.source, str(self.raster.absolute()))
+        place = str(self.raster.absolute())
+        return Origin(self.listed or self.name, self.identity.product, self.source, place, self.ground)
 
     def beside(self, end: str) -> Path:
         """Where another output of it is, or would be: `_quicklook.png`, `_uncertainty.tif`."""
@@ -90,7 +97,8 @@ class Pass:
 def find_scenes(folders: Sequence[Path]) -> tuple[list[Scene], list[str]]:
     """The scenes with polygons of prediction folders, sorted by name, and what the user should know of them.
 
-    A product that was predicted twice, or an input without a product's name, counts once: as the last folder has it.
+    What was predicted twice, one part of a product or an input without a product's name, counts once: as the last
+    folder has it.
 
     Raises:
         ConfigError: a folder is not one of predictions, or there is no scene.
@@ -117,8 +125,10 @@ def find_scenes(folders: Sequence[Path]) -> tuple[list[Scene], list[str]]:
             for path in (rasters[0], vectors):
                 if not path.is_file():
                     raise DataError("no such file, though the manifest lists it", path, "predict the scene again")
-            known = {k: v for k, v in (line.get("identity") or {}).items() if k in COLUMNS}
-            scenes.append(Scene(name, rasters[0], vectors, Identity(**known), tuple(line.get("input") or ())))
+            identity = Identity(**{k: v for k, v in (line.get("identity") or {}).items() if k in COLUMNS})
+            ground = _ground(rasters[0], name) if identity.product else ""
+            source = tuple(line.get("input") or ())
+            scenes.append(Scene(name, rasters[0], vectors, identity, source, ground=ground))
     if bare:
         warnings.append(f"{len(bare)} inputs have no polygons and are left out: {listed(bare)}")
     if not scenes:
@@ -133,8 +143,8 @@ def find_scenes(folders: Sequence[Path]) -> tuple[list[Scene], list[str]]:
 def named(scenes: Sequence[Scene], known: Mapping[str, Origin]) -> list[Scene]:
     """The scenes under the names that they had before, else under such as no other scene has or had; sorted by them.
 
-    A scene is known by its product, else by its name and input, else by its name and place. Where several new ones are
-    called the same, or an old one was, the name of their folder stands before theirs.
+    A scene is known by its part of a product, else by its name and input, else by its name and place. Where several
+    new ones are called the same, or an old one was, the name of their folder stands before theirs.
     """
     names, free = dict[Scene, str](), dict(known)
     for rule in (_by_product, _by_input, _by_place):
@@ -156,8 +166,19 @@ def named(scenes: Sequence[Scene], known: Mapping[str, Origin]) -> list[Scene]:
     return sorted(every, key=lambda scene: scene.name)
 
 
+def _ground(raster: Path, name: str) -> str:
+    """Which part of its product a class map is of: the same for the same pixels on the same ground.
+
+    Cut-outs of a product bear its name, too. Without a georeference, their own names tell them apart.
+    """
+    header, height, width = raster_header(raster)
+    where = (header.crs_wkt, header.transform, header.gcps_crs_wkt, header.gcps)
+    known = (header.transform or header.gcps) and where
+    return sha256(repr((known or name, height, width)).encode()).hexdigest()[:16]
+
+
 def _by_product(origin: Origin) -> Hashable:
-    return origin.product
+    return (origin.product, origin.ground) if origin.product and origin.ground else None
 
 
 def _by_input(origin: Origin) -> Hashable:
@@ -207,7 +228,7 @@ def _time(text: str | None) -> datetime:
 
 
 def _once(scenes: Sequence[Scene]) -> tuple[list[Scene], list[str]]:
-    """The last scene of each product, or else of each name and input; and the names of the others."""
-    last = {(s.identity.product or (s.name, s.source or s.raster)): s for s in scenes}
+    """The last scene of each part of a product, or else of each name and input; and the names of the others."""
+    last = {(_by_product(s.origin) or (s.name, s.source or s.raster)): s for s in scenes}
     kept = {id(scene) for scene in last.values()}
     return list(last.values()), [scene.name for scene in scenes if id(scene) not in kept]

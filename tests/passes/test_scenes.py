@@ -4,10 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from pyproj import CRS
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.geo.identity import Identity
+from seepseg.geo.place import LONLAT
+from seepseg.io.cog import Layout, row_writer
+from seepseg.io.raster import Georeference
 from seepseg.passes.scenes import Origin, Scene, find_scenes, named, passes_of
 
 
@@ -38,10 +43,13 @@ def test_scenes_without_time_are_passes_of_their_own_at_the_end() -> None:
     assert grouped(scene("a", None), scene("b", None), scene("z", "2024-01-01T05:00:00Z")) == [("z",), ("a",), ("b",)]
 
 
-def folder(root: Path, **lines: dict[str, Any]) -> Path:
+def folder(root: Path, west: float | None = 0, **lines: dict[str, Any]) -> Path:
+    """A folder of predictions of 1 × 1 pixel, from `west` on, or nowhere."""
     root.mkdir()
+    place = Georeference() if west is None else Georeference(CRS(LONLAT).to_wkt(), (1.0, 0.0, west, 0.0, -1.0, 0.0))
     for name in lines:
-        (root / f"{name}_class.tif").touch()
+        with row_writer(root / f"{name}_class.tif", place, 1, 1, Layout(1, "uint8", 255, {})) as writer:
+            writer.write(np.zeros((1, 1), np.uint8))
         (root / f"{name}.gpkg").touch()
     rows = [
         json.dumps({"name": name, "outputs": {f"{name}_class.tif": 0, f"{name}.gpkg": 0}, **line})
@@ -63,6 +71,23 @@ def test_a_product_that_was_predicted_twice_counts_once(tmp_path: Path) -> None:
     # Both are called b, but are not of one file.
     assert [s.name for s in scenes] == [f"{one}/b", f"{two}/b", "other"]
     assert warnings == ["1 scenes were given twice and count once: a"]
+
+
+@pytest.mark.parametrize("west", [0, None])
+def test_cut_outs_of_a_product_are_scenes_each(tmp_path: Path, west: float | None) -> None:
+    identity = {"identity": {"product": "P"}}
+    one = folder(tmp_path / "one", west, P_part1=identity)
+    two = folder(tmp_path / "two", west if west is None else west + 1, P_part2=identity)
+    again = folder(tmp_path / "again", west, P_part1=identity)
+    first, _ = find_scenes([one])
+    both, warnings = find_scenes([one, two])
+    assert ([s.name for s in both], warnings) == (["P_part1", "P_part2"], [])
+    # The name of one is not given to another, whichever is there.
+    known = {scene.name: scene.origin for scene in named(first, {})}
+    assert [s.name for s in named(find_scenes([two])[0], known)] == ["P_part2"]
+    scenes, warnings = find_scenes([one, two, again])
+    assert [s.raster.parent for s in named(scenes, known)] == [again, two]
+    assert warnings == ["1 scenes were given twice and count once: P_part1"]
 
 
 def test_an_input_may_end_as_class_maps_do(tmp_path: Path) -> None:
