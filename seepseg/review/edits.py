@@ -167,7 +167,8 @@ def _compared(out: Path, written: Mapping[str, NDArray[Any]], kept: Edits) -> Ed
         at = known.get_indexer(pd.MultiIndex.from_frame(table[[*KEY]]))
         before = pd.MultiIndex.from_frame(old.loc[old["what"] == "reshaped", [*KEY]])
         again = pd.MultiIndex.from_frame(table[[*KEY]]).isin(before)
-        changed = again | (sums_of(polygons) != written["sum"][at]) | pd.Series(at).duplicated(keep=False).to_numpy()
+        sums = np.append(written["sum"], 0)[at]  # the last is for what was added, of which there is none
+        changed = again | (sums_of(polygons) != sums) | pd.Series(at).duplicated(keep=False).to_numpy()
         table["what"] = np.where(at < 0, "added", np.where(changed, "reshaped", "slick"))
         gone = np.setdiff1d(np.arange(len(known)), at)
         take = (table["what"] != "slick") | table[list(SAID)].notna().any(axis=1)

@@ -97,6 +97,19 @@ def test_what_is_no_seep_does_not_count_and_stays_judged(sea: Path) -> None:
         assert again(sea).tables.zones.set_index("zone").loc[best["zone"], "n_seen"] == best["n_seen"]
 
 
+def test_a_polygon_may_be_added_where_there_was_none(sea: Path) -> None:
+    path = sea / "zones" / ".written.npz"
+    arrays = read_arrays(path, WRITTEN)
+    assert arrays
+    _, table, _ = read_vectors(sea / "zones" / "zones.gpkg", "slicks")
+    # What a run over scenes without slicks leaves, and one polygon that its user drew.
+    write_arrays(path, {name: values if name == "stamp" else values[:0] for name, values in arrays.items()})
+    drawn = table[:1].assign(object=pd.NA, **{"class": 1})
+    rewrite(sea, drawn, np.array([shapely.MultiPolygon([shapely.box(0, 0, 500, 500)])], object))
+    warnings = again(sea).warnings
+    assert "zones.gpkg: polygons added, which become labels and count in no zone: 1" in warnings
+
+
 @pytest.mark.parametrize("left", [None, b"PK", {}, {"zones": np.zeros(2)}, {"sum": np.zeros(9, np.uint32)}, "twice"])
 def test_a_package_that_cannot_be_compared_is_put_aside(sea: Path, left: bytes | str | dict[str, Any] | None) -> None:
     """A run that was stopped after it wrote the package leaves it so; as do arrays that are not what it wrote."""
