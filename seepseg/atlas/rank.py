@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
+from pyproj import CRS, Transformer
 
-from seepseg.errors import ConfigError, DataError
+from seepseg.errors import ConfigError, DataError, listed
 from seepseg.figures.sheets import cut_quicklook
-from seepseg.geo.place import place_of
+from seepseg.geo.place import Place, place_of
 from seepseg.geo.vector import read_polygons, read_vectors
 from seepseg.io.atomic import write_text
 from seepseg.io.raster import raster_header, thinned
@@ -52,15 +53,21 @@ def rank(
             raise ConfigError(f"no {PACKAGE}", reviewed, "give a folder that `seepseg zones` made")
         state = read_state(reviewed)
         scenes = named(scenes, state.names if state else {})
-    tables = []
+    tables, astray = [], list[str]()
     for done, scene in enumerate(scenes, 1):
-        shapes, slicks, _ = read_polygons(scene.vectors)
+        shapes, slicks, crs = read_polygons(scene.vectors)
         slicks["scene"] = scene.name
         if missing := [name for name in NEEDED if name not in slicks]:
             raise DataError(f"has no column {missing[0]}", scene.vectors, "predict the scene again")
         if len(slicks):
-            tables.append(slicks[NEEDED].assign(disagreement=_disagreement(scene, shapes)))
+            path = scene.beside(f"_uncertainty{scene.raster.suffix}")
+            apart = _disagreement(path, shapes, slicks, crs) if path.is_file() else np.full(len(slicks), np.nan)
+            astray += [] if apart is not None else [scene.name]
+            tables.append(slicks[NEEDED].assign(disagreement=np.nan if apart is None else apart))
         tick(done, len(scenes))
+    if astray:
+        what = "the rasters have no georeference as the polygons have, so uncertainty does not count, and no picture"
+        warnings.append(f"{what} is cut: predict with --format tif: {listed(astray)}")
     every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*NEEDED, "disagreement"])
     shares = every["class"].map(every["class"].value_counts(normalize=True))
     every["doubt"] = 1 - every["mean_probability"].astype(float)
@@ -114,17 +121,30 @@ TILES = (
 )
 
 
-def _disagreement(scene: Scene, shapes: NDArray[np.object_]) -> NDArray[np.float64]:
-    """Uncertainty (n), 0 to 1, at a point inside each polygon; NaN where none was written."""
-    path = scene.beside(f"_uncertainty{scene.raster.suffix}")
-    if not path.is_file() or not len(shapes):
-        return np.full(len(shapes), np.nan)
+def _disagreement(
+    path: Path, shapes: NDArray[np.object_], slicks: pd.DataFrame, crs: str | None
+) -> NDArray[np.float64] | None:
+    """Uncertainty (n), 0 to 1, at a point inside each polygon; None where the raster does not say where they are."""
     header, height, width = raster_header(path)
+    points = _pixels(place_of(header), slicks, crs, shapely.get_coordinates(shapely.point_on_surface(shapes)))
+    if points is None:
+        return None
     few = thinned(path, max(1, max(height, width) // FINEST))
-    points = shapely.get_coordinates(shapely.point_on_surface(shapes))
-    at = place_of(header).to_pixels(points)[:, ::-1] / [height, width] * few.shape
+    at = points[:, ::-1] / [height, width] * few.shape
     row, column = np.clip(at, 0, np.array(few.shape) - 1).astype(int).T
     return np.where(few[row, column] == 255, np.nan, few[row, column] / 254)
+
+
+def _pixels(place: Place, slicks: pd.DataFrame, crs: str | None, xy: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Column and row (n, 2) of points of polygons in a raster; None where they are on a map, and it is nowhere.
+
+    A PNG is nowhere. That polygons are in pixels shows in their areas, as GeoJSON cannot say that it has no CRS.
+    """
+    if place.crs is None or crs is None:
+        return None if slicks["area_m2"].notna().any() else xy
+    if CRS(crs) != CRS(place.crs):  # GeoJSON is longitude and latitude
+        xy = np.stack(Transformer.from_crs(crs, place.crs, always_xy=True).transform(*xy.T), axis=1)
+    return place.to_pixels(xy)
 
 
 def _pictures(scene: Scene, rows: pd.DataFrame) -> list[bytes]:
@@ -134,12 +154,14 @@ def _pictures(scene: Scene, rows: pd.DataFrame) -> list[bytes]:
         return [b""] * len(rows)
     header, height, width = raster_header(scene.raster)
     place = place_of(header)
-    shapes, slicks, _ = read_polygons(scene.vectors)
+    shapes, slicks, crs = read_polygons(scene.vectors)
     index = pd.MultiIndex.from_frame(slicks[["object", "class"]])
     at = index.get_indexer(pd.MultiIndex.from_frame(rows[["object", "class"]]))
     found = []
     for shape in shapes[at]:
-        points = place.to_pixels(shapely.get_coordinates(shape))
+        points = _pixels(place, slicks, crs, shapely.get_coordinates(shape))
+        if points is None:
+            return [b""] * len(rows)
         low, high = points.min(axis=0), points.max(axis=0)
         cut = cut_quicklook(path, (height, width), (low + high) / 2, float(np.hypot(*(high - low))) / 2, 1.5, 40)
         found.append(cut[0] if cut else b"")

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
+from PIL import Image
 
 from seepseg.atlas.rank import rank, write_queue
 from seepseg.classes import SEEP
@@ -74,6 +76,47 @@ def test_disagreement_counts_where_it_was_written(tmp_path: Path) -> None:
     disputed = queue[queue["disagreement"] == 1]
     assert disputed["score"].tolist() == pytest.approx([0.4358], abs=1e-4)
     assert queue["disagreement"].isna().sum() == 1  # scene b has none
+
+
+def without_place(path: Path) -> None:
+    """Write a raster as PNG instead, which says nothing of where it lies."""
+    Image.fromarray(rasterio.open(path).read(1)).save(path.with_suffix(".png"))
+    path.unlink()
+
+
+def test_a_raster_that_lies_nowhere_says_nothing_of_polygons_on_a_map(tmp_path: Path) -> None:
+    folder = predicted(tmp_path)
+    plane = np.zeros((20, 20), np.uint8)
+    plane[-1, -1] = 254  # the pixel to which coordinates of a map are cut, taken for columns and rows
+    place, *_ = raster_header(folder / "a_class.tif")
+    with row_writer(folder / "a_uncertainty.tif", place, 20, 20, uncertainty_layout({})) as writer:
+        writer.write(plane)
+    for name in ("a_class.tif", "a_uncertainty.tif"):
+        without_place(folder / name)
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace("a_class.tif", "a_class.png"))
+    queue, scenes, warnings = rank([folder])
+    QuickLook(20, 20).save(folder / "a_quicklook.png", SEEP)
+    assert queue["disagreement"].isna().all()
+    (line,) = warnings
+    assert "the rasters have no georeference as the polygons have" in line and line.endswith(": a")
+    write_queue(tmp_path / "q.csv", queue, scenes)
+    assert "No quick-looks are there" in (tmp_path / "q.html").read_text("utf-8")
+
+
+def test_polygons_in_longitude_and_latitude_are_found_in_a_raster_on_a_map(tmp_path: Path) -> None:
+    folder = predicted(tmp_path)
+    place, *_ = raster_header(folder / "a_class.tif")
+    plane = np.zeros((20, 20), np.uint8)
+    plane[5, 5], plane[5, 15], plane[15, 5] = 127, 254, 0
+    with row_writer(folder / "a_uncertainty.tif", place, 20, 20, uncertainty_layout({})) as writer:
+        writer.write(plane)
+    write_vectors(folder / "a.geojson", *read_vectors(folder / "a.gpkg"))
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace("a.gpkg", "a.geojson"))
+    queue, *_ = rank([folder])
+    of_a = queue[queue["scene"] == "a"].sort_values("object")
+    assert of_a["disagreement"].tolist() == [0.5, 1.0, 0.0]
 
 
 def test_a_folder_without_a_review_is_said(tmp_path: Path) -> None:
