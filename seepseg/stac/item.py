@@ -187,6 +187,8 @@ def _raster(path: Path, key: str, classes: ClassTable) -> dict[str, Any]:
 def _projection(place: Georeference) -> dict[str, Any]:
     if not (place.crs_wkt and place.transform):
         return {}
-    code = CRS.from_wkt(place.crs_wkt).to_epsg()
-    system = {"proj:code": f"EPSG:{code}"} if code else {"proj:code": None, "proj:wkt2": place.crs_wkt}
+    crs = CRS.from_wkt(place.crs_wkt)
+    code = crs.to_epsg()
+    # A raster's own text is of the first version of WKT.
+    system = {"proj:code": f"EPSG:{code}"} if code else {"proj:code": None, "proj:wkt2": crs.to_wkt()}
     return system | {"proj:transform": list(place.transform)}

@@ -18,6 +18,7 @@ import pytest
 import rasterio
 import tifffile
 from PIL import Image
+from pyproj import CRS
 from pystac.extensions.classification import ClassificationExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.sat import SatExtension
@@ -25,13 +26,14 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 from seepseg.classes import SALT
 from seepseg.geo.grid import Grid
+from seepseg.io.raster import Georeference
 from seepseg.mapping.ensemble import Ensemble
 from seepseg.mapping.jobs import Job, plan, with_scenes
 from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.scene import predict_scene
 from seepseg.mapping.tiles import predict_tiles
 from seepseg.stac.catalog import write_catalog
-from seepseg.stac.item import ANY_TIME
+from seepseg.stac.item import ANY_TIME, _projection
 from tests.mapping.toy import recipe, toy
 
 TAGS = {"SEEPSEG_VERSION": "1.2.3", "SEEPSEG_MODEL": "0123456789abcdef fedcba9876543210", "SEEPSEG_CONFIG": "aaaa"}
@@ -165,6 +167,15 @@ def test_what_nothing_says_is_left_out_and_not_guessed(tmp_path: Path, ensemble:
     assert tile["assets"]["classes"]["proj:shape"] == [8, 8]
     assert [c["value"] for c in tile["assets"]["classes"]["classification:classes"]] == [0, 255]
     assert "nodata" not in tile["assets"]["classes"]
+
+
+def test_a_coordinate_system_without_a_code_is_wkt2() -> None:
+    # As rasters say it: in the first version, which calls it PROJCS.
+    old = CRS("+proj=laea +lat_0=27 +lon_0=-91 +datum=WGS84").to_wkt("WKT1_GDAL")
+    assert old.startswith("PROJCS[")
+    said = _projection(Georeference(old, (10.0, 0.0, 0.0, 0.0, -10.0, 0.0)))
+    assert said["proj:code"] is None
+    assert said["proj:wkt2"].startswith("PROJCRS[") and CRS(said["proj:wkt2"]) == CRS(old)
 
 
 def test_a_start_without_an_end_is_a_moment(tmp_path: Path, ensemble: Ensemble) -> None:
