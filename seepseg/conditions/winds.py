@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from rasterio.transform import Affine
 
@@ -47,6 +47,8 @@ NAMES = {
 """What files call the parts of wind, in small letters."""
 UNITS = ("", "m/s", "ms**-1", "ms-1", "ms^-1", "m.s-1", "m.s**-1", "meters/second", "metres/second")
 """m/s, spaces left out; "" is not said."""
+GRIDS = ("grid_latitude", "grid_longitude", "projection_x_coordinate", "projection_y_coordinate")
+"""Standard names of rows and columns that are no longitude and latitude."""
 
 
 @dataclass(frozen=True)
@@ -166,10 +168,20 @@ def _bands(path: Path) -> Iterator[Band]:
         yield Band(path, name, driver, number, part, _time(tags, path))
     for name in {name for name, *_ in wanted}:
         source = _opened(path, driver, name)
-        if source.transform == Affine.identity():
-            raise DataError("does not lie on a regular grid", path, "regrid it, for example with cdo remapbil")
+        if source.transform == Affine.identity() or _elsewhere(source):
+            what = "does not lie on a regular grid of longitude and latitude or of a map"
+            raise DataError(what, path, "regrid it, for example with cdo remapbil")
         if source.height * source.width > MOST:
             raise DataError(f"its fields have {source.height} × {source.width} numbers", path, "cut out your region")
+
+
+def _elsewhere(source: Any) -> bool:
+    """Whether rows and columns are of another pole than the Earth's, or of a map that is not known here."""
+    if source.crs:
+        return bool(source.crs.is_geographic and CRS.from_wkt(source.crs.to_wkt()).is_derived)
+    said = [(key.rpartition("#")[2], value) for key, value in source.tags().items()]
+    mapped = any(key == "grid_mapping_name" and value != "latitude_longitude" for key, value in said)
+    return mapped or any(key == "standard_name" and value in GRIDS for key, value in said)
 
 
 @lru_cache(maxsize=64)

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+from pyproj import CRS
+from pyproj.crs import DerivedGeographicCRS
+from pyproj.crs.coordinate_operation import RotatedLatitudeLongitudeConversion
 from rasterio.transform import Affine
 from scipy.io import netcdf_file
 
-from seepseg.conditions.winds import read_winds
+from seepseg.conditions.winds import _elsewhere, read_winds
 from seepseg.errors import DataError
 
 LAT, LON = np.arange(30.0, 25.9, -0.5), np.arange(265.0, 272.1, 0.5)
@@ -138,6 +142,45 @@ def test_what_is_no_wind_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(DataError) as error:
             read_winds([path])
         assert words in str(error.value)
+
+
+def write_rotated(path: Path, mapping: bool, standard: bool) -> Path:
+    """Wind as regional models leave it: rows and columns are degrees of a pole at 39.25° north, 162° west."""
+    with netcdf_file(path, "w") as file:
+        for name, count, unit, start in (("time", 1, HOUR, 5), ("rlat", 9, "degrees", -2), ("rlon", 9, "degrees", -2)):
+            file.createDimension(name, count)
+            variable = file.createVariable(name, "d", (name,))
+            variable.units = unit
+            variable[:] = start + 0.5 * np.arange(count)
+            if standard and name != "time":
+                variable.standard_name = {"rlat": "grid_latitude", "rlon": "grid_longitude"}[name]
+        if mapping:
+            pole = file.createVariable("pole", "c", ())
+            pole.grid_mapping_name = "rotated_latitude_longitude"
+            pole.grid_north_pole_latitude, pole.grid_north_pole_longitude = 39.25, -162.0
+        for name in ("u10", "v10"):
+            variable = file.createVariable(name, "f", ("time", "rlat", "rlon"))
+            variable.units = "m s-1"
+            variable[:] = 3.0
+            if mapping:
+                variable.grid_mapping = "pole"
+    return path
+
+
+@pytest.mark.parametrize(("mapping", "standard"), [(True, True), (True, False), (False, True)])
+def test_degrees_of_another_pole_are_no_longitude_and_latitude(tmp_path: Path, mapping: bool, standard: bool) -> None:
+    with pytest.raises(DataError, match=r"regular grid of longitude and latitude.*cdo remapbil"):
+        read_winds([write_rotated(tmp_path / "w.nc", mapping, standard)])
+
+
+def test_a_coordinate_system_of_another_pole_is_refused(tmp_path: Path) -> None:
+    base = CRS("EPSG:4326")
+    turned = DerivedGeographicCRS(base, RotatedLatitudeLongitudeConversion(39.25, 180.0))
+    path = write_geotiff(tmp_path / "w.tif", TIME="2021-04-01T05:00:00Z")
+    with rasterio.open(path) as source:
+        assert not _elsewhere(source)
+        # No file is written with it: the keys of a GeoTIFF cannot say it. GDAL finds it in some GRIBs and netCDFs.
+        assert _elsewhere(SimpleNamespace(crs=rasterio.crs.CRS.from_wkt(turned.to_wkt()), tags=dict))
 
 
 def test_what_would_take_all_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
