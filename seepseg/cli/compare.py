@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from seepseg.cli.options import FILE
+from seepseg.cli.options import FILE, print_table, relative
 from seepseg.cli.record import made
 
 
@@ -22,7 +22,6 @@ def command(run_a: Path, run_b: Path, split: str, out: Path | None) -> None:
     seepseg eval runs/base && seepseg eval runs/mine
     seepseg compare runs/base runs/mine
     """
-    from seepseg.cli.options import print_table, relative
     from seepseg.evaluation.compare import compare, evaluated, table, verdict, write_comparison
 
     rows = compare(run_a, run_b, split)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option
+from seepseg.cli.options import (
+    FILE,
+    config_argument,
+    device_option,
+    override_option,
+    print_table,
+    progress,
+    quiet_option,
+    relative,
+    warn,
+)
 from seepseg.cli.record import made
 from seepseg.errors import ConfigError
 
@@ -46,7 +55,7 @@ def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
         f"{len(catalog.classes) - 1} foreground classes"
     )
     if not shares(labelled, splits).loc["val", list(catalog.classes.names[1:])].any():
-        _warn(["no pixel of the validation tiles is foreground, so they cannot rank models: change data.split"])
+        warn("no pixel of the validation tiles is foreground, so they cannot rank models: change data.split")
     for flag, count in catalog.flagged().items():
         click.echo(f"flagged: {count} {flag} ({FLAGS[flag]})")
 
@@ -63,7 +72,6 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
     """
     from seepseg.audit.pictures import SHEET_PARTS, example_rows
     from seepseg.audit.statistics import balance, coverage_classes, flags, intensities, tile_table
-    from seepseg.cli.options import print_table, relative
     from seepseg.config import load
     from seepseg.data.source import source_of
     from seepseg.figures.plots import save_class_balance, save_intensity
@@ -109,7 +117,6 @@ def report(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: bo
     Labels and files that `check` stops at are listed instead.
     """
     from seepseg.audit.report import write_dataset_report
-    from seepseg.cli.options import progress, relative
     from seepseg.config import load
 
     recipe = load(config, overrides)
@@ -127,7 +134,6 @@ def report(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: bo
 @quiet_option
 def split(config: Path, overrides: tuple[str, ...], fold: int | None, out: Path | None, quiet: bool) -> None:
     """Divide the tiles as training would, and print each part's share of every class."""
-    from seepseg.cli.options import print_table, relative
     from seepseg.config import load
     from seepseg.io.atomic import write_text
     from seepseg.io.table import csv_text
@@ -167,7 +173,6 @@ def tile(config: Path, overrides: tuple[str, ...], out: Path, overwrite: bool, q
 
     When it was stopped, give the same command again to continue.
     """
-    from seepseg.cli.options import progress, relative
     from seepseg.config import load
     from seepseg.data.catalog import labelled_of
     from seepseg.data.scenes import ScenesSource
@@ -182,10 +187,10 @@ def tile(config: Path, overrides: tuple[str, ...], out: Path, overwrite: bool, q
     try:
         catalog, splits = _divided(recipe, catalog)
     except ConfigError as error:
-        _warn([f"tiles.csv says no split: {error}"])
+        warn(f"tiles.csv says no split: {error}")
         catalog = labelled_of(catalog)
     if source.data.stride:
-        _warn(["windows between those that touch (data.stride) are not written: they are for training only"])
+        warn("windows between those that touch (data.stride) are not written: they are for training only")
     with progress("writing", len(catalog), quiet) as tick:
         write_tiles(recipe, source, catalog, splits, out, overwrite=overwrite, tick=tick)
     made(out, out / RECIPE, tiles=len(catalog))
@@ -203,7 +208,6 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
     Writes a page and suspects.csv, the highest weight first. A run without folds predicts its validation tiles only.
     """
     from seepseg.audit.suspects_report import write_suspects
-    from seepseg.cli.options import progress, relative
     from seepseg.machine.device import runtime_for, set_threads
     from seepseg.runs.checkpoint import load_checkpoint
     from seepseg.runs.find import find_checkpoints, run_root
@@ -217,22 +221,16 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
 
 
 def _counted(recipe: Config, quiet: bool) -> Catalog:
-    from seepseg.cli.options import progress
     from seepseg.data.scan import with_counts
     from seepseg.data.source import source_of
 
     source = source_of(recipe.data)
     catalog = source.catalog()
-    _warn(catalog.warnings)
+    warn(*catalog.warnings)
     with progress("reading", len(catalog), quiet) as tick:
         counted = with_counts(source, catalog, tick)
-    _warn(counted.warnings[len(catalog.warnings) :])
+    warn(*counted.warnings[len(catalog.warnings) :])
     return counted
-
-
-def _warn(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
 
 
 def _divided(recipe: Config, catalog: Catalog, fold: int | None = None) -> tuple[Catalog, DataFrame]:
@@ -243,7 +241,7 @@ def _divided(recipe: Config, catalog: Catalog, fold: int | None = None) -> tuple
     from seepseg.splits.make import divided
 
     split, labelled = recipe.data.split, with_blocks(source_of(recipe.data), labelled_of(catalog))
-    _warn(labelled.warnings[len(catalog.warnings) :])
+    warn(*labelled.warnings[len(catalog.warnings) :])
     splits, more = divided(labelled, split, recipe.seed, 0 if fold is None and split.folds else fold)
-    _warn(more)
+    warn(*more)
     return labelled, splits

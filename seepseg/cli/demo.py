@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seepseg.cli.options import FILE, override_option, quiet_option
+from seepseg.cli.options import FILE, override_option, print_table, progress, quiet_option, relative
 from seepseg.cli.record import made
+from seepseg.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +31,6 @@ OFTEN = 0.15
 @quiet_option
 def command(salt: bool, sentinel1: bool, zones: bool, out: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     """Generate data, train, evaluate per class, predict, and list the results. Minutes, no download, no GPU."""
-    from seepseg.errors import ConfigError
-
     if salt + sentinel1 + zones > 1:
         raise ConfigError("give one of --salt, --sentinel1 and --zones")
     if zones:
@@ -40,13 +39,11 @@ def command(salt: bool, sentinel1: bool, zones: bool, out: Path, overrides: tupl
         _zones(out / "zones", quiet)
         return
     from seepseg import synthetic
-    from seepseg.cli.options import print_table, progress, relative
     from seepseg.config import load, recipes
     from seepseg.evaluation.evaluate import Options, evaluate
     from seepseg.evaluation.printing import per_class
     from seepseg.geo.grid import parse_grid
     from seepseg.inference.labelled import open_labelled
-    from seepseg.io.atomic import write_text
     from seepseg.mapping.batch import Execution, predict_batch
     from seepseg.mapping.jobs import plan
     from seepseg.mapping.outputs import Wanted
@@ -56,9 +53,7 @@ def command(salt: bool, sentinel1: bool, zones: bool, out: Path, overrides: tupl
 
     kind = "salt" if salt else "sentinel1" if sentinel1 else "seep"
     begin, root = time.monotonic(), out / kind
-    _clear(root)
-    write_text(root / MARK, "made by seepseg demo\n")
-    made(root)
+    _begin(root)
     recipe = load(recipes()[f"demo_{kind}"], [f"data.root={root / 'data'}", *overrides])
     what = "Sentinel-1 products and polygons" if sentinel1 else f"{kind} data"
     click.echo(f"1/4 synthetic {what} in {relative(root / 'data')}/")
@@ -119,15 +114,11 @@ def _zones(root: Path, quiet: bool) -> None:
     """Maps of a made-up sea, as `predict` would leave them; their zones by `seepseg zones`, against the truth."""
     import pandas as pd
 
-    from seepseg.cli.options import relative
     from seepseg.cli.zones import command as find_zones
-    from seepseg.io.atomic import write_text
     from seepseg.synthetic.vents import Sea, write_passes
 
     begin, sea, maps = time.monotonic(), Sea(passes=40, lulls=0.15, pictures=True), root / "maps"
-    _clear(root)
-    write_text(root / MARK, "made by seepseg demo\n")
-    made(root)
+    _begin(root)
     click.echo(f"1/3 maps of {sea.passes} passes over {sea.vents} vents, with errors, in {relative(maps)}/")
     vents = write_passes(maps, sea)
     click.echo("2/3 seepseg zones")
@@ -169,10 +160,13 @@ def _against(zones: pd.DataFrame, vents: pd.DataFrame, passes: int) -> list[str]
     ]
 
 
-def _clear(root: Path) -> None:
-    from seepseg.errors import ConfigError
+def _begin(root: Path) -> None:
+    """Make the folder of a demo anew."""
+    from seepseg.io.atomic import write_text
 
     if root.exists():
         if not (root / MARK).exists():
             raise ConfigError("folder exists and is not a demo's", root, "give another -o")
         shutil.rmtree(root)
+    write_text(root / MARK, "made by seepseg demo\n")
+    made(root)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seepseg.cli.options import FILE, device_option, quiet_option
+from seepseg.cli.options import FILE, device_option, print_table, progress, quiet_option, relative
 from seepseg.cli.record import made
 from seepseg.io.files import local_path
 
@@ -150,7 +150,6 @@ def _class_table(text: str | None, truth: Path) -> ClassTable:
 def _score_run(request: Request, run: Path) -> None:
     from dataclasses import replace
 
-    from seepseg.cli.options import progress, relative
     from seepseg.evaluation.evaluate import Options, evaluate
     from seepseg.evaluation.fitting import fit_parts
     from seepseg.evaluation.printing import decoding_text
@@ -189,7 +188,6 @@ def _score_run(request: Request, run: Path) -> None:
 
 
 def _print_scores(summary: Summary, request: Request) -> None:
-    from seepseg.cli.options import print_table
     from seepseg.evaluation import printing
     from seepseg.evaluation.tables import reference_table
 
@@ -202,8 +200,6 @@ def _print_scores(summary: Summary, request: Request) -> None:
 
 
 def _print_written(where: Path, request: Request) -> None:
-    from seepseg.cli.options import relative
-
     names = ["metrics.json", "per_class.csv", "confusion.csv"]
     figures = [] if request.no_figures else ["confusion.png", "tiles.png"] if request.run else ["confusion.png"]
     names += [*figures, *["report.html"] * request.report, *["maps"] * request.maps]

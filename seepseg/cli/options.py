@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from seepseg.cli.streams import heard, uncovered
+from seepseg.errors import ConfigError
 from seepseg.io.files import local_path
 
 if TYPE_CHECKING:
@@ -50,6 +52,20 @@ override_option = click.option(
 )
 device_option = click.option("--device", help="auto, cpu, cuda or cuda:N.  [default: the config's]")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
+
+
+def refuse_unused(**fixes: str | bool) -> None:
+    """Raise ConfigError where an option was given that has no effect now: its fix says what to do, else it is False."""
+    context = click.get_current_context()
+    for name, fix in fixes.items():
+        if fix and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise ConfigError("has no effect", f"--{name.replace('_', '-')}", f"{fix}, or leave it out")
+
+
+def warn(*lines: str) -> None:
+    """Print warnings."""
+    for line in lines:
+        click.echo(f"warning: {line}", err=True)
 
 
 def with_device(overrides: tuple[str, ...], device: str | None) -> list[str]:

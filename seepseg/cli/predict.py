@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seepseg.api.inputs import WIDEST_MARGIN, with_table
-from seepseg.cli.options import FILE, device_option, progress, quiet_option, relative
+from seepseg.cli.options import FILE, device_option, progress, quiet_option, refuse_unused, relative, warn
 from seepseg.cli.record import made
 from seepseg.errors import ConfigError
 from seepseg.machine.cores import cores
@@ -132,8 +132,14 @@ def command(
     \b
     seepseg predict runs/seep_multiclass SCENES/ -o out
     """
+    from seepseg.geo.grid import parse_grid
     from seepseg.mapping.jobs import check_inputs, plan
 
+    refuse_unused(
+        workers=executor == "serial" and "give --executor processes or dask",
+        scheduler=executor != "dask" and "give --executor dask",
+        vectors=no_polygons and "leave out --no-polygons",
+    )
     tgs = image_format == "tgs-csv"
     image_format = "png" if tgs else image_format
     jobs = plan(inputs, out, image_format)
@@ -142,11 +148,7 @@ def command(
         from seepseg.geo.parquet import check_parquet
 
         check_parquet("--vectors parquet")
-    map_grid = None
-    if grid is not None:
-        from seepseg.geo.grid import parse_grid
-
-        map_grid = parse_grid(grid)
+    map_grid = None if grid is None else parse_grid(grid)
 
     # What follows takes seconds to import: a wrong input is reported before.
     from seepseg.machine.device import runtime_for
@@ -165,9 +167,9 @@ def command(
     if tgs:
         check_submission(jobs, checkpoint.classes)
     if table := scenes or first.data.scenes:
-        jobs = with_table(jobs, table, must=scenes is not None, warn=_warn)
+        jobs = with_table(jobs, table, must=scenes is not None, warn=warn)
     if land is None and (left_out := getattr(first.data, "land", None)) is not None:
-        _warn(f"the run has seen no land: leave it out with --land {left_out:g}, as in training")
+        warn(f"the run has seen no land: leave it out with --land {left_out:g}, as in training")
     config = first.predict if threshold is None else first.predict.model_copy(update={"threshold": threshold})
     if threads is None and executor != "serial":
         threads = max(1, cores() // workers)
@@ -196,10 +198,6 @@ def command(
     _tell(result, len(jobs), out, how.name)
 
 
-def _warn(line: str) -> None:
-    click.echo(f"warning: {line}", err=True)
-
-
 def _describe(jobs: list[Job], result: Outcome, out: Path, classes: ClassTable | None) -> None:
     """Write the STAC catalog of what is done; without classes, remove one of maps that have been made anew."""
     from seepseg.stac.catalog import CATALOG, remove_catalog, write_catalog
@@ -212,13 +210,12 @@ def _describe(jobs: list[Job], result: Outcome, out: Path, classes: ClassTable |
     made(out / CATALOG)
     click.echo(f"catalog: {relative(out / CATALOG)}, {count} items")
     if timeless:
-        what = f"{timeless} items have no time, and span all of it"
-        _warn(f"{what}: give --scenes with the column acquired")
+        warn(f"{timeless} items have no time, and span all of it: give --scenes with the column acquired")
 
 
 def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
-    """Print the result of `count` inputs; raise SomeFailedError where some failed."""
-    from seepseg.errors import SHOWN, SomeFailedError
+    """Print the result of `count` inputs; raise an error where some failed: of resources, if a worker died."""
+    from seepseg.errors import SHOWN, ResourceError, SomeFailedError
     from seepseg.mapping.batch import alike
 
     manifest, listing = out / f"manifest{shard}.jsonl", out / f"failures{shard}.jsonl"
@@ -226,7 +223,7 @@ def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
     made(*(path for path in tables if path.exists()))
     warnings = ((source, f"{source}: {text}") for source, text in result.warnings)
     for line in alike(warnings, relative(manifest)):
-        _warn(line)
+        warn(line)
     if result.placed:
         words = "classes of objects with those of their place"
         click.echo(f"{words}: {sum(result.placed)} of {len(result.placed)} inputs, counts in {relative(manifest)}")
@@ -235,8 +232,7 @@ def _tell(result: Outcome, count: int, out: Path, shard: str) -> None:
     if result.failures:
         for line in alike(((f["input"], f["error"]) for f in result.failures), relative(listing))[:SHOWN]:
             click.echo(f"failed: {line}", err=True)
-        raise SomeFailedError(
-            f"{len(result.failures)} of {count} inputs failed",
-            listing,
-            "fix or remove them and run the same command again",
-        )
+        what, again = f"{len(result.failures)} of {count} inputs failed", "and run the same command again"
+        if any(f["exit_code"] == ResourceError.exit_code for f in result.failures):
+            raise ResourceError(f"{what}, some as their worker died", listing, f"see whether memory ran out, {again}")
+        raise SomeFailedError(what, listing, f"fix or remove them {again}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from seepseg.cli.options import FILE, progress, quiet_option, relative
+from seepseg.cli.options import FILE, progress, quiet_option, relative, warn
 from seepseg.cli.record import made
 
 
@@ -29,7 +29,6 @@ def command(folders: tuple[Path, ...], out: Path, reviewed: Path | None, quiet: 
     with progress("reading", None, quiet) as tick:
         queue, scenes, warnings = rank(folders, reviewed, tick)
     write_queue(out, queue, scenes)
-    for line in warnings:
-        click.echo(f"warning: {line}", err=True)
+    warn(*warnings)
     made(out, out.with_suffix(".html"), slicks=len(queue), scenes=queue["scene"].nunique())
     click.echo(f"{len(queue)} slicks of {queue['scene'].nunique()} scenes, in {relative(out)} and {out.stem}.html")

@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seepseg.cli.options import FILE, config_argument, device_option, override_option, quiet_option, with_device
+from seepseg.cli.options import (
+    FILE,
+    config_argument,
+    device_option,
+    override_option,
+    progress,
+    quiet_option,
+    relative,
+    with_device,
+)
 from seepseg.cli.record import made
 from seepseg.cli.streams import child_echo
+from seepseg.errors import ConfigError, SeepsegError
 from seepseg.machine.cores import is_first, is_one_of_several
 
 if TYPE_CHECKING:
@@ -62,7 +72,6 @@ def command(
     torchrun --nproc-per-node 2 -m -- seepseg train seep_multiclass --run runs/two
     """
     from seepseg.config import load
-    from seepseg.errors import ConfigError
     from seepseg.training.folds import plan, plan_one
     from seepseg.training.objects import settle_object_classifiers
 
@@ -103,7 +112,6 @@ def _mute(line: str) -> None:
 
 
 def _train_one(run: FoldRun, quiet: bool) -> Best:
-    from seepseg.cli.options import progress
     from seepseg.training.folds import train_fold
 
     with progress("epoch", None, quiet) as tick:
@@ -112,7 +120,6 @@ def _train_one(run: FoldRun, quiet: bool) -> Best:
 
 def _train_folds(runs: Sequence[FoldRun], jobs: int, quiet: bool) -> None:
     """Train the folds that are not finished; with several at a time, an error of one is raised when all have ended."""
-    from seepseg.errors import SeepsegError
     from seepseg.training.folds import train_together
 
     left = []
@@ -147,7 +154,6 @@ def _try(recipe: Config, fold: int | None) -> None:
 
 
 def _find_rate(recipe: Config, root: Path, fold: int | None, init: Path | None) -> None:
-    from seepseg.cli.options import relative
     from seepseg.runs.folder import RATE_TEST
     from seepseg.training.find_lr import find_rate
 
@@ -169,7 +175,5 @@ def _say(line: str) -> None:
 
 
 def _echo(best: Best) -> None:
-    from seepseg.cli.options import relative
-
     made(best.path)
     _say(f"best score {best.score:.4f} (epoch {best.epoch}) in {relative(best.path)}")

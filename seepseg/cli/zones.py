@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from seepseg.cli.options import FILE, progress, quiet_option, relative
+from seepseg.cli.options import FILE, progress, quiet_option, refuse_unused, relative, warn
 from seepseg.cli.record import made
 
 
@@ -99,6 +99,8 @@ def command(
     from seepseg.zones.options import Options
     from seepseg.zones.run import make_zones
 
+    unmet = not near and "give --near"
+    refuse_unused(wind_range=not wind and "give --wind", near_reach=unmet, near_hours=unmet)
     pixels = frame == PIXELS
     if shifts and not pixels:
         raise ConfigError(f"goes with --frame {PIXELS} only", "--shifts", "leave it out")
@@ -121,8 +123,7 @@ def command(
     )
     with progress("reading", None, quiet) as tick:
         summary = make_zones(folders, out, options, tick, (write_map_page, write_labels))
-    for line in summary.warnings:
-        click.echo(f"warning: {line}", err=True)
+    warn(*summary.warnings)
     tables, passes = summary.tables, len(summary.passes)
     scenes = sum(len(one.scenes) for one in summary.passes)
     new = len(tables.zones) if summary.new_zones is None else summary.new_zones
@@ -134,13 +135,9 @@ def command(
         f" ({scenes} scenes), in {relative(out)}/; observed means: {tables.basis}"
     )
     if near:
-        counts = [
-            f"{table['near_m'].notna().sum()} {what}"
-            for table, what in ((tables.zones, "zones"), (tables.slicks, "slicks"))
-        ]
-        click.echo(
-            f"within {near_reach:g} m of what is near: {' and '.join(counts)}, in {relative(out / 'nearby.csv')}"
-        )
+        zones, slicks = (int(table["near_m"].notna().sum()) for table in (tables.zones, tables.slicks))
+        where = relative(out / "nearby.csv")
+        click.echo(f"within {near_reach:g} m of what is near: {zones} zones and {slicks} slicks, in {where}")
     click.echo(f"to send: the folder {relative(out / 'page')}/, which opens offline with index.html")
     if reviewed := labelled(summary):
         click.echo(f"reviewed: {len(reviewed)} scenes, as labels for training in {relative(out / 'labels.gpkg')}")

@@ -31,7 +31,7 @@ class Outcome:
 
     Attributes:
         done, before: inputs done now and before.
-        failures: input and error of each that failed.
+        failures: input, error and exit code of each that failed.
         warnings: (input, warning) of those done now.
         placed: of each done now whose objects might have had the classes of their place, whether some had.
         read: reads the lines of the manifest of all that is done now, by name, also by other shards.
@@ -40,7 +40,7 @@ class Outcome:
 
     done: int = 0
     before: int = 0
-    failures: list[dict[str, str]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
     placed: list[bool] = field(default_factory=list)
     read: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
@@ -143,7 +143,7 @@ def _predict(jobs: Sequence[Job], recipe: Recipe, ensemble: Ensemble, out: Path,
                 manifest.drop(job, earlier.get(job.name))
             if how.strict:
                 raise what
-            result.failures.append({"input": str(job.source), "error": str(what)})
+            result.failures.append({"input": str(job.source), "error": str(what), "exit_code": what.exit_code})
     _list_failures(out / f"failures{how.name}.jsonl", result.failures)
     result.read, result.tags = lambda: manifest.done(every, manifest.latest()), ensemble.tags
     if recipe.wanted.vectors or (out / "findings.csv").exists():  # those of an earlier run

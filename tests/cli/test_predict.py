@@ -9,9 +9,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,12 +27,14 @@ from rasterio.transform import Affine
 import seepseg
 from seepseg.cli.predict import command
 from seepseg.config import parse
+from seepseg.errors import ResourceError
 from seepseg.geo.identity import COLUMNS
 from seepseg.geo.place import place_of
 from seepseg.geo.vector import read_vectors
 from seepseg.inference.located import on_ground
 from seepseg.io.raster import Georeference
 from seepseg.io.table import read_table
+from seepseg.mapping.units import Unit
 from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from seepseg.runs.folder import RunFolder
 from seepseg.sentinel1.coarse import INCIDENCE, SIGMA0, lattice_of
@@ -150,6 +154,51 @@ def test_the_same_failure_and_the_same_warning_of_many_inputs_are_one_line(
     assert lines[-1].startswith("error: 5 of 8 inputs failed in ")
     assert len((out / "failures.jsonl").read_text().splitlines()) == 5
     assert sorted(p.name for p in out.rglob("*_class.tif")) == ["t0_class.tif", "t1_class.tif", "t2_class.tif"]
+
+
+def test_where_a_worker_died_the_rest_is_done_and_the_command_may_be_started_again(
+    trained: Path,
+    seep_root: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dying(units: Sequence[Unit], work: Any, workers: int) -> Iterator[tuple[Unit, Any]]:
+        died = ResourceError("the worker process died on it", "", "see whether memory ran out")
+        for unit in units:
+            yield unit, died if unit.jobs[0].name == "b" else work(unit)
+
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    tile = tifffile.imread(next((seep_root / "train_images_256").iterdir()))
+    for name in ("a", "b"):  # larger than a window: each a unit of its own
+        tifffile.imwrite(folder / f"{name}.tif", np.tile(tile, (2, 2)))
+    (folder / "broken.tif").write_bytes(b"II")
+    words = ("predict", trained, folder, "-o", out, "--executor", "processes", "--workers", 2)
+    monkeypatch.setattr("seepseg.machine.executors.processes", dying)
+    code, line = error(capsys, *words)
+    assert code == 5
+    assert line == (
+        f"2 of 3 inputs failed, some as their worker died in {out / 'failures.jsonl'}: "
+        "see whether memory ran out, and run the same command again"
+    )
+    failures = [json.loads(text) for text in (out / "failures.jsonl").read_text().splitlines()]
+    assert [(Path(f["input"]).name, f["exit_code"]) for f in failures] == [("b.tif", 5), ("broken.tif", 3)]
+    assert (out / "a_class.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--workers", "8"), "has no effect in --workers: give --executor processes or dask, or leave it out"),
+        (("--scheduler", "tcp://a:1"), "has no effect in --scheduler: give --executor dask, or leave it out"),
+        (("--no-polygons", "--vectors", "fgb"), "has no effect in --vectors: leave out --no-polygons, or leave it out"),
+    ],
+)
+def test_an_option_without_an_effect_is_refused(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert error(capsys, "predict", tmp_path / "run", tmp_path / "in", "-o", tmp_path / "out", *words) == (2, said)
 
 
 @pytest.fixture(scope="module")

@@ -100,3 +100,14 @@ def test_what_lies_near_is_said_of_zones_and_slicks(capsys: pytest.CaptureFixtur
     assert (code, line) == (2, "needs scenes on a map, not --frame rows-columns in --near: leave it out")
     code, line = error(capsys, *words, "--near", tmp_path / "none.csv")
     assert code == 3
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "needs"),
+    [("--wind-range", "5:8", "--wind"), ("--near-reach", "100", "--near"), ("--near-hours", "1", "--near")],
+)
+def test_an_option_without_an_effect_is_refused(
+    option: str, value: str, needs: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = f"has no effect in {option}: give {needs}, or leave it out"
+    assert error(capsys, "zones", tmp_path / "out", "-o", tmp_path / "zones", option, value) == (2, said)
