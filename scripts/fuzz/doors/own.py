@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import shapely
+from rasterio.io import MemoryFile
+from rasterio.transform import Affine
 
 from doors.door import Files, taken
 from doors.vectors import SHAPES
@@ -30,7 +32,12 @@ def predictions(folder: Path) -> list[Files]:
          "identity": {}, "objects": 0, "time": 3.0},
     ]  # fmt: skip
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    return [{"manifest.jsonl": text, **dict.fromkeys(("a_class.tif", "a.gpkg", "b_class.tif", "b.gpkg"), b"")}]
+    with MemoryFile() as memory:
+        profile = {"driver": "GTiff", "count": 1, "height": 4, "width": 4, "dtype": "uint8", "crs": "EPSG:32616"}
+        with memory.open(**profile, transform=Affine(10, 0, 500_000, 0, -10, 3_000_000)) as raster:
+            raster.write(np.zeros((1, 4, 4), np.uint8))
+        maps = dict.fromkeys(("a_class.tif", "b_class.tif"), memory.read())
+    return [{"manifest.jsonl": text, **maps, "a.gpkg": b"", "b.gpkg": b""}]
 
 
 def open_predictions(folder: Path) -> None:
