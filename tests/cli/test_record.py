@@ -248,7 +248,8 @@ def test_runs_are_appended_and_a_log_that_goes_away_is_one_warning(
 
 
 BLOCKS = (
-    "import subprocess, sys, time, seepseg.config\n"
+    "import signal, subprocess, sys, time, seepseg.config\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it from the start
     "def load(*_):\n"
     "    subprocess.run(['echo', 'a child speaks'], check=True)\n"
     "    print('ready', flush=True)\n"
