@@ -16,7 +16,7 @@ from PIL import Image
 from seepseg.figures.sheets import cut_quicklook
 from seepseg.geo.frame import Field, Frame
 from seepseg.geo.land import outlines_near
-from seepseg.geo.place import GEOD, place_of
+from seepseg.geo.place import GEOD, counted_from, place_of
 from seepseg.io.atomic import write_bytes
 from seepseg.io.raster import raster_header
 from seepseg.pages.page import as_rows
@@ -181,7 +181,7 @@ def graticule(frame: Frame, box: Box, more: float) -> list[list[Any]]:
     inner, outer = shapely.box(*box), shapely.buffer(shapely.box(*box), more, join_style="mitre")
     x, y = (np.linspace(outer.bounds[k], outer.bounds[k + 2], 9) for k in (0, 1))
     lon, lat = frame.lonlat(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)).T
-    lon = lon[40] + (lon - lon[40] + 180) % 360 - 180
+    lon = counted_from(lon[40], lon)
     lines = list[list[Any]]()
     for values, others, letters in ((lon, lat, "WE"), (lat, lon, "SN")):
         step = next((d for d in DEGREES if np.ptp(values) / d <= 12), DEGREES[-1])

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
 from seepseg.data.catalog import Catalog, Tile
-from seepseg.data.scenes import ScenesSource
-from seepseg.data.source import Source, read_pixels
+from seepseg.data.source import Source, area_of, read_pixels
 from seepseg.errors import DataError
 from seepseg.machine.progress import Tick, silent
 from seepseg.objects.components import label_objects
@@ -153,7 +152,7 @@ def _facts(tile: Tile, source: Source) -> tuple[TileFacts, list[Problem]]:
     values = raw[:, valid] if valid.any() else None
     counts = shrink(valid.astype(np.int64), np.add)
     sums = shrink(np.where(valid, band, 0), np.add)
-    area = _area(tile, source, valid)
+    area = area_of(source, tile, valid.shape)
     facts = TileFacts(
         tile=tile,
         shape=(valid.shape[0], valid.shape[1]),
@@ -169,14 +168,6 @@ def _facts(tile: Tile, source: Source) -> tuple[TileFacts, list[Problem]]:
         edges=None if labels is None else Edges(_borders(indices), _borders(objects)),
     )
     return facts, problems
-
-
-def _area(tile: Tile, source: Source, valid: NDArray[np.bool_]) -> int:
-    if tile.window is None or not isinstance(source, ScenesSource):
-        return valid.size
-    row, column, *_ = tile.window
-    scene = source.scenes[tile.group]
-    return valid[: scene.height - row, : scene.width - column].size
 
 
 def _single_pixels(objects: NDArray[np.int32], count: int) -> Sequence[tuple[int, int]]:

@@ -91,6 +91,15 @@ def source_of(data: DataNode) -> Source:
     raise AssertionError(f"no source for {type(data).__name__}")
 
 
+def area_of(source: Source, tile: Tile, shape: tuple[int, ...]) -> int:
+    """Pixels of a tile (H, W) that lie in its scene: a window may reach beyond its edge."""
+    height, width = shape
+    if tile.window is not None and isinstance(source, ScenesSource):
+        scene, (row, column, *_) = source.scenes[tile.group], tile.window
+        height, width = min(height, scene.height - row), min(width, scene.width - column)
+    return height * width
+
+
 def at_root(data: DataNode, root: Path) -> DataNode:
     """The same kind of data below another root.
 

@@ -112,7 +112,6 @@ def identity_of(tags: Mapping[str, str], name: str, row: Mapping[str, str | int]
             said |= {column: _value(column, text)} if text else {}
         except ValueError:
             continue  # a tag of another meaning
-    # mypy does not know which column has which type.
     return Identity(**{**_named(name), **said, **row})  # type: ignore[arg-type]  # text or None, each
 
 

@@ -67,7 +67,7 @@ def georeference_of(source: Any) -> Georeference:
     transform = tuple(float(v) for v in source.transform[:6])
     return Georeference(
         crs_wkt=wkt(source.crs),
-        transform=None if transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0) else transform,  # type: ignore[arg-type]  # six
+        transform=None if transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0) else transform,  # type: ignore[arg-type]  # has six
         gcps=tuple((float(p.row), float(p.col), float(p.x), float(p.y), float(p.z or 0)) for p in points),
         gcps_crs_wkt=wkt(points_crs),
         rpcs=dict(sorted(source.tags(ns="RPC").items())),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seepseg.config import Split
 from seepseg.errors import ConfigError, DataError
-from seepseg.geo.place import Place, border, place_of
+from seepseg.geo.place import Place, border, counted_from, place_of
 from seepseg.geo.polygons import Located
 from seepseg.io.image import Image
 from seepseg.scenes.images import Window
@@ -151,7 +151,7 @@ class _Grid:
             raise DataError("part of a scene does not lie on the Earth", "data.split.by", "use data.split.by=group")
         x, y = outlines[..., 0], outlines[..., 1]
         if self._on_ground:
-            x = x - 360 * np.round((x - x[:, :1]) / 360)  # the antimeridian is no border
+            x = counted_from(x[:, :1], x)  # the antimeridian is no border
         shapes, found = shapely.polygons(np.stack([x, y], axis=2)), [set[str]() for _ in x]
         point = np.ptp(outlines, axis=1).max(1) == 0
         low, high = (np.floor(end / self._height) for end in (y.min(1), y.max(1)))

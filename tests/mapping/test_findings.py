@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from seepseg.classes import SALT, SEEP
 from seepseg.errors import ConfigError
 from seepseg.geo.vector import read_polygons, read_vectors
 from seepseg.mapping.findings import check_submission, write_findings, write_submission
-from seepseg.mapping.jobs import plan
+from seepseg.mapping.jobs import Job, plan
 from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.scene import predict_scene
 from seepseg.mapping.tiles import predict_tiles
@@ -47,11 +49,19 @@ def test_no_data_is_no_salt(tmp_path: Path) -> None:
     assert write_submission(jobs, tmp_path / "out").read_text() == "id,rle_mask\nx,2 2\n"
 
 
+def lines_of(jobs: Sequence[Job], out: Path, wanted: Wanted) -> dict[str, dict[str, Any]]:
+    """Predict scenes; the lines of their manifest."""
+    ensemble, lines = toy(recipe(nodata=None)), dict[str, dict[str, Any]]()
+    for job in jobs:
+        report = predict_scene(job, ensemble, wanted)
+        lines[job.name] = {"outputs": {p.relative_to(out).as_posix(): 1 for p in report.outputs}, **report.facts}
+    return lines
+
+
 def test_findings_hold_the_origins_of_all_scenes_in_longitude_and_latitude(tmp_path: Path) -> None:
     row, column = np.mgrid[:40, :90]
     # From 2 to 12 pixels wide, west to east; in the second scene east to west.
     slick = np.where((column >= 10) & (column < 80) & (np.abs(row - 19.5) < 1 + (column - 10) / 14), 150, 60)
-    ensemble, lines = toy(recipe(nodata=None)), {}
     (tmp_path / "in").mkdir()
     for name, raw in (("b", slick), ("a", slick[:, ::-1]), ("c", slick * 0 + 60)):
         profile = {"driver": "GTiff", "count": 1, "height": 40, "width": 90, "dtype": "uint16", "crs": "EPSG:4326"}
@@ -60,9 +70,7 @@ def test_findings_hold_the_origins_of_all_scenes_in_longitude_and_latitude(tmp_p
         ) as to:
             to.write(raw.astype(np.uint16), 1)
     jobs, out = plan([str(tmp_path / "in")], tmp_path / "out"), tmp_path / "out"
-    for job in jobs:
-        report = predict_scene(job, ensemble, Wanted())
-        lines[job.name] = {"outputs": {p.relative_to(out).as_posix(): 1 for p in report.outputs}, **report.facts}
+    lines = lines_of(jobs, out, Wanted())
     write_findings(jobs, lambda: lines, out, SALT)
     points, origins, _ = read_vectors(out / "findings.gpkg", "origins")
     assert origins["scene"].tolist() == read_vectors(out / "findings.gpkg")[1]["scene"].tolist() == ["a", "b"]
@@ -70,9 +78,7 @@ def test_findings_hold_the_origins_of_all_scenes_in_longitude_and_latitude(tmp_p
     assert shapely.get_coordinates(points) == pytest.approx(np.array([[5.08, 49.98], [5.01, 49.98]]), abs=2e-3)
     assert origins["length_m"].min() > 70 * 0.001 * 60_000
     # The same from other formats, and in them.
-    for job in jobs:
-        report = predict_scene(job, ensemble, Wanted(vectors=(".fgb", ".parquet")))
-        lines[job.name] = {"outputs": {p.relative_to(out).as_posix(): 1 for p in report.outputs}, **report.facts}
+    lines = lines_of(jobs, out, Wanted(vectors=(".fgb", ".parquet")))
     first = {name: (out / name).read_bytes() for name in ("findings.gpkg", "findings.csv", "scenes.csv")}
     write_findings(jobs, lambda: lines, out, SALT, (".fgb", ".parquet"))
     assert {name: (out / name).read_bytes() for name in first} == first
@@ -92,7 +98,6 @@ def test_findings_hold_the_origins_of_all_scenes_in_longitude_and_latitude(tmp_p
 def test_findings_over_the_antimeridian_are_beside_it(tmp_path: Path) -> None:
     row, column = np.mgrid[:40, :90]
     slick = np.where((column >= 10) & (column < 80) & (np.abs(row - 19.5) < 1 + (column - 10) / 14), 150, 60)
-    ensemble, lines = toy(recipe(nodata=None)), {}
     (tmp_path / "in").mkdir()
     middle, _ = Transformer.from_crs(4326, 32760, always_xy=True).transform(180, 0)
     for name, crs, transform in (
@@ -103,9 +108,7 @@ def test_findings_over_the_antimeridian_are_beside_it(tmp_path: Path) -> None:
         with rasterio.open(tmp_path / "in" / f"{name}.tif", "w", transform=transform, **profile) as to:
             to.write(slick.astype(np.uint16), 1)
     jobs, out = plan([str(tmp_path / "in")], tmp_path / "out"), tmp_path / "out"
-    for job in jobs:
-        report = predict_scene(job, ensemble, Wanted())
-        lines[job.name] = {"outputs": {p.relative_to(out).as_posix(): 1 for p in report.outputs}, **report.facts}
+    lines = lines_of(jobs, out, Wanted())
     write_findings(jobs, lambda: lines, out, SALT)
     counted, utm = shapely.bounds(read_vectors(out / "findings.gpkg")[0])[:, [0, 2]]
     assert counted == pytest.approx([-90.035, -89.965], abs=1e-6)
