@@ -126,7 +126,8 @@ def _disagreement(
 ) -> NDArray[np.float64] | None:
     """Uncertainty (n), 0 to 1, at a point inside each polygon; None where the raster does not say where they are."""
     header, height, width = raster_header(path)
-    points = _pixels(place_of(header), slicks, crs, shapely.get_coordinates(shapely.point_on_surface(shapes)))
+    inside = shapely.get_coordinates(shapely.point_on_surface(shapes))
+    points = _pixels(place_of(header), (height, width), slicks, crs, inside)
     if points is None:
         return None
     few = thinned(path, max(1, max(height, width) // FINEST))
@@ -135,7 +136,9 @@ def _disagreement(
     return np.where(few[row, column] == 255, np.nan, few[row, column] / 254)
 
 
-def _pixels(place: Place, slicks: pd.DataFrame, crs: str | None, xy: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _pixels(
+    place: Place, size: tuple[int, int], slicks: pd.DataFrame, crs: str | None, xy: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
     """Column and row (n, 2) of points of polygons in a raster; None where they are on a map, and it is nowhere.
 
     A PNG is nowhere. That polygons are in pixels shows in their areas, as GeoJSON cannot say that it has no CRS.
@@ -144,7 +147,7 @@ def _pixels(place: Place, slicks: pd.DataFrame, crs: str | None, xy: NDArray[np.
         return None if slicks["area_m2"].notna().any() else xy
     if CRS(crs) != CRS(place.crs):  # GeoJSON is longitude and latitude
         xy = np.stack(Transformer.from_crs(crs, place.crs, always_xy=True).transform(*xy.T), axis=1)
-    return place.to_pixels(xy)
+    return place.pixels_of(xy, *size)
 
 
 def _pictures(scene: Scene, rows: pd.DataFrame) -> list[bytes]:
@@ -159,7 +162,7 @@ def _pictures(scene: Scene, rows: pd.DataFrame) -> list[bytes]:
     at = index.get_indexer(pd.MultiIndex.from_frame(rows[["object", "class"]]))
     found = []
     for shape in shapes[at]:
-        points = _pixels(place, slicks, crs, shapely.get_coordinates(shape))
+        points = _pixels(place, (height, width), slicks, crs, shapely.get_coordinates(shape))
         if points is None:
             return [b""] * len(rows)
         low, high = points.min(axis=0), points.max(axis=0)

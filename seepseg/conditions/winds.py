@@ -30,7 +30,7 @@ Field = NDArray[np.float64]
 
 HOURS = 3.0
 """Between a wind and the scene that it is used for, at most."""
-MOST = 2**26
+MOST = 2**25
 """Numbers in a field, at most; those of ERA5 have 2²⁰."""
 MOST_FIELDS = 2**15
 """Fields of one variable, at most, as of GDAL's netCDF, which leaves out more; a year of hours has 2¹³."""

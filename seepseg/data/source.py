@@ -103,14 +103,16 @@ def area_of(source: Source, tile: Tile, shape: tuple[int, ...]) -> int:
 def at_root(data: DataNode, root: Path) -> DataNode:
     """The same kind of data below another root.
 
+    Layers of polygons (`labels`, `extent`) may lie anywhere: one inventory may cover many folders of scenes.
+
     Raises:
-        ConfigError: a path of `data` is absolute, so it would be read where it was.
+        ConfigError: another path of `data` is absolute and elsewhere, so it would be read where it was.
         DataError: there are no scenes.
     """
-    for name in ("images", "masks", "labels", "extent", "table"):
+    for name in ("images", "masks", "table"):
         value = getattr(data, name, None)
         for entry in value if isinstance(value, list) else [value]:
-            if entry is not None and Path(entry).is_absolute():
+            if entry is not None and Path(entry).is_absolute() and not Path(entry).is_relative_to(root.absolute()):
                 what = f"{entry} is absolute, so it would be read in place of what is below {root}"
                 fix = "predict those images, and score the maps with seepseg eval --predictions DIR --truth DIR"
                 raise ConfigError(what, f"data.{name}", fix)

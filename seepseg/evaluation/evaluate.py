@@ -125,7 +125,7 @@ def evaluate(
     )
     forget(where, *SOMETIMES)
     if not any(each.fit for p in parts for each in (p, *p.others)):
-        forget(where, *OF_A_FIT, *(f"*/{name}" for name in OF_A_FIT))
+        forget(where, *OF_A_FIT, *(f"fold_*/{name}" for name in OF_A_FIT))
     write_scores(where, total, first.classes, summary)
     write_evidence(where, counts, evidence)
     if len(parts) > 1:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from seepseg.errors import ConfigError, DataError
-from seepseg.geo.place import GEOD, LONLAT, Place, counted_from
+from seepseg.geo.place import GEOD, LONLAT, Place
 from seepseg.io.table import read_table
 
 Field = NDArray[np.float64]
@@ -90,11 +90,9 @@ class Frame:
             return xy - self.shifts.get(scene, (0.0, 0.0))
         assert place.crs and place.to_lonlat
         points = _through(self.crs, place.crs, xy)
-        if CRS(place.crs).is_geographic:
-            points[:, 0] = counted_from(place.to_map(np.array([[size[1] / 2, size[0] / 2]]))[0, 0], points[:, 0])
         on = np.isfinite(points).all(axis=1)
         pixels = np.full(points.shape, np.nan)
-        pixels[on] = place.to_pixels(points[on])
+        pixels[on] = place.pixels_of(points[on], *size)
         return pixels
 
 

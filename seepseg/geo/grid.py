@@ -13,7 +13,7 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from seepseg.errors import ConfigError
-from seepseg.geo.place import Map, Place, counted_from
+from seepseg.geo.place import Map, Place
 from seepseg.io.raster import Georeference
 
 STEP = 32
@@ -101,8 +101,7 @@ def sheet_of(grid: Grid, place: Place, height: int, width: int) -> Sheet | None:
         return None
     middle = np.array([[width / 2, height / 2]])
     crs = CRS.from_epsg(grid.epsg or _utm(*place.to_lonlat(middle)[0]))
-    project, own = Transformer.from_crs(place.crs, crs, always_xy=True), CRS(place.crs)
-    centre = place.to_map(middle)[0]
+    project = Transformer.from_crs(place.crs, crs, always_xy=True)
 
     def on_map(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = place.to_map(points).T
@@ -132,10 +131,10 @@ def sheet_of(grid: Grid, place: Place, height: int, width: int) -> Sheet | None:
     def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = ((points * [1, -1] + [left, top]) * metres).T
         x, y = project.transform(x, y, direction="INVERSE")
-        xy = np.stack([counted_from(centre[0], x) if own.is_geographic else x, y], axis=1)
+        xy = np.stack([x, y], axis=1)
         known, pixels = np.isfinite(xy).all(1), np.full(xy.shape, NOWHERE)
         if known.any():
-            pixels[known] = place.to_pixels(xy[known])
+            pixels[known] = place.pixels_of(xy[known], height, width)
         return pixels
 
     georeference = Georeference(crs.to_wkt(), transform)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Proj, Transformer
+from pyproj import Proj, Transformer
 
 from seepseg.errors import DataError
 from seepseg.geo.mask import RowMask, open_mask
-from seepseg.geo.place import LONLAT, border, counted_from, place_of
+from seepseg.geo.place import LONLAT, border, place_of
 from seepseg.geo.polygons import Drawing, Located, drawing
 from seepseg.geo.vector import read_vectors
 from seepseg.io.image import Image
@@ -77,7 +77,7 @@ def draw_land(scene: Located, margin: float) -> Drawing:
     (lon, lat), *around = place.to_lonlat(np.concatenate([size[None] / 2, 0.25 + border(STEPS) * (size - 0.5)]))
     if not np.isfinite([(lon, lat), *around]).all():
         raise DataError("part of it does not lie on the Earth", scene.path, "leave out --land")
-    plane, own = Proj(proj="aeqd", lon_0=lon, lat_0=lat, datum="WGS84"), CRS(place.crs)
+    plane = Proj(proj="aeqd", lon_0=lon, lat_0=lat, datum="WGS84")
 
     def flat(lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack(plane(*lonlat.T), axis=1)
@@ -91,14 +91,12 @@ def draw_land(scene: Located, margin: float) -> Drawing:
     land = np.asarray(shapely.transform(land, flat))
     land = shapely.intersection(shapely.make_valid(land, method="structure", keep_collapsed=False), near)
     shore = shapely.intersection(shapely.buffer(shapely.union_all(land), max(margin, SEAM)), outline)
-    project = Transformer.from_crs(LONLAT, own, always_xy=True)
-    ((middle, _),) = place.to_map(size[None] / 2)
+    project = Transformer.from_crs(LONLAT, place.crs, always_xy=True)
 
     def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
         east, north = points.T
         x, y = project.transform(*plane(east, north, inverse=True))
-        x = counted_from(middle, x) if own.is_geographic else x
-        return place.to_pixels(np.stack([x, y], axis=1))
+        return place.pixels_of(np.stack([x, y], axis=1), scene.height, scene.width)
 
     pixels = shapely.get_parts(shapely.transform(shapely.segmentize(shore, STRAIGHT), to_pixels))
     return drawing(pixels, np.ones(len(pixels), np.uint8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,18 @@ class Place:
     to_pixels: Map
     accuracy_m: float | None = None
     warning: str | None = None
+
+    @cached_property
+    def geographic(self) -> bool:
+        """Whether `crs` is one of longitudes and latitudes."""
+        return self.crs is not None and CRS(self.crs).is_geographic
+
+    def pixels_of(self, xy: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+        """Columns and rows (n, 2) of x, y in `crs` in a scene of this size, wherever longitudes are counted from."""
+        if self.geographic:
+            ((middle, _),) = self.to_map(np.array([[width / 2, height / 2]]))
+            xy = np.stack([counted_from(middle, xy[:, 0]), xy[:, 1]], axis=1)
+        return self.to_pixels(xy)
 
     def metric(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Matrices (n, 2, 2) that turn columns and rows at points (n, 2) into metres east and north on the ellipsoid.

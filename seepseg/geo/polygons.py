@@ -154,15 +154,15 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
     project = None if same else between(crs, place.crs, path, scene.path)
     geographic, middle = CRS(crs).is_geographic, np.array([[scene.width / 2, scene.height / 2]])
     back = _back(project, geographic, place, middle)
-    shapes = _near(shapes, geographic, _surroundings(back, scene))
+    shapes = _near(shapes, geographic, _surroundings(back, scene), clip=project is not None)
     if project:
         shapes = shapely.segmentize(shapes, _edge(back, middle))
 
     def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        xy = np.stack(project.transform(*points.T), axis=1) if project else points
-        if CRS(place.crs).is_geographic:
-            xy = np.stack([counted_from(place.to_map(middle)[0, 0], xy[:, 0]), xy[:, 1]], axis=1)
-        pixels = place.to_pixels(xy)
+        if project:
+            pixels = place.pixels_of(np.stack(project.transform(*points.T), axis=1), scene.height, scene.width)
+        else:
+            pixels = place.to_pixels(points)
         if not np.isfinite(pixels).all():
             what = f"{path.name} cannot be laid over it: some of its points are at no pixel"
             raise DataError(what, scene.path, "check its georeference, or give a raster of the scene's size")
@@ -206,15 +206,20 @@ def _surroundings(back: Map, scene: Located) -> Any:
     return shapely.envelope(shapely.multipoints(back(corners)))
 
 
-def _near(shapes: NDArray[Any], geographic: bool, around: Any) -> NDArray[Any]:
-    """What of shapes lies in a box; of those in degrees, wherever their longitudes are counted from."""
+def _near(shapes: NDArray[Any], geographic: bool, around: Any, *, clip: bool) -> NDArray[Any]:
+    """Shapes that reach into a box, or what of them lies in it; others are empty.
+
+    Those in degrees are moved to where the box counts longitudes from. Clipped ones may have another order of size.
+    """
     found = []
     for turn in (0, -360, 360) if geographic else (0,):
         moved = shapely.transform(shapes, partial(np.add, (turn, 0))) if turn else shapes
         if not turn or shapely.intersects(shapely.box(*shapely.total_bounds(moved)), around):
-            beyond = ~shapely.covers(around, moved)
             found.append(np.array(moved))
-            found[-1][beyond] = shapely.intersection(moved[beyond], around)
+            found[-1][~shapely.intersects(around, moved)] = shapely.Polygon()
+            if clip:
+                beyond = ~shapely.covers(around, moved)
+                found[-1][beyond] = shapely.intersection(moved[beyond], around)
     return found[0] if len(found) == 1 else np.asarray(shapely.union_all(np.stack(found), axis=0))
 
 

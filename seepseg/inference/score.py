@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -221,10 +221,16 @@ def answers(
             yield Answer(batch.ids[i], image, truth[i, :h, :w], predicted[i, :h, :w], probabilities[i, :, :h, :w])
 
 
+def of_batch(terms: Mapping[str, Tensor], masks: Tensor) -> dict[str, list[float]]:
+    """How many tiles of a batch have a label, and each of its mean losses times as many.
+
+    A tile without a labelled pixel has no loss, and would only make the mean smaller.
+    """
+    n = int((masks != IGNORE).flatten(1).any(1).sum())
+    return {"tiles": [float(n)]} | {k if k == "loss" else f"loss_{k}": [v.item() * n] for k, v in terms.items()}
+
+
 def _floats(loss: Loss, batch: Pass) -> dict[str, list[float]]:
-    # A tile without a labelled pixel has no loss, and would only make the mean smaller.
-    n = int((batch.masks != IGNORE).flatten(1).any(1).sum())
-    terms = loss(batch.logits, batch.masks)
-    losses = {"loss" if k == "loss" else f"loss_{k}": [v.item() * n] for k, v in terms.items()}
     soft = pixel_sums(batch.probabilities[:, 1:], batch.masks)
-    return {"tiles": [float(n)]} | losses | {k: v.double().flatten().tolist() for k, v in soft.items()}
+    losses = of_batch(loss(batch.logits, batch.masks), batch.masks)
+    return losses | {k: v.double().flatten().tolist() for k, v in soft.items()}

@@ -61,6 +61,14 @@ def open_regular(path: Path) -> BinaryIO:
         raise DataError("the name holds a null character", repr(str(path)), "check the path") from None
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there; one of a name that no file can have, as a table may hold, is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def kind_of(head: bytes) -> str:
     """What the first bytes of a file say it is: "TIFF", "PNG", "JPEG", or a phrase for an error ("a GIF").
 

@@ -165,7 +165,7 @@ def surface_dice(
     return dict(zip(("foreground", *names[1:]), counts.surface_dice()[0], strict=True))
 
 
-def tgs_score(truth: ArrayLike, prediction: ArrayLike, *, ignore: int = IGNORE) -> float:
+def tgs_score(truth: ArrayLike, prediction: ArrayLike, *, ignore: int | None = None) -> float:
     """Score of the TGS salt competition: the mean over the masks (N, H, W) of 0 and 1, or that of one mask (H, W).
 
     Both masks empty: 1. One empty: 0. Else the share of the thresholds .50, .55 … .95 that their IoU exceeds.
@@ -175,15 +175,19 @@ def tgs_score(truth: ArrayLike, prediction: ArrayLike, *, ignore: int = IGNORE) 
         >>> seepseg.metrics.tgs_score([[1, 1, 1, 0]], [[1, 1, 0, 0]])  # IoU 2/3 is above .50, .55, .60 and .65
         0.4
 
+    Args:
+        truth: the masks.
+        prediction: the same masks as predicted.
+        ignore: the value of pixels that do not count; 255 where it is not given.
+
     Raises:
-        DataError: as `score`.
+        DataError: as `score`; and a side holds 255 and no 1, and `ignore` does not say that 255 is not salt.
     """
-    sides = {"truth": np.asarray(truth), "prediction": np.asarray(prediction)}
-    for name, side in sides.items():
-        if ignore == IGNORE and (side == IGNORE).any() and not (side == 1).any():
-            fix = "if 255 is salt, as in the files of the competition, give mask > 0; if it is no data, another ignore"
+    for name, side in {"truth": np.asarray(truth), "prediction": np.asarray(prediction)}.items():
+        if ignore is None and (side == IGNORE).any() and not (side == 1).any():
+            fix = "give mask > 0 if 255 is salt, as in image files, or ignore=255 if it is no data"
             raise DataError(f"{name} holds 0 and 255, and no 1", "scoring", fix)
-    t, p, _ = _maps(truth, prediction, 1, ignore)
+    t, p, _ = _maps(truth, prediction, 1, IGNORE if ignore is None else ignore)
     return float(tgs_scores(t, p).mean())
 
 

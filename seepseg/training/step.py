@@ -14,6 +14,7 @@ from seepseg.config import PlateauSchedule
 from seepseg.data.loader import Batch
 from seepseg.errors import NonFiniteLossError, ResourceError
 from seepseg.inference.decode import most_probable
+from seepseg.inference.score import of_batch
 from seepseg.losses.functional import pixel_sums
 from seepseg.metrics.confusion import confusion_matrix
 from seepseg.models.head import probabilities
@@ -97,8 +98,7 @@ def update(trainer: Trainer, loss: Tensor) -> None:
 def count(trainer: Trainer, logits: Tensor, mask: Tensor, terms: dict[str, Tensor]) -> None:
     """Add a training batch to the sums of the epoch: its losses always, its scores every `SCORED` batches."""
     sums, number = trainer.sums, trainer.progress.batch
-    losses = {("loss" if n == "loss" else f"loss_{n}"): [v.item() * len(mask)] for n, v in terms.items()}
-    entry = sums.floats[number * world() + rank()] = {"tiles": [float(len(mask))]} | losses
+    entry = sums.floats[number * world() + rank()] = of_batch(terms, mask)
     if number % SCORED:
         return
     likely = probabilities(logits, trainer.loss.head)

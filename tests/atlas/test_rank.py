@@ -10,15 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import shapely
 from PIL import Image
+from pyproj import CRS
 
 from seepseg.atlas.rank import rank, write_queue
 from seepseg.classes import SEEP
 from seepseg.errors import ConfigError
 from seepseg.figures.sheets import QuickLook
+from seepseg.geo.place import LONLAT
 from seepseg.geo.vector import read_vectors, write_vectors
 from seepseg.io.cog import row_writer, uncertainty_layout
-from seepseg.io.raster import raster_header
+from seepseg.io.raster import Georeference, raster_header
 from tests.zones.places import scene
 
 
@@ -117,6 +120,22 @@ def test_polygons_in_longitude_and_latitude_are_found_in_a_raster_on_a_map(tmp_p
     queue, *_ = rank([folder])
     of_a = queue[queue["scene"] == "a"].sort_values("object")
     assert of_a["disagreement"].tolist() == [0.5, 1.0, 0.0]
+
+
+def test_longitudes_beyond_180_are_those_of_a_raster_that_goes_on(tmp_path: Path) -> None:
+    folder = predicted(tmp_path)
+    shapes, slicks, _ = read_vectors(folder / "a.gpkg")
+    # Counted to 180 in the polygons, and on to 186 in the raster.
+    degrees = shapely.transform(shapes, lambda xy: (xy - [4e5, 3e6 - 200]) / 200 + [-175, 0])
+    place = Georeference(CRS(LONLAT).to_wkt(), (0.05, 0.0, 185.0, 0.0, -0.05, 1.0))
+    plane = np.full((20, 20), 254, np.uint8)
+    plane[:, 0] = 0  # where the edge is, beyond which points were cut to it
+    with row_writer(folder / "a_uncertainty.tif", place, 20, 20, uncertainty_layout({})) as writer:
+        writer.write(plane)
+    (folder / "a.gpkg").unlink()
+    write_vectors(folder / "a.gpkg", degrees, slicks, LONLAT)
+    queue, *_ = rank([folder])
+    assert (queue[queue["scene"] == "a"]["disagreement"] == 1).all()
 
 
 def test_a_folder_without_a_review_is_said(tmp_path: Path) -> None:

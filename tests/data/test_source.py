@@ -229,13 +229,16 @@ OIL = [ClassNode(name="oil", values=[1])]
         (TilesData(root=Path("a"), classes=OIL, images=["i", "j"], masks=[None, "/a/masks"]), "masks"),
         (TilesData(root=Path("a"), classes=OIL, table=Path("/a/tiles.csv")), "table"),
         (ScenesData(root=Path("a"), classes=OIL, images=["/a/*.tif"]), "images"),
-        (ScenesData(root=Path("a"), classes=OIL, labels=["/a/oil.gpkg"]), "labels"),
-        (ScenesData(root=Path("a"), classes=OIL, extent=["/a/seen.gpkg"]), "extent"),
     ],
 )
 def test_another_root_is_not_what_absolute_paths_lead_to(data: DataNode, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"/a/.* is absolute, so .* below b in data\.{key}: predict those images"):
         at_root(data, Path("b"))
+
+
+def test_absolute_paths_below_another_root_are_its_own(tmp_path: Path) -> None:
+    data = TilesData(root=Path("a"), classes=OIL, images=[str(tmp_path / "images")], masks=[str(tmp_path / "masks")])
+    assert at_root(data, tmp_path) == data.model_copy(update={"root": tmp_path})
 
 
 def test_another_root_changes_nothing_else(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ import tifffile
 from seepseg.api.findings import read_findings
 from seepseg.archives.unpacked import unpacked
 from seepseg.classes import SEEP
-from seepseg.config import parse
+from seepseg.config import ClassNode, TilesData, parse
+from seepseg.data.source import source_of
 from seepseg.errors import ConfigError, DataError
 from seepseg.evaluation.compare import compare
 from seepseg.geo.nearby import read_nearby
@@ -244,3 +245,11 @@ def test_a_key_that_looks_like_a_tag() -> None:
     tree = {"data": {"source": "seep", "root": "x"}, "model": {"name": "unet"}, "loss": "dice_ce", "<a>": 1}
     with pytest.raises(ConfigError, match="unknown key <a>"):
         parse(tree, "test")
+
+
+def test_a_tile_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    name = f"{'9' * 300}.png"
+    (tmp_path / "t.csv").write_text(f"image,mask\n{name},\n")
+    data = TilesData(root=tmp_path, classes=[ClassNode(name="oil", values=[1])], table=Path("t.csv"))
+    with pytest.raises(DataError, match=rf"^no file {name}"):
+        source_of(data).catalog()

@@ -88,6 +88,10 @@ def test_the_tgs_score_is_a_mean_over_masks() -> None:
     assert tgs_score(np.stack([empty, empty, full]), np.stack([empty, full, half])) == pytest.approx((1 + 0 + 0.5) / 3)
     with pytest.raises(DataError, match="prediction holds 0 and 255, and no 1 .* give mask > 0"):
         tgs_score(full, 255 * half)
+    no_data = np.array([[0, 0, 255]])
+    assert tgs_score(no_data, [[0, 0, 1]], ignore=255) == 1.0
+    with pytest.raises(DataError, match="truth holds 0 and 255, and no 1 .* or ignore=255 if it is no data"):
+        tgs_score(no_data, [[0, 0, 1]])
 
 
 @pytest.mark.parametrize(

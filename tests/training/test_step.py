@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from seepseg.classes import IGNORE
 from seepseg.config import Config
 from seepseg.training.epoch import train_batches
 from seepseg.training.step import count, train_step
@@ -34,6 +35,15 @@ def test_weights_far_off_are_pulled_back_by_clipping(seep_root: Path) -> None:
     train_step(trainer, batch)
     moved = torch.cat([(p - b).flatten() for p, b in zip(trainer.model.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(1.9 * 0.5, rel=1e-3)
+
+
+def test_a_tile_without_a_label_does_not_count_in_the_mean_loss(tiny: Config) -> None:
+    trainer = trained(tiny, 3)
+    (batch,) = islice(train_batches(trainer), 1)
+    batch.mask[0] = IGNORE
+    loss = train_step(trainer, batch)
+    entry = trainer.sums.floats[trainer.progress.batch]
+    assert (entry["tiles"], entry["loss"]) == ([7.0], [pytest.approx(7 * loss)])  # of eight
 
 
 @pytest.mark.parametrize(("threshold", "foreground"), [(None, 0), (0.3, 16)])
