@@ -43,8 +43,8 @@ CORES = {
     "checkpoint": {"runs/checkpoint": "runs/test_checkpoint", "runs/content": "runs/test_checkpoint"},
     "manifest": {"mapping/manifest": "mapping/test_batch"},
     "budgets": {
-        "io/tiff": "io/test_tiff", "io/ifd": "io/test_tiff", "io/segments": "io/test_tiff",
-        "io/images": "io/test_images", "io/documents": "io/test_documents", "io/table": "io/test_table",
+        "io/tiff": "io/test_tiff io/test_image", "io/ifd": "io/test_tiff", "io/segments": "io/test_tiff",
+        "io/images": "io/test_images io/test_image", "io/documents": "io/test_documents", "io/table": "io/test_table",
         "archives/members": "archives", "archives/unpacked": "archives",
     },
     "clustering": {"zones/cluster": "zones/test_cluster"},

@@ -27,8 +27,8 @@ MAX_DECODED = 2**30
 SCANS = 100
 """Of a progressive JPEG, each over all its pixels; cameras and libraries write 10."""
 
-# Channels of PNG's colour types. A palette becomes colours with alpha, and so may a clear colour.
-_CHANNELS = {0: 2, 2: 4, 3: 4, 4: 2, 6: 4}
+_GREY = (0, 4)
+"""Colour types of PNG that are grey, and may have alpha; others become colours, and may have it, too."""
 
 _ORIENTATION = 0x0112
 
@@ -114,7 +114,7 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[PngImageFile | JpegImageFil
             if len(head) < 29 or head[12:16] != b"IHDR":
                 raise DataError("is damaged (no header)", path, "copy or save it again")
             width, height, depth, colours = struct.unpack(">IIBB", head[16:26])
-            _check_size(path, height, width, _CHANNELS.get(colours, 4) * (2 if depth == 16 else 1))
+            _check_size(path, height, width, (2 if colours in _GREY else 4) * (2 if depth == 16 else 1))
         elif (scans := stream.read().count(b"\xff\xda")) > SCANS:
             raise DataError(f"is stored in {scans} scans, more than {SCANS}", path, "save it again")
         stream.seek(0)

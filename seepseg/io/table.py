@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_TABLE = 2**26
 """Bytes of a table that is read; one of 18,000 tiles with run lengths has 4 MB."""
 
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 """A number in the digits and signs of English; Python also takes `1_0` and other digits for one."""
 _RUN = re.compile(r"'*[=+\-@\t\r]")
 _KEPT = re.compile(r"'+[=+\-@\t\r]")

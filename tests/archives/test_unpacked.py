@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seepseg.archives import members
-from seepseg.archives.unpacked import cache_folder, folder_holding, unpacked
+from seepseg.archives.unpacked import cache_folder, data_root, folder_holding, unpacked
 from seepseg.errors import DataError
 
 FILES = {"competition_data/train/images/a.png": b"one", "competition_data/train.csv": b"id,rle_mask\na,1 2\n"}
@@ -264,6 +264,15 @@ def test_the_folder_that_holds_the_data_is_found(tmp_path: Path) -> None:
     (tmp_path / "train" / "images").mkdir(parents=True)
     assert folder_holding(tmp_path, "train/images") == tmp_path
     assert folder_holding(tmp_path, "nothing") == tmp_path
+
+
+def test_the_root_of_data_is_a_folder_or_an_archive(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert data_root(tmp_path / "folder", "train") == tmp_path / "folder"
+    found = data_root(zipped(tmp_path / "a.zip", FILES), "train")
+    assert (found.parent.parent, found.name) == (cache, "competition_data")
+    with pytest.raises(DataError, match="no such data folder .* set data.root=FOLDER"):
+        data_root(tmp_path / "nowhere", "train")
 
 
 def test_the_cache_is_where_the_platform_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from seepseg.api.findings import read_findings
 from seepseg.archives.unpacked import unpacked
 from seepseg.classes import SEEP
 from seepseg.config import ClassNode, TilesData, parse
+from seepseg.config.document import EXPONENT
 from seepseg.data.source import source_of
 from seepseg.errors import ConfigError, DataError
 from seepseg.evaluation.compare import compare
@@ -29,6 +30,7 @@ from seepseg.geo.shapes import without_empty_parts
 from seepseg.geo.vector import layer_names, read_vectors, write_vectors
 from seepseg.io.image import read_image
 from seepseg.io.raster import raster_rows, raster_windows
+from seepseg.io.table import NUMBER
 from seepseg.runs.staged import NEXT, READY, settle
 from seepseg.scenes.labels import read_layer
 
@@ -253,3 +255,10 @@ def test_a_tile_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:
     data = TilesData(root=tmp_path, classes=[ClassNode(name="oil", values=[1])], table=Path("t.csv"))
     with pytest.raises(DataError, match=rf"^no file {name}"):
         source_of(data).catalog()
+
+
+@pytest.mark.parametrize("text", ["9" * 200_000 + "x", "9" * 200_000 + "e", "1." + "9" * 200_000 + "x"])
+def test_digits_without_end_are_no_number(text: str) -> None:
+    """Once each of them was tried as the last one before all that follow: minutes."""
+    assert NUMBER.fullmatch(text) is None
+    assert EXPONENT.match(text) is None

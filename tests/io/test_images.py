@@ -138,6 +138,21 @@ def test_what_a_decoder_would_allocate_is_counted(tmp_path: Path) -> None:
         inspect_picture(path, "PNG", None, False)
 
 
+@pytest.mark.parametrize(("colours", "over"), [(0, False), (2, True), (4, False), (6, True)])
+def test_grey_has_two_channels_at_most(png: Path, colours: int, over: bool) -> None:
+    """2²⁸ pixels of 16 bits are 2³⁰ bytes in two channels, as many as may be, and twice that in four."""
+    png.write_bytes(b"\x89PNG\r\n\x1a\n" + header(16_384, 16_384, 16, colours) + bytes(100))
+    with pytest.raises(DataError) as caught:
+        inspect_picture(png, "PNG", None, False)
+    assert ("over the budget" in caught.value.what) == over
+
+
+def test_a_band_that_is_not_there_is_named(png: Path) -> None:
+    write_png(png, np.dstack([GREY] * 3))
+    with pytest.raises(DataError, match="no band 5, the file has 3"):
+        read_picture(png, "PNG", [1, 5, 7], labels=False)
+
+
 def test_a_second_header_is_refused(tmp_path: Path) -> None:
     path, first = tmp_path / "a.png", header(8, 8, 8, 0)
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)

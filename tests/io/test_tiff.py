@@ -18,6 +18,7 @@ from PIL import Image
 
 from seepseg.errors import DataError
 from seepseg.io import tiff
+from seepseg.io.ifd import walk
 from seepseg.io.image import read_image
 from seepseg.io.tiff import TiffInfo, inspect_tiff
 
@@ -265,6 +266,32 @@ def test_headers_that_lie(tif: Path, changes: dict[str, int], what: str) -> None
     with pytest.raises(DataError) as caught:
         inspect_tiff(tif)
     assert caught.value.what == what
+
+
+# TIFF 6.0, section 2, and BigTIFF: BYTE, ASCII, SHORT, LONG, RATIONAL, the same with a sign, FLOAT, DOUBLE, IFD, LONG8,
+# SLONG8, IFD8; others are not known, and reach nowhere.
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+
+
+@pytest.mark.parametrize("kind", range(20))
+def test_a_directory_reaches_as_far_as_its_values(kind: int) -> None:
+    content = _tiff({60000: (kind, 100, 1000)})
+    (directory,) = walk(Path("a.tif"), io.BytesIO(content), len(content))
+    own = 8 + 2 + 12 + 4
+    assert directory.end == (1000 + 100 * SIZES[kind] if kind in SIZES else own)
+
+
+def test_without_a_photometric_interpretation_it_is_grey(tif: Path) -> None:
+    entries = {256: (4, 1, 8), 257: (4, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 273: (4, 1, 122), 277: (3, 1, 1)}
+    tif.write_bytes(_tiff(entries | {278: (4, 1, 8), 279: (4, 1, 64), 339: (3, 1, 1)}, bytes(range(64))))
+    assert read_tiff(tif)[0].tolist() == np.arange(64).reshape(8, 8).tolist()
+
+
+def test_a_tile_that_is_a_byte_short(tif: Path) -> None:
+    tifffile.imwrite(tif, np.ones((32, 32), np.uint8), tile=(16, 16))
+    with tifffile.TiffFile(tif, mode="r+b") as file:
+        file.pages[0].tags["TileByteCounts"].overwrite([256, 256, 255, 256])
+    assert _error(tif).what == "1 of 4 tiles are too short"
 
 
 @pytest.mark.parametrize("following", [8, 10**6])
