@@ -41,7 +41,7 @@ CORES = {
     "splits": {f"splits/{name}": "splits" for name in ("folds", "groups", "make", "parts", "strata", "table")},
     "windows": {"inference/windows": "inference/test_windows", "inference/ring": "inference/test_ring"},
     "checkpoint": {"runs/checkpoint": "runs/test_checkpoint", "runs/content": "runs/test_checkpoint"},
-    "manifest": {"mapping/manifest": "mapping/test_batch"},
+    "manifest": {"mapping/manifest": "mapping/test_manifest"},
     "budgets": {
         "io/tiff": "io/test_tiff io/test_image", "io/ifd": "io/test_tiff", "io/segments": "io/test_tiff",
         "io/images": "io/test_images io/test_image", "io/documents": "io/test_documents", "io/table": "io/test_table",

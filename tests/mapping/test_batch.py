@@ -10,8 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +25,8 @@ from seepseg.geo.vector import read_vectors
 from seepseg.machine.progress import Tick, silent
 from seepseg.mapping import batch
 from seepseg.mapping.batch import Execution, Outcome, predict_batch
-from seepseg.mapping.jobs import Job, plan
-from seepseg.mapping.manifest import Manifest, stamp
+from seepseg.mapping.jobs import plan
+from seepseg.mapping.manifest import Manifest
 from seepseg.mapping.outputs import Wanted
 from seepseg.mapping.units import Recipe
 from seepseg.models.build import build_model
@@ -211,127 +209,6 @@ def test_a_line_cut_short_by_a_kill_is_passed_by(run: Path, inputs: Path, tmp_pa
     (out / "manifest.jsonl").write_bytes(text[:-20])
     assert predict(run, inputs, out).before == 6
     assert predict(run, inputs, out).before == 7
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"name": ["tile0"]}, {"name": None}, {"key": None}, {"key": 3}, {"time": "noon"}, {"outputs": []},
-        {"outputs": {"tile0_class.tif": "big"}}, {"outputs": {"../victim": 1}}, {"outputs": {"/etc/passwd": 1}},
-        {"input": "now"}, {"input": [[1]]}, {"warnings": "one"}, {"identity": {"acquired": "yesterday"}},
-        {"identity": [1]}, {"grades": [{"letter": "A"}]}, {"grades": 7}, {"km2": {"salt": "much"}},
-        {"outputs": {"tile0.gpkg": 1}},
-    ],
-)  # fmt: skip
-def test_a_line_that_was_tampered_with_counts_as_none_and_is_said_once(tmp_path: Path, change: dict[str, Any]) -> None:
-    manifest = Manifest(tmp_path, "key")
-    good = {"name": "tile0", "key": "key", "unit": "u", "input": [1, 2], "outputs": {"tile0_class.tif": 1}, "time": 1.0}
-    manifest.path.write_text("".join(json.dumps(line) + "\n" for line in (good, good | change | {"x": 1})))
-    assert manifest.latest() == {"tile0": good}
-    assert manifest.unsound() == 1
-
-
-@pytest.mark.parametrize("line", ["[1]", "7", '"name"', "null", '{"begin": [1]}', '{"a":' * 10**5, "[" * 10**6])
-def test_any_other_line_is_passed_by(run: Path, inputs: Path, tmp_path: Path, line: str) -> None:
-    manifest = Manifest(tmp_path, "key")
-    manifest.path.write_text(f"{line}\n")
-    assert manifest.latest() == {}
-    assert not manifest.begun()
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        {}, {"objects": 0}, {"input": None}, {"time": 1}, {"identity": None}, {"km2": None}, {"km2": {"a": None}},
-        {"identity": {"acquired": "2020-01-01T00:00:00", "orbit": 7, "mode": None}}, {"warnings": ["one"]},
-        {"outputs": {"t.gpkg": 1}}, {"outputs": {"t.gpkg": 1}, "objects": 2, "key": "k"}, {"outputs": {"a/t.tif": 1}},
-    ],
-)  # fmt: skip
-def test_a_line_that_predict_may_write_counts(tmp_path: Path, line: dict[str, Any]) -> None:
-    manifest = Manifest(tmp_path, "key")
-    manifest.path.write_text(json.dumps({"name": "t"} | line) + "\n")
-    assert manifest.latest() == {"t": {"name": "t"} | line}
-    assert manifest.unsound() == 0
-
-
-@pytest.mark.parametrize("name", ["", ".", "/t", "a/../t", "..", "t\0"])
-def test_outputs_outside_the_folder_are_none(tmp_path: Path, name: str) -> None:
-    manifest = Manifest(tmp_path, "key")
-    manifest.path.write_text(json.dumps({"name": "t", "outputs": {name: 1}}) + "\n")
-    assert manifest.latest() == {}
-
-
-def test_the_run_that_wrote_last_is_known(tmp_path: Path) -> None:
-    first, second = Manifest(tmp_path, "a"), Manifest(tmp_path, "b", "-2of4")
-    assert not first.begun()
-    first.path.write_text('{"begin": "cut by a k')
-    first.begin()
-    first.begin()
-    assert len(first.path.read_text().splitlines()) == 2  # the cut one, and one for both
-    assert first.begun()
-    assert not second.begun()
-    second.begin()
-    assert second.path.name == "manifest-2of4.jsonl"
-    assert second.begun()
-    assert not first.begun()
-    assert first.unsound() == 0
-    lines = [{"name": "t", "n": 0}, {"name": "t", "n": 1, "time": 5.0}, {"name": "t", "n": 2, "time": 3.0}]
-    first.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert first.latest()["t"]["n"] == 1
-
-
-def test_an_input_is_known_by_its_size_and_time(tmp_path: Path) -> None:
-    (tmp_path / "p" / "q").mkdir(parents=True)
-    assert stamp(tmp_path / "p") == [0, 0]
-    for name, size, seconds in (("a", 3, 20), ("q/b", 4, 10)):
-        (tmp_path / "p" / name).write_bytes(b"x" * size)
-        os.utime(tmp_path / "p" / name, (seconds, seconds))
-    assert stamp(tmp_path / "p") == [7, 20 * 10**9]
-    assert stamp(tmp_path / "p/q/b", tmp_path / "p/q/b") == [4, 10 * 10**9]
-    assert stamp(tmp_path / "p/q/b", tmp_path / "none") is None
-
-
-def test_what_is_done_is_done_with_this_key_of_these_inputs_and_there(tmp_path: Path) -> None:
-    out, source = tmp_path / "out", tmp_path / "t.tif"
-    source.write_bytes(b"source")
-    job, manifest = Job(source=source, name="t", out=out, png=False), Manifest(out, "key")
-    out.mkdir()
-    job.class_raster.write_bytes(b"12345")
-    facts = {"objects": 2}
-    report: Any = SimpleNamespace(outputs=[job.class_raster], warnings=["w"], facts=facts)
-    manifest.add(job, report, "u", stamp(source), None)
-    line = manifest.latest()["t"]
-    assert {k: line[k] for k in ("outputs", "warnings", "objects")} == {
-        "outputs": {"t_class.tif": 5}, "warnings": ["w"], "objects": 2,
-    }  # fmt: skip
-
-    def done(manifest: Manifest, digest: str = "u", **change: object) -> bool:
-        unit: Any = SimpleNamespace(jobs=[job], digest=digest)
-        return manifest.done([unit], {"t": line | change}) == {"t": line | change}
-
-    unit: Any = SimpleNamespace(jobs=[job], digest="u")
-    assert manifest.done([unit], {}) == {}
-    assert done(manifest)
-    assert not done(manifest, "v")
-    assert not done(Manifest(out, "other"))
-    assert not done(manifest, outputs={"t_class.tif": 4})
-    assert not done(manifest, outputs={"t_class.tif": 5, "t.gpkg": 0})
-    source.write_bytes(b"changed")
-    assert not done(manifest)
-
-    # An input that fails now takes only its own outputs along, and is noted once.
-    others = [out / "other_class.tif", out / "sub" / "t_class.tif"]
-    others[1].parent.mkdir()
-    for path in others:
-        path.touch()
-    manifest.drop(job, None)
-    manifest.drop(job, {"name": "t", "outputs": {}})
-    assert manifest.latest()["t"] == line
-    manifest.drop(job, line | {"outputs": {"t_class.tif": 5, "other_class.tif": 0, "sub/t_class.tif": 0, "t_none": 0}})
-    assert not job.class_raster.exists()
-    assert all(path.exists() for path in others)
-    after = manifest.latest()["t"]
-    assert (after["outputs"], after["key"], after["input"]) == ({}, "", None)
 
 
 def test_a_tampered_manifest_is_a_warning_of_predict(run: Path, inputs: Path, tmp_path: Path) -> None:
