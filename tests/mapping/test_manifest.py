@@ -23,7 +23,8 @@ from seepseg.mapping.manifest import Manifest
         {"name": ["tile0"]}, {"name": None}, {"key": None}, {"key": 3}, {"time": "noon"}, {"outputs": []},
         {"outputs": {"tile0_class.tif": "big"}}, {"outputs": {"../victim": 1}}, {"outputs": {"/etc/passwd": 1}},
         {"input": "now"}, {"input": [[1]]}, {"warnings": "one"}, {"identity": {"acquired": "yesterday"}},
-        {"identity": [1]}, {"grades": [{"letter": "A"}]}, {"grades": [{"letter": "A", "least": 0.5, "polygons": 3, "right": "2"}]}, {"grades": 7}, {"km2": {"salt": "much"}},
+        {"identity": [1]}, {"grades": [{"letter": "A"}]},
+        {"grades": [{"letter": "A", "least": 0.5, "polygons": 3, "right": "2"}]}, {"grades": 7}, {"km2": {"salt": "much"}},
         {"outputs": {"tile0.gpkg": 1}},
     ],
 )  # fmt: skip
