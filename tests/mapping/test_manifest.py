@@ -24,8 +24,8 @@ from seepseg.mapping.manifest import Manifest
         {"outputs": {"tile0_class.tif": "big"}}, {"outputs": {"../victim": 1}}, {"outputs": {"/etc/passwd": 1}},
         {"input": "now"}, {"input": [[1]]}, {"warnings": "one"}, {"identity": {"acquired": "yesterday"}},
         {"identity": [1]}, {"grades": [{"letter": "A"}]},
-        {"grades": [{"letter": "A", "least": 0.5, "polygons": 3, "right": "2"}]}, {"grades": 7}, {"km2": {"salt": "much"}},
-        {"outputs": {"tile0.gpkg": 1}},
+        {"grades": [{"letter": "A", "least": 0.5, "polygons": 3, "right": "2"}]}, {"grades": 7},
+        {"km2": {"salt": "much"}}, {"outputs": {"tile0.gpkg": 1}},
     ],
 )  # fmt: skip
 def test_a_line_that_was_tampered_with_counts_as_none_and_is_said_once(tmp_path: Path, change: dict[str, Any]) -> None:
