@@ -16,11 +16,8 @@ IGNORE = 255
 """Class index of a pixel that counts nowhere: unlabelled, no data, or outside the area of interest."""
 
 BACKGROUND_NAME = "background"
-TAKEN = frozenset({
-    *("split", "group", "tiles", "scenes", "blocks", "fold", "train", "val", "unused"),
-    *("tile", "scene", "height", "width", "low", "mean", "high", "nodata_percent", "foreground_percent"),
-})  # fmt: skip
-"""What tables of splits and of tiles call their other columns."""
+TAKEN = frozenset({"split", "group", "tiles", "scenes", "blocks", "fold", "train", "val", "unused"})
+"""What tables of splits call their other columns."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class ClassTable:
                 "two classes have one name", "data.classes", "give each class its own name, other than background"
             )
         if taken := TAKEN.intersection(self.names):
-            what = f"a class is called {min(taken)}, as another column of tables is"
+            what = f"a class is called {min(taken)}, as a column of the tables of splits is"
             raise ConfigError(what, "data.classes", "give the class another name")
         limits = [c.at_least for c in self.foreground if c.at_least is not None]
         if limits and (len(limits) < len(self.foreground) or len(set(limits)) < len(limits)):

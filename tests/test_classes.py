@@ -39,8 +39,8 @@ def test_a_value_or_name_given_twice_is_refused() -> None:
         ClassTable((SegClass("a", (1,), "#000000"), SegClass("a", (2,), "#000000")))
     with pytest.raises(ConfigError, match="two classes have one name"):
         ClassTable((SegClass("background", (1,), "#000000"),))
-    with pytest.raises(ConfigError, match="a class is called tile, as another column of tables is"):
-        ClassTable((SegClass("tile", (1,), "#000000"),))
+    with pytest.raises(ConfigError, match="a class is called tiles, as a column of the tables of splits is"):
+        ClassTable((SegClass("tiles", (1,), "#000000"),))
 
 
 def test_classes_without_a_colour_get_different_ones() -> None:

@@ -100,7 +100,7 @@ def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:
     names, source = data.catalog.classes.names, source_of(data.recipe.data)
     bands, tiles = band_names(source), []
     for facts in data.tiles:
-        pixels = facts.tile.pixels or (0,) * len(names)
+        pixels, labelled = facts.tile.pixels or (0,) * len(names), facts.tile.labelled
         tiles.append(
             {
                 "tile": facts.tile.id,
@@ -111,7 +111,10 @@ def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:
                 "nodata_percent": 100 * (1 - facts.valid),
                 **_values(facts, bands),
                 "foreground_percent": 100 * sum(pixels[1:]) / max(sum(pixels), 1) if facts.tile.labelled else None,
-                **{name: n if facts.tile.labelled else None for name, n in zip(names[1:], pixels[1:], strict=True)},
+                **{
+                    pixels_of(name): n if facts.tile.labelled else None
+                    for name, n in zip(names[1:], pixels[1:], strict=True)
+                },
             }
         )
     frame = pd.DataFrame(tiles)
@@ -152,18 +155,24 @@ def _values(facts: TileFacts, bands: Sequence[str]) -> dict[str, float | None]:
     }
 
 
+def pixels_of(name: str) -> str:
+    """The column with the pixels of a class: classes may be called as other columns are."""
+    return f"{name} pixels"
+
+
 def _by_scene(tiles: pd.DataFrame, names: Sequence[str], facts: Sequence[TileFacts]) -> pd.DataFrame:
     """A row per scene; its foreground is a share of the labelled pixels, n/a where there are none."""
-    columns = ["scene", "tiles", "nodata_percent", "foreground_percent", *names[1:]]
+    classes = [*map(pixels_of, names[1:])]
+    columns = ["scene", "tiles", "nodata_percent", "foreground_percent", *classes]
     if tiles.empty or tiles["scene"].nunique() == len(tiles):  # every tile for itself: tiles.csv says it all
         return pd.DataFrame(columns=columns)
     area, labelled = [one.area for one in facts], [sum(one.tile.pixels or ()) for one in facts]
     missing = area * tiles["nodata_percent"] / 100
     sums = tiles.assign(area=area, labelled=labelled, missing=missing).groupby("scene")
-    out, counted = sums[list(names[1:])].sum(), sums["labelled"].sum()
+    out, counted = sums[classes].sum(), sums["labelled"].sum()
     out.insert(0, "tiles", sums.size())
     out.insert(1, "nodata_percent", 100 * sums["missing"].sum() / sums["area"].sum())
-    out.insert(2, "foreground_percent", 100 * out[list(names[1:])].sum(axis=1) / counted.where(counted > 0))
+    out.insert(2, "foreground_percent", 100 * out[classes].sum(axis=1) / counted.where(counted > 0))
     return out.reset_index()[columns]
 
 

@@ -24,7 +24,7 @@ from seepseg.data.tgs import TgsSource
 from seepseg.data.tiles import Labels, TilesSource
 from seepseg.errors import ConfigError, DataError
 from seepseg.io.image import Image, ImageInfo, Pixels
-from seepseg.scenes.files import scene_files
+from seepseg.scenes.files import is_layer, scene_files
 from seepseg.scenes.images import inspected, opened, read_whole, read_window
 
 MEASURED = 256
@@ -103,16 +103,18 @@ def area_of(source: Source, tile: Tile, shape: tuple[int, ...]) -> int:
 def at_root(data: DataNode, root: Path) -> DataNode:
     """The same kind of data below another root.
 
-    Layers of polygons (`labels`, `extent`) may lie anywhere: one inventory may cover many folders of scenes.
+    A layer of polygons for all scenes (`labels`, `extent`) may lie anywhere: it may cover those of both roots.
 
     Raises:
-        ConfigError: another path of `data` is absolute and elsewhere, so it would be read where it was.
+        ConfigError: another path of `data` leads elsewhere, so old files would be read.
         DataError: there are no scenes.
     """
-    for name in ("images", "masks", "table"):
+    for name in ("images", "masks", "table", "labels", "extent"):
         value = getattr(data, name, None)
-        for entry in value if isinstance(value, list) else [value]:
-            if entry is not None and Path(entry).is_absolute() and not Path(entry).is_relative_to(root.absolute()):
+        entries = [Path(entry) for entry in (value if isinstance(value, list) else [value]) if entry is not None]
+        for_all = name in ("labels", "extent") and len(entries) == 1 and is_layer(entries[0])
+        for entry in entries:
+            if entry.is_absolute() and not for_all and not entry.resolve().is_relative_to(root.resolve()):
                 what = f"{entry} is absolute, so it would be read in place of what is below {root}"
                 fix = "predict those images, and score the maps with seepseg eval --predictions DIR --truth DIR"
                 raise ConfigError(what, f"data.{name}", fix)

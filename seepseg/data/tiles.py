@@ -18,7 +18,7 @@ from seepseg.classes import ClassTable
 from seepseg.config import TileFolders
 from seepseg.data.catalog import Catalog, Tile, same_names, uncollected, unique_names
 from seepseg.errors import DataError, listed
-from seepseg.io.files import SUFFIXES, image_names, is_file
+from seepseg.io.files import SUFFIXES, exists, image_names
 from seepseg.io.image import Pixels, read_image
 from seepseg.io.table import read_table
 from seepseg.scenes.mosaic import Cell
@@ -128,7 +128,7 @@ class TilesSource:
                 raise DataError(f"fold of {text} is {fold[:40]!r}", path, "give a whole number from 0")
             _refuse_product(root / text)
             for file in {text, mask} - {"", BACKGROUND}:
-                if not is_file(root / file):
+                if not (exists(root / file) and (root / file).is_file()):
                     raise DataError(f"no file {file}", path, f"give paths below {root}")
             name = inside(PurePosixPath(text).with_suffix(""))
             tile = Tile(

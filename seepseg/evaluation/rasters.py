@@ -64,19 +64,11 @@ def _truth(path: Path, classes: ClassTable) -> NDArray[np.uint8]:
     """Class indices (H, W) of a raster of label values, `IGNORE` where it says that it has no data."""
     (raw, valid), info = read_image(path, labels=True)
     ignored = ignored_by_file(raw[0], valid, info.nodata, classes.has)
-    labels = raw[0]
-    if info.kind == "PNG" and (classes.of_0_and_1 or _of_extremes(labels, classes)):
-        labels = np.where(labels > 0, np.uint8(classes.foreground[0].values[0]), np.uint8(0))
+    # Many masks of one class hold 0 and 255 or 65535; what other values mean, the class table says.
+    labels = (raw[0] > 0).astype(np.uint8) if classes.of_0_and_1 and info.kind == "PNG" else raw[0]
     # What a file holds where it has no data need not be a label.
     indices = classes.to_indices(np.where(ignored, np.uint16(classes.background_values[0]), labels), path)
     return np.where(ignored, np.uint8(IGNORE), indices)
-
-
-def _of_extremes(labels: NDArray[np.generic], classes: ClassTable) -> bool:
-    """Whether a mask of one class holds 0 and 255 or 65535, as image programs save them; else, the table says."""
-    highest = int(labels.max())
-    one = len(classes) == 2 and not classes.soft and highest in (255, 65535) and not classes.has(highest)
-    return one and classes.background_values == (0,) and bool(((labels == 0) | (labels == highest)).all())
 
 
 def _prediction(path: Path, classes: ClassTable) -> NDArray[np.uint8]:

@@ -102,11 +102,32 @@ def drawing(shapes: Sequence[Any] | NDArray[Any], values: NDArray[np.uint8]) -> 
     Where polygons overlap, the smaller one is on top: of equal ones that of the higher value, then the later one. Each
     part of a shape is a polygon of its own.
     """
-    parts, shape = shapely.get_parts(np.asarray(shapes, object), return_index=True)
+    polygons, shape = _parts(np.asarray(shapes, object))
+    return _drawing(polygons, values[shape], shapely.area(polygons))
+
+
+def laid(shapes: NDArray[Any], values: NDArray[np.uint8], crs: str | None, path: Path, scene: Located) -> Drawing:
+    """Shapes (n) of a vector file with their values (n), ready to be drawn in a scene, as `drawing` and `in_pixels`.
+
+    Which polygon is smaller is measured in the file: in a scene, those that reach far beyond it are cut.
+    """
+    polygons, shape = _parts(_repaired(shapes))
+    return _drawing(in_pixels(polygons, crs, path, scene), values[shape], shapely.area(polygons))
+
+
+def _parts(shapes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The polygons (m) of shapes (n), and of which shape each is."""
+    parts, shape = shapely.get_parts(shapes, return_index=True)
     polygons, part = shapely.get_parts(parts, return_index=True)  # a collection may hold multi-polygons
     areal = (shapely.get_type_id(polygons) == shapely.GeometryType.POLYGON) & ~shapely.is_empty(polygons)
-    polygons, value = polygons[areal], values[shape[part[areal]]]
-    order = np.lexsort((np.arange(len(polygons)), value, -shapely.area(polygons)))
+    return polygons[areal], shape[part[areal]]
+
+
+def _drawing(shapes: NDArray[Any], values: NDArray[np.uint8], areas: NDArray[np.float64]) -> Drawing:
+    """Shapes (n) of columns and rows, ready to be drawn, the larger ones first."""
+    polygons, shape = _parts(shapes)
+    value = values[shape]
+    order = np.lexsort((np.arange(len(polygons)), value, -areas[shape]))
     polygons, value = polygons[order], value[order]
     rings, polygon = shapely.get_rings(polygons, return_index=True)
     points, ring = shapely.get_coordinates(rings, return_index=True)
@@ -135,11 +156,7 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
     """
     if not len(shapes):
         return shapes
-    invalid = ~shapely.is_valid(shapes)
-    if invalid.any():
-        # What goes around an area twice, or crosses itself, becomes the areas that it goes around.
-        shapes = np.where(invalid, shapely.make_valid(shapes, method="structure", keep_collapsed=False), shapes)
-    place = place_of(scene.georeference)
+    shapes, place = _repaired(shapes), place_of(scene.georeference)
     if place.crs is None and path.suffix.lower() in (".geojson", ".json"):
         degrees = np.abs(shapely.total_bounds(shapes)) <= [180, 90, 180, 90]
         crs = crs if degrees.all() else None
@@ -154,7 +171,7 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
     project = None if same else between(crs, place.crs, path, scene.path)
     geographic, middle = CRS(crs).is_geographic, np.array([[scene.width / 2, scene.height / 2]])
     back = _back(project, geographic, place, middle)
-    shapes = _near(shapes, geographic, _surroundings(back, scene), clip=project is not None)
+    shapes = _near(shapes, geographic, _surroundings(back, scene))
     if project:
         shapes = shapely.segmentize(shapes, _edge(back, middle))
 
@@ -169,6 +186,14 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
         return pixels
 
     return np.asarray(shapely.transform(shapes, to_pixels))
+
+
+def _repaired(shapes: NDArray[Any]) -> NDArray[Any]:
+    """Shapes of which what goes around an area twice, or crosses itself, is the areas that it goes around."""
+    invalid = ~shapely.is_valid(shapes)
+    if not invalid.any():
+        return shapes
+    return np.where(invalid, shapely.make_valid(shapes, method="structure", keep_collapsed=False), shapes)
 
 
 def between(source: str | None, target: str, path: Path, scene: Path) -> Any:
@@ -206,20 +231,15 @@ def _surroundings(back: Map, scene: Located) -> Any:
     return shapely.envelope(shapely.multipoints(back(corners)))
 
 
-def _near(shapes: NDArray[Any], geographic: bool, around: Any, *, clip: bool) -> NDArray[Any]:
-    """Shapes that reach into a box, or what of them lies in it; others are empty.
-
-    Those in degrees are moved to where the box counts longitudes from. Clipped ones may have another order of size.
-    """
+def _near(shapes: NDArray[Any], geographic: bool, around: Any) -> NDArray[Any]:
+    """What of shapes lies in a box; of those in degrees, wherever their longitudes are counted from."""
     found = []
     for turn in (0, -360, 360) if geographic else (0,):
         moved = shapely.transform(shapes, partial(np.add, (turn, 0))) if turn else shapes
         if not turn or shapely.intersects(shapely.box(*shapely.total_bounds(moved)), around):
+            beyond = ~shapely.covers(around, moved)
             found.append(np.array(moved))
-            found[-1][~shapely.intersects(around, moved)] = shapely.Polygon()
-            if clip:
-                beyond = ~shapely.covers(around, moved)
-                found[-1][beyond] = shapely.intersection(moved[beyond], around)
+            found[-1][beyond] = shapely.intersection(moved[beyond], around)
     return found[0] if len(found) == 1 else np.asarray(shapely.union_all(np.stack(found), axis=0))
 
 

@@ -61,10 +61,10 @@ def open_regular(path: Path) -> BinaryIO:
         raise DataError("the name holds a null character", repr(str(path)), "check the path") from None
 
 
-def is_file(path: Path) -> bool:
-    """Whether a file is there; one of a name that no file can have, as a table may hold, is not."""
+def exists(path: Path) -> bool:
+    """Whether there is something; of a name that nothing can have, as a table may hold, there is not."""
     try:
-        return path.is_file()
+        return path.exists()
     except OSError:
         return False
 

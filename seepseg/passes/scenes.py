@@ -14,7 +14,7 @@ import pandas as pd
 
 from seepseg.errors import ConfigError, DataError, listed
 from seepseg.geo.identity import COLUMNS, Identity
-from seepseg.io.files import is_file
+from seepseg.io.files import exists
 from seepseg.io.raster import raster_header
 from seepseg.mapping.layers import polygons_among
 from seepseg.mapping.manifest import Manifest
@@ -124,7 +124,7 @@ def find_scenes(folders: Sequence[Path]) -> tuple[list[Scene], list[str]]:
                 continue
             vectors = folder / polygons
             for path in (rasters[0], vectors):
-                if not is_file(path):
+                if not exists(path):
                     raise DataError("no such file, though the manifest lists it", path, "predict the scene again")
             identity = Identity(**{k: v for k, v in (line.get("identity") or {}).items() if k in COLUMNS})
             ground = _ground(rasters[0], name) if identity.product else ""

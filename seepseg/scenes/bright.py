@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from seepseg.errors import DataError
 from seepseg.geo.frame import Field
-from seepseg.io.files import SUFFIXES, is_file
+from seepseg.io.files import SUFFIXES, exists
 from seepseg.io.image import Image, open_image
 from seepseg.sentinel1 import is_product
 from seepseg.sentinel1.pixels import open_scene
@@ -36,7 +36,7 @@ AT_ONCE = 2**24
 def image_of(folder: Path, scene: str) -> Path | None:
     """The image or product of a folder that is called as a scene is; None where there is none."""
     choices = [folder / f"{scene}{suffix}" for suffix in (*SUFFIXES, "", ".SAFE", ".zip")]
-    return next((path for path in choices if is_file(path) or (is_product(path) and path.exists())), None)
+    return next((path for path in choices if exists(path) and (path.is_file() or is_product(path))), None)
 
 
 def image_points(path: Path, size: tuple[int, int]) -> Field:

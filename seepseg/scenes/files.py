@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from glob import has_magic
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,11 @@ from seepseg.sentinel1 import is_product
 
 VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet")
 MANIFEST = "manifest.safe"
+
+
+def is_layer(path: Path) -> bool:
+    """Whether a path is the name of one file of polygons, and no pattern."""
+    return path.suffix.lower() in VECTORS and not has_magic(str(path))
 
 
 class Labelling(NamedTuple):

@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from seepseg.io.files import is_file
+from seepseg.io.files import exists
 
 _NAME = re.compile(r".+\.safe(\.zip)?|S1[A-Z]_.+\.zip", re.IGNORECASE)
 
 
 def is_product(path: Path) -> bool:
     """Whether a path is a Sentinel-1 product: a folder with a manifest or named like one, a ZIP, a manifest."""
-    return bool(_NAME.fullmatch(path.name)) or is_file(path / "manifest.safe")
+    return bool(_NAME.fullmatch(path.name)) or exists(path / "manifest.safe")

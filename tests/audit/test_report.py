@@ -186,11 +186,11 @@ def test_the_report_of_damaged_seep_tiles(damaged: Path, tmp_path: Path, capsys:
     assert len(tiles) == n_tiles - 1  # all but the unreadable one
     classes = pd.read_csv(out / "classes.csv").set_index("class")
     for name in ("seep 1", "seep 7"):
-        assert tiles[name].sum() == classes.loc[name, "pixels"]
-        assert (tiles[name] > 0).sum() == classes.loc[name, "tiles"]
+        assert tiles[f"{name} pixels"].sum() == classes.loc[name, "pixels"]
+        assert (tiles[f"{name} pixels"] > 0).sum() == classes.loc[name, "tiles"]
     scenes = pd.read_csv(out / "scenes.csv", dtype={"scene": str})
     assert scenes["tiles"].sum() == len(tiles)
-    assert scenes["seep 3"].sum() == tiles["seep 3"].sum()
+    assert scenes["seep 3 pixels"].sum() == tiles["seep 3 pixels"].sum()
     assert pd.read_csv(out / "coverage.csv")["tiles"].sum() == len(tiles)
     parts = pd.read_csv(out / "shares.csv").set_index("split")
     assert parts["tiles"].sum() == len(tiles)
@@ -254,12 +254,12 @@ def test_shares_of_a_scene_are_of_what_it_holds_and_of_what_is_labelled(tmp_path
         write_vectors(tmp_path / f"{name}.gpkg", np.array([square]), pd.DataFrame({"scene": ["a"]}), utm)
     data = {
         "source": "scenes", "root": str(tmp_path), "labels": "labels.gpkg", "extent": "seen.gpkg", "window": 16,
-        "classes": [{"name": "slick", "values": [1]}],
+        "classes": [{"name": "area", "values": [1]}],
     }  # fmt: skip
     html = write_dataset_report(parse({"data": data}, "test"), "scenes", tmp_path / "page").read_text()
     (scene,) = pd.read_csv(tmp_path / "page" / "scenes.csv").to_dict("records")
     # Four windows of 16 hold 900 pixels of the scene, 9 of them no data; 10 · 10 are labelled, 4 · 4 of them slick.
-    assert (scene["tiles"], scene["slick"]) == (4, 16)
+    assert (scene["tiles"], scene["area pixels"]) == (4, 16)
     assert (scene["nodata_percent"], scene["foreground_percent"]) == pytest.approx((1, 16))
     # The last window holds 14 · 14 of them.
     tiles = pd.read_csv(tmp_path / "page" / "tiles.csv")

@@ -229,6 +229,9 @@ OIL = [ClassNode(name="oil", values=[1])]
         (TilesData(root=Path("a"), classes=OIL, images=["i", "j"], masks=[None, "/a/masks"]), "masks"),
         (TilesData(root=Path("a"), classes=OIL, table=Path("/a/tiles.csv")), "table"),
         (ScenesData(root=Path("a"), classes=OIL, images=["/a/*.tif"]), "images"),
+        (ScenesData(root=Path("a"), classes=OIL, labels=["/a/labels/*.gpkg"]), "labels"),
+        (ScenesData(root=Path("a"), classes=OIL, labels=["/a/masks"]), "labels"),
+        (ScenesData(root=Path("a"), classes=OIL, extent=["/a/1.gpkg", "/a/2.gpkg"]), "extent"),
     ],
 )
 def test_another_root_is_not_what_absolute_paths_lead_to(data: DataNode, key: str) -> None:
@@ -236,9 +239,20 @@ def test_another_root_is_not_what_absolute_paths_lead_to(data: DataNode, key: st
         at_root(data, Path("b"))
 
 
-def test_absolute_paths_below_another_root_are_its_own(tmp_path: Path) -> None:
+def test_absolute_paths_below_another_root_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = TilesData(root=Path("a"), classes=OIL, images=[str(tmp_path / "images")], masks=[str(tmp_path / "masks")])
     assert at_root(data, tmp_path) == data.model_copy(update={"root": tmp_path})
+    monkeypatch.chdir(tmp_path.parent)
+    assert at_root(data, Path(tmp_path.name)).root == Path(tmp_path.name)
+    around = data.model_copy(update={"images": [f"{tmp_path}/../a/images"]})
+    with pytest.raises(ConfigError, match="is absolute"):
+        at_root(around, tmp_path)
+
+
+def test_one_layer_for_the_scenes_of_both_roots_may_lie_anywhere(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "s.png")
+    data = ScenesData(root=Path("a"), classes=OIL, images=["*.png"], labels=["/a/oil.gpkg"], extent=["/a/seen.fgb"])
+    assert at_root(data, tmp_path).labels == ["/a/oil.gpkg"]
 
 
 def test_another_root_changes_nothing_else(tmp_path: Path) -> None:

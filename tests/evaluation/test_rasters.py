@@ -76,15 +76,6 @@ def test_an_ignored_value_of_a_png_is_no_foreground(tmp_path: Path, white: int) 
     assert summary.classes[0].support_pixels == 2
 
 
-@pytest.mark.parametrize("white", [1, 255])
-def test_masks_of_0_and_255_are_of_one_class_whatever_values_it_has(tmp_path: Path, white: int) -> None:
-    for folder, row in (("t", [0, white, white]), ("p", [0, 255, 0])):
-        (tmp_path / folder).mkdir()
-        Image.fromarray(np.array([row], np.uint8)).save(tmp_path / folder / "a.png")
-    # Hit 1, missed 1: 2 / 3.
-    assert evaluate_rasters(tmp_path / "p", tmp_path / "t", SEEP_BINARY).foreground.dice == pytest.approx(2 / 3)
-
-
 SLICK = "#E69F00"
 
 

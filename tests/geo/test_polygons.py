@@ -15,7 +15,7 @@ from pyproj import CRS, Transformer
 
 from seepseg.errors import DataError
 from seepseg.geo.place import place_of
-from seepseg.geo.polygons import drawing, in_pixels
+from seepseg.geo.polygons import drawing, in_pixels, laid
 from seepseg.io.raster import Georeference
 from seepseg.objects.outlines import outlines
 
@@ -191,11 +191,13 @@ def test_scenes_of_the_whole_earth_have_polygons_at_both_ends() -> None:
     assert np.flatnonzero(whole(found, [1], 1, 36)).tolist() == [0, 1, 34, 35]
 
 
-def test_the_smaller_polygon_is_on_top_however_far_both_reach() -> None:
+@pytest.mark.parametrize("system", ["EPSG:4326", "OGC:CRS84", "EPSG:4269"])
+def test_the_smaller_polygon_is_on_top_however_far_both_reach(system: str) -> None:
     scene = Scene(Georeference(LONLAT, (0.01, 0.0, 0.0, 0.0, -0.01, 0.5)))
     wide, high = shapely.box(-1, 0.1, 2, 0.3), shapely.box(0.1, -40, 0.2, 40)  # .6 and 8 square degrees
-    found = in_pixels(np.array([wide, high]), LONLAT, Path("m.gpkg"), scene)
-    assert whole(found, [1, 2], 100, 100)[30, 15] == 1  # 1.5 and .2 of them around the scene
+    shapes, values = np.array([wide, high]), np.array([1, 2], np.uint8)
+    drawn = laid(shapes, values, system, Path("m.gpkg"), scene)
+    assert drawn.window(0, 0, 100, 100)[30, 15] == 1  # .4 and .2 of them are in or beside the scene
 
 
 def test_outlines_of_the_whole_earth_are_cut_to_a_scene_that_counts_from_0_to_360() -> None:

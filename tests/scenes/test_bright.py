@@ -52,6 +52,7 @@ def test_an_image_is_found_by_the_name_of_its_scene(tmp_path: Path) -> None:
     assert image_of(tmp_path, "S1A_X") == tmp_path / "S1A_X.SAFE"
     assert image_of(tmp_path, "below/a") == tmp_path / "below" / "a.tiff"
     assert image_of(tmp_path, "below") is None
+    assert image_of(tmp_path, "9" * 300) is None
 
 
 def test_points_that_come_back() -> None:
