@@ -110,11 +110,8 @@ def _tables(data: DatasetFacts) -> dict[str, pd.DataFrame]:
                 "width": facts.shape[1],
                 "nodata_percent": 100 * (1 - facts.valid),
                 **_values(facts, bands),
-                "foreground_percent": 100 * sum(pixels[1:]) / max(sum(pixels), 1) if facts.tile.labelled else None,
-                **{
-                    pixels_of(name): n if facts.tile.labelled else None
-                    for name, n in zip(names[1:], pixels[1:], strict=True)
-                },
+                "foreground_percent": 100 * sum(pixels[1:]) / max(sum(pixels), 1) if labelled else None,
+                **{pixels_of(name): n if labelled else None for name, n in zip(names[1:], pixels[1:], strict=True)},
             }
         )
     frame = pd.DataFrame(tiles)
