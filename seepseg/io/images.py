@@ -144,8 +144,8 @@ def _in_colour(picture: PngImageFile | JpegImageFile) -> bool:
 
 
 def _step(depth: int) -> int:
-    """Between grey levels of few bits as Pillow scales them; the one that is clear it leaves as it is."""
-    return 255 // (2**depth - 1) if depth < 8 else 1
+    """Between grey levels of few bits as Pillow scales them; the one that is clear it scales of one bit only."""
+    return 255 // (2**depth - 1) if 1 < depth < 8 else 1
 
 
 def _colours(picture: PngImageFile | JpegImageFile, depth: int, stream: BinaryIO) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -324,3 +324,14 @@ def test_how_much_an_archive_may_unpack_to(tmp_path: Path, own: int, total: int,
     with pytest.raises(DataError) as caught:
         members.refuse_large(held, path)
     assert caught.value.what == says
+
+
+@pytest.mark.parametrize(
+    "kinds", [(zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), (zipfile.ZIP_STORED, zipfile.ZIP_STORED)]
+)
+def test_an_archive_with_one_compressed_member_is_packed(kinds: tuple[int, int]) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as written:
+        for name, kind in zip("ab", kinds, strict=True):
+            written.writestr(name, b"x", kind)
+    assert members.packed(stream) == (zipfile.ZIP_DEFLATED in kinds)

@@ -147,6 +147,23 @@ def test_grey_has_two_channels_at_most(png: Path, colours: int, over: bool) -> N
     assert ("over the budget" in caught.value.what) == over
 
 
+@pytest.mark.parametrize(("depth", "level"), [(8, 200.0), (4, 17.0), (2, 85.0), (1, 255.0)])
+def test_a_clear_grey_is_the_value_without_data(png: Path, depth: int, level: float) -> None:
+    """Of few bits, the second grey of 2, 4 or 16 that are spread over 0 to 255."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    grey = 200 if depth == 8 else 1
+    row = bytes([0, 0, grey]) if depth == 8 else bytes([0, grey << (8 - 2 * depth)])  # a black pixel and a grey one
+    end = chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+    png.write_bytes(b"\x89PNG\r\n\x1a\n" + header(2, 1, depth, 0) + chunk(b"tRNS", struct.pack(">H", grey)) + end)
+    assert inspect_picture(png, "PNG", None, False)[4] == level
+    pixels, alpha = read_picture(png, "PNG", None, False)
+    assert pixels.tolist() == [[[0, level]]]
+    assert alpha.tolist() == [[[1, 0]]]
+
+
 def test_a_band_that_is_not_there_is_named(png: Path) -> None:
     write_png(png, np.dstack([GREY] * 3))
     with pytest.raises(DataError, match="no band 5, the file has 3"):

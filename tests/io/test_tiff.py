@@ -258,6 +258,7 @@ def test_hand_made_file_reads(tif: Path) -> None:
         ({"bytes": 2**32 - 1}, "1 of 1 strips lie past the end of the file"),
         ({"bytes": 63}, "1 of 1 strips are too short"),
         ({"offset": 0}, "1 of 1 strips were never written"),
+        ({"codec": 7, "bits": 16}, "JPEG compression of uint16 pixels is not supported"),
     ],
 )
 def test_headers_that_lie(tif: Path, changes: dict[str, int], what: str) -> None:
@@ -285,6 +286,23 @@ def test_without_a_photometric_interpretation_it_is_grey(tif: Path) -> None:
     entries = {256: (4, 1, 8), 257: (4, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 273: (4, 1, 122), 277: (3, 1, 1)}
     tif.write_bytes(_tiff(entries | {278: (4, 1, 8), 279: (4, 1, 64), 339: (3, 1, 1)}, bytes(range(64))))
     assert read_tiff(tif)[0].tolist() == np.arange(64).reshape(8, 8).tolist()
+
+
+@pytest.mark.parametrize(("kind", "number"), [(3, 4), (4, 4), (4, 1 << 16)])
+def test_what_an_image_is_for_in_either_byte_order(kind: int, number: int) -> None:
+    for order, magic in (("<", b"II*\0"), (">", b"MM\0*")):
+        value = struct.pack(order + ("HH" if kind == 3 else "I"), *((number, 7) if kind == 3 else (number,)))
+        body = struct.pack(order + "HHHI", 1, 254, kind, 1) + value + bytes(4)
+        content = magic + struct.pack(order + "I", 8) + body
+        (directory,) = walk(Path("a.tif"), io.BytesIO(content), len(content))
+        assert directory.subfile == number
+
+
+def test_a_tile_larger_than_the_budget_of_pixels(tif: Path) -> None:
+    entries = {256: (4, 1, 8), 257: (4, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 277: (3, 1, 1)}
+    tiles = {322: (4, 1, 2**15), 323: (4, 1, 2**14), 324: (4, 1, 134), 325: (4, 1, 64)}
+    tif.write_bytes(_tiff(entries | tiles))
+    assert _error(tif).what == "tiles of 536870912 pixels are over the budget of 268435456"
 
 
 def test_a_tile_that_is_a_byte_short(tif: Path) -> None:
