@@ -31,7 +31,8 @@ class SeepsegError(Exception):
     def __str__(self) -> str:
         place = f" in {self.where}" if self.where else ""
         advice = f": {self.fix}" if self.fix else ""
-        return f"{self.what}{place}{advice}"
+        # What it names, a column of a layer, say, may hold line breaks.
+        return " ".join(f"{self.what}{place}{advice}".splitlines())
 
 
 class ConfigError(SeepsegError):

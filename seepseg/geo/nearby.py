@@ -23,7 +23,7 @@ from seepseg.geo.place import GEOD, LONLAT, Map, reproject
 from seepseg.geo.vector import read_vectors
 from seepseg.io.files import open_regular
 from seepseg.io.raster import as_data_error
-from seepseg.io.table import check_names
+from seepseg.io.table import MAX_COLUMNS, check_names
 
 LON, LAT = ("lon", "longitude"), ("lat", "latitude")
 """What a table may call its coordinates, in upper or lower case."""
@@ -177,6 +177,8 @@ def _points(path: Path) -> tuple[NDArray[Any], pd.DataFrame, str]:
                 raise DataError(f"is {size / 2**30:.1f} GiB, over {MAX_VECTORS >> 30}", path, "cut out your region")
             lines = TextIOWrapper(stream, "utf-8-sig", newline="")
             header = next(csv.reader(lines, skipinitialspace=True), [])
+            if len(header) > MAX_COLUMNS:
+                raise ValueError(f"{len(header)} columns, over {MAX_COLUMNS}")
             check_names([name.lower() for name in header if name.lower() in wanted], path)
             stream.seek(0)
             table: pd.DataFrame = pd.read_csv(stream, skipinitialspace=True, **how)

@@ -27,9 +27,6 @@ MAX_DECODED = 2**30
 SCANS = 100
 """Of a progressive JPEG, each over all its pixels; cameras and libraries write 10."""
 
-_GREY = (0, 4)
-"""Colour types of PNG that are grey, and may have alpha; others become colours, and may have it, too."""
-
 _ORIENTATION = 0x0112
 
 _CHROMA_STEP = 3
@@ -114,7 +111,8 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[PngImageFile | JpegImageFil
             if len(head) < 29 or head[12:16] != b"IHDR":
                 raise DataError("is damaged (no header)", path, "copy or save it again")
             width, height, depth, colours = struct.unpack(">IIBB", head[16:26])
-            _check_size(path, height, width, (2 if colours in _GREY else 4) * (2 if depth == 16 else 1))
+            # Colour types 0 and 4 are grey, and may have alpha; others become colours, and may have it, too.
+            _check_size(path, height, width, (2 if colours in (0, 4) else 4) * (2 if depth == 16 else 1))
         elif (scans := stream.read().count(b"\xff\xda")) > SCANS:
             raise DataError(f"is stored in {scans} scans, more than {SCANS}", path, "save it again")
         stream.seek(0)

@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from seepseg.errors import DataError, listed
 from seepseg.io.documents import read_text
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_TABLE = 2**26
 """Bytes of a table that is read; one of 18,000 tiles with run lengths has 4 MB."""
+MAX_COLUMNS = 2**12
+"""Of a table that pandas reads, which compares the names of all with one another."""
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 """A number in the digits and signs of English; Python also takes `1_0` and other digits for one."""
@@ -68,8 +70,8 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
     return table
 
 
-def read_frame(source: Path | IO[bytes], **how: Any) -> pd.DataFrame:
-    """A CSV as a data frame; options are those of pandas, and ValueError where it cannot be read.
+def read_frame(path: Path, **how: Any) -> pd.DataFrame:
+    """A CSV as a data frame; options are those of pandas, and ValueError where it cannot be read, or is too wide.
 
     pandas takes the first cells of rows that are longer than the header for an index, which moves all others.
     """
@@ -77,7 +79,9 @@ def read_frame(source: Path | IO[bytes], **how: Any) -> pd.DataFrame:
 
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
         try:
-            frame: pd.DataFrame = pd.read_csv(source, index_col=False, **how)
+            if (columns := pd.read_csv(path, header=None, nrows=1, dtype=str).shape[1]) > MAX_COLUMNS:
+                raise ValueError(f"{columns} columns, over {MAX_COLUMNS}")
+            frame: pd.DataFrame = pd.read_csv(path, index_col=False, **how)
         except pd.errors.ParserWarning:
             raise ValueError("rows have more cells than the header") from None
     return frame

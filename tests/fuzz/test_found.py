@@ -257,6 +257,22 @@ def test_a_tile_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:
         source_of(data).catalog()
 
 
+def test_a_table_of_more_columns_than_pandas_should_name(tmp_path: Path) -> None:
+    (tmp_path / "findings.csv").write_text(",".join(["scene", *["pixels"] * 20_000]) + "\n")
+    with pytest.raises(DataError, match=r"20001 columns, over 4096"):
+        read_findings(tmp_path)
+    (tmp_path / "ships.csv").write_text(",".join(["lon", "lat", *["name2"] * 20_000]) + "\n")
+    with pytest.raises(DataError, match=r"20002 columns, over 4096"):
+        read_nearby([tmp_path / "ships.csv"], 1000.0, 1.0)
+
+
+def test_a_name_of_two_lines_is_said_in_one(tmp_path: Path) -> None:
+    write_vectors(tmp_path / "a.geojson", np.array([shapely.box(0, 0, 1, 1)]), pd.DataFrame({"x\r\ny": [1]}), None)
+    with pytest.raises(DataError) as caught:
+        read_layer(tmp_path / "a.geojson").classes(None, SEEP)
+    assert "its columns are x y in " in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["9" * 200_000 + "x", "9" * 200_000 + "e", "1." + "9" * 200_000 + "x"])
 def test_digits_without_end_are_no_number(text: str) -> None:
     """Once each of them was tried as the last one before all that follow: minutes."""
