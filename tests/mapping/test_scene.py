@@ -180,3 +180,19 @@ def test_maps_are_decoded_and_calibrated_as_fitted_and_say_how_unsure_they_are(t
     assert np.allclose(unsure[seen], 254 * entropy[seen], atol=0.6)
     with rasterio.open(tmp_path / "out" / "x_prob.tif") as source:
         assert np.allclose(source.read(2)[seen], p[seen], atol=1e-5)
+
+
+@pytest.mark.parametrize("sampled", [0, 2])
+def test_a_scene_may_be_scaled_by_its_own_limits(tmp_path: Path, sampled: int) -> None:
+    """From its lowest value to its highest, wherever valid rows lie among those that are read to measure them."""
+    raw = np.random.default_rng(0).integers(1000, 3001, (1024, 8)).astype(np.uint16)
+    valid = np.arange(1024) // 4 % 4 == sampled  # of 256 chunks of 4 rows, every fourth is read first
+    raw[~valid] = 0
+    raw[4 * sampled, :2] = 1000, 3000
+    tifffile.imwrite(tmp_path / "x.tif", raw)
+    own = Scaling(basis="scene", range=(0, 100))
+    ensemble = toy(recipe(nodata=0, scaling=own.model_dump()), replace(SCALING, config=own, limits=None))
+    predict_scene(Job(tmp_path / "x.tif", "x", tmp_path / "out", False), ensemble, PLAIN)
+    classes = tifffile.imread(tmp_path / "out" / "x_class.tif").reshape(raw.shape)
+    assert (classes[~valid] == 255).all()
+    assert np.array_equal(classes[valid], raw[valid] > 2000)
