@@ -153,7 +153,7 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
     """Hold a folder for a `with` block; the operating system frees the lock of a dead process.
 
     Args:
-        folder: what is held; it is made where there is none, and goes away again if nothing came of it.
+        folder: what is held; it and those above it are made where there are none, and go again if nothing came of it.
         name: of the file that others look at.
         wait: for the process that holds it, instead of raising an error.
         keep: leave that file there; without, the folder is one to pass on.
@@ -163,7 +163,7 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
         ConfigError: it cannot be made.
         ResourceError: it was removed during the block, with what had been written.
     """
-    new = not folder.exists()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -184,14 +184,15 @@ def folder_lock(folder: Path, name: str = LOCK, *, wait: bool = False, keep: boo
         if _file(folder / name) != held:
             raise gone(folder)
     finally:
-        empty = new and _entries(folder) == [name]
+        empty = bool(made) and _entries(folder) == [name]
         if empty or not keep:
             with suppress(OSError):  # a process that has opened it meanwhile notices, and opens another
                 (folder / name).unlink()
         lock.release()
         if empty:
-            with suppress(OSError):
-                folder.rmdir()
+            with suppress(OSError):  # one above it, in which another fold has begun, stays
+                for path in made:
+                    path.rmdir()
 
 
 def _entries(folder: Path) -> list[str]:

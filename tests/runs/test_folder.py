@@ -91,6 +91,15 @@ def test_a_folder_is_held_once_and_free_afterwards(tmp_path: Path) -> None:
         pass
 
 
+def test_folders_in_which_nothing_was_written_go_again(tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "new" / "run" / "fold_0"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with folder_lock(tmp_path / "new" / "run" / "fold_0"), folder_lock(tmp_path / "new" / "run" / "fold_1"):
+        (tmp_path / "new" / "run" / "fold_1" / "config.yaml").touch()
+    assert [path.name for path in (tmp_path / "new" / "run").iterdir()] == ["fold_1"]
+
+
 def test_a_lock_that_goes_with_its_holder_still_excludes(tmp_path: Path) -> None:
     with folder_lock(tmp_path, keep=False), pytest.raises(LockedError), folder_lock(tmp_path, keep=False):
         pass
