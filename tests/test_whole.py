@@ -59,6 +59,7 @@ TILES = st.builds(
     labels=st.sampled_from([(0, 1)] * 4 + [(0, 1, 2), (0,), (1,), (0, 7), None]),
 )
 SOUND = [Tile(scene, (16, 16), "noise", (0, 1, 2)) for scene in "aabbcc"]
+UNLABELLED = [Tile("a", (16, 16), kind, None) for kind in ("constant", "holes")]  # and with NaN
 DATA = st.fixed_dictionaries({}, optional={
     "nodata": st.sampled_from([0, "nan", None]),
     "ignore_values": st.just([7]),
@@ -92,6 +93,7 @@ def pixels(tile: Tile, dtype: str, bands: int, seed: int) -> NDArray[Any]:
     suppress_health_check=list(HealthCheck),
 )
 @example(tiles=SOUND, dtype="uint16", bands=2, classes=2, data={"split": {"folds": 3}}, head="two_head")
+@example(tiles=UNLABELLED, dtype="float32", bands=1, classes=1, data={"nodata": 0}, head="sigmoid")
 @example(tiles=SOUND[1:], dtype="float32", bands=1, classes=1, data={"ignore_values": [2, 7]}, head="sigmoid")
 @given(
     tiles=st.lists(TILES, min_size=1, max_size=8),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,13 @@ def command() -> None:
 def check(config: Path, overrides: tuple[str, ...], quiet: bool) -> None:
     """Read every image and mask of CONFIG's data, divide them as training would, and say whether that works."""
     from seepseg.config import load
-    from seepseg.data.catalog import FLAGS
+    from seepseg.data.catalog import FLAGS, labelled_of
     from seepseg.models.packaged import weights_file
     from seepseg.splits.parts import shares
 
     recipe = load(config, overrides)
     weights_file(recipe.model)
-    catalog = _counted(recipe, quiet)
+    catalog = _counted(recipe, quiet, labelled_of)
     labelled, splits = _divided(recipe, catalog)
     parts = ", ".join(f"{count} {name}" for name, count in splits["split"].value_counts().items())
     made(tiles=len(catalog), scenes=len(catalog.groups()), labelled=len(labelled))
@@ -90,9 +91,8 @@ def stats(config: Path, overrides: tuple[str, ...], out: Path | None, quiet: boo
         print_table(scenes, f"intensity of valid pixels, {', '.join(sorted({h.unit for h in histograms.values()}))}")
     write_text(folder / "classes.csv", csv_text(classes))
     write_text(folder / "intensity.csv", csv_text(scenes))
-    save_class_balance(
-        folder / "classes.png", catalog.classes.names, classes["pixels"].tolist(), classes["tiles"].tolist()
-    )
+    counts = classes["pixels"].tolist(), classes["tiles"].tolist()
+    save_class_balance(folder / "classes.png", catalog.classes.names, *counts)
     save_intensity(folder / "intensity.png", histograms)
     save_gallery(folder / "examples.png", example_rows(catalog, source), catalog.classes, SHEET_PARTS)
     written = "classes.csv, classes.png, intensity.csv, intensity.png, examples.png"
@@ -220,13 +220,14 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
     click.echo(f"written: {relative(page)}, suspects.csv")
 
 
-def _counted(recipe: Config, quiet: bool) -> Catalog:
+def _counted(recipe: Config, quiet: bool, refuse: Callable[[Catalog], object] = len) -> Catalog:
     from seepseg.data.scan import with_counts
     from seepseg.data.source import source_of
 
     source = source_of(recipe.data)
     catalog = source.catalog()
     warn(*catalog.warnings)
+    refuse(catalog)  # as training would, before it reads a pixel
     with progress("reading", len(catalog), quiet) as tick:
         counted = with_counts(source, catalog, tick)
     warn(*counted.warnings[len(catalog.warnings) :])
