@@ -104,4 +104,6 @@ def _settled(catalog: Catalog, parts: NDArray[np.str_], split: Split, where: str
             where,
             "choose other scenes or another seed, or set data.split.allow_missing_classes=true",
         )
+    if not learned.any():
+        raise ConfigError("no training tile holds a labelled pixel", where, "choose other scenes or another seed")
     return parts

@@ -53,6 +53,14 @@ def test_a_class_only_in_validation_is_refused_with_the_way_out() -> None:
     assert part(splits, "train") == ["a.0"]
 
 
+def test_training_tiles_without_a_labelled_pixel_are_refused() -> None:
+    catalog = catalog_of({"a": [{1}], "b": [{2}]})
+    nothing = replace(catalog.tiles[0], pixels=(0,) * len(catalog.classes))
+    catalog = replace(catalog, tiles=(nothing, *catalog.tiles[1:]))
+    with pytest.raises(ConfigError, match="no training tile holds a labelled pixel in data.split: choose other scenes"):
+        make_splits(catalog, Split(val=["b"], allow_missing_classes=True), seed=0)
+
+
 def test_unknown_group_and_missing_fold_are_named() -> None:
     catalog = catalog_of(dict.fromkeys("ab", FULL))
     with pytest.raises(ConfigError, match="scene 'z' is not in the data in data.split.val: the scenes are a, b"):
