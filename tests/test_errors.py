@@ -24,6 +24,10 @@ def test_the_line_says_what_where_and_how_to_fix() -> None:
     assert str(errors.DataError("cut short")) == "cut short"
 
 
+def test_an_error_is_one_line_whatever_it_names() -> None:
+    assert str(errors.DataError("of two\nlines", "a\r\nb.tif", "fix\u2028it")) == "of two lines in a b.tif: fix it"
+
+
 def test_what_the_machine_lacks_is_not_the_files_fault() -> None:
     try:
         try:

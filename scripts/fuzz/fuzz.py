@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from doors import DOORS
-from doors.door import Door, Files, one_line
+from doors.door import Door, Files
 from guard import Guard, Progress, bound_memory, peak
 
 from seepseg.errors import SeepsegError
@@ -68,7 +68,6 @@ def attempt(door: Door, folder: Path) -> tuple[str, str]:
     try:
         door.opened(folder)
     except SeepsegError as error:
-        one_line(error)
         return "refused", error.what
     except door.documented as error:
         return "refused", str(error)
