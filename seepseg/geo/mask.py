@@ -105,9 +105,9 @@ def _warped_rows(sources: Sequence[Any], path: Path) -> RowMask:
 
 def _polygons(path: Path, scene: Image) -> RowMask:
     """Polygons as pixels: in the scene's grid their vertices are (column, row)."""
-    from seepseg.geo.polygons import laid
+    from seepseg.geo.polygons import drawing_over
     from seepseg.geo.vector import read_shapes
 
     shapes, crs = read_shapes(path)
-    drawn = laid(shapes, np.ones(len(shapes), np.uint8), crs, path, scene)
+    drawn = drawing_over(scene, shapes, np.ones(len(shapes), np.uint8), crs, path)
     return lambda start, stop: drawn.window(start, 0, stop - start, scene.width).view(bool)

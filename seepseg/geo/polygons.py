@@ -106,8 +106,12 @@ def drawing(shapes: Sequence[Any] | NDArray[Any], values: NDArray[np.uint8]) -> 
     return _drawing(polygons, values[shape], shapely.area(polygons))
 
 
-def laid(shapes: NDArray[Any], values: NDArray[np.uint8], crs: str | None, path: Path, scene: Located) -> Drawing:
-    """Shapes (n) of a vector file with their values (n), ready to be drawn in a scene, as `drawing` and `in_pixels`.
+def drawing_over(
+    scene: Located, shapes: NDArray[Any], values: NDArray[np.uint8], crs: str | None, path: Path
+) -> Drawing:
+    """Shapes (n) of a vector file, repaired, with their values (n), ready to be drawn over a scene.
+
+    Arguments and errors as `drawing` and `in_pixels`.
 
     Which polygon is smaller is measured in the file: in a scene, those that reach far beyond it are cut.
     """
@@ -142,7 +146,7 @@ def _drawing(shapes: NDArray[Any], values: NDArray[np.uint8], areas: NDArray[np.
 
 
 def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located) -> NDArray[Any]:
-    """Shapes (n) of a vector file as columns and rows of a scene, repaired; empty where they are nowhere near it.
+    """Shapes (n) of a vector file as columns and rows of a scene; empty where they are nowhere near it.
 
     Without a CRS they are columns and rows already, or, as GIS programs show a scene without a place, have rows
     counted below 0. So are numbers in a GeoJSON, which cannot say that it has no CRS, that are no degrees.
@@ -156,7 +160,7 @@ def in_pixels(shapes: NDArray[Any], crs: str | None, path: Path, scene: Located)
     """
     if not len(shapes):
         return shapes
-    shapes, place = _repaired(shapes), place_of(scene.georeference)
+    place = place_of(scene.georeference)
     if place.crs is None and path.suffix.lower() in (".geojson", ".json"):
         degrees = np.abs(shapely.total_bounds(shapes)) <= [180, 90, 180, 90]
         crs = crs if degrees.all() else None

@@ -20,7 +20,7 @@ from seepseg.geo import identity
 from seepseg.geo.identity import Identity
 from seepseg.geo.land import draw_land
 from seepseg.geo.place import place_of
-from seepseg.geo.polygons import Drawing, Located, laid
+from seepseg.geo.polygons import Drawing, Located, drawing_over
 from seepseg.io.image import open_image
 from seepseg.io.raster import Georeference
 from seepseg.scenes.files import Labelling, labelling, scene_files, scene_name
@@ -139,7 +139,7 @@ def _within(scene: Scene, name: str, extents: Labelling, *, by_part: bool) -> Sc
         what = f"unknown split {unknown[0]!r} ({len(unknown)} polygons)"
         raise DataError(what, extent.path, f"use {', '.join(PARTS[1:])}")
     values = np.array([1 + PARTS.index(part) for part in parts], np.uint8)
-    within = laid(extent.shapes, values, extent.crs, extent.path, scene)
+    within = drawing_over(scene, extent.shapes, values, extent.crs, extent.path)
     if within.touches(scene.height, scene.width):
         return replace(scene, extent=extent.path, within=within)
     if extents.named:
@@ -162,7 +162,7 @@ def _labelled(
         fix = f"remove it or, if nothing in {name} is foreground, name the scene in data.background"
         raise DataError("holds no polygon", truth.path, fix)
     indices = truth.classes(data.attribute, classes)
-    drawn = laid(truth.shapes, indices, truth.crs, truth.path, scene)
+    drawn = drawing_over(scene, truth.shapes, indices, truth.crs, truth.path)
     if not drawn.touches(scene.height, scene.width):
         raise _elsewhere(name, truth)
     return replace(scene, truth=truth.path, drawn=drawn)

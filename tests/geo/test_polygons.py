@@ -15,7 +15,7 @@ from pyproj import CRS, Transformer
 
 from seepseg.errors import DataError
 from seepseg.geo.place import place_of
-from seepseg.geo.polygons import drawing, in_pixels, laid
+from seepseg.geo.polygons import drawing, drawing_over, in_pixels
 from seepseg.io.raster import Georeference
 from seepseg.objects.outlines import outlines
 
@@ -116,8 +116,8 @@ def test_what_is_drawn_in_another_system_lies_where_it_should() -> None:
 def test_a_ring_that_crosses_itself_is_repaired() -> None:
     # A bow of two triangles that meet at (5, 5): the left and the right quarter of a square of 10.
     bow = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 10)])
-    found = in_pixels(np.array([bow]), None, Path("m.gpkg"), Scene(Georeference()))
-    drawn = whole(found, [1], 10, 10)
+    shapes = drawing_over(Scene(Georeference()), np.array([bow]), np.array([1], np.uint8), None, Path("m.gpkg"))
+    drawn = shapes.window(0, 0, 10, 10)
     # Row 2 has its middle at 2.5: columns up to 2.5, and from 7.5.
     assert drawn[2].tolist() == [1, 1, 0, 0, 0, 0, 0, 1, 1, 1]
 
@@ -196,7 +196,7 @@ def test_the_smaller_polygon_is_on_top_however_far_both_reach(system: str) -> No
     scene = Scene(Georeference(LONLAT, (0.01, 0.0, 0.0, 0.0, -0.01, 0.5)))
     wide, high = shapely.box(-1, 0.1, 2, 0.3), shapely.box(0.1, -40, 0.2, 40)  # .6 and 8 square degrees
     shapes, values = np.array([wide, high]), np.array([1, 2], np.uint8)
-    drawn = laid(shapes, values, system, Path("m.gpkg"), scene)
+    drawn = drawing_over(scene, shapes, values, system, Path("m.gpkg"))
     assert drawn.window(0, 0, 100, 100)[30, 15] == 1  # .4 and .2 of them are in or beside the scene
 
 
