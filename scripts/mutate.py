@@ -44,8 +44,9 @@ CORES = {
     "manifest": {"mapping/manifest": "mapping/test_manifest"},
     "budgets": {
         "io/tiff": "io/test_tiff io/test_image", "io/ifd": "io/test_tiff", "io/segments": "io/test_tiff",
-        "io/images": "io/test_images io/test_image", "io/documents": "io/test_documents", "io/table": "io/test_table",
-        "archives/members": "archives", "archives/unpacked": "archives",
+        "io/images": "io/test_images io/test_image docs/test_budgets",
+        "io/documents": "io/test_documents docs/test_budgets", "io/table": "io/test_table docs/test_budgets",
+        "archives/members": "archives docs/test_budgets", "archives/unpacked": "archives",
     },
     "clustering": {"zones/cluster": "zones/test_cluster"},
     "sigma nought": {"sentinel1/coarse": "sentinel1/test_coarse", "sentinel1/pixels": "sentinel1/test_pixels"},

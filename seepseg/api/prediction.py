@@ -21,7 +21,7 @@ from seepseg.errors import ConfigError, DataError
 from seepseg.figures.pictures import colorize
 from seepseg.geo.vector import read_vectors
 from seepseg.io.atomic import atomic_path
-from seepseg.io.files import local_path
+from seepseg.io.files import MAX_SCENE, local_path
 from seepseg.io.image import read_image
 from seepseg.io.raster import Georeference, raster_header
 from seepseg.mapping.findings import write_findings
@@ -32,9 +32,6 @@ from seepseg.runs.folder import folder_lock
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
-
-MOST = 2**36
-"""Values of a raster that may be read whole."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class Prediction:
     @cached_property
     def classes(self) -> NDArray[np.uint8]:
         """Class indices (H, W); 255 where there are no data."""
-        raw = read_image(self._made.job.class_raster, labels=True, max_pixels=MOST)[0].raw[0]
+        raw = read_image(self._made.job.class_raster, labels=True, max_pixels=MAX_SCENE)[0].raw[0]
         if self._made.valid is None:
             return np.asarray(raw, np.uint8)
         return np.where(self._made.valid, raw > 0, 255).astype(np.uint8)
@@ -117,7 +114,7 @@ class Prediction:
         path = self._made.job.beside("_prob.tif")
         if path not in self._made.report.outputs:
             raise ConfigError("no probabilities were asked for", self.name, "give predict(…, probabilities=True)")
-        pixels, _ = read_image(path, bands=range(1, len(self.class_names) + 1), max_pixels=MOST)
+        pixels, _ = read_image(path, bands=range(1, len(self.class_names) + 1), max_pixels=MAX_SCENE)
         return np.asarray(pixels.raw, np.float32)
 
     @property

@@ -171,7 +171,8 @@ def labelled_of(catalog: Catalog) -> Catalog:
         raise DataError(
             f"none of {len(catalog)} tiles has a mask",
             where,
-            "set data.masks or data.mask_suffix, or fill the column mask of data.table; training needs labels",
+            "training needs labels: set data.masks (salt: rle, the runs of train.csv) or data.mask_suffix, or fill the "
+            "column mask of data.table",
         )
     return labelled
 

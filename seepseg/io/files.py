@@ -13,11 +13,13 @@ from typing import BinaryIO
 from seepseg.errors import ConfigError, DataError, shortage
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
 _KINDS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"} | dict.fromkeys(_TIFF_MAGIC, "TIFF")
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 """Of images in folders; what a file is, its bytes say."""
+
+MAX_PIXELS, MAX_SCENE = 2**28, 2**36
+"""Values of an image that is read whole, and of one that is read by windows or rows."""
 
 # What a file that is none of these may be, so that the error can say so.
 _OTHERS = {

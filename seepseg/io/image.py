@@ -21,7 +21,7 @@ from rasterio.windows import Window
 
 from seepseg.bands import Bands, numbered
 from seepseg.errors import DataError
-from seepseg.io.files import beside, image_kind, open_regular
+from seepseg.io.files import MAX_PIXELS, MAX_SCENE, beside, image_kind, open_regular
 from seepseg.io.images import inspect_picture, read_picture
 from seepseg.io.pam import Pam, nodata_value, read_pam, refuse_scaling
 from seepseg.io.raster import DRIVERS, Georeference, as_data_error, gdal, georeference_of, open_raster
@@ -39,7 +39,7 @@ class Choice(TypedDict, total=False):
         page: 0-based directory of a TIFF; None where it holds one image (overviews and masks aside), or bands as pages.
         bands: 1-based bands, not counting alpha, in the order wanted, or their names (`bands`); pages, where a TIFF
             holds each band as one. None where the image has one band or, in PNG and JPEG, three that are equal.
-        max_pixels: the most values (height · width · bands) of a TIFF to accept: 2²⁸, or 2³⁶ to read by rows.
+        max_pixels: the most values (height · width · bands) of a TIFF: `MAX_PIXELS`, or `MAX_SCENE` to read by rows.
         verify: check the sums of compressed data before anything is read, which GDAL does not.
         labels: the numbers are labels: a palette is then only for display, and bits are 0 and 1; both are refused in an
             image.
@@ -131,7 +131,7 @@ def read_image(path: Path, **choice: Unpack[Choice]) -> tuple[Pixels, ImageInfo]
 @contextmanager
 def open_image(path: Path, **choice: Unpack[Choice]) -> Iterator[Image]:
     """An image, open while the block lasts; errors as `read_image`. PNG and JPEG are decoded whole."""
-    choice.setdefault("max_pixels", 2**36)
+    choice.setdefault("max_pixels", MAX_SCENE)
     choice.setdefault("verify", True)
     header = _header(path, **choice)
     with ExitStack() as stack:
@@ -162,7 +162,7 @@ def _header(
     path: Path,
     page: int | None = None,
     bands: Bands | None = None,
-    max_pixels: int = 2**28,
+    max_pixels: int = MAX_PIXELS,
     labels: bool = False,
     verify: bool = False,
 ) -> _Header:

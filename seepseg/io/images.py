@@ -17,11 +17,9 @@ from PIL.PngImagePlugin import PngImageFile
 
 from seepseg.errors import DataError
 from seepseg.io.atomic import atomic_path
-from seepseg.io.files import open_regular
+from seepseg.io.files import MAX_PIXELS, open_regular
 from seepseg.io.raster import as_data_error
 
-MAX_PIXELS = 2**28
-"""Of a PNG or JPEG, which are decoded whole."""
 MAX_DECODED = 2**30
 """Bytes that a decoder may allocate for a picture, all its channels and their depth counted."""
 SCANS = 100

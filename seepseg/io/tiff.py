@@ -17,7 +17,7 @@ import tifffile
 
 from seepseg.bands import Bands, numbered
 from seepseg.errors import DataError
-from seepseg.io.files import open_regular
+from seepseg.io.files import MAX_PIXELS, open_regular
 from seepseg.io.ifd import MASK, REDUCED, Directory, walk
 from seepseg.io.pam import nodata_value, refuse_scaling, tag_descriptions, tag_scaling
 from seepseg.io.raster import as_data_error, quiet
@@ -71,7 +71,7 @@ def inspect_tiff(
     bands: Bands | None = None,
     *,
     described: Mapping[int, str] | None = None,
-    max_pixels: int = 2**28,
+    max_pixels: int = MAX_PIXELS,
     labels: bool = False,
     mask: bool = False,
     verify: bool = False,

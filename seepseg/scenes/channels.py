@@ -12,6 +12,7 @@ import numpy as np
 
 from seepseg.config import DataNode
 from seepseg.errors import DataError
+from seepseg.io.files import MAX_SCENE
 from seepseg.io.image import Image, ImageInfo, Pixels, inspect_image, open_image, read_image
 
 _NAME = re.compile(r"(.*)_\d{4}(\.[^.]+)")
@@ -44,7 +45,7 @@ def read_channels(data: DataNode, files: Sequence[Path]) -> Pixels:
 
 def inspect_channels(data: DataNode, files: Sequence[Path]) -> ImageInfo:
     """What the headers of channels of one image say; errors as `read_channels`."""
-    infos = [inspect_image(file, page=data.page, max_pixels=2**36) for file in files]
+    infos = [inspect_image(file, page=data.page, max_pixels=MAX_SCENE) for file in files]
     _refuse_different(files, infos)
     return replace(infos[0], bands=len(files))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from seepseg.config import DataNode
 from seepseg.errors import DataError
+from seepseg.io.files import MAX_SCENE
 from seepseg.io.image import Image, ImageInfo, Pixels, inspect_image, open_image, read_image
 from seepseg.machine.kept import kept
 from seepseg.scenes.channels import channels_of, inspect_channels, open_channels, read_channels
@@ -46,7 +47,7 @@ def inspected(data: DataNode, path: Path) -> ImageInfo:
         return inspect_scene(path, _names(data, path))
     if files := channels_of(data, path):
         return inspect_channels(data, files)
-    return inspect_image(path, page=data.page, bands=data.bands, max_pixels=2**36)
+    return inspect_image(path, page=data.page, bands=data.bands, max_pixels=MAX_SCENE)
 
 
 def read_window(

@@ -142,7 +142,7 @@ def test_check_says_ok_of_what_can_be_trained_on(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("names", "labels", "overrides", "code", "says"),
     [
-        (SCENES, None, [], 3, "none of 4 tiles has a mask in {root}/images: set data.masks"),
+        (SCENES, None, [], 3, "none of 4 tiles has a mask in {root}/images: training needs labels: set data.masks"),
         (SCENES, 1, ["data.mask_suffix=_mask", "data.name_pattern=null"], 3, "none of 8 tiles has a mask in"),
         (["a1", "a2", "a3"], 1, [], 2, "all tiles are of one scene (a) in data.split: "),
         (["a1"], 1, [], 2, "all tiles are of one scene (a) in data.split: "),

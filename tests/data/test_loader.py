@@ -120,6 +120,7 @@ def test_odd_sizes_are_filled_up_with_no_data() -> None:
     assert (batch.image.dtype, batch.mask.dtype, batch.valid.dtype) == (torch.float32, torch.int64, torch.bool)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # of a machine with one core
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_come_in_order_from_any_number_of_workers(seep_root: Path, workers: int) -> None:
     data = SeepData(root=seep_root)

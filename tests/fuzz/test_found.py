@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-import struct
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -28,7 +27,6 @@ from seepseg.evaluation.compare import compare
 from seepseg.geo.nearby import read_nearby
 from seepseg.geo.shapes import without_empty_parts
 from seepseg.geo.vector import layer_names, read_vectors, write_vectors
-from seepseg.io.image import read_image
 from seepseg.io.raster import raster_rows, raster_windows
 from seepseg.io.table import NUMBER
 from seepseg.runs.staged import NEXT, READY, settle
@@ -111,18 +109,6 @@ def test_a_layer_of_measured_shapes(tmp_path: Path) -> None:
     for read in (read_vectors, layer_names):
         with pytest.raises(DataError, match="Geometry type is not supported: 2000"):
             read(path)
-
-
-def test_a_width_that_is_no_whole_number(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, np.zeros((8, 8), np.uint8))
-    content = bytearray(path.read_bytes())
-    at = content.index(struct.pack("<HH", 256, 3)) if struct.pack("<HH", 256, 3) in content else -1
-    at = at if at >= 0 else content.index(struct.pack("<HH", 256, 4))
-    content[at : at + 12] = struct.pack("<HHIf", 256, 11, 1, 8.0)
-    path.write_bytes(content)
-    with pytest.raises(DataError, match="a size that is no whole number"):
-        read_image(path)
 
 
 def test_a_map_that_is_cut_short(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from seepseg.errors import DataError
 from seepseg.io.image import read_image
-from seepseg.io.images import inspect_picture, read_picture, write_png
+from seepseg.io.images import inspect_picture, read_picture, write_class_png, write_png
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (5, 7), np.uint8)
@@ -22,6 +22,12 @@ GREY16 = RNG.integers(0, 65536, (5, 7), np.uint16)
 
 def read_gray_png(path: Path, **options: Any) -> NDArray[Any]:
     return read_image(path, **options)[0].raw[0]
+
+
+def _refused(path: Path) -> DataError:
+    with pytest.raises(DataError) as caught:
+        read_gray_png(path)
+    return caught.value
 
 
 @pytest.fixture
@@ -61,9 +67,7 @@ def test_gray_of_equal_channels(png: Path, array: NDArray[Any]) -> None:
 
 def test_gray_of_colour_is_an_error(png: Path) -> None:
     write_png(png, np.dstack([GREY, GREY, GREY + 1]))
-    with pytest.raises(DataError) as caught:
-        read_gray_png(png)
-    assert str(caught.value) == f"is in colour (its channels differ) in {png}: save one grey channel"
+    assert str(_refused(png)) == f"is in colour (its channels differ) in {png}: save one grey channel"
 
 
 def test_palette_and_one_bit(png: Path) -> None:
@@ -162,6 +166,46 @@ def test_a_clear_grey_is_the_value_without_data(png: Path, depth: int, level: fl
     pixels, alpha = read_picture(png, "PNG", None, False)
     assert pixels.tolist() == [[[0, level]]]
     assert alpha.tolist() == [[[1, 0]]]
+
+
+@pytest.mark.parametrize(
+    ("entries", "labels", "nodata"), [((9, 200, 9), True, 1.0), ((9, 200, 9), False, None), ((9, 9, 9), True, None)]
+)
+def test_a_clear_entry_of_a_palette_is_a_label_without_data(
+    png: Path, entries: tuple[int, int, int], labels: bool, nodata: float | None
+) -> None:
+    """Where the numbers behind the colours are read, of labels in colours; else it is clear alone, as alpha says."""
+    image = Image.fromarray(np.array([[0, 1], [2, 0]], np.uint8), "P")
+    image.putpalette([0, 0, 0, *entries, 50, 50, 50])
+    image.save(png, transparency=1)
+    assert inspect_picture(png, "PNG", None, labels)[4] == nodata
+    if nodata is None:
+        read, alpha = read_picture(png, "PNG", [1, 2, 3], labels)
+        assert read[1].tolist() == [[0, entries[1]], [50, 0]]
+        assert (alpha > 0).tolist() == [[[True, False], [True, True]]]
+    else:
+        assert read_picture(png, "PNG", None, labels)[0].tolist() == [[[0, 1], [2, 0]]]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_picture_that_is_stored_turned_is_refused(png: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation  # EXIF 2.3, table 4
+    Image.fromarray(GREY).save(png, exif=exif)
+    if orientation == 1:
+        assert read_gray_png(png).tolist() == GREY.tolist()
+    else:
+        assert (
+            str(_refused(png))
+        ) == f"is stored turned or mirrored (orientation {orientation}) in {png}: save it upright"
+
+
+def test_one_class_is_written_as_black_and_white_and_several_as_numbers(png: Path) -> None:
+    classes = np.array([[0, 1, 255]], np.uint8)
+    write_class_png(png, classes, 2)
+    assert read_gray_png(png).tolist() == [[0, 255, 0]]
+    write_class_png(png, classes, 3)
+    assert read_gray_png(png).tolist() == [[0, 1, 255]]
 
 
 def test_a_band_that_is_not_there_is_named(png: Path) -> None:

@@ -135,6 +135,7 @@ def test_pages(tif: Path) -> None:
         f"holds 3 pages in {tif}: choose one with data.page (the first is 0), or pages that are bands with data.bands, "
         "for example data.bands=[1, 2]"
     )
+    assert np.array_equal(read_tiff(tif, page=0)[0], pages[0])
     assert np.array_equal(read_tiff(tif, page=2)[0], pages[2])
     assert _error(tif, page=3).what == "no page 3, the file has 3"
     with tifffile.TiffWriter(tif) as writer:  # an overview and a mask are no pages
@@ -236,6 +237,48 @@ def _gray(**changes: Any) -> bytes:
 def test_hand_made_file_reads(tif: Path) -> None:
     tif.write_bytes(_gray())
     assert np.array_equal(read_tiff(tif), np.zeros((1, 8, 8), np.uint8))
+
+
+@pytest.mark.parametrize("tag", [256, 278])
+def test_a_size_that_is_no_whole_number(tif: Path, tag: int) -> None:
+    (eight,) = struct.unpack("<I", struct.pack("<f", 8.0))
+    content = _gray().replace(struct.pack("<HHII", tag, 4, 1, 8), struct.pack("<HHII", tag, 11, 1, eight))
+    tif.write_bytes(content)
+    assert _error(tif).what == "has a size that is no whole number"
+
+
+@pytest.mark.parametrize(("order", "start"), [([0, 1, 2, 3], 200), ([0, 2, 1, 3], None), ([3, 2, 1, 0], None)])
+def test_strips_that_follow_each_other_are_read_from_the_first(tif: Path, order: list[int], start: int | None) -> None:
+    """8 × 8 pixels in strips of 2 rows, whose places are at 134 and lengths at 150, pixels from 200 on."""
+    strips = [200 + 16 * k for k in order]
+    head = {256: (4, 1, 8), 257: (4, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 273: (4, 4, 134)}
+    tail = {277: (3, 1, 1), 278: (4, 1, 2), 279: (4, 4, 150), 339: (3, 1, 1)}
+    places = struct.pack("<8I", *strips, *[16] * 4)
+    tif.write_bytes(_tiff(head | tail, places + bytes(200 - 134 - len(places)) + bytes(range(64))))
+    assert inspect_tiff(tif).start == start
+    assert read_tiff(tif)[0, ::2, 0].tolist() == [16 * k for k in order]
+
+
+@pytest.mark.parametrize(
+    "options", [{"compression": "deflate"}, {"tile": (16, 16)}, {"predictor": 2, "compression": "lzw"}]
+)
+def test_other_pixels_start_nowhere(tif: Path, options: dict[str, Any]) -> None:
+    tifffile.imwrite(tif, TILE, **options)
+    assert inspect_tiff(tif).start is None
+
+
+@pytest.mark.parametrize("rows", [2**10, 2**10 + 1])
+def test_a_large_deflated_strip_is_looked_through(tif: Path, rows: int) -> None:
+    """Strips of 2²⁰ bytes are inflated at once to be checked, larger ones piece by piece: both whole, or refused."""
+    pixels = np.resize(RNG.integers(0, 256, 2**16, np.uint8), (rows, 2**10))
+    tifffile.imwrite(tif, pixels, compression="deflate", rowsperstrip=rows)
+    inspect_tiff(tif, verify=True)
+    assert np.array_equal(read_tiff(tif)[0], pixels)
+    with tifffile.TiffFile(tif, mode="r+b") as file:
+        length = file.pages[0].databytecounts[0]
+        file.pages[0].tags["StripByteCounts"].overwrite(length // 2)
+    with pytest.raises(DataError, match="1 of 1 strips are too short"):
+        inspect_tiff(tif, verify=True)
 
 
 @pytest.mark.parametrize(

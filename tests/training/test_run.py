@@ -81,6 +81,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # of a machine with one core
 @pytest.mark.parametrize("workers", [0, 2])
 def test_killed_and_resumed_ends_with_the_same_weights(seep_root: Path, tmp_path: Path, workers: int) -> None:
     config = recipe(seep_root, tmp_path)
