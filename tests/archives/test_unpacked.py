@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import stat
 import struct
@@ -12,14 +13,15 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seepseg.archives import members
-from seepseg.archives.unpacked import cache_folder, data_root, folder_holding, unpacked
-from seepseg.errors import DataError
+from seepseg.archives.unpacked import cache_folder, data_root, folder_holding, unpack_members, unpacked
+from seepseg.errors import DataError, ResourceError
 
 FILES = {"competition_data/train/images/a.png": b"one", "competition_data/train.csv": b"id,rle_mask\na,1 2\n"}
 
@@ -157,6 +159,17 @@ def test_too_many_members_are_refused(tmp_path: Path, cache: Path, monkeypatch: 
     assert "holds 6 members, more than 5 in" in refused(path, cache)
     path = zipped(tmp_path / "nested.zip", {"a.zip": inner({f"{i}": b"" for i in range(4)}), "0": b"", "1": b""})
     assert "holds 6 members, more than 5 in" in refused(path, cache)
+    as_many = zipped(tmp_path / "some.zip", {f"{i}": b"" for i in range(5)})
+    assert len(tree(unpacked(as_many))) == 5
+
+
+def test_without_room_nothing_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = zipfile.ZipInfo("a")
+    info.file_size = 3 * 2**30
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 2**29))
+    with pytest.raises(ResourceError, match=r"3\.0 GiB to unpack, 1\.5 GiB free in .*: free some space, or set"):
+        unpack_members([members.Member(None, info, ("a",))], tmp_path / "out", tmp_path / "a.zip")  # type: ignore[arg-type]
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_million_members_are_refused_in_no_time(tmp_path: Path, cache: Path) -> None:

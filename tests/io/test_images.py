@@ -142,10 +142,13 @@ def test_what_a_decoder_would_allocate_is_counted(tmp_path: Path) -> None:
         inspect_picture(path, "PNG", None, False)
 
 
-@pytest.mark.parametrize(("colours", "over"), [(0, False), (2, True), (4, False), (6, True)])
-def test_grey_has_two_channels_at_most(png: Path, colours: int, over: bool) -> None:
+@pytest.mark.parametrize(
+    ("depth", "colours", "over"),
+    [(16, 0, False), (16, 2, True), (16, 4, False), (16, 6, True), (8, 2, False), (8, 6, False)],
+)
+def test_grey_has_two_channels_at_most(png: Path, depth: int, colours: int, over: bool) -> None:
     """2²⁸ pixels of 16 bits are 2³⁰ bytes in two channels, as many as may be, and twice that in four."""
-    png.write_bytes(b"\x89PNG\r\n\x1a\n" + header(16_384, 16_384, 16, colours) + bytes(100))
+    png.write_bytes(b"\x89PNG\r\n\x1a\n" + header(16_384, 16_384, depth, colours) + bytes(100))
     with pytest.raises(DataError) as caught:
         inspect_picture(png, "PNG", None, False)
     assert ("over the budget" in caught.value.what) == over

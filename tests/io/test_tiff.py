@@ -118,6 +118,17 @@ def test_planar_contiguous_and_alpha(tif: Path) -> None:
         assert _error(tif, bands=[4]).what == "no band 4, the file has 3 and alpha"
 
 
+@pytest.mark.parametrize("planar", ["separate", "contig"])
+def test_of_several_bands_one_must_be_chosen(tif: Path, planar: str) -> None:
+    pixels = _pixels("uint16", (2, 40, 50) if planar == "separate" else (40, 50, 2))
+    tifffile.imwrite(tif, pixels, photometric="minisblack", planarconfig=planar)
+    assert (
+        str(_error(tif))
+        == f"holds 2 bands in {tif}: choose with data.bands (the first is 1), for example data.bands=[1]"
+    )
+    assert read_tiff(tif, bands=[2])[0].tolist() == (pixels[1] if planar == "separate" else pixels[..., 1]).tolist()
+
+
 def test_jpeg(tif: Path) -> None:
     pixels = np.add.outer(np.arange(48), np.arange(64)).astype(np.uint8)
     for tile in (None, (16, 16)):
@@ -372,6 +383,12 @@ def test_long_cycle_ends(tif: Path) -> None:
     assert _error(tif).what == "holds 300 pages"
 
 
+def test_nothing_but_alpha(tif: Path) -> None:
+    entries = {256: (4, 1, 8), 257: (4, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 273: (4, 1, 134)}
+    tif.write_bytes(_tiff(entries | {277: (3, 1, 1), 278: (4, 1, 8), 279: (4, 1, 64), 338: (3, 1, 2)}))
+    assert _error(tif).what == "holds nothing but alpha"
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
@@ -381,6 +398,9 @@ def test_long_cycle_ends(tif: Path) -> None:
         (b"II*\0\x08\0\0\0", "a directory lies past the end of the file"),
         (b"MM\0+\0\x08\0\0\0\0\0\0", "holds a header only"),
         (b"II*\0\0\0\0\0", "holds no page"),
+        (b"II+\0\x08\0\0\0\x10" + bytes(23), "is 0×0 pixels of 0 bands"),
+        (b"II+\0\x09\0\0\0\x10" + bytes(23), "has a damaged BigTIFF header"),
+        (b"II+\0\x08\0\x01\0\x10" + bytes(23), "has a damaged BigTIFF header"),
         (b"GIF89a        ", "not an image, the file is a GIF"),
         (b"any text at all", "not an image, the file is of an unknown kind"),
     ],
