@@ -36,14 +36,15 @@ def chance_of(found: Sequence[Disc], points: Points, observed: Field, area: floa
     radius, seen = np.array([disc.radius for disc in found]), np.array([disc.n_passes for disc in found], np.int64)
     observed = np.maximum(observed, seen)
     trials, tests = np.ceil(observed).astype(np.int64), len(np.unique(points.slick))
+    weights = _weights(points)
     owner = np.full(int(points.slick.max(initial=-1)) + 1, -1)
     for number, disc in enumerate(found):
         owner[disc.slicks] = number
     of, zones = owner[points.slick], np.zeros(len(found), bool)
     for _ in range(ROUNDS):
         left = ~np.append(zones, False)[of]
-        around = _around(centres, radius, points.xy[left]) / observed
-        density = np.maximum(around, left.sum() / max(area, 1.0))
+        around = _around(centres, radius, points.xy[left], weights[left]) / observed
+        density = np.maximum(around, weights[left].sum() / max(area, 1.0))
         per_pass = 1 - np.exp(-density * np.pi * radius**2 * observed / trials)
         share = false_share(by_chance(seen, trials, per_pass), tests)
         before, zones = zones, share <= most
@@ -52,13 +53,28 @@ def chance_of(found: Sequence[Disc], points: Points, observed: Field, area: floa
     return per_pass * trials, share
 
 
-def _around(centres: Field, radius: Field, xy: Field) -> Field:
-    """Points per area (n) around each centre, along the line through it on which most lie: as along a shipping lane."""
+def _weights(points: Points) -> Field:
+    """How many slicks each point (m) counts for.
+
+    A slick without an origin has three points, and still is one sighting of a disc that holds several of them. Together
+    they count for the area in which such a disc has its centre, in discs: one where they coincide, three far apart.
+    """
+    _, first, of, count = np.unique(points.slick, return_index=True, return_inverse=True, return_counts=True)
+    away = np.hypot(*(points.xy - points.xy[first[of]]).T)  # the middle comes first
+    q = np.minimum(away / (2 * points.radius), 1)
+    shared = 2 / np.pi * (np.arccos(q) - q * np.sqrt(1 - q**2))  # of two discs
+    covered = count + 1 - np.bincount(of, shared, len(count))
+    return np.asarray((covered / count)[of])
+
+
+def _around(centres: Field, radius: Field, xy: Field, weights: Field) -> Field:
+    """Slicks per area (n) around each centre, along the line through it on which most lie: as along a shipping lane."""
     tree, most = cKDTree(xy), np.zeros(len(centres))
     for number, (centre, size) in enumerate(zip(centres, radius, strict=True)):
-        offsets = xy[tree.query_ball_point(centre, REACH * size)] - centre
-        x, y = offsets[np.hypot(*offsets.T) > size].T
+        near = np.array(tree.query_ball_point(centre, REACH * size), np.int64)
+        near = near[np.hypot(*(xy[near] - centre).T) > size]
+        x, y = (xy[near] - centre).T
         sector = np.floor(np.arctan2(y, x) % np.pi / np.pi * SECTORS).astype(np.int64) % SECTORS
-        counts = np.bincount(sector, minlength=SECTORS)
+        counts = np.bincount(sector, weights[near], SECTORS)
         most[number] = (counts + np.roll(counts, 1)).max()
     return np.asarray(most / (np.pi * radius**2 * (REACH**2 - 1) * 2 / SECTORS))

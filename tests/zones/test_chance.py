@@ -63,3 +63,20 @@ def test_a_pass_that_showed_half_of_a_disc_counts_half() -> None:
     # None lies around; all over, 60 on 60 000 cells and passes are .001. A disc of π · 2² = 12.566 cells, which 6 whole
     # passes showed: 6 · (1 − exp(−.012566)) = 6 · .012488 = .0749. By its middle alone, it would be 4 or 8 times that.
     assert expected == pytest.approx([0.0749], abs=1e-4)
+
+
+@pytest.mark.parametrize(("apart", "counts"), [(0.0, 1.0), (2.0, 2.2180), (4.0, 3.0), (9.0, 3.0)])
+def test_a_slick_without_origin_counts_for_the_discs_that_hold_a_point_of_it(apart: float, counts: float) -> None:
+    """Discs of radius 2 around its middle and ends cover 3 discs less what two neighbours share, twice.
+
+    At a distance of one radius that is 2 π / 3 − √3 / 2 = 1.2284 of 3.1416 for a radius of 1, or .3910.
+    """
+    middle = np.stack([np.linspace(0, 99, 60), np.full(60, 5.0)], axis=1)
+    lone = (middle[:, None] + np.array([[0, 0], [-apart, 0], [apart, 0]])).reshape(-1, 2)
+    vent = 50.0 + np.array([[0.0, 0], [0.1, 0], [0, 0.1], [0.1, 0.1]])
+    slick = np.concatenate([np.arange(4), 4 + np.arange(60).repeat(3)])
+    passes = np.concatenate([np.arange(4), (np.arange(60) % 8).repeat(3)])
+    points = Points(np.concatenate([vent, lone]), slick, passes, np.full(len(slick), 2.0))
+    (zone,) = (disc for disc in discs(points, 2) if disc.centre[1] > 40)
+    expected, _ = chance_of([zone], points, np.array([8.0]), 8 * AREA, 1.0)
+    assert expected == pytest.approx([8 * (1 - np.exp(-60 * counts / (8 * AREA) * np.pi * 2**2))], rel=1e-4)
