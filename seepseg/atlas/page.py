@@ -104,7 +104,8 @@ def _subtitle(tables: Tables) -> str:
     first, last = _dates(tables)
     when, where = f"{first} to {last}" if first else "times not known", ""
     if tables.frame.crs and len(tables.zones):
-        lon, lat = tables.zones["lon"].median(), tables.zones["lat"].median()
+        # In the frame, as longitudes may be on both sides of 180°.
+        ((lon, lat),) = tables.frame.lonlat(tables.zones[["x", "y"]].median().to_numpy(np.float64)[None])
         where = f" around {abs(lat):.1f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.1f}° {'E' if lon >= 0 else 'W'}"
     return f"Where slicks come back{where}: {len(tables.passes)} passes, {when}. Observed means: {tables.basis}."
 
@@ -112,7 +113,7 @@ def _subtitle(tables: Tables) -> str:
 def _cards(tables: Tables, new: int | None) -> Html:
     zones, slicks = tables.zones, tables.slicks
     (first, last), inside = _dates(tables), int(slicks["zone"].isin(zones["zone"]).sum())
-    twice = int((zones["n_seen"] * 2 >= zones["n_observed"]).sum())
+    twice = int((zones["recurrence"] >= 0.5).sum())
     remarks = [] if new is None else [f"{new:,} new since the last run"]
     remarks += [f"{len(tables.rejected):,} more rejected in review"] if len(tables.rejected) else []
     facts = [

@@ -31,7 +31,7 @@ SHOWN = 100
 FINEST = 2000
 """Pixels a side to which rasters of uncertainty are thinned, about."""
 NEEDED = [*KEY, "class_name", "mean_probability", "area_m2"]
-COLUMNS = ["rank", "score", "doubt", "rarity", "disagreement", "scene_score", *NEEDED]
+COLUMNS = ["rank", "score", "doubt", "rarity", "uncertainty", "scene_score", *NEEDED]
 
 
 def rank(
@@ -40,8 +40,8 @@ def rank(
     """All slicks without a verdict in the order of their score (`COLUMNS`); the scenes; what the user should know.
 
     The score is the mean of what is known of: doubt (1 − mean probability); rarity of the class (0 where all are of it,
-    1 where it is the only one); disagreement of networks and turns, where `predict` wrote uncertainty. `scene_score` is
-    the sum over a scene: where a look teaches most.
+    1 where it is the only one); uncertainty at a point inside, where `predict` wrote it. `scene_score` is the sum over
+    a scene: where a look teaches most.
 
     Raises:
         ConfigError: there is nothing to rank.
@@ -61,18 +61,18 @@ def rank(
             raise DataError(f"has no column {missing[0]}", scene.vectors, "predict the scene again")
         if len(slicks):
             path = scene.beside(f"_uncertainty{scene.raster.suffix}")
-            apart = _disagreement(path, shapes, slicks, crs) if path.is_file() else np.full(len(slicks), np.nan)
-            astray += [] if apart is not None else [scene.name]
-            tables.append(slicks[NEEDED].assign(disagreement=np.nan if apart is None else apart))
+            there = _uncertainty(path, shapes, slicks, crs) if path.is_file() else np.full(len(slicks), np.nan)
+            astray += [] if there is not None else [scene.name]
+            tables.append(slicks[NEEDED].assign(uncertainty=np.nan if there is None else there))
         tick(done, len(scenes))
     if astray:
         what = "the rasters have no georeference as the polygons have, so uncertainty does not count, and no picture"
         warnings.append(f"{what} is cut: predict with --format tif: {listed(astray)}")
-    every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*NEEDED, "disagreement"])
+    every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*NEEDED, "uncertainty"])
     shares = every["class"].map(every["class"].value_counts(normalize=True))
     every["doubt"] = 1 - every["mean_probability"].astype(float)
     every["rarity"] = -np.log(shares.astype(float)) / np.log(max(len(every), 2))
-    every["score"] = every[["doubt", "rarity", "disagreement"]].astype(float).mean(axis=1)
+    every["score"] = every[["doubt", "rarity", "uncertainty"]].astype(float).mean(axis=1)
     if reviewed:
         known = pd.MultiIndex.from_frame(_judged(reviewed))
         every = every[~pd.MultiIndex.from_frame(every[[*KEY]].astype(object)).isin(known)]
@@ -121,7 +121,7 @@ TILES = (
 )
 
 
-def _disagreement(
+def _uncertainty(
     path: Path, shapes: NDArray[np.object_], slicks: pd.DataFrame, crs: str | None
 ) -> NDArray[np.float64] | None:
     """Uncertainty (n), 0 to 1, at a point inside each polygon; None where the raster does not say where they are."""

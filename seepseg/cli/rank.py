@@ -16,7 +16,7 @@ from seepseg.cli.record import made
 @click.option("--reviewed", type=FILE, help="Folder of zones: slicks with a verdict there are left out.")
 @quiet_option
 def command(folders: tuple[Path, ...], out: Path, reviewed: Path | None, quiet: bool) -> None:
-    """In which order to look at the slicks of OUT: doubtful ones, rare classes and disagreement first.
+    """In which order to look at the slicks of OUT: doubtful and uncertain ones and rare classes first.
 
     \b
     seepseg rank out/ -o queue.csv --reviewed zones

@@ -215,9 +215,8 @@ def passes_of(scenes: Iterable[Scene]) -> list[Pass]:
 
 
 def _follows(group: Sequence[Scene], scene: Scene) -> bool:
-    first, this = group[0].identity, scene.identity
-    orbits = {first.relative_orbit, this.relative_orbit} - {None}
-    if first.platform != this.platform or len(orbits) > 1:
+    this, orbits = scene.identity, {one.identity.relative_orbit for one in (*group, scene)} - {None}
+    if group[0].identity.platform != this.platform or len(orbits) > 1:
         return False
     ends = [_time(one.identity.acquired_end or one.identity.acquired) for one in group]
     return (_time(this.acquired) - max(ends)).total_seconds() <= GAP

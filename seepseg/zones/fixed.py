@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from seepseg.io.raster import raster_header
 from seepseg.passes.scenes import Pass, Scene
 from seepseg.runs.arrays import read_arrays, write_arrays
 from seepseg.scenes.bright import NEAR, image_of, image_points, recurring
-from seepseg.zones.coverage import Coverage
+from seepseg.zones.coverage import Coverage, coverage_of
+from seepseg.zones.reader import Reader
 
 STAYS = 3
 """Passes on which a point is bright, at least: two may be two ships."""
@@ -56,10 +57,27 @@ def bright_of(images: Path, scenes: Sequence[Scene], cache: Path) -> tuple[dict[
 
 
 def with_fixed(
-    zones: pd.DataFrame, bright: Mapping[str, Field], passes: Sequence[Pass], coverage: Coverage, frame: Frame
+    zones: pd.DataFrame,
+    bright: Mapping[str, Field],
+    passes: Sequence[Pass],
+    reader: Reader,
+    windows: Iterable[tuple[slice, slice]],
+    coverage: Coverage,
 ) -> pd.DataFrame:
-    """Zones with how far the nearest point that stays bright is (`bright_m`), and whether that is in the zone."""
-    fixed = fixed_points([_in_frame(one, bright, frame) for one in passes], coverage, frame)
+    """Zones with how far the nearest point that stays bright is (`bright_m`), and whether that is in the zone.
+
+    Args:
+        zones: rows of `zone_table`.
+        bright: bright points of the scenes that have an image.
+        passes: all passes; those without an image say nothing of what stays bright.
+        reader, windows, coverage: of all passes, as `find_zones` has them.
+    """
+    pictured = [one for one in passes if any(scene.name in bright for scene in one.scenes)]
+    if len(pictured) < len(passes):
+        coverage = coverage_of(windows, reader.frame)
+        for one in pictured:
+            coverage.add(reader.of_pass(one)[0])
+    fixed = fixed_points([_in_frame(one, bright, reader.frame) for one in pictured], coverage, reader.frame)
     far = np.asarray(cKDTree(fixed).query(zones[["x", "y"]].to_numpy(np.float64))[0])
     inside = far <= zones["radius_m"].to_numpy(np.float64)
     return zones.assign(bright_m=np.where(np.isfinite(far), far, np.nan), installation=inside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,7 @@ def make_zones(
         zones = _zone_rows(found, ids, history, slicks, place.frame)
         zones = zones.join(edits.on_zones(zones))
         if options.images:
-            zones = with_fixed(zones, bright, passes, found.coverage, place.frame)
+            zones = with_fixed(zones, bright, passes, reader, slicks.windows, found.coverage)
         at, rows = _zone_of(slicks, found), slicks.table
         if options.near:
             pair = (zones, rows)
@@ -122,7 +122,13 @@ def make_zones(
         write_recurrence(new / "recurrence.tif", found.coverage, place.frame, {"OBSERVED_MEANS": basis})
         write_alerts(new, table, short | {"observed_means": basis})
         write_state(new, _state(found, ids, scenes, place, state))
-        warnings += place.warnings + doubted + edits.lines + _remarks(rows, slicks.classes, passes, state)
+        warnings += (
+            _without_image(scenes, bright, options.images)
+            + place.warnings
+            + doubted
+            + edits.lines
+            + _remarks(rows, slicks.classes, passes, state)
+        )
         new_zones = len(short["new_zones"]) if state else None
         summary = Summary(tables, found.coverage, passes, slicks.classes, new_zones, edits, warnings)
         for write in more:
@@ -179,11 +185,22 @@ def _tables(
 def _state(
     found: Found, ids: NDArray[np.int64], scenes: Sequence[Scene], place: Located, before: State | None
 ) -> State:
-    """What the next run needs; scenes that are gone keep their names, as they may come back."""
+    """What the next run needs; scenes that are gone keep their names, and zones their numbers: they may come back."""
     zones = [(int(i), float(z.centre[0]), float(z.centre[1])) for i, z in zip(ids, found.zones, strict=True)]
+    zones += [zone for zone in (before.zones if before else ()) if zone[0] not in set(ids.tolist())]
     names = (before.names if before else {}) | {scene.name: scene.origin for scene in scenes}
     last = max([before.last if before else 0, *ids.tolist()])
     return State(place.frame.crs, last, zones, names, sorted(scene.name for scene in place.scenes))
+
+
+def _without_image(scenes: Sequence[Scene], bright: Mapping[str, object], images: Path | None) -> list[str]:
+    """That what stays bright is looked for on a part of the scenes alone."""
+    missing = [scene.name for scene in scenes if scene.name not in bright]
+    if not images or not missing:
+        return []
+    return [
+        f"{len(missing)} of {len(scenes)} scenes have no image in {images}, so bright points are those of the others"
+    ]
 
 
 def _remarks(slicks: pd.DataFrame, classes: Sequence[str], passes: Sequence[Pass], state: State | None) -> list[str]:

@@ -32,7 +32,7 @@ class State:
     Attributes:
         crs: of the frame.
         last: the highest number that a zone has had.
-        zones: number, x, y of each.
+        zones: number, x, y of every zone that ever was, where it was last.
         names: every scene that was ever here, by its name.
         scenes: names of those of the last run.
     """

@@ -23,6 +23,7 @@ from seepseg.synthetic.vents import CLASSES, Sea, write_passes
 from seepseg.zones.options import Options
 from seepseg.zones.run import make_zones
 from tests.browser import PROGRAM, Browser, browser
+from tests.zones.places import dotted, scene
 
 SEA = Sea(vents=4, rates=(0.5, 0.8), passes=24, side=40_000, pixel=200, lookalikes=1, wakes=0)
 EVIL = "</script><script>throw 1</script><img src=x onerror='throw 2'>"
@@ -136,6 +137,17 @@ def test_what_the_page_holds_is_what_the_tables_say(zones: Path) -> None:
         assert sum(slick[3] for slick in zone["slicks"]) == pytest.approx(
             pd.read_csv(zones / "slicks.csv").groupby("zone")["area_m2"].sum()[row.zone], abs=len(zone["slicks"])
         )
+
+
+def test_zones_on_both_sides_of_180_degrees_lie_around_it(tmp_path: Path) -> None:
+    """At 179.97° E and 179.95° W: the middle is not 0°."""
+    place = (100.0, 0.0, 170_000.0, 0.0, -100.0, 8_210_000.0)
+    for day in range(1, 5):
+        when = f"2024-01-0{day}T00:00:00Z"
+        scene(tmp_path / "out", f"s{day}", "EPSG:32701", place, dotted(200, (100, 60), (100, 150)), acquired=when)
+    write_map_page(tmp_path / "zones", make_zones([tmp_path / "out"], tmp_path / "zones", Options(false_share=1)))
+    assert sorted(np.sign(pd.read_csv(tmp_path / "zones" / "zones.csv")["lon"])) == [-1, 1]
+    assert "around 16.3° S, 180.0° " in (tmp_path / "zones" / "page" / "index.html").read_text("utf-8")
 
 
 def test_outlines_are_drawn_where_the_package_has_them(zones: Path) -> None:

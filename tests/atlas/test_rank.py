@@ -67,7 +67,7 @@ def test_a_queue_is_plain_data_whatever_scenes_and_classes_are_called(tmp_path: 
     assert f"1: {evil}b, object 1, {evil}, score 0.55" in unescape(html)
 
 
-def test_disagreement_counts_where_it_was_written(tmp_path: Path) -> None:
+def test_uncertainty_counts_where_it_was_written(tmp_path: Path) -> None:
     folder = predicted(tmp_path)
     place, height, width = raster_header(folder / "a_class.tif")
     plane = np.zeros((height, width), np.uint8)
@@ -76,9 +76,9 @@ def test_disagreement_counts_where_it_was_written(tmp_path: Path) -> None:
         writer.write(plane)
     queue, *_ = rank([folder])
     # (.1 + .2075 + 1) / 3
-    disputed = queue[queue["disagreement"] == 1]
+    disputed = queue[queue["uncertainty"] == 1]
     assert disputed["score"].tolist() == pytest.approx([0.4358], abs=1e-4)
-    assert queue["disagreement"].isna().sum() == 1  # scene b has none
+    assert queue["uncertainty"].isna().sum() == 1  # scene b has none
 
 
 def without_place(path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_raster_that_lies_nowhere_says_nothing_of_polygons_on_a_map(tmp_path: 
     manifest.write_text(manifest.read_text().replace("a_class.tif", "a_class.png"))
     queue, scenes, warnings = rank([folder])
     QuickLook(20, 20).save(folder / "a_quicklook.png", SEEP)
-    assert queue["disagreement"].isna().all()
+    assert queue["uncertainty"].isna().all()
     (line,) = warnings
     assert "the rasters have no georeference as the polygons have" in line and line.endswith(": a")
     write_queue(tmp_path / "q.csv", queue, scenes)
@@ -119,7 +119,7 @@ def test_polygons_in_longitude_and_latitude_are_found_in_a_raster_on_a_map(tmp_p
     manifest.write_text(manifest.read_text().replace("a.gpkg", "a.geojson"))
     queue, *_ = rank([folder])
     of_a = queue[queue["scene"] == "a"].sort_values("object")
-    assert of_a["disagreement"].tolist() == [0.5, 1.0, 0.0]
+    assert of_a["uncertainty"].tolist() == [0.5, 1.0, 0.0]
 
 
 def test_longitudes_beyond_180_are_those_of_a_raster_that_goes_on(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_longitudes_beyond_180_are_those_of_a_raster_that_goes_on(tmp_path: Path
     (folder / "a.gpkg").unlink()
     write_vectors(folder / "a.gpkg", degrees, slicks, LONLAT)
     queue, *_ = rank([folder])
-    assert (queue[queue["scene"] == "a"]["disagreement"] == 1).all()
+    assert (queue[queue["scene"] == "a"]["uncertainty"] == 1).all()
 
 
 def test_a_folder_without_a_review_is_said(tmp_path: Path) -> None:

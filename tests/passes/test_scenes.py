@@ -39,6 +39,11 @@ def test_another_orbit_is_another_pass() -> None:
     assert [p.name for p in passes] == ["S1A 2024-01-01T05:00:00Z", "S1A 2024-01-01T05:00:00Z #2"]
 
 
+def test_a_frame_of_unknown_orbit_joins_no_two_orbits() -> None:
+    a, b = scene("a", "2024-01-01T05:00:00Z"), scene("b", "2024-01-01T05:01:00Z", orbit=3)
+    assert grouped(a, b, scene("c", "2024-01-01T05:02:00Z", orbit=4)) == [("a", "b"), ("c",)]
+
+
 def test_scenes_without_time_are_passes_of_their_own_at_the_end() -> None:
     assert grouped(scene("a", None), scene("b", None), scene("z", "2024-01-01T05:00:00Z")) == [("z",), ("a",), ("b",)]
 

@@ -153,6 +153,17 @@ def test_a_zone_keeps_its_verdict(sea: Path) -> None:
         assert zones["verdict"].dropna().to_dict() == {number: "seep"}
 
 
+def test_what_was_said_of_a_zone_waits_for_it_to_come_back(sea: Path) -> None:
+    before = pd.read_csv(sea / "zones" / "zones.csv")
+    number = int(before["zone"].iloc[1])
+    said(sea, "installation", f"zone = {number}", "zones")
+    for passes, rejected in ((2, [number]), (25, []), (2, [number])):  # none is seen on 25 of 24 passes
+        made = make_zones([sea / "out"], sea / "zones", Options(min_passes=passes))
+        assert made.tables.rejected["zone"].tolist() == rejected
+        assert made.new_zones == 0
+    assert sorted(made.tables.zones["zone"]) == sorted(set(before["zone"]) - {number})
+
+
 def test_a_rejected_zone_is_listed_as_such_and_counts_nowhere(sea: Path) -> None:
     before = pd.read_csv(sea / "zones" / "zones.csv")
     number = int(before["zone"].iloc[1])

@@ -44,6 +44,23 @@ def image(path: Path, size: int, points: list[tuple[int, int]], seed: int) -> No
         out.write(raw, 1)
 
 
+def test_passes_without_an_image_say_nothing_of_what_stays(tmp_path: Path) -> None:
+    """A rig is bright in the 3 images that there are, of 12 passes."""
+    (tmp_path / "images").mkdir()
+    place = (20.0, 0.0, 500_000.0, 0.0, -20.0, 3_004_000.0)
+    for day in range(1, 13):
+        when = f"2024-01-{day:02}T00:00:00Z"
+        scene(tmp_path / "out", f"s{day}", "EPSG:32616", place, dotted(200, (100, 100)), acquired=when)
+        if day <= 3:
+            image(tmp_path / "images" / f"s{day}.tif", 200, [(100, 120)], day)
+    options = Options(images=tmp_path / "images", false_share=1)
+    made = make_zones([tmp_path / "out"], tmp_path / "zones", options)
+    assert made.tables.zones["installation"].tolist() == [True]
+    assert made.tables.zones["n_observed"].tolist() == [12]
+    what = f"9 of 12 scenes have no image in {tmp_path / 'images'}, so bright points are those of the others"
+    assert what in made.warnings
+
+
 def test_zones_at_a_rig_are_flagged_on_a_map(tmp_path: Path) -> None:
     """Scenes of two UTM zones and of two grids, 20 m and 40 m a pixel: a rig 500 m east of a vent, ships elsewhere."""
     (tmp_path / "images").mkdir()
