@@ -48,9 +48,9 @@ class Disc:
     """A zone, as found.
 
     Attributes:
-        centre: x, y: medians of its sightings, one of each pass.
+        centre: x, y: medians of the sightings that were found first, one of each pass.
         radius: its own.
-        slicks: numbers (k) of its slicks.
+        slicks: numbers (k) of its slicks, which begin within the radius of the centre.
         origins: (k, 2) the point of each that is nearest to the centre.
         passes: (k) the pass of each.
     """
@@ -103,8 +103,8 @@ def discs(points: Points, min_passes: int) -> list[Disc]:
             heapq.heappush(heap, (-now, i))
             continue
         zone = _settled(points, tree, free, i, near)
-        free[zone.slicks] = False
         if zone.n_passes >= min_passes:
+            free[zone.slicks] = False
             zones.append(zone)
     return zones
 
@@ -137,7 +137,7 @@ def joined(zones: Sequence[Disc], points: Field, passes: Ints) -> list[Disc]:
 
 
 def _settled(points: Points, tree: cKDTree, free: NDArray[np.bool_], i: int, near: Ints) -> Disc:
-    """The disc around a point, moved to the mean of its sightings while that loses none."""
+    """The disc around a point, moved to the mean of its sightings while that loses none, and then to the median."""
     centre, radius = points.xy[i], float(points.radius[i])
     for _ in range(MOVES):
         nearest = _nearest_of(near, points, points.passes, centre)
@@ -148,6 +148,7 @@ def _settled(points: Points, tree: cKDTree, free: NDArray[np.bool_], i: int, nea
         centre, near = moved, around
     # Some origins are put at the wrong end: they pull at a mean, and hardly at a median.
     centre = np.median(points.xy[_nearest_of(near, points, points.passes, centre)], axis=0)
+    near = _free_near(points, tree, free, centre, radius)
     nearest = _nearest_of(near, points, points.slick, centre)
     return Disc(centre, radius, points.slick[nearest], points.xy[nearest], points.passes[nearest])
 

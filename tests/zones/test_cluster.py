@@ -57,6 +57,7 @@ def test_no_slick_is_in_two_zones_and_none_has_too_few_passes(rows: list[tuple[f
     slicks = np.concatenate([np.empty(0, np.int64), *(zone.slicks for zone in zones)])
     assert len(set(slicks.tolist())) == len(slicks)
     assert all(zone.n_passes >= 2 for zone in zones)
+    assert all(np.hypot(*(zone.origins - zone.centre).T).max() <= zone.radius * (1 + 1e-9) for zone in zones)
 
 
 def test_a_slick_whose_other_end_lies_in_a_zone_joins_it() -> None:
@@ -164,9 +165,17 @@ def test_passes_are_counted_a_few_pairs_at_a_time_borders_included(
 
 
 def test_a_zone_stays_where_moving_would_lose_a_pass() -> None:
-    # All lie within 1 of the first; the last is 1.16 from their mean, (.21, 0).
+    # All lie within 1 of the first; the last is 1.08 from their mean, (.23, 0), and .95 from their median.
+    (zone,) = discs(points_of([(0, 0), (0.1, 0), (0.95, 0), (0.95, 0), (-0.85, 0)], [0, 1, 2, 3, 4]), 3)
+    assert zone.passes.tolist() == [0, 1, 2, 3, 4]
+    assert zone.centre == pytest.approx([0.1, 0])
+
+
+def test_what_lies_outside_in_the_end_is_no_sighting() -> None:
+    # All lie within 1 of the first, and the last 1.4 from the median of 0, .9, .9 and −.95.
     (zone,) = discs(points_of([(0, 0), (0.9, 0), (0.9, 0), (-0.95, 0)], [0, 1, 2, 3]), 3)
-    assert zone.passes.tolist() == [0, 1, 2, 3]
+    assert zone.centre == pytest.approx([0.45, 0])
+    assert zone.passes.tolist() == [0, 1, 2]
 
 
 def test_a_place_that_lost_slicks_to_another_waits_for_its_turn() -> None:
