@@ -108,7 +108,8 @@ def paired_difference(
 
 
 def bootstrap_scores(stack: Numbers, statistic: Statistic, draws: int = DRAWS) -> dict[str, Interval]:
-    """Intervals of scores of sums over clusters, from the counts of each cluster (S, F)."""
+    """Intervals of scores of sums over clusters, from the counts of each (S, F); those without a count are left out."""
+    stack = stack[stack.any(1)]
     values = statistic(stack.sum(0)[None])
     drawn = _draw(stack, statistic, draws)
     return {name: _interval(float(values[name][0]), of_name, len(stack)) for name, of_name in drawn.items()}
@@ -117,6 +118,7 @@ def bootstrap_scores(stack: Numbers, statistic: Statistic, draws: int = DRAWS) -
 def paired_scores(stack_a: Numbers, stack_b: Numbers, statistic: Statistic) -> dict[str, Difference]:
     """How much better B is than A by scores of sums over clusters, both (S, F) drawn from the same ones at once."""
     both = np.concatenate([stack_a, stack_b], axis=1)
+    both = both[both.any(1)]
 
     def difference(sums: Numbers) -> dict[str, Floats]:
         a, b = (statistic(half) for half in np.split(sums, 2, axis=1))

@@ -8,10 +8,12 @@ from seepseg.metrics.bootstrap import (
     bootstrap,
     bootstrap_mean,
     bootstrap_ratio,
+    bootstrap_scores,
     paired_difference,
     paired_mean_difference,
+    paired_scores,
 )
-from seepseg.metrics.confusion import scores
+from seepseg.metrics.confusion import divided, scores
 
 
 def scenes(n: int, seed: int = 0) -> np.ndarray:
@@ -60,6 +62,33 @@ def test_few_scenes_have_no_interval_and_empty_ones_do_not_count() -> None:
     nothing = bootstrap(stack[7:], draws=20)
     assert nothing.intervals["dice/1"].value is None
     assert (nothing.intervals["dice/1"].clusters, nothing.intervals["dice/1"].undefined) == (0, 1)
+
+
+def rate(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Objects found of all objects."""
+    return {"found": divided(sums[:, 0], sums[:, 1])}
+
+
+def test_empty_scenes_are_not_drawn_for_counts_either() -> None:
+    seen, empty = np.array([[k, 10] for k in range(1, 8)]), np.zeros((30, 2), int)
+    with_empty = np.concatenate([seen, empty])
+    # Seven scenes are too few, however many empty ones there are: 28 of 70 objects found, no interval.
+    few = bootstrap_scores(with_empty, rate)["found"]
+    assert (few.value, few.low, few.clusters, few.undefined) == (0.4, None, 7, 0)
+    more = np.concatenate([np.add(seen, [1, 0]), empty])
+    difference = paired_scores(with_empty, more, rate)["found"]
+    assert (difference.value, difference.low, difference.clusters) == (pytest.approx(0.1), None, 7)
+    # A scene without anything found is a scene, and so is one that only the other run counts in.
+    none_found = np.concatenate([seen, [[0, 10]]])
+    assert bootstrap_scores(none_found, rate)["found"].clusters == 8
+    assert paired_scores(np.concatenate([seen, empty[:1]]), none_found, rate)["found"].clusters == 8
+    assert bootstrap_scores(np.concatenate([none_found, empty]), rate) == bootstrap_scores(none_found, rate)
+
+
+def test_a_tile_of_score_0_is_a_tile() -> None:
+    assert bootstrap_mean(np.zeros(9)) == bootstrap_ratio(np.zeros(9), np.ones(9))
+    assert (bootstrap_mean(np.zeros(9)).high, bootstrap_mean(np.zeros(9)).clusters) == (0, 9)
+    assert paired_mean_difference(np.zeros(9), np.zeros(9)).clusters == 9
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
