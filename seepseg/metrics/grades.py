@@ -19,7 +19,7 @@ BINS = 50
 TOUCHED = 10
 """A polygon is right where at least one in so many of its pixels lies on a labelled slick, of whichever class.
 
-It is few because outlines and labels are loose; `training.objects` calls the rest a false alarm too.
+It is few because outlines and labels are loose. The rest are false alarms, for `training.objects` too.
 """
 
 PARTS = 10

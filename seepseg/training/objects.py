@@ -26,6 +26,7 @@ from seepseg.io.atomic import write_text
 from seepseg.machine.cores import is_first
 from seepseg.machine.device import runtime_for
 from seepseg.machine.progress import Echo
+from seepseg.metrics.grades import TOUCHED
 from seepseg.objects.classifier import Member, ObjectClassifier, Placed, is_known, relative_logs
 from seepseg.objects.forest import Forest, grow_forest
 from seepseg.objects.sites import FEWEST
@@ -33,11 +34,6 @@ from seepseg.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seepseg.runs.find import folds_of
 from seepseg.runs.folder import RunFolder
 from seepseg.splits.parts import part
-
-TOUCHED = 0.1
-"""An outline with a smaller share of true foreground is a false alarm; it is low because outlines and labels are loose.
-
-False alarms are left out: as a class of their own, they cost more true objects than they removed false ones."""
 
 CUTS = (0.3, 0.4, 0.5, 0.6)
 """Foreground probabilities at which objects are outlined, in addition to the true outline: with five outlines of an
@@ -222,7 +218,8 @@ def _outlined(answer: Answer, classes: NDArray[np.uint8]) -> Answer:
 def true_class(truth: NDArray[np.int64]) -> NDArray[np.int64]:
     """The class (n) of objects from their true pixels of each class (n, K): the most common foreground class.
 
-    It is 0 where less than `TOUCHED` of the pixels are foreground: a false alarm.
+    It is 0 where less than one in `TOUCHED` pixels is foreground: a false alarm. These are left out: as a class of
+    their own, they cost more true objects than they removed false ones.
     """
-    share = truth[:, 1:].sum(1) / np.maximum(truth.sum(1), 1)
-    return np.where(share < TOUCHED, 0, truth[:, 1:].argmax(1) + 1)
+    false = TOUCHED * truth[:, 1:].sum(1) < np.maximum(truth.sum(1), 1)
+    return np.where(false, 0, truth[:, 1:].argmax(1) + 1)
