@@ -145,7 +145,7 @@ def _with_polygons(part: Labelled, fit: Fit) -> Fit:
         own = sure(answer.probabilities[None], fit.threshold, fit)[0].cpu()
         return replace(answer, image=answer.image[:0], probabilities=own)
 
-    for by_cell in scenes(map(thinned, part.decided(part.config.predict, fit)), tiles):
+    for by_cell, _ in scenes(map(thinned, part.decided(part.config.predict, fit)), tiles):
         truth, prediction, own = (
             assemble({cell: np.asarray(getattr(answer, plane)) for cell, answer in by_cell.items()})
             for plane in ("truth", "prediction", "probabilities")

@@ -91,8 +91,10 @@ class SceneObjects:
     cell: tuple[int, int]
 
 
-def scenes(answers: Iterable[Answer], tiles: Mapping[str, Tile]) -> Iterator[dict[Cell, Answer]]:
-    """Scene after scene, as answers by cell; from answers in the order of the catalog.
+def scenes(
+    answers: Iterable[Answer], tiles: Mapping[str, Tile]
+) -> Iterator[tuple[dict[Cell, Answer], tuple[int, int]]]:
+    """Scene after scene, as answers by cell, and the height and width of a cell; from answers in catalog order.
 
     One scene is in memory at a time. Of a scene of which most is missing, cells that touch come together, so that no
     plane is larger than they need. A tile that is no cell of a grid, and a second tile of one cell, are scenes of their
@@ -102,12 +104,14 @@ def scenes(answers: Iterable[Answer], tiles: Mapping[str, Tile]) -> Iterator[dic
         tiles: the tiles by id.
     """
     for _, members in groupby(answers, lambda answer: _scene_of(tiles[answer.id])):
-        by_cell: dict[Cell, Answer] = {}
-        for answer in members:
+        whole, by_cell = list(members), dict[Cell, Answer]()
+        # Of all its tiles: those that come together may all be cut short, at an edge of the scene.
+        height, width = (max(a.prediction.shape[axis] for a in whole) for axis in (0, 1))
+        for answer in whole:
             if by_cell.setdefault(tiles[answer.id].cell or (0, 0), answer) is not answer:
-                yield {(0, 0): answer}
+                yield {(0, 0): answer}, (height, width)
         for touching in clusters(by_cell):
-            yield {cell: by_cell[cell] for cell in touching}
+            yield {cell: by_cell[cell] for cell in touching}, (height, width)
 
 
 def _scene_of(tile: Tile) -> str:
@@ -158,8 +162,8 @@ def decide_objects(
     Where it knows a place, a scene is tied to it by all its tiles, and `note` hears of it before the answers come.
     """
     before, located = "", None
-    for by_cell in scenes(answers, view.tiles):
-        scene = scene_objects(by_cell, view.image)
+    for by_cell, cell in scenes(answers, view.tiles):
+        scene = scene_objects(by_cell, cell, view.image)
         first = view.tiles[scene.answers[0].id]
         if before != (before := _scene_of(first)):
             located = locate(classifier, first.group, partial(view.points, before))
@@ -176,8 +180,8 @@ def decide_objects(
             yield replace(answer, prediction=np.where(labels > 0, lookup[labels], answer.prediction))
 
 
-def scene_objects(answers: Mapping[Cell, Answer], image_of: ImageOf) -> SceneObjects:
-    """The objects of one scene as predicted, from the answers by cell; `image_of` reads images."""
+def scene_objects(answers: Mapping[Cell, Answer], cell: tuple[int, int], image_of: ImageOf) -> SceneObjects:
+    """The objects of one scene as predicted, from what `scenes` gives of it; `image_of` reads images."""
     classes = assemble({cell: a.prediction for cell, a in answers.items()})
     # The first band: the co-polarised one, where there are two.
     image = assemble({cell: image_of(a.id)[0] for cell, a in answers.items()}, missing=0)
@@ -200,5 +204,5 @@ def scene_objects(answers: Mapping[Cell, Answer], image_of: ImageOf) -> SceneObj
         truth[1:],
         sizes[1:],
         middles(numbers, sizes)[1:] - (columns.start, rows.start),
-        tuple(np.max([a.prediction.shape for a in answers.values()], axis=0).tolist()),
+        cell,
     )

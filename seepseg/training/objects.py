@@ -183,10 +183,10 @@ def fold_outlines(labelled: Labelled) -> Outlines:
     ways: list[Callable[[Answer], Answer]] = [*(partial(outlined_at, cut) for cut in CUTS), truly_outlined]
     numbers, view = {tile: number for number, tile in enumerate(tiles)}, view_of(labelled.dataset)
     inputs, classes, spots, places, count = [], [], [], list[tuple[int, int]](), 0
-    for by_cell in scenes(answers, tiles):
+    for by_cell, size in scenes(answers, tiles):
         for way in ways:
             outlined = {cell: way(answer) for cell, answer in by_cell.items()}
-            scene = scene_objects(outlined, view.image)
+            scene = scene_objects(outlined, size, view.image)
             true = true_class(scene.truth)
             usable = (true > 0) & is_known(scene.features)
             inputs.append(np.concatenate([scene.features, relative_logs(scene.logs)], axis=1)[usable])

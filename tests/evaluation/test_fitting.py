@@ -59,7 +59,7 @@ def test_what_the_search_promises_is_what_decoding_scores(untrained: Open, seep_
     tiles = {t.id: t for t in part.catalog.tiles}
     drawn = [
         mosaic.assemble({cell: answer.prediction for cell, answer in by_cell.items()})
-        for by_cell in scenes(part.decided(part.config.predict, search.fit), tiles)
+        for by_cell, _ in scenes(part.decided(part.config.predict, search.fit), tiles)
     ]
     assert sum(search.fit.polygons) == sum(number_of_polygons(classes) for classes in drawn)
     assert 0 < sum(search.fit.right) <= sum(search.fit.polygons)

@@ -175,7 +175,7 @@ def answers() -> Iterator[Answer]:
 def test_an_object_cut_by_a_tile_border_is_one(tmp_path: Path) -> None:
     samples = dataset(tmp_path)
     tiles = {t.id: t for t in samples.catalog.tiles}
-    first, second = (scene_objects(scene, samples.unit) for scene in scenes(answers(), tiles))
+    first, second = (scene_objects(*scene, samples.unit) for scene in scenes(answers(), tiles))
     assert first.sizes.tolist() == [70]  # 5 · (8 + 6)
     assert first.truth.tolist() == [[0, 0, 0, 0, 40, 0, 0, 0]]  # what is ignored is not counted
     assert first.logs[0] == pytest.approx(np.log(0.125))
@@ -242,7 +242,7 @@ def test_objects_of_tiles_are_placed_in_the_grid_of_their_scene(monkeypatch: pyt
     nowhere = partial(on_ground, place_of(Georeference()))
     view = View(tiles, lambda name: np.zeros((1, 20, 20), np.float32), pytest.fail, lambda name, xy: nowhere(xy))
     own = [answer for answer in answers() if answer.id in tiles]
-    objects = scene_objects(next(scenes(iter(own), tiles)), view.image)
+    objects = scene_objects(*next(scenes(iter(own), tiles)), view.image)
     # Columns 12 to 25 and rows 5 to 9: 380 + 19, 300 + 7.5.
     assert view.in_scene(objects).tolist() == [[399.0, 307.5]]
     # Scene d of the frame, which is to be shifted by (30, -3): the known objects lie at (370, 303) there.
@@ -256,3 +256,19 @@ def test_objects_of_tiles_are_placed_in_the_grid_of_their_scene(monkeypatch: pyt
     decided = decide_objects(classifier(sites(8)), view, 0, own, lambda names, placing: notes.append((names, placing)))
     assert {int(answer.prediction.max()) for answer in decided} == {2}
     assert notes[1][1] == Placing(1, 0, "its 0 bright points do not tie it to the scenes of training")
+
+
+def test_objects_of_tiles_cut_short_are_placed_by_the_cells_of_the_whole_scene() -> None:
+    """A scene of 320 rows in cells of 100, of which the first and the last one, of 20 rows, are there."""
+    tiles = {n: Tile(n, Path(n), group="x", cell=(row, 0)) for n, row in (("x.0", 0), ("x.3", 3))}
+    view = View(
+        tiles, lambda name: np.zeros((1, 20 if name == "x.3" else 100, 100), np.float32), pytest.fail, pytest.fail
+    )
+    own = []
+    for name, height in (("x.0", 100), ("x.3", 20)):
+        plane = np.zeros((height, 100), np.uint8)
+        plane[5:9, 50:60] = 1
+        own.append(Answer(name, np.zeros((1, height, 100)), plane, plane, torch.full((2, height, 100), 0.5)))
+    middles = [view.in_scene(scene_objects(*one, view.image)).tolist() for one in scenes(iter(own), tiles)]
+    # Columns 50 to 59 and rows 5 to 8 of their tiles; the second begins at row 3 · 100, not at 3 · 20.
+    assert middles == [[[55.0, 7.0]], [[55.0, 307.0]]]
