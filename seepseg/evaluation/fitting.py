@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from seepseg.classes import IGNORE
@@ -26,7 +28,7 @@ from seepseg.metrics.grades import PARTS, PolygonCounts, polygon_counts
 from seepseg.metrics.threshold import ThresholdCounts, fit_offsets, threshold_counts
 from seepseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from seepseg.runs.fit import Fit
-from seepseg.scenes.mosaic import assemble
+from seepseg.scenes.mosaic import Cell, assemble
 
 TEMPERATURE_TILES = 200
 """The most tiles the temperature is fitted on, evenly chosen: it is one number, and they hold millions of pixels."""
@@ -36,6 +38,11 @@ OFFSET_PIXELS = 1_000_000
 
 LITTLE = 0.1
 """A decoding whose foreground is less than this share of the true one predicts almost nothing."""
+
+NO_IMAGE = np.empty((0, 0, 0), np.float32)
+"""In place of a tile's, where whole scenes are in memory."""
+
+Classes = NDArray[np.uint8]
 
 SCORES: dict[str, Callable[[ThresholdCounts], NDArray[np.float64]]] = {
     "tgs_score": ThresholdCounts.tgs_score,
@@ -118,11 +125,16 @@ def fit_decoding(part: Labelled, tick: Tick = silent) -> Search:
     temperature = fit_temperature(sample.probabilities, sample.labels, head)
     points = _Points(k, head, temperature)
 
-    def count(tile: TileResult) -> None:
-        points.update(tile)
-        tick(points.counts.tiles, len(part.dataset))
+    def thinned(item: tuple[int, Answer]) -> Answer:
+        tick(item[0], len(part.dataset))
+        return points.thinned(item[1])
 
-    part.score(plain, None, count)
+    answers = map(thinned, enumerate(part.answers(plain), 1))
+    tiles = {t.id: t for t in part.catalog.tiles}
+    # The minimum area is of what will be decided: whole objects by a classifier, else each tile on its own.
+    wholes = (by_cell for by_cell, _ in scenes(answers, tiles)) if classifier else ({(0, 0): a} for a in answers)
+    for by_cell in wholes:
+        points.update(by_cell)
     at = points.counts.best(SCORES[by[0]](points.counts))
     threshold, min_pixels = points.counts.thresholds[at[0]], points.counts.sizes[at[1]]
     chosen = points.offsets(threshold) if offsets else ()
@@ -141,19 +153,23 @@ def _with_polygons(part: Labelled, fit: Fit) -> Fit:
     numbers = {scene: number % PARTS for number, scene in enumerate(held["group"].unique())}
 
     def thinned(answer: Answer) -> Answer:
-        """Without what a whole scene would fill memory with."""
         own = sure(answer.probabilities[None], fit.threshold, fit)[0].cpu()
-        return replace(answer, image=answer.image[:0], probabilities=own)
+        return replace(answer, image=NO_IMAGE, probabilities=own)
 
     for by_cell, _ in scenes(map(thinned, part.decided(part.config.predict, fit)), tiles):
-        truth, prediction, own = (
-            assemble({cell: np.asarray(getattr(answer, plane)) for cell, answer in by_cell.items()})
-            for plane in ("truth", "prediction", "probabilities")
-        )
         scene = tiles[next(iter(by_cell.values())).id].group
-        parts[numbers[scene]] += polygon_counts(truth, prediction, own)
+        parts[numbers[scene]] += polygon_counts(*_planes(by_cell))
     polygons, right = (np.concatenate([getattr(p, name) for p in parts]).tolist() for name in ("polygons", "right"))
     return replace(fit, polygons=tuple(polygons), right=tuple(right))
+
+
+def _planes(thinned: Mapping[Cell, Answer], missing: float = IGNORE) -> tuple[Classes, Classes, NDArray[Any]]:
+    """Truth, classes and what is left of the probabilities of tiles, (H, W) each; the last `missing` elsewhere."""
+    truth, prediction, own = (
+        {cell: np.asarray(getattr(answer, plane)) for cell, answer in thinned.items()}
+        for plane in ("truth", "prediction", "probabilities")
+    )
+    return assemble(truth), assemble(prediction), assemble(own, missing)
 
 
 def _decided_by(part: Labelled) -> tuple[str, ...]:
@@ -172,20 +188,29 @@ class _Points:
     """Counts at every threshold, and a sample of the pixels that may be foreground."""
 
     def __init__(self, n_classes: int, head: Head, temperature: float) -> None:
-        self.counts = ThresholdCounts.empty(n_classes)
+        self.counts, self._k = ThresholdCounts.empty(n_classes), n_classes
         self._sample, self._candidates = PixelSample.empty(n_classes, OFFSET_PIXELS), 0
         self._head, self._temperature = head, temperature
 
-    def update(self, tile: TileResult) -> None:
-        k = len(tile.probabilities)
-        foreground = 1 - apply_temperature(tile.probabilities, self._temperature, self._head, 0)[0]
-        foreground = np.where(tile.prediction == IGNORE, np.float32(np.nan), foreground)
-        classes = (tile.probabilities[1:].argmax(0) + 1).astype(np.uint8)
-        self.counts += threshold_counts(tile.truth, foreground, classes, k)
-        if k > 2:
-            candidates = np.where(foreground >= self.counts.thresholds[0], tile.truth, np.uint8(IGNORE))
+    def thinned(self, answer: Answer) -> Answer:
+        """An answer as it is counted: classes of pixels if they are foreground, and how probable that is (h, w).
+
+        Pixels are sampled in passing.
+        """
+        probabilities = answer.probabilities.float().cpu().numpy()
+        foreground = 1 - apply_temperature(probabilities, self._temperature, self._head, 0)[0]
+        foreground = np.where(answer.prediction == IGNORE, np.float32(np.nan), foreground)
+        if len(probabilities) > 2:
+            candidates = np.where(foreground >= self.counts.thresholds[0], answer.truth, np.uint8(IGNORE))
             self._candidates += int((candidates != IGNORE).sum())
-            self._sample += sample_pixels(tile.probabilities, candidates, tile.id, OFFSET_PIXELS)
+            self._sample += sample_pixels(probabilities, candidates, answer.id, OFFSET_PIXELS)
+        classes = (probabilities[1:].argmax(0) + 1).astype(np.uint8)
+        return replace(answer, image=NO_IMAGE, prediction=classes, probabilities=torch.from_numpy(foreground))
+
+    def update(self, thinned: Mapping[Cell, Answer]) -> None:
+        """Count tiles that are decided together."""
+        truth, classes, foreground = _planes(thinned, np.nan)
+        self.counts += threshold_counts(truth, foreground, classes, self._k)
 
     def offsets(self, threshold: float) -> tuple[float, ...]:
         """The class offsets at a threshold; () where none helps."""

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +11,13 @@ import torch
 from scipy import ndimage
 
 from seepseg.config import Config, parse
+from seepseg.data.loader import Batch
 from seepseg.evaluation.fitting import fit_decoding, write_search
 from seepseg.evaluation.printing import decoding_text
+from seepseg.inference.decode import decode
 from seepseg.inference.labelled import Labelled, open_labelled
 from seepseg.inference.scene_objects import scenes
-from seepseg.inference.score import TileResult
+from seepseg.inference.score import Answer, Decoding, TileResult
 from seepseg.metrics.grades import PARTS
 from seepseg.runs.checkpoint import save_checkpoint
 from seepseg.runs.folder import RunFolder
@@ -113,7 +115,36 @@ def test_with_an_object_classifier_only_the_outline_is_fitted(untrained: Open, s
     # A class offset would change nothing: the classifier says what every object is.
     assert search.fit.offsets == ()
     assert list(search.scores()) == ["foreground_dice"]
-    assert search.scores()["foreground_dice"].max() == search.scores()["foreground_dice"][search.at]
+    dice = search.scores()["foreground_dice"]
+    assert dice.max() == dice[search.at]
+
+
+def test_where_a_classifier_decides_whole_objects_the_minimum_area_is_of_these(
+    untrained: Open, seep_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slicks of 3 × 20 pixels across the border of two tiles, and in each tile a false alarm of 6 × 6."""
+
+    def answers(
+        network: object, batches: Iterable[tuple[int, Batch]], decoding: Decoding, *_: object, **others: object
+    ) -> Iterator[Answer]:
+        for _, batch in batches:
+            for name, valid in zip(batch.ids, batch.valid, strict=True):
+                truth, likely = np.zeros((64, 64), np.uint8), torch.full((8, 64, 64), 0.01)
+                border = slice(54, 64) if int(name.split(".")[1]) % 2 == 0 else slice(0, 10)
+                truth[10:13, border], likely[1, 10:13, border], likely[1, 30:36, 30:36] = 1, 0.9, 0.9
+                likely[0] = 1 - likely[1:].sum(0)
+                classes = decode(likely[None], torch.ones_like(valid)[None], decoding.config, decoding.fit)[0]
+                yield Answer(name, np.zeros((1, 64, 64)), truth, classes, likely)
+
+    grid = {f"90000{i}": 6 for i in range(1, 5)}
+    model = {"name": "unet", "channels": [8, 16], "num_res_units": 0, "head": "softmax"}
+    data = {"source": "seep", "root": str(seep_root), "grid": grid, "split": {"val_fraction": 0.25}}
+    part = untrained(tiny_config(seep_root, data=data, model=model, loss="dice_ce"))
+    for module in ("labelled", "score"):
+        monkeypatch.setattr(f"seepseg.inference.{module}.answers", answers)
+    # Halves of a slick, of 30 pixels, are smaller than the false alarms of 36: tile by tile no area parts them.
+    plain, asked = fit_decoding(part), fit_decoding(replace(part, objects=asks("log_area", 0, 3, 3)))
+    assert (plain.fit.min_pixels, asked.fit.min_pixels) == (0, 40)
 
 
 def salt_tree(root: Path) -> dict[str, object]:
