@@ -16,7 +16,7 @@ from seepseg.cli.record import made
 @click.option("--split", default="val", show_default=True, help="Which evaluation of theirs: val, test, all, oof.")
 @click.option("-o", "--out", type=FILE, help="Where to write.  [default: RUN_B/eval/SPLIT/against-RUN_A]")
 def command(run_a: Path, run_b: Path, split: str, out: Path | None) -> None:
-    """Is RUN_B better than RUN_A? A paired bootstrap over the scenes (salt: tiles) that both were scored on.
+    """Is RUN_B better than RUN_A? A paired bootstrap over the scenes, blocks or salt tiles of both.
 
     \b
     seepseg eval runs/base && seepseg eval runs/mine

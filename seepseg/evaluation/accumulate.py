@@ -20,7 +20,6 @@ from seepseg.metrics.baseline import dark_spots, most_common_class, nothing, one
 from seepseg.metrics.bootstrap import bootstrap, bootstrap_mean, bootstrap_scores
 from seepseg.metrics.boundary import TOLERANCES, SurfaceCounts, surface_counts
 from seepseg.metrics.calibration import Reliability, reliability
-from seepseg.metrics.counts import Counts
 from seepseg.metrics.detection import Detections, ObjectScores, detections, object_scores
 from seepseg.metrics.froc import FrocCounts, froc_counts
 from seepseg.metrics.matching import TruthObjects
@@ -37,7 +36,7 @@ Classes = NDArray[np.uint8]
 Key = tuple[str, str]
 """A scene and what the bootstrap draws of it."""
 Place = Literal["scene", "tile", "block"]
-C = TypeVar("C", bound=Counts)
+C = TypeVar("C", Sums, Detections, SurfaceCounts, NDArray[np.float64])
 Planes = tuple[Classes, Classes, NDArray[np.float32]]
 """Truth, prediction, and probability of any foreground, (H, W) each."""
 
@@ -149,7 +148,7 @@ class Accumulator:
         """The scores that follow from the counts; call it after the last `end_scene`."""
         names, per_tile = self.catalog.classes.names[1:], self.per_tile
         drawn = bootstrap(np.stack([sums.matrix for sums in joined(self.sums, 1).values()]))
-        whole = np.stack(list(self.whole(1).values()))
+        whole = np.stack(list(joined(self.whole, 1).values()))
         intervals = drawn.intervals | bootstrap_scores(whole, whole_scores)
         surfaces = reduce(add, self.surfaces.values()).surface_dice()
         if per_tile:
@@ -174,11 +173,11 @@ class Accumulator:
         """The sums of each scene."""
         return joined(self.sums, 0)
 
-    def whole(self, part: Literal[0, 1]) -> dict[str, NDArray[np.float64]]:
-        """The `whole_counts` of each scene (part 0) or of what the bootstrap draws (1)."""
-        objects, surfaces = joined(self.objects, part), joined(self.surfaces, part)
+    @property
+    def whole(self) -> dict[Key, NDArray[np.float64]]:
+        """The `whole_counts` of each scene and block."""
         empty = Detections.empty(self._classes)
-        return {name: whole_counts(objects.get(name, empty), surface) for name, surface in surfaces.items()}
+        return {key: whole_counts(self.objects.get(key, empty), of_key) for key, of_key in self.surfaces.items()}
 
     def object_scores(self) -> list[ObjectScores]:
         """Object scores of all scenes: of everything, by class, by size, and by both."""

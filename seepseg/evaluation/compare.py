@@ -46,7 +46,7 @@ WHOLE = {
 
 @dataclass(frozen=True)
 class Row:
-    """A score of A and of B, and B minus A; `clusters` are what the bootstrap draws, scenes or tiles."""
+    """A score of A and of B, and B minus A; `clusters` are what the bootstrap draws: scenes, blocks or tiles."""
 
     score: str
     a: float | None
@@ -58,8 +58,8 @@ class Row:
 def compare(a: Path, b: Path, split: str) -> list[Row]:
     """The scores of two runs, the one that decides first.
 
-    Scenes are drawn with replacement, the same for both (the TGS score: tiles), so what makes a scene hard for both
-    cancels out.
+    Scenes are drawn with replacement, the same for both, so what makes a scene hard for both cancels out. Of runs that
+    held out blocks of ground these are drawn, and of the TGS score tiles.
 
     Args:
         a, b: run folders that were evaluated, or folders that `seepseg eval -o` wrote.
@@ -67,23 +67,31 @@ def compare(a: Path, b: Path, split: str) -> list[Row]:
 
     Raises:
         ConfigError: one of them was not evaluated on the split.
-        DataError: they differ in scenes, classes or truth.
+        DataError: they differ in scenes, classes, truth, or in what is drawn.
     """
     folders = evaluated(a, split), evaluated(b, split)
-    scenes, classes, matrices = zip(*(read_matrices(f / "matrices.csv") for f in folders), strict=True)
+    keys, classes, matrices = zip(*(read_matrices(f / "matrices.csv") for f in folders), strict=True)
     if classes[0] != classes[1]:
         raise DataError(
             f"the class tables differ ({listed(classes[0][1:])}; {listed(classes[1][1:])})", b, "compare like with like"
         )
-    _same(scenes[0], scenes[1], "scenes", b)
+    if keys[0].keys() != keys[1].keys():
+        raise DataError(
+            "only one of the two runs has its scores by block of ground",
+            b,
+            f"if both held out blocks, score both again: seepseg eval RUN --split {split}",
+        )
+    for kind, own in keys[0].items():
+        _same(own, keys[1][kind], f"{kind}s", b)
+    clusters = f"{[*keys[0]][-1]}s"
     names = HEADLINES | {f"dice/{i}": f"Dice of {name}" for i, name in enumerate(classes[0]) if i}
     if len(classes[0]) == 2:
         # With one class the others repeat these.
         names = {"dice/foreground": "Dice", "iou/foreground": "IoU"}
     values = [{k: defined(float(v[0])) for k, v in matrix_scores(m.sum(0)[None]).items()} for m in matrices]
     differences = paired_difference(*matrices)
-    rows = [Row(name, values[0][k], values[1][k], differences[k]) for k, name in names.items()]
-    rows += _whole_rows(folders, len(classes[0]))
+    rows = [Row(name, values[0][k], values[1][k], differences[k], clusters) for k, name in names.items()]
+    rows += _whole_rows(folders, len(classes[0]), [*keys[0]])
     if (folders[0] / "tiles.csv").exists():
         rows.insert(0, _tgs_row(folders, b))
     return rows
@@ -132,46 +140,52 @@ def evaluated(run: Path, split: str) -> Path:
     raise ConfigError(f"not evaluated on {split}", run, f"run: seepseg eval {run} --split {split}")
 
 
-def read_matrices(path: Path) -> tuple[list[str], list[str], NDArray[np.int64]]:
-    """Scenes, sorted, names of the classes, and the confusion matrices (S, K, K), from matrices.csv.
+def read_matrices(path: Path) -> tuple[dict[str, list[str]], list[str], NDArray[np.int64]]:
+    """Names by what they are of, names of the classes, and confusion matrices (S, K, K), from matrices.csv.
+
+    Names are sorted. They are of scenes and, where blocks of ground were held out, of blocks. What comes last is drawn,
+    and the matrices are of these.
 
     Raises:
         DataError: it is no such table, or lacks cells of a matrix.
     """
     with as_data_error(path, _WRONG):
-        frame = read_frame(path, dtype={"scene": str, "truth": str, "prediction": str}, keep_default_na=False)
-        names, scenes = list(dict.fromkeys(frame["truth"])), sorted(set(frame["scene"]))
-        if len(frame) != len(scenes) * len(names) ** 2:
-            raise ValueError(f"{len(frame)} rows for {len(scenes)} scenes and {len(names)} classes")
-        stack = np.zeros((len(scenes), len(names), len(names)), np.int64)
+        texts = dict.fromkeys(("scene", "block", "truth", "prediction"), str)
+        frame = read_frame(path, dtype=texts, keep_default_na=False)
+        kinds = [kind for kind in ("scene", "block") if kind == "scene" or kind in frame]
+        keys, classes = {kind: sorted(set(frame[kind])) for kind in kinds}, list(dict.fromkeys(frame["truth"]))
+        count = len(frame[kinds].drop_duplicates())
+        if len(frame) != count * len(classes) ** 2:
+            raise ValueError(f"{len(frame)} rows for {count} {kinds[-1]}s and {len(classes)} classes")
+        stack = np.zeros((len(keys[kinds[-1]]), len(classes), len(classes)), np.int64)
         places = [frame[column].map({n: i for i, n in enumerate(order)}) for column, order in
-                  (("scene", scenes), ("truth", names), ("prediction", names))]  # fmt: skip
-        stack[tuple(places)] = frame["pixels"]
-    return scenes, names, stack
+                  ((kinds[-1], keys[kinds[-1]]), ("truth", classes), ("prediction", classes))]  # fmt: skip
+        np.add.at(stack, tuple(places), frame["pixels"])
+    return keys, classes, stack
 
 
-def _numbers(path: Path, key: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Numbers in columns of a table of `seepseg eval`, by a column of texts, sorted; DataError where it is none."""
+def _numbers(path: Path, keys: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+    """Sums of columns of a table of `seepseg eval` by the last of its columns of texts; DataError where it is none."""
     with as_data_error(path, _WRONG):
-        frame = read_frame(path, dtype={key: str}, keep_default_na=False).set_index(key).sort_index()
+        frame = read_frame(path, dtype=dict.fromkeys(keys, str), keep_default_na=False).set_index([*keys])
         if not frame.index.is_unique:
-            raise ValueError(f"a {key} twice")
-        return frame[[*columns]].astype(np.float64)
+            raise ValueError(f"a {keys[-1]} twice")
+        return frame[[*columns]].astype(np.float64).groupby(level=keys[-1]).sum()
 
 
-def _whole_rows(folders: tuple[Path, Path], n_classes: int) -> list[Row]:
+def _whole_rows(folders: tuple[Path, Path], n_classes: int, keys: Sequence[str]) -> list[Row]:
     """Scores of outlines and whole objects, where both were evaluated by a version that counts them by scene."""
     if not all((folder / "counts.csv").exists() for folder in folders):
         return []
-    counts = [_numbers(f / "counts.csv", "scene", count_names(n_classes)).to_numpy() for f in folders]
+    counts = [_numbers(f / "counts.csv", keys, count_names(n_classes)).to_numpy() for f in folders]
     values = [{k: defined(float(v[0])) for k, v in whole_scores(c.sum(0)[None]).items()} for c in counts]
     differences = paired_scores(counts[0], counts[1], whole_scores)
     names_of = {k: name for k, name in WHOLE.items() if n_classes > 2 or "class" not in k}
-    return [Row(name, values[0][k], values[1][k], differences[k]) for k, name in names_of.items()]
+    return [Row(name, values[0][k], values[1][k], differences[k], f"{keys[-1]}s") for k, name in names_of.items()]
 
 
 def _tgs_row(folders: tuple[Path, Path], where: Path) -> Row:
-    a, b = (_numbers(f / "tiles.csv", "tile", ["tgs_score"]) for f in folders)
+    a, b = (_numbers(f / "tiles.csv", ["tile"], ["tgs_score"]) for f in folders)
     _same(list(a.index), list(b.index), "tiles", where)
     scores = [frame["tgs_score"].to_numpy() for frame in (a, b)]
     return Row("TGS score", scores[0].mean(), scores[1].mean(), paired_mean_difference(*scores), "tiles")

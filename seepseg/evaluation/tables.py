@@ -77,17 +77,18 @@ def write_evidence(folder: Path, counts: Accumulator, evidence: Evidence) -> Non
     also tiles, coverage and, where tiles are flagged, flags.
     """
     names = counts.catalog.classes.names
-    scenes = dict(sorted(counts.scenes.items()))
-    _write(folder, "scenes", _table("scene", headlines(scenes, counts.per_tile)))
-    cells = ((s, names[t], names[p], n) for s, sums in scenes.items() for (t, p), n in np.ndenumerate(sums.matrix))
-    columns = ["scene", "truth", "prediction", "pixels"]
-    _write(folder, "matrices", pd.DataFrame(cells, columns=columns))
+    _write(folder, "scenes", _table("scene", headlines(counts.scenes, counts.per_tile)))
+    # What the bootstrap draws, for `compare`: blocks of ground, where such were held out.
+    of = ["scene", "block"] if counts.place == "block" else ["scene"]
+    matrices = {key[: len(of)]: sums.matrix for key, sums in sorted(counts.sums.items())}
+    cells = ((*key, names[t], names[p], n) for key, m in matrices.items() for (t, p), n in np.ndenumerate(m))
+    _write(folder, "matrices", pd.DataFrame(cells, columns=[*of, "truth", "prediction", "pixels"]))
     _write(folder, "objects", pd.DataFrame([plain(row) for row in counts.object_scores()]))
     of_all = reduce(add, counts.surfaces.values()).surface_dice()
     surface = pd.DataFrame(of_all, columns=["foreground", *names[1:]])
     _write(folder, "surface", surface.assign(tolerance_px=TOLERANCES))
-    whole = pd.DataFrame.from_dict(counts.whole(0), orient="index", columns=count_names(len(names)))
-    _write(folder, "counts", whole.rename_axis("scene").reset_index())
+    whole = ((*key[: len(of)], *values) for key, values in sorted(counts.whole.items()))
+    _write(folder, "counts", pd.DataFrame(whole, columns=[*of, *count_names(len(names))]))
     _write(folder, "references", _table("row", evidence.references))
     _write(folder, "froc", pd.DataFrame(evidence.froc))
     points = [(name, *point) for name, bins in counts.reliability.items() for point in bins.curve()]

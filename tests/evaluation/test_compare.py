@@ -8,6 +8,7 @@ import pytest
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.evaluation.compare import compare, table, verdict
+from seepseg.metrics.whole import count_names
 from tests.command import error, run
 
 NAMES = ["background", "thick", "thin"]
@@ -74,6 +75,56 @@ def test_outlines_and_objects_are_compared_where_both_were_counted(tmp_path: Pat
     assert (accuracy.a, accuracy.b) == pytest.approx((1, 1 / 3))
     assert rows_of["surface Dice at 2 px"].difference.value == 0
     assert rows_of["class F1 by root area"].a == pytest.approx(0.5)
+
+
+def by_block(run: Path, hits: list[int], first: int = 0) -> Path:
+    """A run of two scenes that share so many blocks, ten pixels in each; in the second scene one more is hit."""
+    folder = run / "eval" / "oof"
+    folder.mkdir(parents=True)
+    rows, counts = [], []
+    for scene, more in (("s0", 0), ("s1", 1)):
+        for block, hit in enumerate(hits, first):
+            cells = {("sea", "sea"): 90, ("sea", "oil"): 0, ("oil", "sea"): 10 - hit - more, ("oil", "oil"): hit + more}
+            rows += [(scene, f"{block}", *names, pixels) for names, pixels in cells.items()]
+            names = dict.fromkeys(count_names(2), 0) | {"objects": 10, "found": hit + more, "pixels": 100}
+            counts.append({"scene": scene, "block": f"{block}"} | names | {"predicted": 10, "finding": hit + more})
+    frame = pd.DataFrame(rows, columns=["scene", "block", "truth", "prediction", "pixels"])
+    frame.to_csv(folder / "matrices.csv", index=False)
+    pd.DataFrame(counts).to_csv(folder / "counts.csv", index=False)
+    return run
+
+
+def test_runs_that_held_out_blocks_of_ground_are_compared_over_blocks(tmp_path: Path) -> None:
+    a, b = by_block(tmp_path / "a", [4] * 8), by_block(tmp_path / "b", [8] * 7 + [0])
+    rows = {row.score: row for row in compare(a, b, "oof")}
+    # A hits 8 · (4 + 5) = 72 of 160, B 7 · (8 + 9) + 0 + 1 = 120: Dice 144/232 and 240/280. Both scenes are alike; of
+    # the blocks the last is worse, and all eight draws are that block in 8⁻⁸ of the draws.
+    dice = rows["Dice"]
+    assert (dice.a, dice.b, dice.clusters) == (pytest.approx(144 / 232), pytest.approx(240 / 280), "blocks")
+    assert dice.difference.clusters == 8
+    assert (dice.difference.low or 0) < 240 / 280 - 144 / 232 < (dice.difference.high or 0)
+    # As many of 160 objects are found, by as many of 160.
+    f1 = rows["object F1 at IoU ≥ .25"]
+    assert (f1.a, f1.b, f1.clusters, f1.difference.clusters) == (72 / 160, 120 / 160, "blocks", 8)
+    few = compare(by_block(tmp_path / "c", [4]), by_block(tmp_path / "d", [5]), "oof")[0]
+    assert "cannot be said (1 blocks; an interval needs 8)" in verdict(few, ("c", "d"))
+
+
+def test_scores_by_scene_and_by_block_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = by_block(tmp_path / "a", [4] * 8), by_block(tmp_path / "b", [4] * 8)
+    for name, of in (("matrices", ["scene", "truth", "prediction"]), ("counts", ["scene"])):  # as earlier versions did
+        path = b / "eval" / "oof" / f"{name}.csv"
+        pd.read_csv(path).drop(columns="block").groupby(of, sort=False).sum().to_csv(path)
+    code, line = error(capsys, "compare", a, b, "--split", "oof")
+    assert code == 3
+    assert line == (
+        f"only one of the two runs has its scores by block of ground in {b}: "
+        "if both held out blocks, score both again: seepseg eval RUN --split oof"
+    )
+    # Two old ones are compared as they were.
+    assert [row.clusters for row in compare(b, b, "oof")] == ["scenes"] * 4
+    with pytest.raises(DataError, match=r"different blocks \(0, 8\)"):
+        compare(a, by_block(tmp_path / "c", [4] * 8, first=1), "oof")
 
 
 def test_what_may_be_chance_is_said_to_be(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from seepseg.evaluation.compare import compare
 from seepseg.evaluation.summary import summarise
 from seepseg.evaluation.tables import class_table, reference_table, write_evidence, write_scores
-from tests.evaluation.test_accumulate import CONFIG, salt_tiles
+from tests.evaluation.test_accumulate import CONFIG, counted, salt_tiles, scenes
 from tests.evaluation.test_summary import NONE, TWO, evidence, summary, sums_of
 
 
@@ -62,6 +63,27 @@ def test_tables_hold_what_was_counted(tmp_path: Path) -> None:
     assert frames["references"]["tgs_score"][:2].tolist() == [0.65, 0.5]
     assert frames["objects"].loc[0, ["class", "pixels", "objects"]].tolist() == ["all", "all", 2]
     assert frames["flags"]["tiles_with"].tolist() == ["all tiles", "without flagged", "vertical"]
+
+
+def test_matrices_and_counts_are_by_block_where_blocks_were_held_out(tmp_path: Path) -> None:
+    catalog, results = scenes(9, 4)
+    blocks = {t.id: f"0/{t.cell[1] // 2}" for t in catalog.tiles if t.cell}
+    for name, given in (("scenes", None), ("blocks", blocks)):
+        counts = counted(catalog, results, given)
+        write_evidence(tmp_path / name, counts, counts.compute(CONFIG))
+    frames = {name: pd.read_csv(tmp_path / "blocks" / f"{name}.csv") for name in ("matrices", "counts")}
+    assert [len(frame) for frame in frames.values()] == [9 * 2 * 9, 9 * 2]
+    for name, frame in frames.items():
+        assert list(frame)[:2] == ["scene", "block"]
+        plain = pd.read_csv(tmp_path / "scenes" / f"{name}.csv")
+        assert "block" not in plain
+        assert frame.sum(numeric_only=True).tolist() == pytest.approx(plain.sum(numeric_only=True).tolist())
+    first = sum(r.sums.matrix[0, 0] for r in results[:2])
+    assert frames["matrices"].iloc[0].tolist() == ["s0", "0/0", "background", "background", first]
+    # Draws of `compare` are those of `eval`.
+    folder = tmp_path / "blocks"
+    row = compare(folder, folder, "val")[0]
+    assert (row.clusters, row.difference.clusters) == ("blocks", 2)
 
 
 def test_scores_are_written_as_they_are(tmp_path: Path) -> None:
