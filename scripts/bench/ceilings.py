@@ -62,7 +62,6 @@ def main() -> None:
             sums = Sums.of_tile(truth, made, len(catalog.classes))
             total += sums
             counts.update(TileResult(tile.id, np.zeros((1, *truth.shape), np.float32), truth, made, planes, sums))
-        counts.end_scene()
         evidence = counts.compute(Decoded("config", "network", None, None, None, None))
         summary = summarise(total, catalog.classes, name, per_tile=False, evidence=evidence)
         print(f"{name}: foreground Dice {summary.foreground.dice:.3f}, macro Dice {summary.macro.dice:.3f}")

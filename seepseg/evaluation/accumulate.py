@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import add
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,12 @@ from seepseg.metrics.froc import FrocCounts, froc_counts
 from seepseg.metrics.matching import TruthObjects
 from seepseg.metrics.salt_score import batch_scores, soft_counts
 from seepseg.metrics.whole import whole_counts, whole_scores
+from seepseg.objects.components import label_objects
 from seepseg.scenes.mosaic import Cell, assemble, clusters
 
 FROC_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+LIKELY = np.array([0, *FROC_THRESHOLDS], np.float32)
+"""The probability of foreground that is reached, by how many thresholds are."""
 
 Brightness = Callable[[Tile], tuple[NDArray[np.generic], NDArray[np.bool_]]]
 """Raw pixels (H, W) of a tile and where they are valid."""
@@ -37,28 +41,46 @@ Key = tuple[str, str]
 """A scene and what the bootstrap draws of it."""
 Place = Literal["scene", "tile", "block"]
 C = TypeVar("C", Sums, Detections, SurfaceCounts, NDArray[np.float64])
-Planes = tuple[Classes, Classes, NDArray[np.float32]]
-"""Truth, prediction, and probability of any foreground, (H, W) each."""
+
+
+class _Cell(NamedTuple):
+    """A tile that is kept until its scene can be put together.
+
+    Attributes:
+        block: of ground.
+        min_pixels: with which it was decoded.
+        shape: of `_planes`.
+        packed: these, compressed: most is sea, and where folds divide scenes all of them may be kept.
+    """
+
+    block: str
+    min_pixels: int
+    shape: tuple[int, ...]
+    packed: bytes
+
+    def unpacked(self) -> Classes:
+        """Its planes."""
+        return np.frombuffer(zlib.decompress(self.packed), np.uint8).reshape(self.shape)
 
 
 class Accumulator:
     """Counts of tiles that are scored one after another, in the order of the catalog.
 
     Tiles that are cells of one scene are put together before objects are counted, so that an object cut by a tile
-    border is one object. One scene at a time is in memory, and only where it is put together.
+    border is one object. That is done after the last tile of a scene, which may come with another fold than the first.
 
     Attributes:
         catalog: the tiles, their classes counted.
         n_tiles: those counted so far.
         per_tile: whether tiles are also scored one by one, as salt is.
-        min_pixels: objects below it are dropped on the FROC curve, as in decoding.
+        min_pixels: objects below it are dropped on the FROC curve, as in decoding: the mean, where its tiles differ.
         place: what the bootstrap draws: "scene", "tile", or "block" of ground where such were held out.
         sums: of each scene and block; the block is the scene where no blocks were held out, here and below.
         references: sums of this run and of each reference row.
         coverage: sums by the tenth of the tile that is foreground (per_tile).
         flags: sums by the flag of the tile; "" is no flag (per_tile).
         tgs: TGS score of each tile (per_tile).
-        objects: object counts of each scene and block; what reaches into several counts in the one of most tiles.
+        objects: object counts of each scene and block; what reaches into several counts in that of most of its pixels.
         froc: object counts at every threshold.
         surfaces: boundary counts of each scene and block.
         soft: (T, 3) soft counts of each tile, in the order of the catalog.
@@ -88,8 +110,8 @@ class Accumulator:
         k = self._classes = len(catalog.classes)
         self._most_common = most_common_class(catalog.pixels().sum(0))
         self._tiles = {t.id: (i, t) for i, t in enumerate(catalog.tiles)}
-        self._group = ""
-        self._cells: dict[Cell, tuple[Key, Planes]] = {}
+        self._left = Counter(t.group for t in catalog.tiles)
+        self._cells = defaultdict[str, dict[Cell, _Cell]](dict)
         self._blocks = blocks or {t.id: t.group for t in catalog.tiles}
         self.place: Place = "block" if blocks else "tile" if per_tile else "scene"
         self.sums = defaultdict[Key, Sums](lambda: Sums.empty(k))
@@ -121,31 +143,32 @@ class Accumulator:
             self.coverage[tile.coverage_class or 0] += result.sums
             self.flags[tile.flag] += result.sums
             self.tgs[result.id] = result.sums.tgs_score or 0.0
-        planes = result.truth, result.prediction, _foreground(result)
-        if tile.cell is None or not _objects_in(*planes):
+        planes, cells = _planes(result), self._cells[tile.group]
+        if tile.cell is None or tile.cell in cells or not _objects_in(planes):
             # Alone also where no object is, or reaches: whole scenes are mostly empty, and may be larger than memory.
-            self._count_objects(key, *planes)
-            return
-        if self._group != tile.group or tile.cell in self._cells:
-            self.end_scene()
-        self._group = tile.group
-        self._cells[tile.cell] = key, planes
+            self._count_objects([key], planes, self.min_pixels)
+        else:
+            cells[tile.cell] = _Cell(key[1], self.min_pixels, planes.shape, zlib.compress(planes.tobytes(), 1))
+        self._left[tile.group] -= 1
+        if not self._left[tile.group]:
+            self._end_scene(tile.group)
 
-    def end_scene(self) -> None:
-        """Count the objects of the scene whose tiles came last; call it once more after the last tile."""
-        for touching in clusters(self._cells):
-            keys = Counter(self._cells[i][0] for i in touching)
-            truth, prediction, foreground = zip(*(self._cells[i][1] for i in touching), strict=True)
+    def _end_scene(self, scene: str) -> None:
+        """Count the objects of a scene of which all tiles were counted."""
+        cells = self._cells.pop(scene)
+        for touching in clusters(cells):
+            own = {i: cells[i] for i in touching}
+            blocks = sorted({cell.block for cell in own.values()})
+            owner = {i: np.full(cell.shape[1:], blocks.index(cell.block), np.uint16) for i, cell in own.items()}
             self._count_objects(
-                keys.most_common(1)[0][0],
-                assemble(dict(zip(touching, truth, strict=True))),
-                assemble(dict(zip(touching, prediction, strict=True))),
-                assemble(dict(zip(touching, foreground, strict=True)), np.nan),
+                [(scene, block) for block in blocks],
+                _whole({i: cell.unpacked() for i, cell in own.items()}),
+                round(sum(cell.min_pixels for cell in own.values()) / len(own)),
+                assemble(owner, 0) if len(blocks) > 1 else None,
             )
-        self._cells = {}
 
     def compute(self, decoding: Decoded) -> Evidence:
-        """The scores that follow from the counts; call it after the last `end_scene`."""
+        """The scores that follow from the counts; call it after the last tile."""
         names, per_tile = self.catalog.classes.names[1:], self.per_tile
         drawn = bootstrap(np.stack([sums.matrix for sums in joined(self.sums, 1).values()]))
         whole = np.stack(list(joined(self.whole, 1).values()))
@@ -183,10 +206,21 @@ class Accumulator:
         """Object scores of all scenes: of everything, by class, by size, and by both."""
         return object_scores(reduce(add, joined(self.objects, 0).values()), self.catalog.classes.names[1:])
 
-    def _count_objects(self, key: Key, truth: Classes, prediction: Classes, foreground: NDArray[np.float32]) -> None:
+    def _count_objects(
+        self, keys: Sequence[Key], planes: Classes, min_pixels: int, owner: NDArray[np.uint16] | None = None
+    ) -> None:
+        """Count the objects of planes (3, H, W); of several keys, `owner` (H, W) has the number of each pixel's."""
+        truth, prediction, levels = planes
         objects = TruthObjects(np.where((truth == IGNORE) | (prediction == IGNORE), np.uint8(0), truth))
-        self.objects[key] += detections(truth, prediction, self._classes, self._pixel_size, objects)
-        self.froc += froc_counts(truth, foreground, FROC_THRESHOLDS, self.min_pixels, self._pixel_size, objects)
+        likely = np.where(prediction == IGNORE, np.float32(np.nan), LIKELY[levels])
+        self.froc += froc_counts(truth, likely, FROC_THRESHOLDS, min_pixels, self._pixel_size, objects)
+        if owner is None:
+            self.objects[keys[0]] += detections(truth, prediction, self._classes, self._pixel_size, objects)
+            return
+        owner = _undivided(owner, truth, prediction)
+        for number, key in enumerate(keys):
+            t, p = (np.where(owner == number, plane, np.uint8(IGNORE)) for plane in (truth, prediction))
+            self.objects[key] += detections(t, p, self._classes, self._pixel_size)
 
     def _reference_rows(self, tile: Tile, result: TileResult) -> Iterator[tuple[str, Classes]]:
         """Predictions of a tile by name: this run's, and simple ones in its place."""
@@ -200,16 +234,31 @@ class Accumulator:
             yield "dark spots", np.where(truth == IGNORE, truth, dark_spots(raw, valid, self._most_common))
 
 
-def _foreground(result: TileResult) -> NDArray[np.float32]:
-    """Probability (H, W) of any foreground, NaN where nothing was predicted."""
-    return np.where(result.prediction == IGNORE, np.float32(np.nan), 1 - result.probabilities[0])
+def _planes(result: TileResult) -> Classes:
+    """Truth, prediction, and how many of `FROC_THRESHOLDS` the foreground reaches (3, H, W); 0 without a prediction."""
+    levels = np.searchsorted(LIKELY[1:], 1 - result.probabilities[0], side="right").astype(np.uint8)
+    return np.stack([result.truth, result.prediction, np.where(result.prediction == IGNORE, np.uint8(0), levels)])
 
 
-def _objects_in(truth: Classes, prediction: Classes, foreground: NDArray[np.float32]) -> bool:
-    """Whether planes (H, W) hold a pixel of an object, true or predicted at any threshold."""
-    known = (truth > 0) & (truth != IGNORE)
-    predicted = (prediction > 0) & (prediction != IGNORE)
-    return bool(known.any() or predicted.any() or (foreground >= FROC_THRESHOLDS[0]).any())
+def _objects_in(planes: Classes) -> bool:
+    """Whether planes (3, H, W) hold a pixel of an object, true or predicted at any threshold."""
+    return bool(((planes > 0) & (planes != IGNORE)).any())
+
+
+def _whole(tiles: Mapping[Cell, Classes]) -> Classes:
+    """Planes (3, H, W) of tiles put together; where there is none, nothing is known or predicted."""
+    planes = [{cell: tile[k] for cell, tile in tiles.items()} for k in range(3)]
+    return np.stack([assemble(*each) for each in zip(planes, (IGNORE, IGNORE, 0), strict=True)])
+
+
+def _undivided(owner: NDArray[np.uint16], truth: Classes, prediction: Classes) -> NDArray[np.uint16]:
+    """The owners (H, W) of pixels, where objects that touch, true or predicted, have that of most of their pixels."""
+    known = (truth != IGNORE) & (prediction != IGNORE)
+    labels, count = label_objects((known & ((truth > 0) | (prediction > 0))).astype(np.uint8))
+    inside, width = labels > 0, int(owner.max()) + 1
+    flat = labels[inside].astype(np.int64) * width + owner[inside]
+    pixels = np.bincount(flat, minlength=(count + 1) * width).reshape(-1, width)
+    return np.where(inside, pixels.argmax(1).astype(np.uint16)[labels], owner)
 
 
 def joined(counts: Mapping[Key, C], part: Literal[0, 1]) -> dict[str, C]:

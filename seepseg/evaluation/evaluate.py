@@ -110,7 +110,6 @@ def evaluate(
         # Counting runs in a thread, while the network predicts the next batch.
         with behind(on_tile) as send:
             sums.append(part.score(config, fit, send, note=note))
-        counts.end_scene()
     total = reduce(add, sums)
     evidence = counts.compute(_decoded(config, fits, parts, placings))
     caution = _caution(first.config) if len(parts) > 1 else None

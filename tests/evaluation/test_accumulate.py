@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -55,7 +56,6 @@ def counted(catalog: Catalog, results: list[TileResult], blocks: dict[str, str] 
     counts = Accumulator(catalog, per_tile=catalog.classes == SALT, blocks=blocks)
     for r in results:
         counts.update(r)
-    counts.end_scene()
     return counts
 
 
@@ -105,6 +105,32 @@ def test_an_object_cut_by_a_tile_border_is_one() -> None:
     assert counts.froc.found[0].tolist() == [0, 0, 1]
 
 
+def test_an_object_cut_by_the_border_of_folds_is_one() -> None:
+    """Two scenes of two tiles; one fold is scored on the left ones, then another on the right ones."""
+    catalog, _ = scenes(2, 2)
+    truth = np.zeros((12, 12), np.uint8)
+    truth[4, 8:] = 1
+    tiles = {t.id: result(t.id, *[truth if t.cell == (0, 0) else truth[:, ::-1]] * 2) for t in catalog.tiles}
+    counts = counted(catalog, [tiles[name] for name in ("s0.0", "s1.0", "s0.1", "s1.1")])
+    assert objects(counts).objects.sum() == objects(counts).predicted.sum() == counts.froc.objects == 2
+    assert objects(counts).found.sum((1, 2)).tolist() == [2, 2, 2]
+    assert objects(counts).valid_pixels == 4 * 144
+
+
+def test_the_curve_of_a_scene_in_several_folds_has_the_mean_of_their_minimum_areas() -> None:
+    catalog, _ = scenes(1, 2)
+    truth, sea = np.zeros((2, 12, 12), np.uint8)
+    truth[4, 8:] = 1
+    at = FROC_THRESHOLDS.index(0.9)
+    # Four pixels in each tile, decoded with 0 and with 10, or 0 and 18, or, all in the first tile, 0 and 10.
+    for right, area, found in ((truth[:, ::-1], 10, 1), (truth[:, ::-1], 18, 0), (sea, 10, 0)):
+        counts = Accumulator(catalog)
+        counts.update(result("s0.0", truth, truth))
+        counts.min_pixels = area
+        counts.update(result("s0.1", right, right))
+        assert counts.froc.found[at, 0] == found
+
+
 def test_empty_tiles_are_not_kept_and_count_all_the_same() -> None:
     catalog, results = scenes(1, 6, seed=3)
     sea = np.zeros((12, 12), np.uint8)
@@ -113,9 +139,9 @@ def test_empty_tiles_are_not_kept_and_count_all_the_same() -> None:
     held = []
     for each in results:
         counts.update(each)
-        held.append(len(counts._cells))
-    counts.end_scene()
-    assert held == [1, 2, 2, 2, 3, 4]
+        held.append(len(counts._cells["s0"]))
+    # After the last tile the scene is counted.
+    assert held == [1, 2, 2, 2, 3, 0]
     planes = [np.concatenate([getattr(r, name) for r in results], axis=1) for name in ("truth", "prediction")]
     whole = detections(*planes, 3)
     for name in ("objects", "found", "right", "predicted", "false_alarms", "valid_pixels"):
@@ -135,13 +161,25 @@ def test_missing_cells_of_a_scene_keep_tiles_apart() -> None:
 def test_one_scene_is_in_memory_however_many_there_are() -> None:
     catalog, results = scenes(5, 2)
     alive = [weakref.ref(r.probabilities) for r in results]
-    counts = Accumulator(catalog)
+    counts, kept = Accumulator(catalog), []
     while results:
         counts.update(results.pop(0))
+        kept.append(sum(map(len, counts._cells.values())))
     gc.collect()
-    # Of the last scene, too, images and probabilities of single classes are not.
+    # Images and probabilities of single classes are not even of one.
     assert not any(ref() for ref in alive)
-    assert len(counts._cells) == 2
+    assert kept == [1, 0] * 5
+
+
+def test_what_is_kept_of_a_tile_is_small() -> None:
+    """Where folds divide scenes, all of them may be kept."""
+    entry = Tile("a", Path("a"), group="s", cell=(0, 0))
+    counts = Accumulator(Catalog((entry, replace(entry, id="b", cell=(0, 1))), TWO))
+    truth = np.zeros((512, 512), np.uint8)
+    truth[100:110, 50:400] = 1
+    counts.update(result("a", truth, truth))
+    (cell,) = counts._cells["s"].values()
+    assert len(cell.packed) < truth.size / 50
 
 
 def test_tiles_that_are_not_put_together_are_not_kept() -> None:
@@ -241,6 +279,22 @@ def test_where_blocks_of_ground_were_held_out_the_bootstrap_draws_these() -> Non
     by_scene = joined(counts.whole, 0)
     assert list(by_scene) == [f"s{k}" for k in range(9)]
     assert sum(by_scene.values()) == pytest.approx(sum(counted(catalog, results).whole.values()))
+
+
+def test_an_object_in_several_blocks_is_drawn_with_the_one_of_most_of_its_pixels() -> None:
+    """Two tiles in two blocks, an object in each and one across, of 4 pixels in the left tile and 6 in the right."""
+    catalog, _ = scenes(1, 2)
+    left, right = np.zeros((2, 12, 12), np.uint8)
+    left[0:2, 0:2] = right[0:2, 10:12] = 1
+    left[6, 8:], right[6, :6] = 1, 1
+    tiles = [result(name, plane, plane) for name, plane in (("s0.0", left), ("s0.1", right))]
+    counts = counted(catalog, tiles, {"s0.0": "0/0", "s0.1": "0/1"})
+    one, other = (counts.objects["s0", block] for block in ("0/0", "0/1"))
+    assert (one.objects.sum(), other.objects.sum()) == (1, 2)
+    assert (one.found[1].sum(), other.found[1].sum(), one.false_alarms.sum(), other.false_alarms.sum()) == (1, 2, 0, 0)
+    # Its pixels go with it.
+    assert (one.valid_pixels, other.valid_pixels) == (144 - 4, 144 + 4)
+    assert objects(counts).objects.sum() == objects(counted(catalog, tiles)).objects.sum() == 3
 
 
 @settings(max_examples=15)
