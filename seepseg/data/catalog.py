@@ -171,8 +171,8 @@ def labelled_of(catalog: Catalog) -> Catalog:
         raise DataError(
             f"none of {len(catalog)} tiles has a mask",
             where,
-            "training needs labels: set data.masks (salt: rle, the runs of train.csv) or data.mask_suffix, or fill the "
-            "column mask of data.table",
+            "training needs labels: set data.labels or data.background of scenes, data.masks or data.mask_suffix of "
+            "tiles (salt: masks=rle, the runs of train.csv), or fill the column mask of data.table",
         )
     return labelled
 

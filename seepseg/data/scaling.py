@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -109,6 +109,22 @@ def transform(raw: NDArray[np.generic], kind: str) -> NDArray[np.float32]:
         with np.errstate(invalid="ignore"):
             return np.asarray(10 * np.log10(np.maximum(values, 1e-8)), dtype=np.float32)
     return values
+
+
+def scale_doubts(kind: str, bands: Sequence[str], images: Iterable[Image]) -> list[str]:
+    """What speaks against the pixels of images (C, H, W) being of a kind: a line for each of the bands (C).
+
+    Decibels of the sea are below 0, and linear backscatter is not, but for some of what is no more than noise.
+    """
+    pixels = np.concatenate([thin(raw[:, valid], 20_000) for _, raw, valid in images], axis=1)
+    lines = []
+    for name, values in zip(bands, pixels, strict=True):
+        share = float((values <= 0).mean()) if values.size else 0.5
+        if kind == "linear" and share > 0.9:
+            lines.append(f"{share:.0%} of band {name} is 0 or less, as decibels are: set data.scaling.kind=db if it is")
+        if kind == "db" and name != "incidence" and share < 0.1:
+            lines.append(f"{1 - share:.0%} of band {name} is above 0, as linear backscatter is: set data.scaling.kind")
+    return lines
 
 
 def thin(pixels: NDArray[Any], share: int) -> NDArray[Any]:

@@ -19,8 +19,9 @@ import numpy as np
 import seepseg
 from seepseg.archives.unpacked import cache_folder
 from seepseg.data.catalog import Catalog, Tile, uncollected
+from seepseg.data.scaling import scale_doubts
 from seepseg.data.scenes import ScenesSource
-from seepseg.data.source import Source, read_mask, read_pixels, refuse_non_finite
+from seepseg.data.source import Source, images_of, read_mask, read_pixels, refuse_non_finite, some
 from seepseg.errors import DataError, ResourceError, SeepsegError
 from seepseg.io.atomic import write_bytes
 from seepseg.io.documents import parse_json
@@ -32,6 +33,8 @@ KEPT_FROM = 1000
 """Tiles from which facts are kept between scans: a scan of fewer takes a second or two."""
 PARALLEL_FROM, BLOCK = 5000, 250
 """Tiles from which processes read, each so many at a time: starting them takes a second or two."""
+LOOKED_AT = 16
+"""Tiles of which the scale is doubted or not."""
 SETTLED = 2.0
 """Seconds after a change for which a file's stamp is not relied on: a second change may leave the same stamp."""
 _BESIDE = (".msk", ".aux.xml", "-wal", ".dbf", ".shx", ".prj")
@@ -57,7 +60,7 @@ class _Block(NamedTuple):
 
 @uncollected()
 def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalog:
-    """The catalog with pixels of each class counted, odd tiles flagged, and a warning where types of numbers differ.
+    """The catalog with pixels of each class counted, odd tiles flagged, and warnings of types and scales of numbers.
 
     Reads and so checks every image and mask; those of large data sets only if they changed since they were last read.
     No-data pixels are not counted.
@@ -72,7 +75,7 @@ def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalo
     workers = _workers() if len(missing) >= PARALLEL_FROM else 1
     size = BLOCK if workers > 1 else 1
     numbers = [missing[k : k + size] for k in range(0, len(missing), size)]
-    blocks = [_Block(some, [catalog.tiles[i] for i in some]) for some in numbers]
+    blocks = [_Block(few, [catalog.tiles[i] for i in few]) for few in numbers]
     work = partial(_read, source=source)
     answers = executors.processes(blocks, work, workers) if workers > 1 else executors.serial(blocks, work)
     done = len(catalog) - len(missing)
@@ -89,7 +92,10 @@ def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalo
     finally:
         if kept and missing:
             kept.save(facts)
-    return _filled(catalog, [one for one in facts if one], mixed=source.eight_bit)
+    filled, bands = _filled(catalog, [one for one in facts if one], mixed=source.eight_bit), source.data.bands or [1]
+    looked_at = images_of(source, some(catalog.tiles, LOOKED_AT))
+    doubts = scale_doubts(source.data.scaling.kind, [str(band) for band in bands], looked_at) if len(catalog) else ()
+    return replace(filled, warnings=(*filled.warnings, *doubts))
 
 
 def with_overlaps(source: Source, train: Catalog, seed: int) -> Catalog:

@@ -54,7 +54,7 @@ class Shown:
     @property
     def caption(self) -> str:
         """Its name and its score."""
-        return self.id if self.dice is None else f"{self.id} · Dice {self.dice:.2f}"
+        return self.id if self.dice is None else f"{self.id} · foreground Dice {self.dice:.2f}"
 
 
 Heap = list[tuple[float, str, Shown]]

@@ -56,7 +56,8 @@ def scene_files(data: ScenesData, root: Path) -> dict[str, Path]:
     images = (path for path in paths if not _product(path) and path.suffix.lower() != ".zip")
     scenes = _by_name([*products, *images], "images")
     if not scenes:
-        raise DataError("no TIFF, PNG, JPEG or Sentinel-1 product", root, "set data.root and data.images")
+        what = f"no TIFF, PNG, JPEG or Sentinel-1 product in {listed(data.images)}"
+        raise DataError(what, root, "set data.root and data.images")
     return {name: _manifest(path) if path in products else path for name, path in scenes.items()}
 
 
@@ -72,7 +73,8 @@ def labelling(data: ScenesData, root: Path, what: str, scenes: Mapping[str, Path
     if not files:
         if not entries:
             return Labelling({})
-        raise DataError(f"no {what}: no mask or layer of polygons", root, f"set data.{what}, [] where there are none")
+        none = f"no {what}: no mask or layer of polygons in {listed(entries)}"
+        raise DataError(none, root, f"set data.{what}, [] where there are none")
     suffix = data.label_suffix if what == "labels" else ""
     # Masks of no suffix may lie in another folder only: here, they would be the images.
     images = set(scenes.values())

@@ -137,12 +137,14 @@ def test_check_says_ok_of_what_can_be_trained_on(tmp_path: Path, capsys: pytest.
     oil(tmp_path, SCENES)
     ok = "ok: 4 tiles of 2 scenes, 4 labelled (2 train, 2 val), 1 foreground classes\n"
     assert run(capsys, "data", "check", tmp_path / "c.yaml") == (0, ok, "")
+    doubt = "warning: 100% of band 1 is above 0, as linear backscatter is: set data.scaling.kind\n"
+    assert run(capsys, "data", "check", tmp_path / "c.yaml", "-s", "data.scaling.kind=db") == (0, ok, doubt)
 
 
 @pytest.mark.parametrize(
     ("names", "labels", "overrides", "code", "says"),
     [
-        (SCENES, None, [], 3, "none of 4 tiles has a mask in {root}/images: training needs labels: set data.masks"),
+        (SCENES, None, [], 3, "none of 4 tiles has a mask in {root}/images: training needs labels: set data.labels or"),
         (SCENES, 1, ["data.mask_suffix=_mask", "data.name_pattern=null"], 3, "none of 8 tiles has a mask in"),
         (["a1", "a2", "a3"], 1, [], 2, "all tiles are of one scene (a) in data.split: "),
         (["a1"], 1, [], 2, "all tiles are of one scene (a) in data.split: "),

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from seepseg.config import Scaling
-from seepseg.data.scaling import MeasuredScaling, group_limits, measure, measure_scaling, surroundings, transform
+from seepseg.data.scaling import (
+    MeasuredScaling,
+    group_limits,
+    measure,
+    measure_scaling,
+    scale_doubts,
+    surroundings,
+    transform,
+)
 from seepseg.errors import DataError
 
 VALID = np.ones((1, 4), bool)
@@ -135,3 +143,20 @@ def test_local_input_does_not_change_with_gain_and_has_the_background_as_a_secon
 def test_an_even_local_window_is_refused() -> None:
     with pytest.raises(ValueError, match="65 for example"):
         Scaling(local=64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "says"),
+    [
+        ("linear", [-18.0, -22.0], "100% of band vv is 0 or less, as decibels are: set data.scaling.kind=db if it is"),
+        ("linear", [0.02, 0.0], None),  # noise that was taken off
+        ("db", [0.02, 0.1], "100% of band vv is above 0, as linear backscatter is: set data.scaling.kind"),
+        ("db", [-18.0, 1.0], None),
+        ("dn", [-18.0, 1.0], None),
+    ],
+)
+def test_a_scale_that_the_values_speak_against_is_doubted(kind: str, values: list[float], says: str | None) -> None:
+    raw = np.array([values, [35.0, 36.0]], np.float32)[:, None]
+    image = ("a", raw, np.ones(raw.shape[1:], bool))
+    # Degrees of incidence are on no such scale.
+    assert scale_doubts(kind, ["vv", "incidence"], [image]) == ([says] if says else [])

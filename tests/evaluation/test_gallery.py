@@ -30,17 +30,17 @@ def test_the_gallery_shows_best_median_and_worst() -> None:
         gallery.update(tile(f"t{k:02d}", k, 10 - k))
     assert SHOWN == 3
     assert titles(gallery) == [
-        "best · t10 · Dice 1.00",
-        "best · t09 · Dice 0.95",
-        "best · t08 · Dice 0.89",
+        "best · t10 · foreground Dice 1.00",
+        "best · t09 · foreground Dice 0.95",
+        "best · t08 · foreground Dice 0.89",
         # The middle of eleven is t05 (10/15 = .67), beside it t04 (8/14) and t06 (12/16).
-        "median · t05 · Dice 0.67",
-        "median · t04 · Dice 0.57",
-        "median · t06 · Dice 0.75",
+        "median · t05 · foreground Dice 0.67",
+        "median · t04 · foreground Dice 0.57",
+        "median · t06 · foreground Dice 0.75",
         # The very worst first: 0, 2/11, 4/12.
-        "worst · t00 · Dice 0.00",
-        "worst · t01 · Dice 0.18",
-        "worst · t02 · Dice 0.33",
+        "worst · t00 · foreground Dice 0.00",
+        "worst · t01 · foreground Dice 0.18",
+        "worst · t02 · foreground Dice 0.33",
     ]
 
 
