@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -135,7 +135,8 @@ def _explain(error: dict[str, Any]) -> str:
     key = ".".join(name for name, _ in keys) or (location[-1] if location else "config")
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], keys[-1][1] if keys else (), 1)
-        return f"unknown key {key}" + (f" (did you mean {near[0]}?)" if near else "")
+        near = near or [known for known in _known() if known.rpartition(".")[2] == location[-1]][:3]
+        return f"unknown key {key}" + (f" (did you mean {' or '.join(near)}?)" if near else "")
     if error["type"] == "missing":
         return f"missing key {key}"
     if error["type"] == "union_tag_not_found":
@@ -165,11 +166,21 @@ def _walk(location: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
             yield part, list(fields)
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def _known(model: type[BaseModel] = Config, above: str = "") -> list[str]:
+    """The dotted keys of the schema, those of alternatives once; without items of lists, which have numbers."""
+    keys = dict[str, None]()
+    for name, field in model.model_fields.items():
+        keys[above + name] = None
+        for inner in _models_in(field.annotation, lists=False):
+            keys |= dict.fromkeys(_known(inner, f"{above}{name}."))
+    return list(keys)
+
+
+def _models_in(annotation: Any, *, lists: bool = True) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    for inner in get_args(annotation):
-        yield from _models_in(inner)
+    for inner in get_args(annotation) if lists or get_origin(annotation) is not list else ():
+        yield from _models_in(inner, lists=lists)
 
 
 def _tag(model: type[BaseModel]) -> str | None:

@@ -48,6 +48,13 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     ("tree", "phrase"),
     [
         (BASE | {"modle": 1}, "unknown key modle (did you mean model?)"),
+        # Keys of another section.
+        (BASE | {"lr": 0.1}, "unknown key lr (did you mean optim.lr?)"),
+        (BASE | {"epochs": 5}, "unknown key epochs (did you mean train.epochs?)"),
+        (BASE | {"folds": 5}, "unknown key folds (did you mean data.split.folds?)"),
+        ({"data": {"source": "seep", "allow_leak": True}}, "data.allow_leak (did you mean data.split.allow_leak?)"),
+        (BASE | {"name": "x"}, "unknown key name (did you mean data.sampling.name or model.name or loss.name?)"),
+        (BASE | {"quux": 1}, "unknown key quux"),
         ({"data": {"source": "seep"}}, "missing key data.root"),
         (
             {"data": {"source": "seeep", "root": "x"}},
