@@ -23,16 +23,9 @@ MAX_PIXELS, MAX_SCENE = 2**28, 2**36
 
 # What a file that is none of these may be, so that the error can say so.
 _OTHERS = {
-    b"GIF8": "a GIF",
-    b"BM": "a BMP",
-    b"PK\x03\x04": "a ZIP archive",
-    b"\x1f\x8b": "gzipped",
-    b"\x89HDF": "an HDF5 file",
-    b"CDF": "a NetCDF file",
-    b"%PDF": "a PDF",
-    b"SIMPLE  =": "a FITS file",
-    b"\0\0\0\x0cjP  ": "a JPEG 2000",
-}
+    b"GIF8": "a GIF", b"BM": "a BMP", b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "gzipped", b"%PDF": "a PDF",
+    b"\x89HDF": "an HDF5 file", b"CDF": "a NetCDF file", b"SIMPLE  =": "a FITS file", b"\0\0\0\x0cjP  ": "a JPEG 2000",
+}  # fmt: skip
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -53,9 +53,13 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
     except (csv.Error, ValueError) as error:
         raise DataError(f"cannot be read as CSV ({error})", path, "fix the table") from None
     header = rows[0][1] if rows else []
-    if not {key, *columns} <= set(header):
-        needed = " and ".join((key, *columns))
-        raise DataError(f"columns are {', '.join(header) or 'none'}", path, f"it needs {needed}")
+    if missing := [name for name in (key, *columns) if name not in header]:
+        fix = f"it needs {' and '.join((key, *columns))}"
+        if {*map(str.lower, missing)} <= {*map(str.lower, header)}:
+            fix = f"write the column as {' and '.join(missing)}"
+        elif len(header) == 1 and ";" in header[0]:
+            fix = "separate columns by commas, not semicolons"
+        raise DataError(f"columns are {', '.join(header) or 'none'}", path, fix)
     check_names(header, path)
     for number, row in rows[1:]:
         if len(row) != len(header):

@@ -42,6 +42,22 @@ def test_what_cannot_be_meant(tmp_path: Path, content: bytes, says: str) -> None
     assert caught.value.what.startswith(says)
 
 
+@pytest.mark.parametrize(
+    ("header", "fix"),
+    [
+        ("image;mask;split", "separate columns by commas, not semicolons"),
+        ("Image,mask", "write the column as image"),
+        ("IMAGE,Mask", "write the column as image and mask"),
+        ("Image,label", "it needs image and mask"),
+    ],
+)
+def test_a_header_that_is_nearly_right_is_told_how(tmp_path: Path, header: str, fix: str) -> None:
+    (tmp_path / "t.csv").write_text(f"{header}\n")
+    with pytest.raises(DataError) as caught:
+        read_table(tmp_path / "t.csv", "image", ["mask"])
+    assert caught.value.fix == fix
+
+
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_table(tmp_path / "t.csv", "id")
