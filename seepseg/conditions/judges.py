@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def _number(column: str, text: str) -> float:
 def _row(rows: Mapping[str, Row], scene: Scene) -> Row:
     """What a table says of a scene, by its name, with or without folders, or that of its product."""
     names = (scene.name, Path(scene.name).name, scene.identity.product or "")
-    return next((rows[name] for name in names if name in rows), {})
+    return next((rows[name] for name in (normalize("NFC", name) for name in names) if name in rows), {})
 
 
 def _constant(rows: Mapping[str, Row], scene: Scene, column: str, at: Nodes) -> Field:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from seepseg.classes import COLORS, TABLES, ClassTable, SegClass
 from seepseg.config.nnunet import described
-from seepseg.config.node import Count, Fraction, Named, Names, Node, Positive
+from seepseg.config.node import Count, Fraction, Name, Named, Names, Node, Positive
 from seepseg.config.preparation import Augment, Sampling, Scaling, Split
 from seepseg.config.values import Bands, Classes, Label, Nodata
 
@@ -98,9 +98,9 @@ class TileFolders(DataNode):
     """Folders of images, below `root` or absolute; all TIFF, PNG and JPEG files in them."""
     masks: Annotated[list[str | None] | None, BeforeValidator(_listed)] = ["masks"]
     """A folder of masks for each of `images`; null where there are none, `background` where no pixel is foreground."""
-    image_suffix: str = ""
+    image_suffix: Name = ""
     """End of the names of images, before the extension."""
-    mask_suffix: str = ""
+    mask_suffix: Name = ""
     """End of the names of masks, before the extension; with it and no `masks`, both lie in one folder."""
     table: Path | None = None
     """CSV of image, mask and, if known, id, scene, split and fold, instead of folders; paths below `root`."""
@@ -194,7 +194,7 @@ class NnunetData(TileFolders):
     """Folders of images, below `root` or absolute."""
     masks: Annotated[list[str | None] | None, BeforeValidator(_listed)] = ["labelsTr"]
     """A folder of labels for each of `images`."""
-    image_suffix: str = "_0000"
+    image_suffix: Name = "_0000"
     """End of the names of first channels."""
     name_pattern: str | None = "^(?P<group>.+)$"
     """Regular expression for the names of cases; without one of your own, each is a scene of its own."""
@@ -231,7 +231,7 @@ class ScenesData(DataNode):
     Polygons are GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet. A scene without a mask or a polygon is
     not labelled, unless `background` names it.
     """
-    label_suffix: str = ""
+    label_suffix: Name = ""
     """End of the names of labels: with `_mask`, `2020a_mask.tif` belongs to scene `2020a`."""
     attribute: str | None = None
     """Column with the class, by name or label value. By default it is `class_name`; one class needs none."""

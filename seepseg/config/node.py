@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Self
+from unicodedata import normalize
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from seepseg.io.table import NUMBER
@@ -61,5 +63,7 @@ def _names(value: object) -> object:
     return [str(item) if type(item) is int else item for item in items] if items else items
 
 
-Names = Annotated[list[str], BeforeValidator(_names)]
+Name = Annotated[str, AfterValidator(partial(normalize, "NFC"))]
+"""A name or a part of one; names of files are compared with it in NFC, too."""
+Names = Annotated[list[Name], BeforeValidator(_names)]
 """Names of scenes, some of which look like numbers."""

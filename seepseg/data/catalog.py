@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,13 +179,14 @@ def labelled_of(catalog: Catalog) -> Catalog:
 
 
 def unique_names(files: Iterable[tuple[str, Path]], what: str) -> dict[str, Path]:
-    """Files by their names.
+    """Files by their names, in NFC: some systems leave umlauts decomposed.
 
     Raises:
         DataError: two files share a name, so that a mask could not be matched to one image.
     """
     by_name: dict[str, Path] = {}
-    for name, file in files:
+    for written, file in files:
+        name = normalize("NFC", written)
         if name in by_name:
             raise DataError(
                 f"two {what} are named {name!r} ({by_name[name].name}, {file.name})",

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ class TilesSource:
             masks = self.data.masks[number] if self.data.masks else None
             above = inside(PurePosixPath(folder)).parts if several else ()
             for name, image, mask in self._pairs(root, folder, masks):
-                path = "/".join((*above, name))
+                path = normalize("NFC", "/".join((*above, name)))
                 tiles.append((path.rpartition("/")[0], Tile(path, image, mask, background=masks == BACKGROUND)))
         return tiles
 
@@ -123,17 +124,17 @@ class TilesSource:
         path = root / table
         tiles = []
         for text, row in read_table(path, "image").items():
-            mask, fold = row.get("mask", ""), row.get("fold", "")
+            image, mask, fold = _on_disk(root, row["image"]), _on_disk(root, row.get("mask", "")), row.get("fold", "")
             if fold and not re.fullmatch(r"\d{1,9}", fold, re.ASCII):
                 raise DataError(f"fold of {text} is {fold[:40]!r}", path, "give a whole number from 0")
-            _refuse_product(root / text)
-            for file in {text, mask} - {"", BACKGROUND}:
+            _refuse_product(root / image)
+            for file in {image, mask} - {"", BACKGROUND}:
                 if not (exists(root / file) and (root / file).is_file()):
                     raise DataError(f"no file {file}", path, f"give paths below {root}")
             name = inside(PurePosixPath(text).with_suffix(""))
             tile = Tile(
-                inside(PurePosixPath(row.get("id") or name)).as_posix(),
-                root / text,
+                inside(PurePosixPath(normalize("NFC", row.get("id") or str(name)))).as_posix(),
+                root / image,
                 root / mask if mask not in ("", BACKGROUND) else None,
                 row.get("scene", ""),
                 part=row.get("split", ""),
@@ -149,10 +150,11 @@ class TilesSource:
         """A tile with its cell and, where it has none yet, its scene: its folder, and what its name says."""
         scene, cell = place_in(self._stem(tile), self.data)
         # Scenes of one name in two folders are two scenes.
-        return replace(tile, group=tile.group or (f"{folder}/{scene}" if folder else scene), cell=cell)
+        group = tile.group or (f"{folder}/{scene}" if folder else scene)
+        return replace(tile, group=normalize("NFC", group), cell=cell)
 
     def _stem(self, tile: Tile) -> str:
-        return tile.image.stem.removesuffix(self.data.image_suffix)
+        return normalize("NFC", tile.image.stem).removesuffix(self.data.image_suffix)
 
     def _warnings(self, tiles: list[Tile], placed: list[Tile]) -> tuple[str, ...]:
         """What is odd about parts and scenes: of tiles as they were listed, and as they were placed."""
@@ -249,6 +251,12 @@ def inside(path: PurePosixPath) -> PurePosixPath:
     return PurePosixPath(*(part for part in path.parts if part not in (path.anchor, "..", ".")))
 
 
+def _on_disk(root: Path, text: str) -> str:
+    """A path of a table as files below the root are named, whose umlauts may be decomposed; unchanged if none is."""
+    forms = (text, normalize("NFC", text), normalize("NFD", text))
+    return text if text.isascii() else next((form for form in forms if exists(root / form)), text)
+
+
 def _refuse_product(path: Path) -> None:
     if is_product(path):
         what = "a Sentinel-1 product is a whole scene, and training reads tiles"
@@ -266,6 +274,6 @@ def _files(folder: Path, what: str, suffix: str, without: str, apart: Collection
     names = [name for name in image_names(folder, SUFFIXES) if not name.startswith(inner)]
     if product := next((name for name in names if ".safe/" in name.lower()), None):
         _refuse_product(folder / product[: product.lower().index(".safe/") + 5])
-    files = ((name[: name.rindex(".")], name) for name in names)
+    files = ((normalize("NFC", name[: name.rindex(".")]), name) for name in names)
     chosen = (f for f in files if f[0].endswith(suffix) and not (without and f[0].endswith(without)))
     return unique_names(((stem.removesuffix(suffix), Path(f"{folder}/{name}")) for stem, name in chosen), what)

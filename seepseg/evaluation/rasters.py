@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ def _prediction(path: Path, classes: ClassTable) -> NDArray[np.uint8]:
 
 
 def _rasters(folder: Path, ending: str) -> dict[str, Path]:
-    """Rasters below a folder by their stem, without its ending."""
+    """Rasters below a folder by their stem in NFC, without its ending."""
     if not folder.is_dir():
         raise DataError("no such folder", folder, "give a folder of rasters")
     files = image_files(folder, (".tif", ".tiff", ".png"))
@@ -95,7 +96,7 @@ def _rasters(folder: Path, ending: str) -> dict[str, Path]:
         raise DataError("no TIFF or PNG rasters", folder, "give a folder of rasters")
     by_stem: dict[str, Path] = {}
     for file in files:
-        other = by_stem.setdefault(file.stem.removesuffix(ending), file)
+        other = by_stem.setdefault(normalize("NFC", file.stem).removesuffix(ending), file)
         if other is not file:
             # Only one of them would be scored.
             raise DataError(f"two rasters are of one tile ({other}, {file})", folder, "rename or remove one")

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from seepseg.errors import DataError, listed
 from seepseg.io.documents import read_text
@@ -36,7 +37,7 @@ _KEPT = re.compile(r"'+[=+\-@\t\r]")
 def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, dict[str, str]]:
     """The rows of a CSV by one column, each by the names of the header; a cell may be empty, a key may not.
 
-    A byte-order mark, CRLF, empty lines and spaces after commas change nothing.
+    A byte-order mark, CRLF, empty lines and spaces after commas change nothing. Keys are in NFC, cells as they are.
 
     Args:
         path: the file.
@@ -65,11 +66,11 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
         if len(row) != len(header):
             raise DataError(f"row {number} has {len(row)} cells, the header {len(header)}", path, "fix the row")
     records = [dict(zip(header, row, strict=True)) for _, row in rows[1:]]
-    table = {record[key]: record for record in records}
+    keys = [normalize("NFC", record[key]) for record in records]
+    table = dict(zip(keys, records, strict=True))
     if "" in table:
         raise DataError(f"a row has no {key}", path, "fix the row")
-    if len(table) < len(records):
-        twice = sorted(name for name, count in Counter(r[key] for r in records).items() if count > 1)
+    if twice := sorted(name for name, count in Counter(keys).items() if count > 1):
         raise DataError(f"{len(twice)} {key}s are repeated ({listed(twice)})", path, f"keep one row for each {key}")
     return table
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from seepseg.errors import ConfigError, DataError
 from seepseg.io.files import SUFFIXES, image_files, image_kind, local_path
@@ -100,11 +101,8 @@ def plan(inputs: Sequence[str], out: Path, image_format: str = "auto") -> list[J
         png = image_format == "png" or (image_format == "auto" and source.suffix.lower() in PICTURES)
         job = Job(source, _PACKED.sub("", place.with_suffix("").as_posix()), out, png)
         if job.name in jobs and jobs[job.name].source.resolve() != source.resolve():
-            raise ConfigError(
-                f"{jobs[job.name].source} and {source} would both be written to",
-                job.class_raster,
-                "rename one, or predict them into two folders",
-            )
+            what = f"{jobs[job.name].source} and {source} would both be written to"
+            raise ConfigError(what, job.class_raster, "rename one, or predict them into two folders")
         jobs[job.name] = job
     return _apart(jobs)
 
@@ -122,7 +120,8 @@ def _apart(jobs: Mapping[str, Job]) -> list[Job]:
 
 def with_scenes(jobs: Sequence[Job], scenes: Mapping[str, Mapping[str, str | int]]) -> list[Job]:
     """The jobs with what `scenes`, by `geo.identity.read_scenes`, says of each by its name or that of its file."""
-    rows = [scenes.get(job.name) or scenes.get(job.source.name) or {} for job in jobs]
+    names = [(normalize("NFC", job.name), normalize("NFC", job.source.name)) for job in jobs]
+    rows = [scenes.get(name) or scenes.get(file) or {} for name, file in names]
     return [replace(job, said=tuple(row.items())) for job, row in zip(jobs, rows, strict=True)]
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from unicodedata import normalize
 
 import pandas as pd
 
@@ -155,10 +156,10 @@ def named(scenes: Sequence[Scene], known: Mapping[str, Origin]) -> list[Scene]:
             if scene not in names and key is not None and (name := of_key.pop(key, None)):
                 names[scene] = name
                 del free[name]
-    listed = Counter(scene.origin.listed for scene in scenes if scene not in names)
+    listed = Counter(normalize("NFC", scene.origin.listed) for scene in scenes if scene not in names)
     taken = {*known, *names.values()}
     for scene in (scene for scene in scenes if scene not in names):
-        name, folder = scene.origin.listed, scene.raster.parent
+        name, folder = normalize("NFC", scene.origin.listed), scene.raster.parent
         choices = [name] if listed[name] == 1 else []
         choices += [f"{folder}/{Path(name).name}", *(f"{name} #{i}" for i in range(2, len(taken) + 3))]
         names[scene] = next(choice for choice in choices if choice not in taken)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,8 @@ AT_ONCE = 2**24
 
 def image_of(folder: Path, scene: str) -> Path | None:
     """The image or product of a folder that is called as a scene is; None where there is none."""
-    choices = [folder / f"{scene}{suffix}" for suffix in (*SUFFIXES, "", ".SAFE", ".zip")]
+    forms = dict.fromkeys((scene, normalize("NFC", scene), normalize("NFD", scene)))
+    choices = [folder / f"{form}{suffix}" for form in forms for suffix in (*SUFFIXES, "", ".SAFE", ".zip")]
     return next((path for path in choices if exists(path) and (path.is_file() or is_product(path))), None)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from glob import has_magic
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from seepseg.archives.unpacked import folder_holding, unpacked
 from seepseg.config import ScenesData
@@ -50,7 +51,7 @@ def scene_files(data: ScenesData, root: Path) -> dict[str, Path]:
         for path in _files(root, entry, "images", (*SUFFIXES, ".zip", MANIFEST))
         # Labels, also those in a folder of their own below the images, are no scenes.
         if not any(root / entry in folder.parents and folder in path.parents for folder in apart)
-        if not (data.label_suffix and path.stem.endswith(data.label_suffix))
+        if not (data.label_suffix and scene_name(path).endswith(data.label_suffix))
     )
     products = dict.fromkeys(product for path in paths if (product := _product(path)))
     images = (path for path in paths if not _product(path) and path.suffix.lower() != ".zip")
@@ -151,8 +152,8 @@ def _manifest(product: Path) -> Path:
 
 
 def scene_name(path: Path) -> str:
-    """The name of a scene or of what labels it: that of the file without suffix, of a product without `.SAFE`."""
-    name = path.name
+    """The name of a scene or of its labels, in NFC: that of the file without suffix, of a product without `.SAFE`."""
+    name = normalize("NFC", path.name)
     for suffix in (*SUFFIXES, *VECTORS, ".zip", ".safe"):
         if name.lower().endswith(suffix):
             name = name[: -len(suffix)]

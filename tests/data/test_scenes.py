@@ -9,6 +9,7 @@ import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -611,3 +612,20 @@ def test_the_outlines_of_a_real_mask_give_it_back(real_data: Path, tmp_path: Pat
         row, column = tile.window[:2]
         assert np.array_equal(read_mask(drawn, tile, (256, 256)), mask[row : row + 256, column : column + 256])
     assert IGNORE not in np.unique(mask)
+
+
+@pytest.mark.parametrize("forms", [("NFD", "NFC"), ("NFC", "NFD")])
+@pytest.mark.parametrize("kind", ["mask", "layer", "column"])
+def test_labels_are_of_their_scenes_however_umlauts_are_written(
+    tmp_path: Path, forms: tuple[str, str], kind: str
+) -> None:
+    one, other = (normalize(form, "Süd") for form in forms)
+    for name in (one, "b"):
+        save(tmp_path / "images" / f"{name}.tif", image(), crs=UTM, transform=NORTH_UP)
+    if kind == "mask":
+        save(tmp_path / "l" / f"{other}.tif", truth())
+    else:
+        file = f"{other}.gpkg" if kind == "layer" else "all.gpkg"
+        vectorised(tmp_path / "l" / file, truth(), **({"scene": other} if kind == "column" else {}))
+    catalog = source_of(config(tmp_path, labels="l", attribute=None if kind == "mask" else "kind")).catalog()
+    assert {tile.group for tile in catalog.tiles if tile.labelled} == {normalize("NFC", "Süd")}

@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -550,3 +551,28 @@ def test_a_sentinel_1_product_among_tiles_is_one_line(tmp_path: Path) -> None:
             DataError, match=r"is a whole scene, and training reads tiles in .*S1A.SAFE: use data.source=scenes"
         ):
             TilesSource(data).catalog()
+
+
+# --- umlauts, which some systems leave decomposed --------------------------------------------------------------------
+
+FORMS = [(normalize(one, "Süd"), normalize(other, "Süd")) for one, other in (("NFD", "NFC"), ("NFC", "NFD"))]
+
+
+@pytest.mark.parametrize(("one", "other"), FORMS)
+def test_masks_are_of_images_however_umlauts_are_written(tmp_path: Path, one: str, other: str) -> None:
+    save(tmp_path / "i" / f"{one}_{one}.png")
+    save(tmp_path / "m" / f"{other}.png", LABELS)
+    data = tiles_of(tmp_path, images=["i"], masks=["m"], image_suffix=f"_{other}")
+    (tile,) = TilesSource(data).catalog().tiles
+    assert (tile.id, tile.group, tile.labelled) == (normalize("NFC", "Süd"), normalize("NFC", "Süd"), True)
+    assert tile.image.is_file()
+
+
+@pytest.mark.parametrize(("one", "other"), FORMS)
+def test_a_table_finds_files_and_scenes_however_umlauts_are_written(tmp_path: Path, one: str, other: str) -> None:
+    save(tmp_path / f"{one}.png")
+    save(tmp_path / f"{one}_m.png", LABELS)
+    (tmp_path / "t.csv").write_text(f"image,mask,scene\n{other}.png,{other}_m.png,{one}\n", encoding="utf-8")
+    (tile,) = TilesSource(tiles_of(tmp_path, table="t.csv")).catalog().tiles
+    assert tile.image.is_file() and tile.mask and tile.mask.is_file()
+    assert Split(val=[one]).val == Split(val=[other]).val == [tile.group]

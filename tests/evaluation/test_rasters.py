@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -137,3 +138,10 @@ def test_a_no_data_value_that_is_a_class_is_scored(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / folder / "a.tif", picture, extratags=[(42113, 2, 0, "0", True)])
     # Hit 1, false 1, missed 1: 2 / 4. Without what either calls no data, it would be 1.
     assert evaluate_rasters(tmp_path / "p", tmp_path / "t", SEEP_BINARY).foreground.dice == pytest.approx(1 / 2)
+
+
+def test_rasters_are_of_one_tile_however_umlauts_are_written(tmp_path: Path) -> None:
+    for folder, form in (("t", "NFC"), ("p", "NFD")):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / f"{normalize(form, 'Süd')}.tif", np.array([[0, 1]], np.uint8))
+    assert evaluate_rasters(tmp_path / "p", tmp_path / "t", SEEP_BINARY).foreground.dice == 1

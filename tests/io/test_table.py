@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from unicodedata import normalize
 
 import pandas as pd
 import pytest
@@ -107,3 +108,11 @@ def test_what_is_written_is_read_back(cells: list[str]) -> None:
 def test_a_table_is_read_without_what_was_put_before_its_cells(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,'=b\n'-x,'@1\n")
     assert read_table(tmp_path / "t.csv", "id") == {"-x": {"id": "-x", "=b": "@1"}}
+
+
+def test_keys_are_one_however_their_umlauts_are_written(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"id\n{normalize('NFD', 'Süd')}\n", encoding="utf-8")
+    assert list(read_table(tmp_path / "t.csv", "id")) == [normalize("NFC", "Süd")]
+    (tmp_path / "t.csv").write_text(f"id\n{normalize('NFD', 'Süd')}\n{normalize('NFC', 'Süd')}\n", encoding="utf-8")
+    with pytest.raises(DataError, match="1 ids are repeated"):
+        read_table(tmp_path / "t.csv", "id")

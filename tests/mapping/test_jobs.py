@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
 
 from seepseg.config import NnunetData, TilesData
 from seepseg.errors import ConfigError, DataError
-from seepseg.mapping.jobs import check_inputs, plan, with_channels
+from seepseg.geo.identity import read_scenes
+from seepseg.mapping.jobs import check_inputs, plan, with_channels, with_scenes
 from seepseg.synthetic.sentinel1 import write_product
 
 PRODUCT = "S1A_IW_GRDH_1SDV_20240101T000000_20240101T000025_000001_000001_ABCD"
@@ -183,3 +185,15 @@ def test_cases_are_not_called_as_other_outputs_are(names: tuple[str, ...], what:
     jobs = plan([str(tmp_path / name) for name in names], tmp_path / "out")
     with pytest.raises(ConfigError, match=what):
         with_channels(jobs, NnunetData(root=tmp_path, classes="salt", ignore_values=[], bands=None))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_table_of_scenes_names_inputs_however_umlauts_are_written(tmp_path: Path, form: str) -> None:
+    touch(source := tmp_path / f"{normalize(form, 'Süd')}.tif")
+    table = tmp_path / "s.csv"
+    for other in ("NFC", "NFD"):
+        for ending in ("", ".tif"):
+            table.write_text(f"scene,platform\n{normalize(other, 'Süd')}{ending},S1A\n", encoding="utf-8")
+            (job,) = with_scenes(plan([str(source)], tmp_path / "out"), read_scenes(table))
+            assert dict(job.said) == {"platform": "S1A"}
+            assert job.source == source
