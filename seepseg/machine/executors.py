@@ -94,7 +94,10 @@ def dask(
     with ExitStack() as stack:
         if address is None:
             workers = min(workers, max(1, len(units)))
-            local = library.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            try:
+                local = library.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            except RuntimeError as error:  # of one that dies before it works
+                raise ResourceError(f"its Dask workers did not start ({error})", "", "run it again") from None
             address = stack.enter_context(local).scheduler_address
         client = stack.enter_context(library.Client(address))
         futures = {client.submit(work, unit, pure=False): unit for unit in units}

@@ -178,6 +178,21 @@ def test_two_dask_workers_leave_the_same_bytes(run: Path, inputs: Path, tmp_path
     assert files(tmp_path / "serial") == files(tmp_path / "dask")
 
 
+def test_dask_workers_that_die_before_they_work_are_one_line(
+    run: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(**_: object) -> None:
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(pytest.importorskip("distributed"), "LocalCluster", dies)
+    with pytest.raises(ResourceError, match="its Dask workers did not start .Nanny failed to start.*: run it again"):
+        predict(run, inputs, tmp_path / "out", Execution("dask", 2))
+    monkeypatch.undo()
+    predict(run, inputs, tmp_path / "out")
+    predict(run, inputs, tmp_path / "serial")
+    assert files(tmp_path / "serial") == files(tmp_path / "out")
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(run: Path, inputs: Path, tmp_path: Path) -> None:
     predict(run, inputs, tmp_path / "whole")
     script = f"""
