@@ -99,10 +99,12 @@ def outputs(folder: Path, hidden: bool) -> dict[str, str]:
 
 def aim(pid: int, rng: random.Random, cluster: bool) -> tuple[str, list[int]]:
     """What a kill hits, in words, and the ids of the processes."""
-    children = [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    whole = [pid, *children]
-    if children and rng.random() < 0.5:
-        return "a worker", [rng.choice(children)]
+    children = psutil.Process(pid).children(recursive=True)
+    whole = [pid, *(child.pid for child in children)]
+    # The script of a cluster starts the command as one more child, which is no worker.
+    workers = [child.pid for child in children if not (cluster and "predict" in child.cmdline())]
+    if workers and rng.random() < 0.5:
+        return "a worker", [rng.choice(workers)]
     return ("everything", whole) if cluster or rng.random() < 0.5 else ("the command", [pid])
 
 
