@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seepseg.cli.options import FILE, override_option, print_table, progress, quiet_option, relative
+from seepseg.cli.options import FILE, override_option, print_table, progress, quiet_option, relative, speaker
 from seepseg.cli.record import made
 from seepseg.errors import ConfigError
 
@@ -70,13 +70,7 @@ def command(salt: bool, sentinel1: bool, zones: bool, out: Path, overrides: tupl
     click.echo("2/4 training")
     folder = RunFolder(root / "run")
     with progress("epoch", None, quiet) as tick:
-        train(
-            recipe,
-            folder,
-            fold=0 if recipe.data.split.folds else None,
-            echo=(lambda line: None) if quiet else click.echo,
-            tick=tick,
-        )
+        train(recipe, folder, fold=0 if recipe.data.split.folds else None, echo=speaker(quiet), tick=tick)
     click.echo("3/4 scoring tiles that training never saw")
     tiles_to_score = [open_labelled(folder.best, recipe.runtime, "val")]
     summary = evaluate(tiles_to_score, "val", folder.eval("val"), Options(report=True))

@@ -20,7 +20,7 @@ from seepseg.io.files import local_path
 if TYPE_CHECKING:
     import pandas as pd
 
-    from seepseg.machine.progress import Tick
+    from seepseg.machine.progress import Echo, Tick
 
 
 class _File(click.Path):
@@ -71,6 +71,15 @@ def warn(*lines: str) -> None:
 def with_device(overrides: tuple[str, ...], device: str | None) -> list[str]:
     """Overrides, the device among them where one was asked for."""
     return [*overrides, *([f"runtime.device={device}"] if device else [])]
+
+
+def speaker(quiet: bool, aloud: Echo = click.echo) -> Echo:
+    """What prints the lines of a training; nothing where the command is to be quiet."""
+    return _mute if quiet else aloud
+
+
+def _mute(line: str) -> None:
+    pass  # no lambda: it is pickled for the processes of folds
 
 
 @contextmanager

@@ -15,14 +15,25 @@ from seepseg.cli.record import Log, Record, asked, running
 from seepseg.machine.cores import is_first
 
 
-class _Heard:
-    """A text stream whose lines someone else hears too."""
+class _Over:
+    """A text stream over another, which does all that this one does not."""
 
-    def __init__(self, below: TextIO, hear: Callable[[str], None]) -> None:
-        self.below, self._hear, self._rest = below, hear, ""
+    def __init__(self, below: TextIO) -> None:
+        self.below = below
         # click goes round a stream that does not say them, as rich's beside a progress bar.
         self.encoding = getattr(below, "encoding", None) or "utf-8"
         self.errors = getattr(below, "errors", None) or "strict"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.below, name)
+
+
+class _Heard(_Over):
+    """A text stream whose lines someone else hears too."""
+
+    def __init__(self, below: TextIO, hear: Callable[[str], None]) -> None:
+        super().__init__(below)
+        self._hear, self._rest = hear, ""
 
     def write(self, text: str) -> int:
         """Write text; a line is heard when it is whole."""
@@ -32,17 +43,9 @@ class _Heard:
             self._hear(line)
         return done
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.below, name)
 
-
-class _Patient:
+class _Patient(_Over):
     """A standard stream whose reader (head, less, a terminal) may leave: the command goes on without it."""
-
-    def __init__(self, below: TextIO) -> None:
-        self.below = below
-        self.encoding = getattr(below, "encoding", None) or "utf-8"
-        self.errors = getattr(below, "errors", None) or "strict"
 
     def write(self, text: str) -> int:
         """Write text, to nowhere once the reader has left."""
@@ -63,9 +66,6 @@ class _Patient:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.below.fileno())
             os.close(nowhere)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.below, name)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from seepseg.cli.options import (
     progress,
     quiet_option,
     relative,
+    speaker,
     with_device,
 )
 from seepseg.cli.record import made
@@ -72,7 +73,7 @@ def command(
     torchrun --nproc-per-node 2 -m -- seepseg train seep_multiclass --run runs/two
     """
     from seepseg.config import load
-    from seepseg.training.folds import plan, plan_one
+    from seepseg.training.folds import plan, plan_one, unheard
     from seepseg.training.objects import settle_object_classifiers
 
     chosen = with_device(overrides, device)
@@ -95,27 +96,32 @@ def command(
         _try(recipe, first) if dry_run else _find_rate(recipe, root, first, init)
     elif all_folds:
         runs = plan(recipe, root, resume, chosen, init)
+        _say_unheard(config, unheard(recipe, runs[0]))
         made(root, folds=len(runs))
         _train_folds(runs, jobs, quiet)
-        settle_object_classifiers(runs[0].config, root, _mute if quiet else click.echo)
+        settle_object_classifiers(runs[0].config, root, speaker(quiet))
         _say(f"next: seepseg eval {root} --split oof --per-class")
     else:
         one = plan_one(recipe, root, fold, resume, chosen, init)
+        _say_unheard(config, unheard(recipe, one))
         best = _train_one(one, quiet)
         made(one.root, best_score=best.score, best_epoch=best.epoch)
         _echo(best)
         _say(f"next: seepseg eval {one.root} --per-class")
 
 
-def _mute(line: str) -> None:
-    """The `Echo` that prints nothing."""
+def _say_unheard(config: Path, keys: Sequence[str]) -> None:
+    """Name what a resumed run has otherwise than the config that was given, whose edits do not reach it."""
+    if keys:
+        some = ", ".join([*keys[:5], "…"][: len(keys)])
+        _say(f"the run goes on with its own config, which is not that of {config} in {some}")
 
 
 def _train_one(run: FoldRun, quiet: bool) -> Best:
     from seepseg.training.folds import train_fold
 
     with progress("epoch", None, quiet) as tick:
-        return train_fold(run, _mute if quiet else click.echo, tick)
+        return train_fold(run, speaker(quiet), tick)
 
 
 def _train_folds(runs: Sequence[FoldRun], jobs: int, quiet: bool) -> None:
@@ -134,7 +140,7 @@ def _train_folds(runs: Sequence[FoldRun], jobs: int, quiet: bool) -> None:
             _echo(_train_one(run, quiet))
         return
     errors: list[SeepsegError] = []
-    for run, result in train_together(left, jobs, _mute if quiet else child_echo()):
+    for run, result in train_together(left, jobs, speaker(quiet, child_echo())):
         if isinstance(result, SeepsegError):
             click.echo(f"fold {run.fold} failed: {result}", err=True)
             errors.append(result)

@@ -54,13 +54,7 @@ from seepseg.cli.record import made
 @click.option(
     "--near-reach", type=click.FloatRange(0, min_open=True), default=5000.0, show_default=True, help="Metres."
 )
-@click.option(
-    "--near-hours",
-    type=click.FloatRange(0),
-    default=3.0,
-    show_default=True,
-    help="Before and after an image, for what has a time.",
-)
+@click.option("--near-hours", type=click.FloatRange(0), default=3.0, show_default=True, help="For what has a time.")
 @quiet_option
 def command(
     folders: tuple[Path, ...],

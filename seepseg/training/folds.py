@@ -17,7 +17,7 @@ from seepseg.runs.find import fold_folders
 from seepseg.runs.folder import RunFolder
 from seepseg.splits.folds import check_fold
 from seepseg.training.progress import Progress, finished
-from seepseg.training.resume import checkpoint_to_resume, resumed_config
+from seepseg.training.resume import checkpoint_to_resume, differing, resumed_config
 from seepseg.training.run import train
 
 
@@ -89,6 +89,11 @@ def plan(config: Config, root: Path, resume: bool, overrides: Sequence[str], ini
     folds = range(config.data.split.folds or 0)
     start = RunFolder(first.root).read_init() if begun and not init and set(folds) - set(begun) else init
     return [plan_one(config, root, k, k in begun, overrides, init if k in begun else start) for k in folds]
+
+
+def unheard(given: Config, run: FoldRun) -> list[str]:
+    """The keys in which a resumed run has other values than the config given, but for what each start settles."""
+    return [key for key in differing(given, run.config) if run.resume and not key.startswith("runtime.")]
 
 
 def train_fold(run: FoldRun, echo: Echo, tick: Tick) -> Best:

@@ -31,16 +31,20 @@ def resumed_config(folder: RunFolder, overrides: Sequence[str]) -> Config:
     before, after = load(folder.config), load(folder.config, overrides)
     last = [f"stages.{len(before.stages) - 1}.epochs"] if before.stages else []
     allowed = (*RESUMABLE, *last)
-    old, new = dotted(plain(before)), dotted(plain(after))
-    changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith(allowed))
-    if changed:
-        key = changed[0]
+    if changed := [key for key in differing(before, after) if not key.startswith(allowed)]:
+        old, new = (dotted(plain(config)).get(changed[0]) for config in (before, after))
         raise ConfigError(
-            f"{key} is {old.get(key)!r} in the run and {new.get(key)!r} now",
+            f"{changed[0]} is {old!r} in the run and {new!r} now",
             folder.root,
             f"a resumed run may change only {', '.join(allowed)}",
         )
     return after
+
+
+def differing(one: Config, other: Config) -> list[str]:
+    """The keys, with dots, whose values in two configs are not the same."""
+    old, new = dotted(plain(one)), dotted(plain(other))
+    return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
 
 
 def checkpoint_to_resume(folder: RunFolder) -> Checkpoint | None:

@@ -49,6 +49,18 @@ def test_a_run_has_its_folder_and_says_what_is_next(config: Path, capsys: pytest
         assert pd.read_csv(folder / "metrics.csv")["epoch"].tolist() == [1, 2]
 
 
+def test_a_resumed_run_names_the_edits_of_the_config_that_do_not_reach_it(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(capsys, "train", config, *ONE)[0] == 0
+    same, resumed = (*ONE, "-s", "runtime.threads=2"), ("train", config, "--resume")
+    assert "its own config" not in run(capsys, *resumed, *same)[1]
+    config.write_text(config.read_text().replace("lr: 0.001", "lr: 0.5"))
+    out = run(capsys, *resumed)[1]
+    assert "the run goes on with its own config, which is not that of c.yaml in optim.lr, train.epochs\n" in out
+    assert load(Path("runs/c/config.yaml")).optim.lr == 0.001
+
+
 def test_a_dry_run_tells_the_cost_and_writes_nothing(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "train", config, "--dry-run")
     assert code == 0
