@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,8 +138,9 @@ def save_intensity(path: Path, bands: Mapping[str, tuple[Mapping[str, NDArray[An
             base = float(len(histograms) - 1 - row)
             axes.stairs(base + 0.9 * share, edges, baseline=base, fill=True, color="#56B4E9")
             axes.stairs(base + 0.9 * share, edges, baseline=base, color="#0072B2", linewidth=0.8)
-        names = list(histograms) if panel == 1 else [""] * len(histograms)
-        axes.set_yticks([float(len(histograms) - 1 - row) for row in range(len(histograms))], names)
+        names = ["\n".join(wrap(name, 34)) if panel == 1 else "" for name in histograms]  # a product's has 67
+        axes.set_yticks([len(histograms) - row - 0.55 for row in range(len(histograms))], names)
+        axes.tick_params(axis="y", length=0)
         axes.set_ylim(-0.1, len(histograms) + 0.05)
         axes.set_xlim(float(edges[0]), float(edges[-1]))
         axes.set_xlabel(f"{band}, {unit}".removeprefix(", "))
