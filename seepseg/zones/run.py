@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seepseg.errors import listed
+from seepseg.errors import ConfigError, listed
 from seepseg.geo.frame import Frame
 from seepseg.machine.progress import Tick, silent
 from seepseg.passes.scenes import Pass, Scene, find_scenes, named, passes_of
@@ -78,10 +78,12 @@ def make_zones(
         more: what else is written with it.
 
     Raises:
-        ConfigError: there is nothing to read, scenes too far apart, an output not writable.
+        ConfigError: there is nothing to read, scenes too far apart, an output not writable or one of `folders`.
         DataError: an output of `predict` cannot be read, or does not go with the others.
         LockedError: another process works on the folder.
     """
+    if out.resolve() in {folder.resolve() for folder in folders}:
+        raise ConfigError("is the folder of predictions itself", out, f"give one of its own, as -o {out / 'zones'}")
     scenes, warnings = find_scenes(folders)
     with ExitStack() as stack:
         stack.enter_context(folder_lock(out, ".lock"))

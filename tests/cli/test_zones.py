@@ -30,6 +30,9 @@ def test_wrong_input_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: P
     code, line = error(capsys, "zones", tmp_path / "out", "-o", tmp_path / "zones")
     assert code == 3
     assert line.startswith("has no georeference in ")
+    code, line = error(capsys, "zones", tmp_path / "out", "-o", tmp_path / "zones" / ".." / "out")
+    assert (code, line.startswith("is the folder of predictions itself in ")) == (2, True)
+    assert not (tmp_path / "out" / ".lock").exists()
     (tmp_path / "s.csv").write_text("scene,column,row\na,0,0\n")
     words = ("zones", tmp_path / "out", "-o", tmp_path / "zones", "--shifts", tmp_path / "s.csv")
     assert error(capsys, *words) == (2, "goes with --frame rows-columns only in --shifts: leave it out")
