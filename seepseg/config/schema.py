@@ -111,7 +111,7 @@ class Config(Node):
         lengths = [s.get("epochs") for s in nodes]
         if not isinstance(train, dict) or not all(isinstance(n, int) for n in lengths):
             return tree | {"stages": stages}
-        if "epochs" in train:
+        if train.get("epochs") is not None:  # null takes back what a recipe says
             raise ValueError(
                 f"train.epochs does not go with stages, whose own epochs add up to {sum(lengths)}: leave it out, or "
                 "change a stage, for example stages.0.epochs=5"

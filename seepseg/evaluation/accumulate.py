@@ -252,13 +252,22 @@ def _whole(tiles: Mapping[Cell, Classes]) -> Classes:
 
 
 def _undivided(owner: NDArray[np.uint16], truth: Classes, prediction: Classes) -> NDArray[np.uint16]:
-    """The owners (H, W) of pixels, where objects that touch, true or predicted, have that of most of their pixels."""
+    """The owners (H, W) of pixels, where objects that touch, true or predicted, have one: that of most of them.
+
+    Of most true pixels where there are any, so that true objects belong to the same owner whatever is predicted, but
+    where a prediction joins several of them.
+    """
     known = (truth != IGNORE) & (prediction != IGNORE)
-    labels, count = label_objects((known & ((truth > 0) | (prediction > 0))).astype(np.uint8))
-    inside, width = labels > 0, int(owner.max()) + 1
-    flat = labels[inside].astype(np.int64) * width + owner[inside]
-    pixels = np.bincount(flat, minlength=(count + 1) * width).reshape(-1, width)
-    return np.where(inside, pixels.argmax(1).astype(np.uint16)[labels], owner)
+    true, width = known & (truth > 0), int(owner.max()) + 1
+    labels, count = label_objects((true | (known & (prediction > 0))).astype(np.uint8))
+
+    def pixels(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        flat = labels[chosen].astype(np.int64) * width + owner[chosen]
+        return np.bincount(flat, minlength=(count + 1) * width).reshape(-1, width)
+
+    by_truth = pixels(true)
+    most = np.where(by_truth.any(1, keepdims=True), by_truth, pixels(labels > 0)).argmax(1)
+    return np.where(labels > 0, most.astype(np.uint16)[labels], owner)
 
 
 def joined(counts: Mapping[Key, C], part: Literal[0, 1]) -> dict[str, C]:

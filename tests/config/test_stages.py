@@ -35,7 +35,7 @@ def test_what_a_stage_leaves_out_it_takes_from_the_top_level() -> None:
 
 
 def test_the_length_is_what_the_stages_add_up_to() -> None:
-    assert staged(*TWO).train.epochs == 150
+    assert staged(*TWO).train.epochs == staged(*TWO, train={"epochs": None}).train.epochs == 150
     with pytest.raises(ConfigError) as caught:
         staged(*TWO, train={"epochs": 150})
     assert "train.epochs does not go with stages, whose own epochs add up to 150: leave it out" in str(caught.value)

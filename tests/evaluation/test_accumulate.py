@@ -297,6 +297,21 @@ def test_an_object_in_several_blocks_is_drawn_with_the_one_of_most_of_its_pixels
     assert objects(counts).objects.sum() == objects(counted(catalog, tiles)).objects.sum() == 3
 
 
+def test_a_true_object_is_drawn_with_one_block_whatever_is_predicted() -> None:
+    """Of 6 true pixels in the left block and 4 in the right; predictions reach 4 and 9 pixels into the right one."""
+    catalog, _ = scenes(1, 2)
+    left, right = np.zeros((2, 12, 12), np.uint8)
+    left[4, 6:], right[4, :4] = 1, 1
+    owners = []
+    for reach in (4, 9):
+        wide = right.copy()
+        wide[4, :reach] = 1
+        tiles = [result("s0.0", left, left), result("s0.1", right, wide)]
+        counts = counted(catalog, tiles, {"s0.0": "0", "s0.1": "1"})
+        owners.append([int(counts.objects["s0", block].objects.sum()) for block in ("0", "1")])
+    assert owners == [[1, 0], [1, 0]]
+
+
 @settings(max_examples=15)
 @given(st.integers(0, 2**32), st.data())
 def test_the_order_of_tiles_within_their_scene_does_not_matter(seed: int, data: st.DataObject) -> None:
