@@ -134,8 +134,11 @@ def _explain(error: dict[str, Any]) -> str:
     keys = list(_walk(location))
     key = ".".join(name for name, _ in keys) or (location[-1] if location else "config")
     if error["type"] == "extra_forbidden":
+        known = _known()
+        if choices := known.get(key):
+            return f"unknown key {key} (only with {choices[0][0]}={' or '.join(value for _, value in choices)})"
         near = difflib.get_close_matches(location[-1], keys[-1][1] if keys else (), 1)
-        near = near or [known for known in _known() if known.rpartition(".")[2] == location[-1]][:3]
+        near = near or [other for other in known if other.rpartition(".")[2] == location[-1]][:3]
         return f"unknown key {key}" + (f" (did you mean {' or '.join(near)}?)" if near else "")
     if error["type"] == "missing":
         return f"missing key {key}"
@@ -157,8 +160,8 @@ def _walk(location: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     models: list[type[BaseModel]] = [Config]
     for part in location:
         fields = {name: f.annotation for m in models for name, f in m.model_fields.items()}
-        if len(models) > 1 and any(_tag(m) == part for m in models):  # a key may be called as a tag is
-            models = [m for m in models if _tag(m) == part]
+        if len(models) > 1 and any(_tag(m)[1] == part for m in models):  # a key may be called as a tag is
+            models = [m for m in models if _tag(m)[1] == part]
         elif part in fields:
             yield part, list(fields)
             models = list(_models_in(fields[part]))
@@ -166,14 +169,21 @@ def _walk(location: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
             yield part, list(fields)
 
 
-def _known(model: type[BaseModel] = Config, above: str = "") -> list[str]:
-    """The dotted keys of the schema, those of alternatives once; without items of lists, which have numbers."""
-    keys = dict[str, None]()
+def _known(model: type[BaseModel] = Config, above: str = "") -> dict[str, list[tuple[str, str]]]:
+    """The dotted keys of the schema, without items of lists, which have numbers.
+
+    Those of alternatives come once, each with the choices that have it, as in ("data.source", "scenes").
+    """
+    keys = dict[str, list[tuple[str, str]]]()
     for name, field in model.model_fields.items():
-        keys[above + name] = None
-        for inner in _models_in(field.annotation, lists=False):
-            keys |= dict.fromkeys(_known(inner, f"{above}{name}."))
-    return list(keys)
+        keys[above + name] = []
+        alternatives = list(_models_in(field.annotation, lists=False))
+        for inner in alternatives:
+            tag, value = _tag(inner)
+            choice = [(f"{above}{name}.{tag}", value)] if len(alternatives) > 1 else []
+            for key, choices in _known(inner, f"{above}{name}.").items():
+                keys[key] = keys.get(key, []) + (choice or choices)
+    return keys
 
 
 def _models_in(annotation: Any, *, lists: bool = True) -> Iterator[type[BaseModel]]:
@@ -183,8 +193,7 @@ def _models_in(annotation: Any, *, lists: bool = True) -> Iterator[type[BaseMode
         yield from _models_in(inner, lists=lists)
 
 
-def _tag(model: type[BaseModel]) -> str | None:
-    for name in ("source", "name"):
-        if name in model.model_fields:
-            return str(model.model_fields[name].default)
-    return None
+def _tag(model: type[BaseModel]) -> tuple[str, str]:
+    """The key that tells a model from its alternatives, and its value; empty where there is none."""
+    key = next((name for name in ("source", "name") if name in model.model_fields), "")
+    return key, str(model.model_fields[key].default) if key else ""

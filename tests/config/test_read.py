@@ -55,6 +55,13 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
         ({"data": {"source": "seep", "allow_leak": True}}, "data.allow_leak (did you mean data.split.allow_leak?)"),
         (BASE | {"name": "x"}, "unknown key name (did you mean data.sampling.name or model.name or loss.name?)"),
         (BASE | {"quux": 1}, "unknown key quux"),
+        # Keys of another choice.
+        ({"data": {"source": "seep", "labels": "x"}}, "unknown key data.labels (only with data.source=scenes)"),
+        (
+            {"data": {"source": "tgs", "images": "x"}},
+            "unknown key data.images (only with data.source=seep or tiles or nnunet or scenes)",
+        ),
+        (BASE | {"loss": {"name": "dice_bce", "gamma": 2}}, "loss.gamma (only with loss.name=focal_tversky)"),
         ({"data": {"source": "seep"}}, "missing key data.root"),
         (
             {"data": {"source": "seeep", "root": "x"}},
