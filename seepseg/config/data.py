@@ -104,13 +104,13 @@ class TileFolders(DataNode):
     """End of the names of masks, before the extension; with it and no `masks`, both lie in one folder."""
     table: Path | None = None
     """CSV of image, mask and, if known, id, scene, split and fold, instead of folders; paths below `root`."""
-    name_pattern: str | None = None
+    name_pattern: Name | None = None
     """Regular expression for the names of images, without `image_suffix`.
 
     `(?P<group>…)` is the scene; `(?P<row>…)` and `(?P<column>…)`, or `(?P<index>…)`, the tile's cell there. Scenes of
     one name in two folders are two.
     """
-    grid: dict[str, Count] = {}
+    grid: dict[Name, Count] = {}
     """How many tiles a row of the scene has, by the beginning of its name.
 
     Tile INDEX, from 0, is in row INDEX // columns and column INDEX % columns.
@@ -169,9 +169,9 @@ class SeepData(TileFolders):
     """Folders of images, below `root` or absolute."""
     masks: Annotated[list[str | None] | None, BeforeValidator(_listed)] = ["train_masks_256"]
     """A folder of masks for each of `images`."""
-    name_pattern: str | None = r"^(?P<group>.+)\.(?P<index>\d+)$"
+    name_pattern: Name | None = r"^(?P<group>.+)\.(?P<index>\d+)$"
     """Scene and index in the names of images."""
-    grid: dict[str, Count] = {"0418": 19, "0455": 20}
+    grid: dict[Name, Count] = {"0418": 19, "0455": 20}
     """How many tiles a row of the scene has, by the beginning of its name."""
     shifts: Literal["found"] | Path | None = "found"
     """A CSV of scene, column and row, to add to the scene's own; `found`, by bright points; or null for none."""
@@ -196,7 +196,7 @@ class NnunetData(TileFolders):
     """A folder of labels for each of `images`."""
     image_suffix: Name = "_0000"
     """End of the names of first channels."""
-    name_pattern: str | None = "^(?P<group>.+)$"
+    name_pattern: Name | None = "^(?P<group>.+)$"
     """Regular expression for the names of cases; without one of your own, each is a scene of its own."""
     classes: Classes = []
     """By default the labels of dataset.json; a list of your own, to merge some."""

@@ -22,6 +22,7 @@ from seepseg.errors import DataError, listed
 from seepseg.io.files import SUFFIXES, exists, image_names
 from seepseg.io.image import Pixels, read_image
 from seepseg.io.table import read_table
+from seepseg.scenes.files import on_disk
 from seepseg.scenes.mosaic import Cell
 from seepseg.sentinel1 import is_product
 
@@ -124,22 +125,23 @@ class TilesSource:
         path = root / table
         tiles = []
         for text, row in read_table(path, "image").items():
-            image, mask, fold = _on_disk(root, row["image"]), _on_disk(root, row.get("mask", "")), row.get("fold", "")
+            label, fold = row.get("mask", ""), row.get("fold", "")
+            image, mask = on_disk(root, row["image"]), None if label in ("", BACKGROUND) else on_disk(root, label)
             if fold and not re.fullmatch(r"\d{1,9}", fold, re.ASCII):
                 raise DataError(f"fold of {text} is {fold[:40]!r}", path, "give a whole number from 0")
-            _refuse_product(root / image)
-            for file in {image, mask} - {"", BACKGROUND}:
-                if not (exists(root / file) and (root / file).is_file()):
-                    raise DataError(f"no file {file}", path, f"give paths below {root}")
+            _refuse_product(image)
+            for said, file in ((row["image"], image), (label, mask)):
+                if file and not (exists(file) and file.is_file()):
+                    raise DataError(f"no file {said}", path, f"give paths below {root}")
             name = inside(PurePosixPath(text).with_suffix(""))
             tile = Tile(
                 inside(PurePosixPath(normalize("NFC", row.get("id") or str(name)))).as_posix(),
-                root / image,
-                root / mask if mask not in ("", BACKGROUND) else None,
+                image,
+                mask,
                 row.get("scene", ""),
                 part=row.get("split", ""),
                 fold=int(fold) if fold else None,
-                background=mask == BACKGROUND,
+                background=label == BACKGROUND,
             )
             tiles.append((name.as_posix().rpartition("/")[0], tile))
         if not tiles:
@@ -249,12 +251,6 @@ def place_in(stem: str, data: TileFolders) -> tuple[str, Cell | None]:
 def inside(path: PurePosixPath) -> PurePosixPath:
     """A path without what leads out of a folder, so that outputs named by it stay in theirs."""
     return PurePosixPath(*(part for part in path.parts if part not in (path.anchor, "..", ".")))
-
-
-def _on_disk(root: Path, text: str) -> str:
-    """A path of a table as files below the root are named, whose umlauts may be decomposed; unchanged if none is."""
-    forms = (text, normalize("NFC", text), normalize("NFD", text))
-    return text if text.isascii() else next((form for form in forms if exists(root / form)), text)
 
 
 def _refuse_product(path: Path) -> None:

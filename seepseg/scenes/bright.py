@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from seepseg.errors import DataError
 from seepseg.geo.frame import Field
 from seepseg.io.files import SUFFIXES, exists
 from seepseg.io.image import Image, open_image
+from seepseg.scenes.files import on_disk
 from seepseg.sentinel1 import is_product
 from seepseg.sentinel1.pixels import open_scene
 from seepseg.sentinel1.product import open_product
@@ -36,8 +36,7 @@ AT_ONCE = 2**24
 
 def image_of(folder: Path, scene: str) -> Path | None:
     """The image or product of a folder that is called as a scene is; None where there is none."""
-    forms = dict.fromkeys((scene, normalize("NFC", scene), normalize("NFD", scene)))
-    choices = [folder / f"{form}{suffix}" for form in forms for suffix in (*SUFFIXES, "", ".SAFE", ".zip")]
+    choices = [on_disk(folder, f"{scene}{suffix}") for suffix in (*SUFFIXES, "", ".SAFE", ".zip")]
     return next((path for path in choices if exists(path) and (path.is_file() or is_product(path))), None)
 
 

@@ -11,7 +11,7 @@ from unicodedata import normalize
 from seepseg.archives.unpacked import folder_holding, unpacked
 from seepseg.config import ScenesData
 from seepseg.errors import DataError, listed
-from seepseg.io.files import SUFFIXES, image_names
+from seepseg.io.files import SUFFIXES, exists, image_names
 from seepseg.scenes.labels import Layer, read_layer
 from seepseg.sentinel1 import is_product
 
@@ -149,6 +149,17 @@ def _product(path: Path) -> Path | None:
 def _manifest(product: Path) -> Path:
     """The manifest of a product; a ZIP stays unpacked, as its windows are read in any order."""
     return (folder_holding(unpacked(product), MANIFEST) if product.is_file() else product) / MANIFEST
+
+
+def on_disk(folder: Path, name: str) -> Path:
+    """The path of a name below a folder, each part as it is written there: some systems leave umlauts decomposed."""
+    if name.isascii():
+        return folder / name
+    path = folder
+    for part in Path(name).parts:
+        forms = (part, normalize("NFC", part), normalize("NFD", part))
+        path /= next((form for form in forms if exists(path / form)), part)
+    return path
 
 
 def scene_name(path: Path) -> str:

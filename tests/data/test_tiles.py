@@ -570,9 +570,21 @@ def test_masks_are_of_images_however_umlauts_are_written(tmp_path: Path, one: st
 
 @pytest.mark.parametrize(("one", "other"), FORMS)
 def test_a_table_finds_files_and_scenes_however_umlauts_are_written(tmp_path: Path, one: str, other: str) -> None:
-    save(tmp_path / f"{one}.png")
+    # A folder and a file in it may have come from two systems.
+    save(tmp_path / other / f"{one}.png")
     save(tmp_path / f"{one}_m.png", LABELS)
-    (tmp_path / "t.csv").write_text(f"image,mask,scene\n{other}.png,{other}_m.png,{one}\n", encoding="utf-8")
+    rows = f"image,mask,scene\n{other}/{other}.png,{other}_m.png,{one}\n"
+    (tmp_path / "t.csv").write_text(rows, encoding="utf-8")
     (tile,) = TilesSource(tiles_of(tmp_path, table="t.csv")).catalog().tiles
     assert tile.image.is_file() and tile.mask and tile.mask.is_file()
     assert Split(val=[one]).val == Split(val=[other]).val == [tile.group]
+
+
+@pytest.mark.parametrize(("one", "other"), FORMS)
+def test_a_pattern_matches_names_however_umlauts_are_written(tmp_path: Path, one: str, other: str) -> None:
+    for index in range(3):
+        save(tmp_path / "images" / f"{one}_{index}.png")
+    data = tiles_of(tmp_path, name_pattern=rf"^(?P<group>{other})_(?P<index>\d)$", grid={other: 2})
+    tiles = TilesSource(data).catalog().tiles
+    assert {tile.group for tile in tiles} == {normalize("NFC", "Süd")}
+    assert [tile.cell for tile in tiles] == [(0, 0), (0, 1), (1, 0)]

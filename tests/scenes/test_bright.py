@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -53,6 +54,10 @@ def test_an_image_is_found_by_the_name_of_its_scene(tmp_path: Path) -> None:
     assert image_of(tmp_path, "below/a") == tmp_path / "below" / "a.tiff"
     assert image_of(tmp_path, "below") is None
     assert image_of(tmp_path, "9" * 300) is None
+    (tmp_path / (folder := normalize("NFC", "Süd"))).mkdir()
+    (image := tmp_path / folder / f"{normalize('NFD', 'Öl')}.tif").touch()
+    for form in ("NFC", "NFD"):
+        assert image_of(tmp_path, normalize(form, "Süd/Öl")) == image
 
 
 def test_points_that_come_back() -> None:
