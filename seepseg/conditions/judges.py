@@ -103,7 +103,7 @@ def _rows(tables: Sequence[Path]) -> dict[str, Row]:
         raise ConfigError("two tables", " and ".join(map(str, tables)), "put all scenes into one")
     rows = dict[str, Row]()
     for path in tables:
-        for scene, cells in read_table(path, "scene").items():
+        for scene, cells in read_table(path, "scene", (), HIGHEST).items():
             try:
                 rows[scene] = {c: _number(c, cells[c]) for c in HIGHEST if cells.get(c, "").strip()}
             except ValueError as error:

@@ -28,6 +28,8 @@ from seepseg.sentinel1 import is_product
 
 BACKGROUND = "background"
 """In place of a mask folder or file: no pixel of these images is foreground."""
+OPTIONAL = ("mask", "id", "scene", "split", "fold")
+"""Columns of a table besides `image`."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,10 @@ class TilesSource:
         return [(name, image, masks.get(name)) for name, image in images.items()]
 
     def _tabled(self, root: Path, table: Path) -> list[tuple[str, Tile]]:
-        """The tiles of a CSV, each after its folder: `image` and, if there, mask, id, scene, split and fold."""
+        """The tiles of a CSV, each after its folder: `image` and, if there, those of `OPTIONAL`."""
         path = root / table
         tiles = []
-        for text, row in read_table(path, "image").items():
+        for text, row in read_table(path, "image", (), OPTIONAL).items():
             label, fold = row.get("mask", ""), row.get("fold", "")
             image, mask = on_disk(root, row["image"]), None if label in ("", BACKGROUND) else on_disk(root, label)
             if fold and not re.fullmatch(r"\d{1,9}", fold, re.ASCII):

@@ -122,7 +122,7 @@ def read_scenes(path: Path) -> dict[str, dict[str, str | int]]:
         ConfigError: it is no such table, or a cell of it cannot be understood.
     """
     try:
-        rows = read_table(path, "scene")
+        rows = read_table(path, "scene", (), COLUMNS)
     except DataError as error:
         raise ConfigError(error.what, error.where, error.fix) from None
     if not any(COLUMNS.keys() & row.keys() for row in rows.values()):

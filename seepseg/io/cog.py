@@ -162,9 +162,8 @@ def row_writer(
         large = cog and max(height, width) > OVERVIEWS_FROM
         plain = done.with_name(f"{done.stem}-rows{done.suffix}") if large else done
         with ExitStack() as targets:
-            levels = (
-                list(_levels(plain, height, width)) if large and not layout.resampling else [(plain, height, width)]
-            )
+            by_hand = large and not layout.resampling
+            levels = list(_levels(plain, height, width)) if by_hand else [(plain, height, width)]
             writer = None
             for name, rows, columns in reversed(levels):
                 if large:
@@ -275,6 +274,5 @@ def _check(written: Path, path: Path, layout: Layout) -> None:
     try:
         inspect_tiff(written, bands=range(1, layout.count + 1), max_pixels=2**62, labels=True)
     except DataError as error:
-        raise ResourceError(
-            f"was not written whole ({error.what})", path, "check the free space, then run again"
-        ) from None
+        what = f"was not written whole ({error.what})"
+        raise ResourceError(what, path, "check the free space, then run again") from None

@@ -49,9 +49,8 @@ def open_regular(path: Path) -> BinaryIO:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise DataError("the link leads back to itself", path, "fix the symbolic link") from None
-        raise shortage(error, path) or DataError(
-            f"cannot be opened ({error.strerror})", path, "check the path"
-        ) from None
+        closed = DataError(f"cannot be opened ({error.strerror})", path, "check the path")
+        raise shortage(error, path) or closed from None
     except ValueError:
         raise DataError("the name holds a null character", repr(str(path)), "check the path") from None
 

@@ -12,7 +12,7 @@ import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
@@ -34,7 +34,9 @@ _RUN = re.compile(r"'*[=+\-@\t\r]")
 _KEPT = re.compile(r"'+[=+\-@\t\r]")
 
 
-def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+def read_table(
+    path: Path, key: str, columns: Sequence[str] = (), optional: Iterable[str] = ()
+) -> dict[str, dict[str, str]]:
     """The rows of a CSV by one column, each by the names of the header; a cell may be empty, a key may not.
 
     A byte-order mark, CRLF, empty lines and spaces after commas change nothing. Keys are in NFC, cells as they are.
@@ -43,6 +45,7 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
         path: the file.
         key: the column that names a row.
         columns: others that must be there.
+        optional: others that are read where they are there; all are in small letters.
 
     Raises:
         DataError: no CSV, columns that are missing or of one name, rows of another length, keys missing or repeated.
@@ -54,12 +57,14 @@ def read_table(path: Path, key: str, columns: Sequence[str] = ()) -> dict[str, d
     except (csv.Error, ValueError) as error:
         raise DataError(f"cannot be read as CSV ({error})", path, "fix the table") from None
     header = rows[0][1] if rows else []
-    if missing := [name for name in (key, *columns) if name not in header]:
-        fix = f"it needs {' and '.join((key, *columns))}"
-        if {*map(str.lower, missing)} <= {*map(str.lower, header)}:
-            fix = f"write the column as {' and '.join(missing)}"
-        elif len(header) == 1 and ";" in header[0]:
+    missing = [name for name in (key, *columns) if name not in header]
+    small = {name.strip().lower() for name in header} - {*header}
+    if (near := [name for name in (*missing, *optional) if name in small]) or missing:
+        fix = f"write the column as {' and '.join(near)}" + ("" if missing else ", or rename it")
+        if len(header) == 1 and ";" in header[0]:
             fix = "separate columns by commas, not semicolons"
+        elif {*missing} - {*near}:
+            fix = f"it needs {' and '.join((key, *columns))}" + (", in small letters" if near else "")
         raise DataError(f"columns are {', '.join(header) or 'none'}", path, fix)
     check_names(header, path)
     for number, row in rows[1:]:

@@ -143,6 +143,7 @@ def test_what_does_not_go_together_is_one_line(tmp_path: Path) -> None:
         ("scene,wind_speed\ns,fast\n", "s has wind_speed 'fast', which is not between 0 and 100"),
         ("scene,wind_speed\ns,-1\n", "'-1'"),
         ("name,wind_speed\ns,1\n", "it needs scene"),
+        ("scene,wind_speed,Incidence\ns,1,30\n", "write the column as incidence, or rename it"),
     ]:
         with pytest.raises(DataError) as broken:
             judges_of([table(tmp_path, text)])

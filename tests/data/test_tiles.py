@@ -303,6 +303,8 @@ def test_a_table_with_spaces_whose_parts_are_not_asked_for(tmp_path: Path) -> No
     [
         ("mask\nm/a.png\n", "columns are mask"),
         ("image\n", "lists no tile"),
+        ("image,Mask,scene\np/a.png,background,s\n", "columns are image, Mask, scene"),
+        ("image,mask,Scene\np/a.png,background,s\n", "columns are image, mask, Scene"),
         ("image\np/z.png\n", "no file p/z.png"),
         ("image,mask\np/a.png,m/z.png\n", "no file m/z.png"),
         ("image,fold\np/a.png,one\n", "fold of p/a.png is 'one'"),

@@ -82,6 +82,7 @@ def test_a_table_of_scenes(tmp_path: Path) -> None:
         ("scene,direction\na,up\n", "direction of a is 'up'"),
         ("scene,date\na,2021\n", "says nothing of a scene in .*: give columns of acquired, acquired_end"),
         ("name,acquired\na,2021-04-01T00:00\n", "it needs scene"),
+        ("scene,acquired,Orbit\na,2021-04-01T00:00,3\n", "write the column as orbit, or rename it"),
     ],
 )
 def test_a_table_that_cannot_be_understood(tmp_path: Path, text: str, line: str) -> None:

@@ -49,14 +49,24 @@ def test_what_cannot_be_meant(tmp_path: Path, content: bytes, says: str) -> None
         ("image;mask;split", "separate columns by commas, not semicolons"),
         ("Image,mask", "write the column as image"),
         ("IMAGE,Mask", "write the column as image and mask"),
-        ("Image,label", "it needs image and mask"),
+        ("Image,label", "it needs image and mask, in small letters"),
+        ("picture,label", "it needs image and mask"),
+        ("Image,mask,Scene", "write the column as image and scene"),
+        # A column that may be missing would be left out without a word.
+        ("image,mask,Scene", "write the column as scene, or rename it"),
+        ("image,mask,fold ,SCENE", "write the column as scene and fold, or rename it"),
     ],
 )
 def test_a_header_that_is_nearly_right_is_told_how(tmp_path: Path, header: str, fix: str) -> None:
     (tmp_path / "t.csv").write_text(f"{header}\n")
     with pytest.raises(DataError) as caught:
-        read_table(tmp_path / "t.csv", "image", ["mask"])
+        read_table(tmp_path / "t.csv", "image", ["mask"], ["scene", "fold"])
     assert caught.value.fix == fix
+
+
+def test_a_column_beside_one_of_its_name_in_capitals_is_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,Scene,scene,Other\na,1,2,3\n")
+    assert read_table(tmp_path / "t.csv", "image", (), ["scene"])["a"]["scene"] == "2"
 
 
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
