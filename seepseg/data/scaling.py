@@ -112,18 +112,27 @@ def transform(raw: NDArray[np.generic], kind: str) -> NDArray[np.float32]:
 
 
 def scale_doubts(kind: str, bands: Sequence[str], images: Iterable[Image]) -> list[str]:
-    """What speaks against the pixels of images (C, H, W) being of a kind: a line for each of the bands (C).
+    """What speaks against the pixels of images (C, H, W) being of a kind: a line for each of the bands (C), at most.
 
-    Decibels of the sea are below 0, and linear backscatter is not, but for some of what is no more than noise.
+    Decibels of the sea are below 0, and linear backscatter is not, but for some of what is no more than noise. Exact
+    zeros speak for neither: where there are many, they are the border of a scene, and have a line of their own.
     """
     pixels = np.concatenate([thin(raw[:, valid], 20_000) for _, raw, valid in images], axis=1)
+    measured = {name: values for name, values in zip(bands, pixels, strict=True) if name != "incidence"}
+    if kind == "dn" or not measured or not pixels.size:
+        return []
+    above = {name: float((values[values != 0] > 0).mean()) for name, values in measured.items() if values.any()}
+    # A band without a name may be the incidence, which is above 0 in any case: only all of them together say something.
+    unnamed = min((share for name, share in above.items() if name.isdecimal()), default=0)
     lines = []
-    for name, values in zip(bands, pixels, strict=True):
-        share = float((values <= 0).mean()) if values.size else 0.5
-        if kind == "linear" and share > 0.9:
-            lines.append(f"{share:.0%} of band {name} is 0 or less, as decibels are: set data.scaling.kind=db if it is")
-        if kind == "db" and name != "incidence" and share < 0.1:
-            lines.append(f"{1 - share:.0%} of band {name} is above 0, as linear backscatter is: set data.scaling.kind")
+    for name, share in above.items():
+        band = f"band {name}, zeros apart, is"
+        if kind == "linear" and share < 0.1:
+            lines.append(f"{1 - share:.0%} of {band} below 0, as decibels are: set data.scaling.kind=db if it is")
+        if kind == "db" and (unnamed if name.isdecimal() else share) > 0.9:
+            lines.append(f"{share:.0%} of {band} above 0, as linear backscatter is: set data.scaling.kind")
+    if (zeros := float(np.all([values == 0 for values in measured.values()], axis=0).mean())) > 0.5:
+        lines.append(f"{zeros:.0%} of pixels are exactly 0: set data.nodata=0 if they are a border without data")
     return lines
 
 

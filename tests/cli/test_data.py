@@ -137,7 +137,7 @@ def test_check_says_ok_of_what_can_be_trained_on(tmp_path: Path, capsys: pytest.
     oil(tmp_path, SCENES)
     ok = "ok: 4 tiles of 2 scenes, 4 labelled (2 train, 2 val), 1 foreground classes\n"
     assert run(capsys, "data", "check", tmp_path / "c.yaml") == (0, ok, "")
-    doubt = "warning: 100% of band 1 is above 0, as linear backscatter is: set data.scaling.kind\n"
+    doubt = "warning: 100% of band 1, zeros apart, is above 0, as linear backscatter is: set data.scaling.kind\n"
     assert run(capsys, "data", "check", tmp_path / "c.yaml", "-s", "data.scaling.kind=db") == (0, ok, doubt)
 
 

@@ -145,18 +145,38 @@ def test_an_even_local_window_is_refused() -> None:
         Scaling(local=64)
 
 
+BELOW = "100% of band {}, zeros apart, is below 0, as decibels are: set data.scaling.kind=db if it is"
+ABOVE = "100% of band {}, zeros apart, is above 0, as linear backscatter is: set data.scaling.kind"
+ZERO = "75% of pixels are exactly 0: set data.nodata=0 if they are a border without data"
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "says"),
     [
-        ("linear", [-18.0, -22.0], "100% of band vv is 0 or less, as decibels are: set data.scaling.kind=db if it is"),
-        ("linear", [0.02, 0.0], None),  # noise that was taken off
-        ("db", [0.02, 0.1], "100% of band vv is above 0, as linear backscatter is: set data.scaling.kind"),
-        ("db", [-18.0, 1.0], None),
-        ("dn", [-18.0, 1.0], None),
+        ("linear", [-18.0, -22.0], [BELOW.format("vv")]),
+        ("linear", [0.02, 0.0], []),  # noise that was taken off
+        ("linear", [0.0, 0.0, 0.0, 0.02], [ZERO]),
+        ("linear", [0.0, 0.0, 0.0, -18.0], [BELOW.format("vv"), ZERO]),
+        ("linear", [0.0, 0.0, 0.0, 0.0], ["100%" + ZERO[3:]]),
+        ("db", [0.02, 0.1], [ABOVE.format("vv")]),
+        ("db", [0.0, 0.0, 0.0, 0.02], [ABOVE.format("vv"), ZERO]),
+        ("db", [-18.0, 1.0], []),
+        ("dn", [-18.0, 1.0], []),
+        ("dn", [0.0, 0.0, 0.0, 7.0], []),
     ],
 )
-def test_a_scale_that_the_values_speak_against_is_doubted(kind: str, values: list[float], says: str | None) -> None:
-    raw = np.array([values, [35.0, 36.0]], np.float32)[:, None]
+def test_a_scale_that_the_values_speak_against_is_doubted(kind: str, values: list[float], says: list[str]) -> None:
+    raw = np.array([values, [35.0] * len(values)], np.float32)[:, None]
     image = ("a", raw, np.ones(raw.shape[1:], bool))
     # Degrees of incidence are on no such scale.
-    assert scale_doubts(kind, ["vv", "incidence"], [image]) == ([says] if says else [])
+    assert scale_doubts(kind, ["vv", "incidence"], [image]) == says
+    assert scale_doubts(kind, ["incidence"], [("a", raw[1:], image[2])]) == []
+    assert scale_doubts(kind, ["vv", "incidence"], [("a", raw, ~image[2])]) == []
+
+
+def test_a_band_without_a_name_may_be_the_incidence() -> None:
+    valid = np.ones((1, 2), bool)
+    first, second = np.array([-18.0, -22.0], np.float32), np.array([35.0, 36.0], np.float32)
+    assert scale_doubts("db", ["1", "2"], [("a", np.array([[first], [second]]), valid)]) == []
+    lines = scale_doubts("db", ["1", "2"], [("a", np.array([[second], [second]]), valid)])
+    assert lines == [ABOVE.format(1), ABOVE.format(2)]
