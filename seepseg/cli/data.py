@@ -221,7 +221,7 @@ def suspects(run: Path, out: Path | None, device: str | None, quiet: bool) -> No
 
 
 def _counted(recipe: Config, quiet: bool, refuse: Callable[[Catalog], object] = len) -> Catalog:
-    from seepseg.data.scan import with_counts
+    from seepseg.data.scan import with_counts, with_doubts
     from seepseg.data.source import source_of
 
     source = source_of(recipe.data)
@@ -229,7 +229,7 @@ def _counted(recipe: Config, quiet: bool, refuse: Callable[[Catalog], object] = 
     warn(*catalog.warnings)
     refuse(catalog)  # as training would, before it reads a pixel
     with progress("reading", len(catalog), quiet) as tick:
-        counted = with_counts(source, catalog, tick)
+        counted = with_doubts(source, with_counts(source, catalog, tick))
     warn(*counted.warnings[len(catalog.warnings) :])
     return counted
 

@@ -117,9 +117,11 @@ def scale_doubts(kind: str, bands: Sequence[str], images: Iterable[Image]) -> li
     Decibels of the sea are below 0, and linear backscatter is not, but for some of what is no more than noise. Exact
     zeros speak for neither: where there are many, they are the border of a scene, and have a line of their own.
     """
+    if kind == "dn":  # before an image is read
+        return []
     pixels = np.concatenate([thin(raw[:, valid], 20_000) for _, raw, valid in images], axis=1)
     measured = {name: values for name, values in zip(bands, pixels, strict=True) if name != "incidence"}
-    if kind == "dn" or not measured or not pixels.size:
+    if not measured or not pixels.size:
         return []
     above = {name: float((values[values != 0] > 0).mean()) for name, values in measured.items() if values.any()}
     # A band without a name may be the incidence, which is above 0 in any case: only all of them together say something.

@@ -60,7 +60,7 @@ class _Block(NamedTuple):
 
 @uncollected()
 def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalog:
-    """The catalog with pixels of each class counted, odd tiles flagged, and warnings of types and scales of numbers.
+    """The catalog with pixels of each class counted, odd tiles flagged, and a warning where types of numbers differ.
 
     Reads and so checks every image and mask; those of large data sets only if they changed since they were last read.
     No-data pixels are not counted.
@@ -92,10 +92,16 @@ def with_counts(source: Source, catalog: Catalog, tick: Tick = silent) -> Catalo
     finally:
         if kept and missing:
             kept.save(facts)
-    filled, bands = _filled(catalog, [one for one in facts if one], mixed=source.eight_bit), source.data.bands or [1]
-    looked_at = images_of(source, some(catalog.tiles, LOOKED_AT))
-    doubts = scale_doubts(source.data.scaling.kind, [str(band) for band in bands], looked_at) if len(catalog) else ()
-    return replace(filled, warnings=(*filled.warnings, *doubts))
+    return _filled(catalog, [one for one in facts if one], mixed=source.eight_bit)
+
+
+def with_doubts(source: Source, catalog: Catalog) -> Catalog:
+    """The catalog with warnings where its pixels do not look like `data.scaling.kind`, by some of its tiles."""
+    if not len(catalog):
+        return catalog
+    bands, looked_at = source.data.bands or [1], images_of(source, some(catalog.tiles, LOOKED_AT))
+    doubts = scale_doubts(source.data.scaling.kind, [str(band) for band in bands], looked_at)
+    return replace(catalog, warnings=(*catalog.warnings, *doubts))
 
 
 def with_overlaps(source: Source, train: Catalog, seed: int) -> Catalog:

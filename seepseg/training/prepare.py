@@ -13,7 +13,7 @@ from seepseg.data.catalog import labelled_of
 from seepseg.data.dataset import TileDataset
 from seepseg.data.frame import with_blocks
 from seepseg.data.scaling import MeasuredScaling, measure_scaling
-from seepseg.data.scan import with_counts, with_overlaps
+from seepseg.data.scan import with_counts, with_doubts, with_overlaps
 from seepseg.data.source import images_of, scene_limits, some, source_of
 from seepseg.errors import DataError
 from seepseg.splits.make import divided
@@ -40,7 +40,7 @@ def prepare(
     """Catalog, split, scaling and the two datasets; those of an earlier part of the run are used again."""
     source = source_of(config.data)
     everything = source.catalog()
-    catalog = with_counts(source, labelled_of(everything))
+    catalog = with_doubts(source, with_counts(source, labelled_of(everything)))
     if splits is None:
         catalog = with_blocks(source, catalog)
         splits, more = divided(catalog, config.data.split, config.seed, fold)

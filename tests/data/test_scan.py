@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from seepseg.config import SeepData, TilesData
+from seepseg.config import Scaling, SeepData, TilesData
 from seepseg.data import scan
 from seepseg.data.catalog import Catalog
-from seepseg.data.scan import Facts, with_counts
+from seepseg.data.scan import Facts, with_counts, with_doubts
 from seepseg.data.source import Source, source_of
 from seepseg.errors import DataError
 
@@ -163,3 +163,15 @@ def test_what_was_read_before_an_error_is_known(counted: Scan, tmp_path: Path) -
         counted()
     write(mask, np.ones((2, 2), np.uint8))
     assert counted()[1] == 1
+
+
+def test_the_scale_is_doubted_apart_from_the_count(tmp_path: Path) -> None:
+    data = tree(tmp_path)  # every image is 7 all over
+    for kind, doubted in (("db", True), ("linear", False), ("dn", False)):
+        source = source_of(data.model_copy(update={"scaling": Scaling(kind=kind)}))
+        counted = with_counts(source, source.catalog())
+        more = with_doubts(source, counted).warnings[len(counted.warnings) :]
+        assert counted.warnings == source.catalog().warnings
+        assert [line.partition(",")[0] for line in more] == ["100% of band 1"] * doubted
+    nothing = counted.subset([])
+    assert with_doubts(source, nothing) is nothing

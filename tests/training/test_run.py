@@ -332,6 +332,14 @@ def test_a_validation_part_that_can_tell_nothing_is_said_so_before_training(tmp_
     assert not any("warning" in line for line in lines(other))
 
 
+def test_a_scale_that_the_tiles_speak_against_is_doubted_before_training(tiny: Config) -> None:
+    for kind, count in (("dn", 0), ("db", 1)):
+        scaling = tiny.data.scaling.model_copy(update={"kind": kind})
+        data = tiny.data.model_copy(update={"scaling": scaling})
+        warnings = prepare(tiny.model_copy(update={"data": data}), None).train.catalog.warnings
+        assert sum("zeros apart" in line for line in warnings) == count
+
+
 def test_a_batch_without_labels_is_skipped_and_counted(tiny: Config) -> None:
     trainer = assemble(tiny, prepare(tiny, None), torch.device("cpu"))
     (batch,) = list(islice(train_batches(trainer), 1))
