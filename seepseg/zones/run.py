@@ -189,10 +189,11 @@ def _state(
 ) -> State:
     """What the next run needs; scenes that are gone keep their names, and zones their numbers: they may come back."""
     zones = [(int(i), float(z.centre[0]), float(z.centre[1])) for i, z in zip(ids, found.zones, strict=True)]
-    zones += [zone for zone in (before.zones if before else ()) if zone[0] not in set(ids.tolist())]
+    here, earlier = set(ids.tolist()), [*before.zones, *before.gone] if before else []
+    gone = [zone for zone in earlier if zone[0] not in here]
     names = (before.names if before else {}) | {scene.name: scene.origin for scene in scenes}
-    last = max([before.last if before else 0, *ids.tolist()])
-    return State(place.frame.crs, last, zones, names, sorted(scene.name for scene in place.scenes))
+    last = max([before.last if before else 0, *here])
+    return State(place.frame.crs, last, zones, gone, names, sorted(scene.name for scene in place.scenes))
 
 
 def _without_image(scenes: Sequence[Scene], bright: Mapping[str, object], images: Path | None) -> list[str]:

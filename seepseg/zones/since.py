@@ -17,6 +17,7 @@ from pyproj.exceptions import CRSError
 from scipy.spatial import cKDTree
 
 from seepseg.errors import DataError
+from seepseg.geo.frame import Field
 from seepseg.io.atomic import write_text
 from seepseg.io.documents import parse_json
 from seepseg.passes.scenes import Origin
@@ -32,7 +33,8 @@ class State:
     Attributes:
         crs: of the frame.
         last: the highest number that a zone has had.
-        zones: number, x, y of every zone that ever was, where it was last.
+        zones: number, x, y of the zones of the last run.
+        gone: the same of those that it lacked and an earlier run had, where each was last.
         names: every scene that was ever here, by its name.
         scenes: names of those of the last run.
     """
@@ -40,6 +42,7 @@ class State:
     crs: str | None
     last: NonNegativeInt
     zones: list[tuple[PositiveInt, FiniteFloat, FiniteFloat]]
+    gone: list[tuple[PositiveInt, FiniteFloat, FiniteFloat]]
     names: dict[str, Origin]
     scenes: list[str]
 
@@ -54,10 +57,11 @@ def read_state(out: Path) -> State | None:
     if not path.is_file():
         return None
     try:
-        state = TypeAdapter(State).validate_python({"names": {}} | parse_json(path.read_bytes()))
+        # Earlier versions kept no names, and those that were gone among the zones.
+        state = TypeAdapter(State).validate_python({"gone": [], "names": {}} | parse_json(path.read_bytes()))
         if state.crs is not None:
             CRS(state.crs)
-        numbers = [number for number, _, _ in state.zones]
+        numbers = [number for number, _, _ in [*state.zones, *state.gone]]
         if len(set(numbers)) < len(numbers) or max(numbers, default=0) > state.last:
             raise ValueError
     except (ValueError, TypeError, CRSError, ValidationError):
@@ -71,30 +75,40 @@ def write_state(out: Path, state: State) -> None:
 
 
 def numbered(zones: Sequence[Disc], state: State | None) -> NDArray[np.int64]:
-    """Numbers (n) of zones: that of an earlier zone within the radius, the nearest pairs first; else new ones."""
-    ids, last = np.zeros(len(zones), np.int64), state.last if state else 0
-    if state and state.zones and zones:
-        earlier = np.array(state.zones, np.float64)
-        tree = cKDTree(earlier[:, 1:])
-        pairs = [
-            (float(np.hypot(*(earlier[j, 1:] - zone.centre))), i, j)
-            for i, zone in enumerate(zones)
-            for j in tree.query_ball_point(zone.centre, zone.radius)
-        ]
-        taken = set[int]()
-        for _, i, j in sorted(pairs):
-            if not ids[i] and j not in taken:
-                ids[i] = int(earlier[j, 0])
-                taken.add(j)
+    """Numbers (n) of zones: that of an earlier zone within the radius, the nearest pairs first; else new ones.
+
+    Zones of the last run come before those that were gone: else what is there could lose its number, and what was said
+    of it, to what is not.
+    """
+    ids = np.zeros(len(zones), np.int64)
+    for earlier in (state.zones, state.gone) if state else ():
+        _number(ids, zones, np.array(earlier, np.float64).reshape(-1, 3))
     new = ids == 0
-    ids[new] = last + 1 + np.arange(new.sum())
+    ids[new] = (state.last if state else 0) + 1 + np.arange(new.sum())
     return ids
+
+
+def _number(ids: NDArray[np.int64], zones: Sequence[Disc], earlier: Field) -> None:
+    """Fill in the numbers (n) that are 0 by those of earlier zones (k, 3), each of which gives its own once."""
+    tree = cKDTree(earlier[:, 1:])
+    pairs = [
+        (float(np.hypot(*(earlier[j, 1:] - zone.centre))), i, j)
+        for i, zone in enumerate(zones)
+        for j in tree.query_ball_point(zone.centre, zone.radius)
+    ]
+    taken = set[int]()
+    for _, i, j in sorted(pairs):
+        if not ids[i] and j not in taken:
+            ids[i] = int(earlier[j, 0])
+            taken.add(j)
 
 
 def news(
     zones: pd.DataFrame, slicks: pd.DataFrame, scenes: Sequence[str], state: State | None
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Zones and slicks that the last run did not have: a table, and the short form for scripts.
+
+    A zone that was gone and comes back is new under its old number.
 
     Args:
         zones: rows of `zone_table`.
