@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -69,11 +70,12 @@ def with_fixed(
     Args:
         zones: rows of `zone_table`.
         bright: bright points of the scenes that have an image.
-        passes: all passes; those without an image say nothing of what stays bright.
+        passes: all passes; scenes without an image say nothing of what stays bright.
         reader, windows, coverage: of all passes, as `find_zones` has them.
     """
-    pictured = [one for one in passes if any(scene.name in bright for scene in one.scenes)]
-    if len(pictured) < len(passes):
+    scenes = [tuple(scene for scene in one.scenes if scene.name in bright) for one in passes]
+    pictured = [replace(one, scenes=some) for one, some in zip(passes, scenes, strict=True) if some]
+    if pictured != list(passes):
         coverage = coverage_of(windows, reader.frame)
         for one in pictured:
             coverage.add(reader.of_pass(one)[0])

@@ -61,6 +61,23 @@ def test_passes_without_an_image_say_nothing_of_what_stays(tmp_path: Path) -> No
     assert what in made.warnings
 
 
+def test_a_frame_without_an_image_says_nothing_of_what_stays(tmp_path: Path) -> None:
+    """The same rig and images; each pass has another frame, 30 km east, of which there always is an image."""
+    (tmp_path / "images").mkdir()
+    for day in range(1, 13):
+        for name, left, second in ((f"s{day}", 500_000.0, 0), (f"east{day}", 530_000.0, 20)):
+            when, place = f"2024-01-{day:02}T00:00:{second:02}Z", (20.0, 0.0, left, 0.0, -20.0, 3_004_000.0)
+            scene(tmp_path / "out", name, "EPSG:32616", place, dotted(200, (100, 100)), acquired=when)
+            if second or day <= 3:
+                image(tmp_path / "images" / f"{name}.tif", 200, [] if second else [(100, 120)], day)
+    made = make_zones([tmp_path / "out"], tmp_path / "zones", Options(images=tmp_path / "images", false_share=1))
+    assert len(made.passes) == 12
+    zones = made.tables.zones.sort_values("lon")
+    # 20 pixels of 20 m from the first vent; 30 km less that from the second.
+    assert zones["bright_m"].tolist() == pytest.approx([400, 29_600], rel=1e-2)
+    assert zones["installation"].tolist() == [True, False]
+
+
 def test_zones_at_a_rig_are_flagged_on_a_map(tmp_path: Path) -> None:
     """Scenes of two UTM zones and of two grids, 20 m and 40 m a pixel: a rig 500 m east of a vent, ships elsewhere."""
     (tmp_path / "images").mkdir()
