@@ -48,7 +48,8 @@ class Disc:
     """A zone, as found.
 
     Attributes:
-        centre: x, y: medians of the sightings that were found first, one of each pass.
+        centre: x, y: medians of the sightings that were found first, one of each pass; where too few passes lie around
+            that, where the disc was before.
         radius: its own.
         slicks: numbers (k) of its slicks, which begin within the radius of the centre.
         origins: (k, 2) the point of each that is nearest to the centre.
@@ -83,7 +84,10 @@ def candidates(points: Field, passes: Ints, radius: Field) -> Points:
 
 
 def discs(points: Points, min_passes: int) -> list[Disc]:
-    """Zones in which slicks of at least so many passes begin, in the order of that number; no slick is in two."""
+    """Zones in which slicks of at least so many passes begin; no slick is in two.
+
+    The place with the most comes first; a zone may then lose some of them, or find more, as it moves.
+    """
     tree = cKDTree(points.xy)
     free = np.ones(int(points.slick.max(initial=-1)) + 1, bool)
     counts = _passes_around(points, tree)
@@ -102,10 +106,11 @@ def discs(points: Points, min_passes: int) -> list[Disc]:
         if heap and -now > heap[0][0]:
             heapq.heappush(heap, (-now, i))
             continue
-        zone = _settled(points, tree, free, i, near)
-        if zone.n_passes >= min_passes:
-            free[zone.slicks] = False
-            zones.append(zone)
+        zone = _settled(points, tree, free, i, near, min_passes)
+        free[zone.slicks] = False
+        zones.append(zone)
+        if free[points.slick[i]]:  # the zone moved away from it, and may leave enough around it
+            heapq.heappush(heap, (-now, i))
     return zones
 
 
@@ -136,8 +141,11 @@ def joined(zones: Sequence[Disc], points: Field, passes: Ints) -> list[Disc]:
     return result
 
 
-def _settled(points: Points, tree: cKDTree, free: NDArray[np.bool_], i: int, near: Ints) -> Disc:
-    """The disc around a point, moved to the mean of its sightings while that loses none, and then to the median."""
+def _settled(points: Points, tree: cKDTree, free: NDArray[np.bool_], i: int, near: Ints, min_passes: int) -> Disc:
+    """The disc around a point, moved to the mean of its sightings while that loses none, and then to the median.
+
+    It stays where it was last if the median has too few passes.
+    """
     centre, radius = points.xy[i], float(points.radius[i])
     for _ in range(MOVES):
         nearest = _nearest_of(near, points, points.passes, centre)
@@ -147,8 +155,10 @@ def _settled(points: Points, tree: cKDTree, free: NDArray[np.bool_], i: int, nea
             break
         centre, near = moved, around
     # Some origins are put at the wrong end: they pull at a mean, and hardly at a median.
-    centre = np.median(points.xy[_nearest_of(near, points, points.passes, centre)], axis=0)
-    near = _free_near(points, tree, free, centre, radius)
+    median = np.median(points.xy[_nearest_of(near, points, points.passes, centre)], axis=0)
+    around = _free_near(points, tree, free, median, radius)
+    if len(np.unique(points.passes[around])) >= min_passes:
+        centre, near = median, around
     nearest = _nearest_of(near, points, points.slick, centre)
     return Disc(centre, radius, points.slick[nearest], points.xy[nearest], points.passes[nearest])
 

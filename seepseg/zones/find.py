@@ -25,7 +25,7 @@ class Found:
     """Zones, and what passes showed.
 
     Attributes:
-        zones: the surest first.
+        zones: as `discs` orders them.
         by_chance: (n) sightings that slicks lying anywhere would give each.
         false_share: (n) share of false ones among those at least as sure.
         coverage: how often each cell was observed.

@@ -27,7 +27,7 @@ def zone_table(
     slicks: pd.DataFrame,
     classes: Sequence[str],
 ) -> pd.DataFrame:
-    """One row per zone, most sightings first as `zones` are; docs/howto-zones.md says what each column means.
+    """One row per zone, in their order; docs/howto-zones.md says what each column means.
 
     Args:
         zones: as found.

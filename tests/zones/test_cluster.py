@@ -185,3 +185,39 @@ def test_a_place_that_lost_slicks_to_another_waits_for_its_turn() -> None:
     assert [(zone.n_passes, zone.slicks.tolist()) for zone in zones] == [
         (5, [0, 1, 2, 3, 4]), (3, [7, 8, 9]), (2, [5, 6]),
     ]  # fmt: skip
+
+
+def test_a_zone_stays_where_it_has_its_passes() -> None:
+    # All four lie within 1 of the first. Their mean, (.24, 0), is 1.14 from the last, and their median, (.45, 0), 1.35.
+    xy = [(0, 0), (0.9, 0.1), (0.95, -0.1), (-0.9, 0)]
+    (zone,) = discs(points_of(xy, [0, 1, 2, 3]), 4)
+    assert (zone.centre.tolist(), zone.slicks.tolist()) == ([0, 0], [0, 1, 2, 3])
+    # Three are enough: the median has them, and is kept.
+    (zone,) = discs(points_of(xy, [0, 1, 2, 3]), 3)
+    assert (zone.centre.tolist(), zone.slicks.tolist()) == ([0.45, 0], [0, 1, 2])
+
+
+def test_a_place_that_its_zone_has_left_may_have_another() -> None:
+    # Around the first are six passes; the means of the nearest of each lie at .275 (1.65 / 6), .858 (5.15 / 6) and 1.05
+    # (6.3 / 6), where the median is, too. The first three, of three passes, are farther away than 1; the first alone
+    # has all of them within 1.
+    xy = [(0, 0), (-0.6, 0.75), (-0.6, -0.75)] + [(1.15, 0)] * 3 + [(0.95, 0)] * 3 + [(1.5, 0)]
+    first, second = discs(points_of(xy, [0, 1, 2, 0, 1, 2, 3, 4, 5, 3]), 3)
+    assert (first.centre.tolist(), first.slicks.tolist()) == (pytest.approx([1.05, 0]), [3, 4, 5, 6, 7, 8, 9])
+    assert second.slicks.tolist() == [0, 1, 2]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 24), st.integers(0, 24), st.integers(0, 11)), min_size=4, max_size=12),
+    st.integers(3, 6),
+)
+def test_around_what_is_left_are_too_few_passes(rows: list[tuple[int, int, int]], least: int) -> None:
+    points = points_of([(x, y) for x, y, _ in rows], [p for *_, p in rows], 10.5)
+    left = np.ones(len(rows), bool)
+    for zone in discs(points, least):
+        assert zone.n_passes >= least
+        left[zone.slicks] = False
+    for xy in points.xy[left]:
+        around = np.hypot(*(points.xy - xy).T) <= 10.5  # no two whole points are 10.5 apart
+        assert len(np.unique(points.passes[left & around])) < least
