@@ -96,14 +96,14 @@ def command(
         _try(recipe, first) if dry_run else _find_rate(recipe, root, first, init)
     elif all_folds:
         runs = plan(recipe, root, resume, chosen, init)
-        _say_unheard(config, unheard(recipe, runs[0]))
+        _say_unheard(config, unheard(recipe, runs))
         made(root, folds=len(runs))
         _train_folds(runs, jobs, quiet)
         settle_object_classifiers(runs[0].config, root, speaker(quiet))
         _say(f"next: seepseg eval {root} --split oof --per-class")
     else:
         one = plan_one(recipe, root, fold, resume, chosen, init)
-        _say_unheard(config, unheard(recipe, one))
+        _say_unheard(config, unheard(recipe, [one]))
         best = _train_one(one, quiet)
         made(one.root, best_score=best.score, best_epoch=best.epoch)
         _echo(best)

@@ -135,8 +135,9 @@ def _explain(error: dict[str, Any]) -> str:
     key = ".".join(name for name, _ in keys) or (location[-1] if location else "config")
     if error["type"] == "extra_forbidden":
         known = _known()
-        if choices := known.get(key):
-            return f"unknown key {key} (only with {choices[0][0]}={' or '.join(value for _, value in choices)})"
+        stage = match[0] if (match := re.match(r"stages\.\d+\.", key)) else ""  # which has some of the keys once more
+        if choices := known.get(key.removeprefix(stage)):
+            return f"unknown key {key} (only with {stage}{choices[0][0]}={' or '.join(value for _, value in choices)})"
         near = difflib.get_close_matches(location[-1], keys[-1][1] if keys else (), 1)
         near = near or [other for other in known if other.rpartition(".")[2] == location[-1]][:3]
         return f"unknown key {key}" + (f" (did you mean {' or '.join(near)}?)" if near else "")

@@ -80,7 +80,7 @@ class Accumulator:
         coverage: sums by the tenth of the tile that is foreground (per_tile).
         flags: sums by the flag of the tile; "" is no flag (per_tile).
         tgs: TGS score of each tile (per_tile).
-        objects: object counts of each scene and block; what reaches into several counts in that of most of its pixels.
+        objects: object counts of each scene and block; what reaches into several counts in one, see `_undivided`.
         froc: object counts at every threshold.
         surfaces: boundary counts of each scene and block.
         soft: (T, 3) soft counts of each tile, in the order of the catalog.
@@ -265,8 +265,10 @@ def _undivided(owner: NDArray[np.uint16], truth: Classes, prediction: Classes) -
         flat = labels[chosen].astype(np.int64) * width + owner[chosen]
         return np.bincount(flat, minlength=(count + 1) * width).reshape(-1, width)
 
+    most = pixels(labels > 0).argmax(1)  # one table after the other: a noisy scene has many objects
     by_truth = pixels(true)
-    most = np.where(by_truth.any(1, keepdims=True), by_truth, pixels(labels > 0)).argmax(1)
+    rows = by_truth.any(1)
+    most[rows] = by_truth[rows].argmax(1)
     return np.where(labels > 0, most.astype(np.uint16)[labels], owner)
 
 

@@ -138,7 +138,8 @@ def save_intensity(path: Path, bands: Mapping[str, tuple[Mapping[str, NDArray[An
             base = float(len(histograms) - 1 - row)
             axes.stairs(base + 0.9 * share, edges, baseline=base, fill=True, color="#56B4E9")
             axes.stairs(base + 0.9 * share, edges, baseline=base, color="#0072B2", linewidth=0.8)
-        names = ["\n".join(wrap(name, 34)) if panel == 1 else "" for name in histograms]  # a product's has 67
+        # Two lines at most: the name of a product has 67 letters.
+        names = ["\n".join(wrap(name, max(34, (len(name) + 1) // 2))) if panel == 1 else "" for name in histograms]
         axes.set_yticks([len(histograms) - row - 0.55 for row in range(len(histograms))], names)
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(-0.1, len(histograms) + 0.05)

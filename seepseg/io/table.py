@@ -64,7 +64,7 @@ def read_table(
         if len(header) == 1 and ";" in header[0]:
             fix = "separate columns by commas, not semicolons"
         elif {*missing} - {*near}:
-            fix = f"it needs {' and '.join((key, *columns))}" + (", in small letters" if near else "")
+            fix = f"it needs {' and '.join((key, *columns))}" + (", in small letters" if {*near} & {*missing} else "")
         raise DataError(f"columns are {', '.join(header) or 'none'}", path, fix)
     check_names(header, path)
     for number, row in rows[1:]:

@@ -20,6 +20,9 @@ from seepseg.training.progress import Progress, finished
 from seepseg.training.resume import checkpoint_to_resume, differing, resumed_config
 from seepseg.training.run import train
 
+SETTLED = ("threads", "compile")
+"""Keys of `runtime` that a start settles for itself."""
+
 
 @dataclass(frozen=True)
 class Best:
@@ -83,7 +86,7 @@ def plan(config: Config, root: Path, resume: bool, overrides: Sequence[str], ini
     begun = [k for k, folder in fold_folders(root).items() if resume and RunFolder(folder).config.exists()]
     if begun:
         first = plan_one(config, root, begun[0], True, overrides)
-        own = {key: getattr(config.runtime, key) for key in ("threads", "compile")}
+        own = {key: getattr(config.runtime, key) for key in SETTLED}
         config = first.config.model_copy(update={"runtime": first.config.runtime.model_copy(update=own)})
     check_fold(config.data.split, 0)
     folds = range(config.data.split.folds or 0)
@@ -91,9 +94,10 @@ def plan(config: Config, root: Path, resume: bool, overrides: Sequence[str], ini
     return [plan_one(config, root, k, k in begun, overrides, init if k in begun else start) for k in folds]
 
 
-def unheard(given: Config, run: FoldRun) -> list[str]:
-    """The keys in which a resumed run has other values than the config given, but for what each start settles."""
-    return [key for key in differing(given, run.config) if run.resume and not key.startswith("runtime.")]
+def unheard(given: Config, runs: Sequence[FoldRun]) -> list[str]:
+    """The keys in which any of the runs that are resumed has another value than the config given, but for `SETTLED`."""
+    keys = {key for run in runs if run.resume for key in differing(given, run.config)}
+    return sorted(keys - {f"runtime.{key}" for key in SETTLED})
 
 
 def train_fold(run: FoldRun, echo: Echo, tick: Tick) -> Best:

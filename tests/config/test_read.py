@@ -62,6 +62,10 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
             "unknown key data.images (only with data.source=seep or tiles or nnunet or scenes)",
         ),
         (BASE | {"loss": {"name": "dice_bce", "gamma": 2}}, "loss.gamma (only with loss.name=focal_tversky)"),
+        (
+            BASE | {"stages": [{"epochs": 1, "schedule": {"name": "cosine", "factor": 2}}]},
+            "stages.0.schedule.factor (only with stages.0.schedule.name=",
+        ),
         ({"data": {"source": "seep"}}, "missing key data.root"),
         (
             {"data": {"source": "seeep", "root": "x"}},

@@ -7,7 +7,7 @@ import pytest
 from seepseg.config import dump
 from seepseg.errors import ConfigError, DataError
 from seepseg.runs.folder import RunFolder
-from seepseg.training.folds import FoldRun, plan, plan_one
+from seepseg.training.folds import FoldRun, plan, plan_one, unheard
 from tests.conftest import tiny_config
 
 FOLDS = {"data": {"source": "seep", "root": "data", "split": {"folds": 3}}}
@@ -56,6 +56,16 @@ def test_what_the_first_was_started_from_is_read_where_another_is_to_begin(tmp_p
     assert [r.resume for r in plan(config, tmp_path, True, [], Path("c"))] == [True, True, False]
     RunFolder(tmp_path / "fold_2").create(config)
     assert [r.resume for r in plan(config, tmp_path, True, [])] == [True] * 3
+
+
+def test_edits_that_no_fold_hears_of_are_those_of_every_fold_that_was_begun(tmp_path: Path) -> None:
+    config = tiny_config(Path("data"), **FOLDS)
+    begun = tiny_config(Path("data"), seed=5, runtime={"device": "cpu", "threads": 3, "amp": "bf16"}, **FOLDS)
+    RunFolder(tmp_path / "fold_1").create(begun)
+    runs = plan(config, tmp_path, True, [])
+    assert [run.resume for run in runs] == [False, True, False]
+    assert unheard(config, runs) == ["runtime.amp", "seed"]
+    assert unheard(config, runs[:1]) == []
 
 
 def test_a_fold_that_was_not_named_comes_before_a_run_that_is_not_there(tmp_path: Path) -> None:
