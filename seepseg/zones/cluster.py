@@ -125,7 +125,8 @@ def joined(zones: Sequence[Disc], points: Field, passes: Ints) -> list[Disc]:
         passes: (n) number of each slick's pass.
     """
     free = np.ones(len(points), bool)
-    free[np.concatenate([np.zeros(0, np.int64), *(zone.slicks for zone in zones)])] = False
+    for zone in zones:
+        free[zone.slicks] = False
     slick, which = np.nonzero(np.isfinite(points[:, 1:3, 0]) & free[:, None])
     xy = points[slick, which + 1]
     tree, result = cKDTree(xy), list[Disc]()
