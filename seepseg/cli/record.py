@@ -78,7 +78,7 @@ def with_options(command: click.Command) -> click.Command:
         command.params += [
             click.Option(["--json"], is_flag=True, expose_value=False, help="Print one JSON object in the end."),
             click.Option(
-                ["--log-file"], type=click.Path(), expose_value=False, help="Append each line, with its time."
+                ["--log-file"], type=click.Path(), expose_value=False, help="Append each line to a file, with its time."
             ),
         ]
     for below in command.commands.values() if isinstance(command, click.Group) else ():

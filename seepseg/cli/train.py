@@ -114,7 +114,7 @@ def _say_unheard(config: Path, keys: Sequence[str]) -> None:
     """Name what a resumed run has otherwise than the config that was given, whose edits do not reach it."""
     if keys:
         some = ", ".join([*keys[:5], "…"][: len(keys)])
-        _say(f"the run goes on with its own config, which is not that of {config} in {some}")
+        _say(f"going on with the config in the run folder; {config} differs in {some}")
 
 
 def _train_one(run: FoldRun, quiet: bool) -> Best:

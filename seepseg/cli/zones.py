@@ -54,7 +54,7 @@ from seepseg.cli.record import made
 @click.option(
     "--near-reach", type=click.FloatRange(0, min_open=True), default=5000.0, show_default=True, help="Metres."
 )
-@click.option("--near-hours", type=click.FloatRange(0), default=3.0, show_default=True, help="For what has a time.")
+@click.option("--near-hours", type=click.FloatRange(0), default=3.0, show_default=True, help="Hours around an image.")
 @quiet_option
 def command(
     folders: tuple[Path, ...],

@@ -54,10 +54,10 @@ def test_a_resumed_run_names_the_edits_of_the_config_that_do_not_reach_it(
 ) -> None:
     assert run(capsys, "train", config, *ONE)[0] == 0
     same, resumed = (*ONE, "-s", "runtime.threads=2"), ("train", config, "--resume")
-    assert "its own config" not in run(capsys, *resumed, *same)[1]
+    assert "the config in the run folder" not in run(capsys, *resumed, *same)[1]
     config.write_text(config.read_text().replace("lr: 0.001", "lr: 0.5"))
     out = run(capsys, *resumed)[1]
-    assert "the run goes on with its own config, which is not that of c.yaml in optim.lr, train.epochs\n" in out
+    assert "going on with the config in the run folder; c.yaml differs in optim.lr, train.epochs\n" in out
     assert load(Path("runs/c/config.yaml")).optim.lr == 0.001
 
 
